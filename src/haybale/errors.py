@@ -1,0 +1,86 @@
+"""Every failure that haybale knows: one base class, one exit code per kind.
+
+A message has three parts: what failed, the probable cause, and the next command. `cli.py` is the one
+place that prints them; nothing else catches `HaybaleError` to print it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HaybaleError(Exception):
+    """A failure with an explanation.
+
+    `what` says what failed (with file and line where there is one), `cause` the probable cause, `step` the
+    next command or action, `log` the tail of the log that shows it (text, may have many lines).
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, cause: str = "", step: str = "", log: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.cause = cause
+        self.step = step
+        self.log = log
+
+
+class UsageError(HaybaleError):
+    """The command line can't be understood (2, as in every other tool)."""
+
+    exit_code = 2
+
+
+class ConfigError(HaybaleError):
+    """A setting, a Dockerfile or a version file is wrong."""
+
+    exit_code = 3
+
+
+class MachineError(HaybaleError):
+    """The environment lacks something: an executable, an engine, rights, space."""
+
+    exit_code = 4
+
+
+class DumpError(HaybaleError):
+    """The reference dump is missing, ambiguous, damaged or unsafe."""
+
+    exit_code = 5
+
+
+class BuildError(HaybaleError):
+    """An image could not be built, pulled or pushed."""
+
+    exit_code = 6
+
+
+class LoadError(HaybaleError):
+    """The index could not be loaded: the site, its database or Solr failed midway."""
+
+    exit_code = 7
+
+
+class VerifyError(HaybaleError):
+    """An index was made, but is not the database's."""
+
+    exit_code = 8
+
+
+class RequirementsError(HaybaleError):
+    """The site's requirements can't be compiled, or are stale."""
+
+    exit_code = 9
+
+
+class StackError(HaybaleError):
+    """Services did not come up, or did not stay up."""
+
+    exit_code = 10
+
+
+class TestsFailedError(HaybaleError):
+    """Tests ran, and some failed."""
+
+    exit_code = 11

@@ -1,0 +1,1 @@
+"""Images: references, base images, building, the registry."""

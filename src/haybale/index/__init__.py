@@ -1,0 +1,1 @@
+"""The heart: dump, load, verify, bake."""

@@ -1,0 +1,1 @@
+"""What a release is: its version and its tags."""

@@ -1,0 +1,1 @@
+"""The only doors to the outside: one thin adapter for each tool."""

@@ -1,0 +1,208 @@
+"""The one place that starts processes.
+
+Everything else asks here, so that a missing executable is a sentence and not a traceback, a command can be
+shown as it was run, and unit tests can shut this door.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from haybale.errors import MachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+# How long a process may take to end after it was asked to, in seconds, before it is killed.
+GRACE = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """What a finished command said. `stdout` and `stderr` are text, empty where they were not captured."""
+
+    command: tuple[str, ...]
+    code: int
+    stdout: str = ""
+    stderr: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command exited with 0."""
+        return self.code == 0
+
+    @property
+    def output(self) -> str:
+        """Both streams, for showing to somebody."""
+        return "\n".join(part.rstrip() for part in (self.stdout, self.stderr) if part.strip())
+
+
+def shown(command: Sequence[str]) -> str:
+    """Return the command quoted as a shell would take it."""
+    return shlex.join(command)
+
+
+def find(name: str) -> str | None:
+    """Return the path of an executable, or None."""
+    return shutil.which(name)
+
+
+def executable(name: str) -> str:
+    """Return the path of an executable; `MachineError` where there is none."""
+    path = find(name)
+    if path is None:
+        raise MachineError(
+            f"{name} is not installed, or not on PATH",
+            step="run the engine session (./noxw -s engine)"
+            if name == "docker"
+            else f"install {name} and try again",
+        )
+    return path
+
+
+def environment(extra: Mapping[str, str] | None) -> dict[str, str] | None:
+    """Return the process environment with `extra` laid over it; None (inherit) where there is nothing."""
+    return None if extra is None else {**os.environ, **extra}
+
+
+def run(
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | bytes | IO[bytes] | None = None,
+    timeout: float | None = None,
+) -> Completed:
+    """Run a command to its end and capture what it says; the caller judges the exit code.
+
+    `env` is added to this process's environment. `timeout` is in seconds and raises `MachineError`.
+    Standard input is empty unless given.
+    """
+    with _input(stdin) as handle:
+        try:
+            done = subprocess.run(
+                [executable(command[0]), *command[1:]],
+                cwd=cwd,
+                env=environment(env),
+                stdin=handle,
+                capture_output=True,
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as late:
+            raise MachineError(
+                f"{shown(command)} did not answer within {timeout:.0f} s",
+                cause="the tool hangs, or the machine is overloaded",
+            ) from late
+    return Completed(
+        command=tuple(command),
+        code=done.returncode,
+        stdout=done.stdout.decode(errors="replace"),
+        stderr=done.stderr.decode(errors="replace"),
+    )
+
+
+def hand_over(
+    command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> int:
+    """Run a command on this terminal (its input, output and signals) and return its exit code."""
+    with running(command, cwd=cwd, env=env) as process:
+        return process.wait()
+
+
+def lines(
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    merge: bool = True,
+    ok: Sequence[int] = (0,),
+) -> Iterator[str]:
+    """Yield the command's output line by line while it runs (with its error stream where `merge`).
+
+    Raises `CommandFailedError` at the end where the exit code is not in `ok`.
+    """
+    with running(
+        command,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if merge else None,
+    ) as process:
+        if process.stdout is None:  # pragma: no cover - PIPE was asked for
+            return
+        for line in process.stdout:
+            yield line.decode(errors="replace").rstrip("\r\n")
+        code = process.wait()
+    if code not in ok:
+        raise CommandFailedError(command, code)
+
+
+class CommandFailedError(Exception):
+    """A streamed command failed: for adapters to translate, never for the user to see."""
+
+    def __init__(self, command: Sequence[str], code: int) -> None:
+        super().__init__(f"{shown(command)} exited with {code}")
+        self.command = tuple(command)
+        self.code = code
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: int | IO[bytes] | None = None,
+    stdout: int | IO[bytes] | None = None,
+    stderr: int | IO[bytes] | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process and make sure that it has ended when the block is left, however it is left."""
+    process = subprocess.Popen(
+        [executable(command[0]), *command[1:]],
+        cwd=cwd,
+        env=environment(env),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+    )
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process: ask, wait, then kill. Does nothing where it has ended."""
+    if process.stdout is not None:
+        process.stdout.close()
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def _input(stdin: str | bytes | IO[bytes] | None) -> Iterator[int | IO[bytes]]:
+    """Give standard input as a file: a pipe that nobody reads would block on long texts."""
+    if stdin is None:
+        yield subprocess.DEVNULL
+    elif isinstance(stdin, str | bytes):
+        with tempfile.TemporaryFile() as file:
+            file.write(stdin.encode() if isinstance(stdin, str) else stdin)
+            file.seek(0)
+            yield file
+    else:
+        yield stdin
