@@ -1,18 +1,21 @@
 """What haybale is told: `[tool.haybale]` in the repository's pyproject.toml, and a few environment variables.
 
-Validated whole before anything is started; every complaint names the file and the line.
+Validated whole before anything is started; every complaint names the file and the line. Plain dataclasses:
+every verb waits for this module, and a validation library costs a third of what `version` may take
+(docs/adr/0004).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import os
 import re
 import tomllib
+import typing
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from haybale.errors import ConfigError
 
@@ -22,84 +25,86 @@ if TYPE_CHECKING:
 FILE = "pyproject.toml"
 TABLE = "tool.haybale"
 
-# The reference grammar of the OCI distribution specification, "Pulling manifests", less the tag.
-Repository = Annotated[
-    str,
-    Field(
-        pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$",
-        description="image repository, without a tag",
-    ),
-]
-Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="lower case letters, digits, - and _")]
+# An image repository without its tag (distribution reference grammar, "name").
+REPOSITORY = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+WORD = r"[a-z0-9][a-z0-9_-]*"
+
+T = TypeVar("T")
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+def setting(description: str, default: Any = dataclasses.MISSING, *, pattern: str = "", least: int = 0) -> Any:
+    """Declare a setting: what it is for, its default, the pattern it matches whole, the least number."""
+    metadata = {"description": description, "pattern": pattern, "least": least}
+    return field(default=default, metadata=metadata)
 
 
-class Images(_Table):
+@dataclass(frozen=True, kw_only=True)
+class Images:
     """The base images (`[tool.haybale.images]`); `PYTHON_IMAGE` and `SOLR_IMAGE` override them."""
 
-    python: str = Field("python:3.13-slim", description="base of the site's image")
-    solr: str = Field("solr:9.10.1-slim", description="the Solr that indexes and serves")
+    python: str = setting("base of the site's image", "python:3.13-slim")
+    solr: str = setting("the Solr that indexes and serves", "solr:9.10.1-slim")
 
 
-class Build(_Table):
+@dataclass(frozen=True, kw_only=True)
+class Build:
     """How images are built (`[tool.haybale.build]`)."""
 
-    provenance: bool = Field(default=False, description="attach a provenance attestation")
-    sbom: bool = Field(default=False, description="attach a software bill of materials")
-    cache: bool = Field(default=True, description="use the registry as a build cache where that is possible")
-    platform: str = Field("", description="such as linux/amd64; empty: the engine's own")
+    provenance: bool = setting("attach a provenance attestation", default=False)
+    sbom: bool = setting("attach a software bill of materials", default=False)
+    cache: bool = setting("use the registry as a build cache where that is possible", default=True)
+    platform: str = setting("such as linux/amd64; empty: the engine's own", "")
 
 
-class Requirements(_Table):
+@dataclass(frozen=True, kw_only=True)
+class Requirements:
     """How the site's requirements are compiled (`[tool.haybale.requirements]`)."""
 
-    source: str = Field("web/requirements.in", description="what the site asks for, in two parts")
-    marker: str = Field("# Dev", description="the heading that begins the development part")
-    dev_source: str = Field("", description="a second input file, in place of the heading")
-    everything: str = Field("web/requirements.txt", description="output: production and development")
-    production: str = Field("web/requirements.prod.txt", description="output: production only")
+    source: str = setting("what the site asks for, in two parts", "web/requirements.in")
+    marker: str = setting("the heading that begins the development part", "# Dev")
+    dev_source: str = setting("a second input file, in place of the heading", "")
+    everything: str = setting("output: production and development", "web/requirements.txt")
+    production: str = setting("output: production only", "web/requirements.prod.txt")
 
 
-class Index(_Table):
+@dataclass(frozen=True, kw_only=True)
+class Index:
     """How the index is made and proved (`[tool.haybale.index]`)."""
 
-    batch: int = Field(1000, ge=1, le=100_000, description="documents a request")
-    sample: int = Field(200, ge=1, description="documents compared field by field for each model")
-    heap: str = Field("1g", pattern=r"^[0-9]+[mg]$", description="Solr's heap while it indexes")
+    batch: int = setting("documents a request", 1000, least=1)
+    sample: int = setting("documents of each model compared field by field", 200, least=1)
+    heap: str = setting("Solr's heap while it indexes, such as 1g", "1g", pattern="[0-9]+[mg]")
 
 
-class Test(_Table):
+@dataclass(frozen=True, kw_only=True)
+class Test:
     """What `test` runs (`[tool.haybale.test]`); each is a command, empty to leave it out."""
 
-    site: tuple[str, ...] = Field(
-        ("pytest", "/tests/site"), description="the site's tests, in the tester container"
+    site: tuple[str, ...] = setting("the site's tests, in the tester container", ("pytest", "/tests/site"))
+    browser: tuple[str, ...] = setting(
+        "the browser tests, in the tester container", ("pytest", "/tests/browser")
     )
-    browser: tuple[str, ...] = Field(
-        ("pytest", "/tests/browser"), description="the browser tests, in the tester container"
-    )
-    repository: tuple[str, ...] = Field(
+    repository: tuple[str, ...] = setting(
+        "the repository's own tests, on this machine",
         ("python", "-m", "pytest", "tests/unit", "tests/integration"),
-        description="the repository's own tests, on this machine",
     )
 
 
-class Settings(_Table):
+@dataclass(frozen=True, kw_only=True)
+class Settings:
     """`[tool.haybale]`: everything that can be set, with its default."""
 
-    name: Word = Field(description="short name of the site; compose projects are called NAME-solr, NAME-ci")
-    registry: Repository = Field(description="repository of all images; REGISTRY overrides it")
-    core: Word = Field(description="name of the Solr core")
-    dump: str = Field("dumps/*latest.sql*", description="glob that matches the dump's symlink")
-    solr_conf: str = Field("solr_conf", description="folder with schema.xml and solrconfig.xml")
-    dockerfile: str = Field("Dockerfile", description="the Dockerfile with the stages")
-    images: Images = Images()
-    build: Build = Build()
-    requirements: Requirements = Requirements()
-    index: Index = Index()
-    test: Test = Test()
+    name: str = setting("short name of the site; compose projects are NAME-solr and NAME-ci", pattern=WORD)
+    registry: str = setting("repository of all images; REGISTRY overrides it", pattern=REPOSITORY)
+    core: str = setting("name of the Solr core", pattern=WORD)
+    dump: str = setting("glob that matches the dump's symlink", "dumps/*latest.sql*")
+    solr_conf: str = setting("folder with schema.xml and solrconfig.xml", "solr_conf")
+    dockerfile: str = setting("the Dockerfile with the stages", "Dockerfile")
+    images: Images = field(default_factory=Images)
+    build: Build = field(default_factory=Build)
+    requirements: Requirements = field(default_factory=Requirements)
+    index: Index = field(default_factory=Index)
+    test: Test = field(default_factory=Test)
 
 
 # Environment variables that lay themselves over settings: variable -> path of the setting.
@@ -110,10 +115,9 @@ OVERRIDES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class Project(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class Project:
     """A repository and its settings; every path of haybale's starts at `root` (absolute)."""
-
-    model_config = ConfigDict(frozen=True)
 
     root: Path
     settings: Settings
@@ -133,6 +137,20 @@ class Project(BaseModel):
         return self.root / relative
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """Where settings come from, to name the place of a wrong one."""
+
+    file: Path
+    text: str
+    overridden: Mapping[tuple[str, ...], str]
+
+    def place(self, path: tuple[str, ...]) -> str:
+        if path in self.overridden:
+            return f"environment variable {self.overridden[path]}"
+        return f"{self.file}:{line_of(self.text, path)}"
+
+
 def load(start: Path | None = None, env: Mapping[str, str] | None = None) -> Project:
     """Find the repository from `start` (default: the working directory) upwards and read its settings.
 
@@ -149,8 +167,9 @@ def load(start: Path | None = None, env: Mapping[str, str] | None = None) -> Pro
             document = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{file}: {error}", cause="not valid TOML", step="mend it and try again") from error
-        if "haybale" in document.get("tool", {}):
-            return Project(root=root, settings=_settings(file, text, document["tool"]["haybale"], env))
+        table = document.get("tool", {}).get("haybale")
+        if isinstance(table, dict):
+            return Project(root=root, settings=_settings(file, text, table, env))
     raise ConfigError(
         f"no {FILE} with a [{TABLE}] table in {start} or above it",
         cause="this is not a repository that haybale knows",
@@ -158,70 +177,83 @@ def load(start: Path | None = None, env: Mapping[str, str] | None = None) -> Pro
     )
 
 
-def _settings(file: Path, text: str, table: dict[str, Any], env: Mapping[str, str]) -> Settings:
+def _settings(file: Path, text: str, table: Mapping[str, Any], env: Mapping[str, str]) -> Settings:
     data = {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
-    origin: dict[tuple[str, ...], str] = {}
+    overridden = {}
     for variable, path in OVERRIDES.items():
         if env.get(variable):
             target = data
             for key in path[:-1]:
                 target = target.setdefault(key, {})
             target[path[-1]] = env[variable]
-            origin[path] = f"environment variable {variable}"
-    try:
-        return Settings.model_validate(data)
-    except ValidationError as error:
-        problems = []
-        for detail in error.errors():
-            where = tuple(str(part) for part in detail["loc"])
-            place = origin.get(where) or f"{file}:{line_of(text, where)}"
-            problems.append(f"{place}: {_complaint(where, detail)}")
-        raise ConfigError("\n".join(problems), step="mend these settings and try again") from error
+            overridden[path] = variable
+    problems: list[str] = []
+    settings = _read(Settings, data, (), _Source(file=file, text=text, overridden=overridden), problems)
+    if problems:
+        raise ConfigError("\n".join(problems), step="mend these settings and try again")
+    return settings
 
 
-def _complaint(where: Sequence[str], detail: Any) -> str:
-    name = ".".join(where)
-    if detail["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(where[-1], _known(where[:-1]), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"unknown setting {name!r}{hint}"
-    if detail["type"] == "missing":
-        return f"the setting {name!r} is missing ({_describe(where)})"
-    return f"{name}: {detail['msg']}, got {detail['input']!r} ({_describe(where)})"
+def _read(kind: type[T], data: Any, path: tuple[str, ...], source: _Source, problems: list[str]) -> T:
+    """Make a settings table of what TOML says, and note every problem with its place."""
+    known = {each.name: each for each in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    types = typing.get_type_hints(kind)
+    values: dict[str, Any] = {}
+    if not isinstance(data, dict):
+        problems.append(f"{source.place(path)}: {'.'.join(path)} is a table, not {data!r}")
+        data = {}
+    for key, value in data.items():
+        here = (*path, key)
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(known)}"
+            problems.append(f"{source.place(here)}: unknown setting {'.'.join(here)!r}{hint}")
+        elif dataclasses.is_dataclass(types[key]):
+            values[key] = _read(typing.cast("type[Any]", types[key]), value, here, source, problems)
+        else:
+            values[key] = tuple(value) if isinstance(value, list) else value
+            wrong = _wrong(values[key], types[key], known[key].metadata)
+            if wrong:
+                description = known[key].metadata["description"]
+                problems.append(f"{source.place(here)}: {'.'.join(here)} {wrong}, not {value!r} ({description})")
+    for name, each in known.items():
+        required = each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
+        if required and name not in values:
+            problems.append(
+                f"{source.place(path)}: the setting {name!r} is missing ({each.metadata['description']})"
+            )
+            values[name] = ""
+    return kind(**values)
 
 
-def _model(path: Sequence[str]) -> type[BaseModel]:
-    model: type[BaseModel] = Settings
-    for key in path:
-        inner = model.model_fields[key].annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        model = inner
-    return model
-
-
-def _known(path: Sequence[str]) -> list[str]:
-    return list(_model(path).model_fields)
-
-
-def _describe(where: Sequence[str]) -> str:
-    fields = _model(where[:-1]).model_fields
-    field = fields.get(where[-1]) or next((fields[key] for key in where if key in fields), None)
-    return field.description or "" if field else ""
+def _wrong(value: Any, kind: Any, rule: Mapping[str, Any]) -> str:
+    """Return what a value should have been, "" where it is right."""
+    if kind == tuple[str, ...]:
+        right = isinstance(value, tuple) and all(isinstance(part, str) for part in value)
+        return "" if right else "is a list of words"
+    # bool is an int to Python, but not to somebody who writes `batch = true`.
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        return {str: "is a text in quotes", int: "is a whole number", bool: "is true or false"}[kind]
+    if kind is int and value < rule["least"]:
+        return f"is at least {rule['least']}"
+    if rule["pattern"] and not re.fullmatch(rule["pattern"], value):
+        return f"has the form {rule['pattern']}"
+    return ""
 
 
 def line_of(text: str, path: Sequence[str]) -> int:
     """Return the line (from 1) of a setting in the file's text; its table's where the key isn't found."""
-    line, header = 1, f"[{TABLE}]"
-    tables = [f"[{'.'.join((TABLE, *path[:end]))}]" for end in range(len(path), -1, -1)]
-    found = next((table for table in tables if re.search(rf"^{re.escape(table)}", text, re.MULTILINE)), header)
-    key = path[found.count(".") - TABLE.count(".")] if found.count(".") - TABLE.count(".") < len(path) else ""
-    inside = False
-    for number, content in enumerate(text.splitlines(), start=1):
-        stripped = content.strip()
-        if stripped.startswith("["):
-            inside = stripped.startswith(found)
-            line = number if inside else line
-        elif inside and key and re.match(rf"[\"']?{re.escape(key)}[\"']?\s*[=.]", stripped):
-            return number
-    return line
+    for depth in range(len(path), -1, -1):
+        header = f"[{'.'.join((TABLE, *path[:depth]))}]"
+        start = next((n for n, line in enumerate(text.splitlines()) if line.strip().startswith(header)), None)
+        if start is None:
+            continue
+        if depth < len(path):
+            key = re.compile(rf"""\s*["']?{re.escape(path[depth])}["']?\s*[=.]""")
+            for number, line in enumerate(text.splitlines()[start + 1 :], start=start + 2):
+                if line.lstrip().startswith("["):
+                    break
+                if key.match(line):
+                    return number
+        return start + 1
+    return 1

@@ -80,11 +80,12 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: str | bytes | IO[bytes] | None = None,
     timeout: float | None = None,
+    detached: bool = False,
 ) -> Completed:
     """Run a command to its end and capture what it says; the caller judges the exit code.
 
     `env` is added to this process's environment. `timeout` is in seconds and raises `MachineError`.
-    Standard input is empty unless given.
+    Standard input is empty unless given. A `detached` command does not get the terminal's Ctrl-C.
     """
     with _input(stdin) as handle:
         try:
@@ -95,6 +96,7 @@ def run(
                 stdin=handle,
                 capture_output=True,
                 timeout=timeout,
+                start_new_session=detached,
                 check=False,
             )
         except subprocess.TimeoutExpired as late:

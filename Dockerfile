@@ -1,0 +1,98 @@
+# The layers of the site: runner, builder, release, tester, solr (`just layers` prints them).
+# Build them with `just build LAYER`, which makes the base images available and passes what stands behind ARG.
+
+ARG PYTHON_IMAGE=python:3.13-slim
+ARG SOLR_IMAGE=solr:9.10.1-slim
+
+# What everything that runs has in common: a user, the folders, the environment. --------------------------
+FROM ${PYTHON_IMAGE} AS runner
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    DJANGO_SETTINGS_MODULE=sotu.settings \
+    DATABASE_PATH=/data/db.sqlite3
+RUN groupadd --gid 10001 app \
+ && useradd --uid 10001 --gid app --home-dir /app --no-create-home --shell /usr/sbin/nologin app \
+ && install -d -o app -g app /app /data
+WORKDIR /app
+
+# The dependencies of production, in /venv. It changes only when they do. ----------------------------------
+FROM runner AS builder
+COPY web/requirements.prod.txt /build/
+RUN --mount=type=secret,id=ca,required=false \
+    --mount=type=secret,id=pip,required=false \
+    if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
+    if [ -s /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi; \
+    python -m venv --without-pip /venv \
+ && python -m pip --python /venv/bin/python install --no-cache-dir --require-hashes \
+      -r /build/requirements.prod.txt
+
+# What is deployed: dependencies, code, static files; no pip of its own, no compiler, no root. -------------
+FROM runner AS release
+COPY --from=builder /venv /venv
+COPY web /app
+RUN SECRET_KEY=collectstatic python manage.py collectstatic --noinput --verbosity 0
+USER app
+EXPOSE 8000
+CMD ["gunicorn", "sotu.wsgi"]
+ARG SOURCE
+ARG REVISION
+ARG VERSION
+ARG CREATED
+LABEL org.opencontainers.image.source=$SOURCE \
+      org.opencontainers.image.revision=$REVISION \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.created=$CREATED
+
+# What tests it: the same, with a browser and the development dependencies. The browser comes first: it is
+# the largest part and changes least. ----------------------------------------------------------------------
+FROM runner AS tester
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends chromium fonts-dejavu-core \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=builder /venv /venv
+COPY web/requirements.txt /build/
+RUN --mount=type=secret,id=ca,required=false \
+    --mount=type=secret,id=pip,required=false \
+    if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
+    if [ -s /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi; \
+    python -m pip --python /venv/bin/python install --no-cache-dir --require-hashes -r /build/requirements.txt \
+ && install -d -o app -g app /reports
+COPY --from=release /app /app
+COPY tests/site /tests/site
+COPY tests/browser /tests/browser
+ENV CHROMIUM=/usr/bin/chromium REPORTS=/reports
+USER app
+CMD ["sleep", "infinity"]
+ARG SOURCE
+ARG REVISION
+ARG VERSION
+ARG CREATED
+LABEL org.opencontainers.image.source=$SOURCE \
+      org.opencontainers.image.revision=$REVISION \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.created=$CREATED
+
+# Solr with the site's core and, from the build context `index`, its index (empty while it is being made). The
+# core stands outside /var/solr: that is a volume in Solr's own image, and an older one would hide it. ------
+FROM ${SOLR_IMAGE} AS solr
+ARG CORE
+ENV SOLR_HOME=/opt/haybale/solr
+COPY --chown=8983:8983 <<'XML' /opt/haybale/solr/solr.xml
+<solr>
+  <int name="maxBooleanClauses">${solr.max.booleanClauses:1024}</int>
+</solr>
+XML
+COPY --chown=8983:8983 <<EOF /opt/haybale/solr/${CORE}/core.properties
+name=${CORE}
+EOF
+COPY --chown=8983:8983 solr_conf /opt/haybale/solr/${CORE}/conf
+COPY --from=index --chown=8983:8983 . /opt/haybale/solr/${CORE}/data
+ARG SOURCE
+ARG REVISION
+ARG VERSION
+ARG CREATED
+LABEL org.opencontainers.image.source=$SOURCE \
+      org.opencontainers.image.revision=$REVISION \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.created=$CREATED

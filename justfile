@@ -1,0 +1,75 @@
+# One recipe for each session of noxfile.py, with the same name (nox writes _ for -).
+
+# Arguments reach the session as they were given: empty ones stay, quoting stays.
+set positional-arguments
+
+# Any nox will do: NOX=nox just test
+nox := env("NOX", justfile_directory() / "noxw")
+
+[private]
+default:
+    @"{{ just_executable() }}" --justfile "{{ justfile() }}" --list --unsorted
+
+# Make sure that a container engine with compose and buildx answers
+engine *args:
+    @"{{ nox }}" -s engine -- "$@"
+
+# Build a layer (action: --load or --push; verbosity '' is quiet)
+build step="release" action="--load" verbosity="1" *args:
+    @"{{ nox }}" -s build -- "$@"
+
+# Build a layer and push it
+push step="release" *args:
+    @"{{ nox }}" -s push -- "$@"
+
+# Bring up the site with the baked index and run every test
+test *args:
+    @"{{ nox }}" -s test -- "$@"
+
+# Index the reference dump, bake the index into the Solr image, prove it
+regen-solr-image *args:
+    @"{{ nox }}" -s regen_solr_image -- "$@"
+
+# Compile the site's requirements (--check, --upgrade, --upgrade-package NAME)
+regen-requirements *args:
+    @"{{ nox }}" -s regen_requirements -- "$@"
+
+# docker compose on the environment that indexes
+solr-dc *args="ps":
+    @"{{ nox }}" -s solr_dc -- "$@"
+
+# docker compose on the environment that tests
+ci-dc *args="ps":
+    @"{{ nox }}" -s ci_dc -- "$@"
+
+# Print the Dockerfile's stages
+layers *args:
+    @"{{ nox }}" -s layers -- "$@"
+
+# Print the repository that images belong to
+registry *args:
+    @"{{ nox }}" -s registry -- "$@"
+
+# Print REGISTRY:VERSION
+tag *args:
+    @"{{ nox }}" -s tag -- "$@"
+
+# Print the version
+version *args:
+    @"{{ nox }}" -s version -- "$@"
+
+# Run the unit tests
+unit *args:
+    @"{{ nox }}" -s unit -- "$@"
+
+# Check style and formatting
+lint *args:
+    @"{{ nox }}" -s lint -- "$@"
+
+# Check types
+typecheck *args:
+    @"{{ nox }}" -s typecheck -- "$@"
+
+# Compile the locks of the sessions' environments
+lock *args:
+    @"{{ nox }}" -s lock -- "$@"

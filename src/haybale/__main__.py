@@ -1,0 +1,5 @@
+"""`python -m haybale` is `haybale`."""
+
+from haybale.cli import main
+
+main()

@@ -1,0 +1,187 @@
+"""The command line: one verb for each session, arguments, exit codes, and the one place that prints errors.
+
+Verbs import what they need when they run: `version` must not wait for the engine's SDK.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from haybale import config, errors
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from haybale.report.terminal import Terminal
+
+# The exit code of a process that Ctrl-C ended, as shells have it.
+INTERRUPTED = 130
+ENDED = 143
+
+# Arguments that belong to another tool arrive as they are, options of its own included.
+VERBATIM = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
+# A positional argument may begin with dashes here: an action is --load or --push.
+POSITIONAL = {"ignore_unknown_options": True}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="haybale")
+def verbs() -> None:
+    """Bake a Django + Haystack site's Solr index into an image; test, release and deploy exactly that."""
+
+
+@verbs.command()
+def version() -> None:
+    """Print the version: v0.4.11, v0.4.11-r1, with -prNum where that is set."""
+    from haybale.release import version as release  # noqa: PLC0415
+
+    click.echo(release.read(config.load().root, os.environ))
+
+
+@verbs.command()
+def registry() -> None:
+    """Print the repository that images belong to."""
+    click.echo(config.load().settings.registry)
+
+
+@verbs.command()
+def tag() -> None:
+    """Print REGISTRY:VERSION."""
+    from haybale.images import refs  # noqa: PLC0415
+    from haybale.release import version as release  # noqa: PLC0415
+
+    project = config.load()
+    click.echo(refs.tag(project.settings.registry, str(release.read(project.root, os.environ))))
+
+
+@verbs.command()
+def layers() -> None:
+    """Print the names of the Dockerfile's stages, a line each."""
+    from haybale.images import layers as stages  # noqa: PLC0415
+
+    project = config.load()
+    name = project.settings.dockerfile
+    click.echo("\n".join(stages.layers(project.path(name).read_text(encoding="utf-8"), name)))
+
+
+@verbs.command()
+def engine() -> None:
+    """Make sure that a container engine with compose and buildx answers; install one where there is none."""
+    from haybale import engine as engines  # noqa: PLC0415
+
+    engines.ensure(terminal().say)
+
+
+@verbs.command(context_settings=POSITIONAL)
+@click.argument("layer", metavar="[STEP]", default="release")
+@click.argument("action", metavar="[--load|--push]", default="--load")
+@click.argument("verbosity", default="1")
+@click.argument("extra", metavar="[BUILDX ARGUMENTS]", nargs=-1, type=click.UNPROCESSED)
+def build(layer: str, action: str, verbosity: str, extra: tuple[str, ...]) -> None:
+    """Build a layer as TAG (release) or TAG-layer; '' as verbosity is quiet."""
+    _build(layer, action, verbosity, extra)
+
+
+@verbs.command(context_settings=POSITIONAL)
+@click.argument("layer", metavar="[STEP]", default="release")
+@click.argument("extra", metavar="[BUILDX ARGUMENTS]", nargs=-1, type=click.UNPROCESSED)
+def push(layer: str, extra: tuple[str, ...]) -> None:
+    """Build a layer and push it."""
+    _build(layer, "--push", "1", extra)
+
+
+def _build(layer: str, action: str, verbosity: str, extra: tuple[str, ...]) -> None:
+    from haybale.images import build as images  # noqa: PLC0415
+
+    shown = terminal()
+    shown.done(images.build(config.load(), layer, action, verbosity, extra, say=shown.say))
+
+
+@verbs.command("regen-solr-image")
+@click.option("--keep", is_flag=True, help="Leave the services of this run, for debugging.")
+def regen_solr_image(*, keep: bool) -> None:
+    """Index the reference dump, bake the index into the Solr image, prove it."""
+    from haybale.index import regenerate  # noqa: PLC0415
+
+    regenerate.regenerate(config.load(), terminal(), keep=keep)
+
+
+@verbs.command()
+@click.option("--keep", is_flag=True, help="Leave the services of this run, for debugging.")
+def test(*, keep: bool) -> None:
+    """Bring up the site with the baked index and run every test."""
+    from haybale import testrun  # noqa: PLC0415
+
+    testrun.test(config.load(), terminal(), keep=keep)
+
+
+@verbs.command("regen-requirements")
+@click.option("--check", is_flag=True, help="Change nothing; fail where a line is stale, and say why.")
+@click.option("--upgrade", is_flag=True, help="Move every pin to the newest version that fits.")
+@click.option("--upgrade-package", "-P", metavar="NAME", multiple=True, help="Move this pin.")
+def regen_requirements(*, check: bool, upgrade: bool, upgrade_package: tuple[str, ...]) -> None:
+    """Compile the site's requirements, for production and for everything, from one resolution."""
+    from haybale import requirements  # noqa: PLC0415
+
+    project, shown = config.load(), terminal()
+    if check:
+        requirements.check(project)
+        shown.done("the requirements are up to date")
+    else:
+        requirements.regenerate(
+            project, upgrade=upgrade, upgrade_packages=upgrade_package, say=shown.say
+        )
+
+
+@verbs.command("solr-dc", context_settings=VERBATIM)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def solr_dc(arguments: tuple[str, ...]) -> None:
+    """Run docker compose on the environment that indexes (default: ps)."""
+    from haybale import environments  # noqa: PLC0415
+
+    sys.exit(environments.solr_dc(config.load(), arguments, terminal().say))
+
+
+@verbs.command("ci-dc", context_settings=VERBATIM)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def ci_dc(arguments: tuple[str, ...]) -> None:
+    """Run docker compose on the environment that tests (default: ps)."""
+    from haybale import environments  # noqa: PLC0415
+
+    sys.exit(environments.ci_dc(config.load(), arguments, terminal().say))
+
+
+def terminal() -> Terminal:
+    """Return what a verb speaks through."""
+    from haybale.report.terminal import Terminal  # noqa: PLC0415
+
+    return Terminal()
+
+
+def main() -> NoReturn:
+    """Run a verb. Exit codes: 0, one per kind of error (errors.py), 130 after Ctrl-C, 143 after SIGTERM."""
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        verbs.main(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as wrong:
+        wrong.show()
+        sys.exit(errors.UsageError.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        print("haybale: interrupted", file=sys.stderr)  # noqa: T201
+        sys.exit(INTERRUPTED)
+    except errors.HaybaleError as error:
+        terminal().error(error)
+        sys.exit(error.exit_code)
+    sys.exit(0)
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    """Leave by way of every `finally`: what a run made must go also when a CI system ends it."""
+    sys.exit(ENDED)

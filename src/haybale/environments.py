@@ -1,0 +1,161 @@
+"""The two environments, each described once: the compose file for indexing and the one for testing.
+
+`solr-dc` and `ci-dc` run docker compose on just what `regen-solr-image` and `test` bring up, so that a
+developer looks at the same thing as CI.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from haybale.errors import BuildError
+from haybale.images import build
+from haybale.index import dump
+from haybale.tools import docker
+from haybale.tools.compose import Compose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from haybale.config import Project
+
+SOLR_FILE = "docker-compose.solr.yml"
+CI_FILE = "docker-compose.ci.yml"
+
+# Subcommands of docker compose that make containers, and so need what containers are made of.
+CREATING = frozenset({"up", "run", "create", "watch"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Indexing:
+    """What is needed to index: the services, the unpacked dump, the Solr image with an empty core."""
+
+    services: Compose
+    dump: dump.Unpacked
+    empty_image: str
+
+
+def new_run() -> str:
+    """Return a name for a run, that no other has."""
+    return secrets.token_hex(4)
+
+
+def indexing(project: Project, run: str, say: Callable[[str], None]) -> Indexing:
+    """Make what indexing needs, from the dump to the images. `run` is "" for a developer's own environment.
+
+    The dump comes first: a damaged one is found before anything is built or started.
+    """
+    say(f"checking the dump {project.settings.dump}")
+    unpacked = unpack_dump(project)
+    say("building the release layer")
+    build.build(project, "release", "--load", "", say=say)
+    empty_image = f"{project.settings.name}-solr-empty:{run or 'dev'}"
+    say("building the solr layer, without an index")
+    with tempfile.TemporaryDirectory(prefix="haybale-") as nothing:
+        build.solr(project, empty_image, Path(nothing), labels={}, say=say)
+    services = _services(
+        project, "solr", SOLR_FILE, run,
+        {
+            "RELEASE_IMAGE": build.image_name(project, "release"),
+            "SOLR_EMPTY_IMAGE": empty_image,
+            "SOLR_HEAP": project.settings.index.heap,
+            "DUMP": str(unpacked.path),
+            "INSITE": str(copy_insite(project, run)),
+        },
+    )  # fmt: skip
+    return Indexing(services=services, dump=unpacked, empty_image=empty_image)
+
+
+def testing(project: Project, run: str, say: Callable[[str], None]) -> Compose:
+    """Make what testing needs; raises `BuildError` where no index is baked at this version."""
+    unpacked = unpack_dump(project)
+    baked = build.image_name(project, "solr")
+    if docker.image(baked) is None:
+        raise BuildError(
+            f"there is no image {baked}", cause="no index has been baked at this version",
+            step="just regen-solr-image",
+        )  # fmt: skip
+    for layer in ("release", "tester"):
+        say(f"building the {layer} layer")
+        build.build(project, layer, "--load", "", say=say)
+    return _services(
+        project, "ci", CI_FILE, run,
+        {
+            "RELEASE_IMAGE": build.image_name(project, "release"),
+            "TESTER_IMAGE": build.image_name(project, "tester"),
+            "SOLR_BAKED_IMAGE": baked,
+            "DUMP": str(unpacked.path),
+        },
+    )  # fmt: skip
+
+
+def solr_dc(project: Project, arguments: Sequence[str], say: Callable[[str], None]) -> int:
+    """Run docker compose on the environment that indexes; return its exit code."""
+    if CREATING & set(arguments):
+        services = indexing(project, "", say).services
+        services.write_env()
+    else:
+        services = _as_it_is(project, "solr", SOLR_FILE)
+    return services.hand_over(arguments or ["ps"])
+
+
+def ci_dc(project: Project, arguments: Sequence[str], say: Callable[[str], None]) -> int:
+    """Run docker compose on the environment that tests; return its exit code."""
+    if CREATING & set(arguments):
+        services = testing(project, "", say)
+        services.write_env()
+    else:
+        services = _as_it_is(project, "ci", CI_FILE)
+    return services.hand_over(arguments or ["ps"])
+
+
+def _services(project: Project, short: str, file: str, run: str, variables: dict[str, str]) -> Compose:
+    name = "-".join(part for part in (project.settings.name, short, run) if part)
+    return Compose(
+        file=project.path(file),
+        project=name,
+        env_file=project.scratch / "env" / f"{name}.env",
+        variables={"CORE": project.settings.core, **variables},
+    )
+
+
+def _as_it_is(project: Project, short: str, file: str) -> Compose:
+    """Return the developer's environment as its last `up` left it, without making or checking anything.
+
+    Before the first one, compose still wants a value for each variable.
+    """
+    unset = dict.fromkeys(
+        ("RELEASE_IMAGE", "TESTER_IMAGE", "SOLR_BAKED_IMAGE", "SOLR_EMPTY_IMAGE", "SOLR_HEAP"), "none"
+    )
+    folder = str(project.scratch)
+    services = _services(project, short, file, "", unset | {"DUMP": folder, "INSITE": folder})
+    if not services.env_file.is_file():
+        services.write_env()
+    return services
+
+
+def unpack_dump(project: Project) -> dump.Unpacked:
+    """Check and unpack the reference dump; raises `DumpError`."""
+    found = dump.resolve(project.root, project.settings.dump)
+    unpacked = dump.unpack(found, project.scratch / "dump")
+    unpacked.path.chmod(0o644)  # the site's user reads it, whatever the umask of whoever unpacked it
+    return unpacked
+
+
+def copy_insite(project: Project, run: str) -> Path:
+    """Copy the scripts that run in the site's container to where its user can read them."""
+    target = project.scratch / "insite" / (run or "dev")
+    aside = target.with_name(f"{target.name}.new")
+    with resources.as_file(resources.files("haybale.index") / "insite") as source:
+        shutil.copytree(source, aside, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in (aside, *aside.rglob("*")):
+        file.chmod(0o755 if file.is_dir() else 0o644)
+    shutil.rmtree(target, ignore_errors=True)
+    aside.rename(target)
+    return target

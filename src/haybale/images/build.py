@@ -1,0 +1,268 @@
+"""Building the Dockerfile's layers with buildx.
+
+`TAG` is the release image; any other layer is `TAG-layer`. Registry caches are used where registry and
+builder can, and silently not where they can't: a build never fails for want of a cache.
+"""
+
+from __future__ import annotations
+
+import configparser
+import datetime
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from haybale.errors import BuildError, UsageError
+from haybale.images import base, layers, refs
+from haybale.release import version
+from haybale.tools import docker, git, process, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from haybale.config import Project
+
+ACTIONS = ("--load", "--push")
+
+# What of a machine's pip configuration a build needs to reach the same packages.
+PIP_KEYS = ("index-url", "extra-index-url", "trusted-host", "proxy")
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that decides a build's command line.
+
+    `contexts` are further build contexts (name -> folder), `secrets` BuildKit secrets (id -> file), `arguments`
+    build arguments (an empty value: taken from the environment), `cache_from` and `cache_to` cache references,
+    `labels` more labels, `extra` further buildx arguments as the user gave them.
+    """
+
+    layer: str
+    image: str
+    action: str
+    dockerfile: Path
+    context: Path
+    epoch: int
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    contexts: Mapping[str, Path] = field(default_factory=dict)
+    secrets: Mapping[str, Path] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    cache_from: tuple[str, ...] = ()
+    cache_to: str = ""
+    platform: str = ""
+    provenance: bool = False
+    sbom: bool = False
+    extra: tuple[str, ...] = ()
+
+
+def command(plan: Plan, *, quiet: bool) -> list[str]:
+    """Return the buildx command line of a plan."""
+    parts = [
+        "docker", "buildx", "build", "--target", plan.layer, "--tag", plan.image, plan.action,
+        "--file", str(plan.dockerfile), f"--provenance={str(plan.provenance).lower()}",
+        f"--sbom={str(plan.sbom).lower()}",
+    ]  # fmt: skip
+    if quiet:
+        parts += ["--progress", "plain"]
+    if plan.platform:
+        parts += ["--platform", plan.platform]
+    for name, value in plan.arguments.items():
+        parts += ["--build-arg", f"{name}={value}" if value else name]
+    for name, folder in plan.contexts.items():
+        parts += ["--build-context", f"{name}={folder}"]
+    for name, file in plan.secrets.items():
+        parts += ["--secret", f"id={name},src={file}"]
+    for name, value in plan.labels.items():
+        parts += ["--label", f"{name}={value}"]
+    for reference in plan.cache_from:
+        parts += ["--cache-from", f"type=registry,ref={reference}"]
+    if plan.cache_to:
+        parts += ["--cache-to", f"type=registry,ref={plan.cache_to},mode=max,ignore-error=true"]
+    return [*parts, *plan.extra, str(plan.context)]
+
+
+def build(
+    project: Project,
+    layer: str = "release",
+    action: str = "--load",
+    verbosity: str = "1",
+    extra: Sequence[str] = (),
+    *,
+    say: Callable[[str], None],
+) -> str:
+    """Build a layer as `TAG` (release) or `TAG-layer` and return that name.
+
+    `action` is `--load` (into the engine) or `--push` (to the registry). An empty `verbosity` is quiet; a
+    failure then shows the whole log once. Raises `UsageError`, `BuildError`.
+    """
+    check_layer(project, layer)
+    if action not in ACTIONS:
+        raise UsageError(
+            f"unknown action {action!r}", cause=f"a build's action is {' or '.join(ACTIONS)}",
+            step="just build LAYER --load",
+        )  # fmt: skip
+    name = image_name(project, layer)
+    if layer == "solr":
+        return _solr(project, name, action, say)
+    _run(project, layer, name, action=action, quiet=not verbosity, extra=extra, say=say)
+    return name
+
+
+def image_name(project: Project, layer: str) -> str:
+    """Return the name that a layer's image has at this version."""
+    return refs.step_tag(project.settings.registry, str(version.read(project.root, os.environ)), layer)
+
+
+def check_layer(project: Project, layer: str) -> None:
+    """Raise `UsageError` where the Dockerfile has no such layer."""
+    file = project.path(project.settings.dockerfile)
+    layers.check(layer, layers.layers(file.read_text(encoding="utf-8"), project.settings.dockerfile))
+
+
+def _solr(project: Project, name: str, action: str, say: Callable[[str], None]) -> str:
+    """The solr layer needs an index, which only regeneration makes: here it is pushed or left as it is."""
+    if docker.image(name) is None:
+        raise BuildError(
+            f"there is no image {name}",
+            cause="the solr layer holds the baked index, and none has been baked at this version",
+            step="just regen-solr-image",
+        )
+    if action == "--push":
+        say(f"pushing {name}")
+        pushed = process.run(["docker", "push", name])
+        if not pushed.ok:
+            raise BuildError(
+                f"{name} could not be pushed", cause="see what the engine said", step="docker login, or mend REGISTRY",
+                log=pushed.output,
+            )  # fmt: skip
+    return name
+
+
+def solr(
+    project: Project, name: str, index: Path, *, labels: Mapping[str, str], say: Callable[[str], None]
+) -> None:
+    """Build the solr layer with the index in the folder `index` (empty: a fresh core) as `name`."""
+    _run(
+        project, "solr", name, action="--load", quiet=True, contexts={"index": index}, labels=labels, cache=False,
+        say=say,
+    )  # fmt: skip
+
+
+def _run(
+    project: Project,
+    layer: str,
+    name: str,
+    *,
+    action: str,
+    quiet: bool,
+    say: Callable[[str], None],
+    extra: Sequence[str] = (),
+    contexts: Mapping[str, Path] | None = None,
+    labels: Mapping[str, str] | None = None,
+    cache: bool = True,
+) -> None:
+    settings = project.settings
+    kinds = {"solr": [("solr", settings.images.solr)]}.get(layer, [("python", settings.images.python)])
+    for kind, reference in kinds:
+        base.ensure(reference, kind, say)
+    commit = git.head(project.root)
+    caching = cache and settings.build.cache and registry.answers(settings.registry)
+    with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
+        plan = Plan(
+            layer=layer,
+            image=name,
+            action=action,
+            dockerfile=project.path(settings.dockerfile),
+            context=project.root,
+            epoch=commit.time,
+            arguments={
+                "PYTHON_IMAGE": settings.images.python,
+                "SOLR_IMAGE": settings.images.solr,
+                "CORE": settings.core,
+                "SOURCE": commit.source or settings.name,
+                "REVISION": commit.revision,
+                "VERSION": str(version.read(project.root, os.environ)),
+                "CREATED": timestamp(commit.time),
+                **{variable: "" for variable in PROXIES if os.environ.get(variable)},
+            },
+            contexts=contexts or {},
+            secrets=_secrets(Path(folder), os.environ),
+            labels=labels or {},
+            cache_from=refs.cache(settings.registry, layer) if caching else (),
+            cache_to=refs.cache(settings.registry, layer)[-1]
+            if caching and not os.environ.get("NO_CACHE_TO") and docker.engine_facts().can_export_cache
+            else "",
+            platform=settings.build.platform,
+            provenance=settings.build.provenance,
+            sbom=settings.build.sbom,
+            extra=tuple(extra),
+        )
+        _execute(plan, quiet=quiet)
+
+
+def _execute(plan: Plan, *, quiet: bool) -> None:
+    line = command(plan, quiet=quiet)
+    # SOURCE_DATE_EPOCH makes BuildKit date the image by the commit, not by the clock.
+    env = {"SOURCE_DATE_EPOCH": str(plan.epoch), "DOCKER_BUILDKIT": "1"}
+    if quiet:
+        done = process.run(line, env=env)
+        code, log = done.code, done.output
+    else:
+        code, log = process.hand_over(line, env=env), ""
+    if code:
+        raise BuildError(
+            f"the layer {plan.layer} could not be built (buildx exited with {code})",
+            cause="see the log below" if log else "see the log above",
+            step=f"mend it, then: just build {plan.layer}",
+            log=log,
+        )
+
+
+def timestamp(seconds: int) -> str:
+    """Return a time (seconds since 1970) as RFC 3339 has it."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _secrets(folder: Path, env: Mapping[str, str]) -> dict[str, Path]:
+    """Return what a build needs of this machine and no image may keep: extra CAs, pip's configuration."""
+    secrets = {}
+    bundle = base.ca_bundle(env)
+    if bundle is not None:
+        secrets["ca"] = bundle
+    configuration = pip_configuration(env, pip_files(env))
+    if configuration:
+        file = folder / "pip.conf"
+        file.write_text(configuration, encoding="utf-8")
+        secrets["pip"] = file
+    return secrets
+
+
+def pip_files(env: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the places of pip's configuration, weakest first (pip documentation, "Configuration")."""
+    home = Path(env.get("HOME", "/"))
+    named = env.get("PIP_CONFIG_FILE")
+    return (
+        Path("/etc/pip.conf"),
+        home / ".pip/pip.conf",
+        Path(env.get("XDG_CONFIG_HOME") or home / ".config") / "pip/pip.conf",
+        *([Path(named)] if named else []),
+    )
+
+
+def pip_configuration(env: Mapping[str, str], files: Sequence[Path]) -> str:
+    """Return a pip.conf with what this machine says about reaching packages; "" where it says nothing."""
+    found: dict[str, str] = {}
+    for file in files:
+        parser = configparser.RawConfigParser()
+        parser.read(file, encoding="utf-8")
+        for section in ("global", "install"):
+            if parser.has_section(section):
+                found |= {key: value for key, value in parser.items(section) if key in PIP_KEYS}
+    for key in PIP_KEYS:
+        value = env.get("PIP_" + key.upper().replace("-", "_"))
+        if value:
+            found[key] = value
+    return "".join(["[global]\n", *(f"{key} = {value}\n" for key, value in found.items())]) if found else ""

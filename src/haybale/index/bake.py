@@ -1,0 +1,89 @@
+"""From a stopped Solr to an image that serves its index, proved before it gets its name."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from typing import TYPE_CHECKING
+
+from haybale.errors import LoadError, StackError, VerifyError
+from haybale.index import verify
+from haybale.tools import docker, solr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from haybale.config import Settings
+
+# Seconds that Solr gets to close its index. Docker's own 10 are too few for a large one.
+GRACE = 180
+
+# A JVM that was asked to stop, and did: 128 + SIGTERM. 137 would be a kill, with the index in any state.
+STOPPED_CLEANLY = 143
+
+# Not part of an index: logs of updates and of Solr, the lock of the process that had it open.
+LEFT_OUT = ("tlog", "snapshot_metadata", "index/write.lock")
+
+HOME = "/opt/haybale/solr"
+
+
+def stop(container: str) -> None:
+    """Stop Solr and make sure that it closed its index itself; raises `LoadError`."""
+    code = docker.stop(container, GRACE)
+    if code != STOPPED_CLEANLY:
+        raise LoadError(
+            f"Solr did not stop cleanly (exit code {code}, not {STOPPED_CLEANLY})",
+            cause="it was killed, by the engine for want of memory or after its time was up",
+            step="raise index.heap, or the machine's memory, and regenerate",
+            log=docker.log_tail(container),
+        )
+
+
+def take(container: str, settings: Settings, folder: Path) -> int:
+    """Copy a stopped Solr's index into `folder` (its core's data folder); return its size in bytes.
+
+    Raises `LoadError` where there is no index in it.
+    """
+    docker.copy_out(container, f"{HOME}/{settings.core}/data", folder)
+    for name in LEFT_OUT:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+    if not any(folder.glob("index/segments_*")):
+        raise LoadError(
+            "the stopped Solr left no index behind",
+            cause=f"its core keeps its data elsewhere than in {HOME}/{settings.core}/data",
+            step="look for dataDir in solrconfig.xml and core.properties",
+        )
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def prove(image: str, settings: Settings, expected: Mapping[str, int], labels: Mapping[str, str]) -> None:
+    """Start the baked image once and compare its counts with the database's; raises `VerifyError`."""
+    with _started(image, labels) as (container, url):
+        server = solr.Solr(url, settings.core)
+        server.wait_ready(timeout=120, alive=lambda: docker.is_running(container))
+        verify.check_counts(expected, server.counts())
+    if not expected:
+        raise VerifyError("no model was indexed", cause="the site has no search index for Solr")
+
+
+@contextlib.contextmanager
+def _started(image: str, labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Run an image, published on loopback only, for the length of the block: (container id, URL)."""
+    # testcontainers costs a third of a second to import, and only these few verbs need it.
+    from testcontainers.core.container import DockerContainer  # noqa: PLC0415
+
+    container = DockerContainer(image).with_kwargs(
+        ports={"8983/tcp": ("127.0.0.1", None)}, labels=dict(labels)
+    )
+    try:
+        container.start()
+        wrapped = container.get_wrapped_container()
+        if wrapped.id is None:
+            raise StackError(f"{image} did not start")
+        yield wrapped.id, f"http://{docker.published(wrapped.id, 8983)}"
+    finally:
+        container.stop()

@@ -1,0 +1,96 @@
+"""What a person sees while haybale works: steps, and how far the loading is.
+
+Everything goes to the error stream: standard output belongs to what a verb prints for other programs. On a
+terminal there is a progress bar, elsewhere (CI's log) plain lines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from haybale.errors import HaybaleError
+
+# Where there is no terminal, a model's progress is a line each time so many percent are done.
+LINE_EVERY = 20
+
+
+class Terminal:
+    """Says what happens, on the error stream."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Print a step."""
+        self.console.print(Text.assemble(("• ", "cyan"), text))
+
+    def done(self, text: str) -> None:
+        """Print a result."""
+        self.console.print(Text.assemble(("✓ ", "green"), text))
+
+    def error(self, error: HaybaleError) -> None:
+        """Print a failure: its log first, so that the explanation is what the eye finds at the end."""
+        if error.log:
+            self.console.print(Text(error.log.rstrip(), style="dim"))
+            self.console.print()
+        self.console.print(Text.assemble(("haybale: ", "bold red"), (error.what, "bold")))
+        if error.cause:
+            self.console.print(Text.assemble(("  cause: ", "red"), error.cause))
+        if error.step:
+            self.console.print(Text.assemble(("  next:  ", "green"), error.step))
+
+    @contextlib.contextmanager
+    def progress(self) -> Iterator[Callable[[str, int, int], None]]:
+        """Give a function that takes (what, documents done, documents in all)."""
+        if self.console.is_terminal:
+            with self._bars() as advance:
+                yield advance
+        else:
+            yield _Lines(self.say).advance
+
+    @contextlib.contextmanager
+    def _bars(self) -> Iterator[Callable[[str, int, int], None]]:
+        tasks: dict[str, TaskID] = {}
+        started: dict[str, float] = {}
+        with Progress(
+            TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True), console=self.console,
+        ) as bars:  # fmt: skip
+
+            def advance(what: str, done: int, total: int) -> None:
+                if what not in tasks:
+                    started[what] = time.monotonic()
+                    tasks[what] = bars.add_task(what, total=total, rate="")
+                speed = rate(done, time.monotonic() - started[what])
+                bars.update(tasks[what], completed=done, total=total, rate=speed)
+
+            yield advance
+
+
+class _Lines:
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._next: dict[str, int] = {}
+        self._started: dict[str, float] = {}
+
+    def advance(self, what: str, done: int, total: int) -> None:
+        started = self._started.setdefault(what, time.monotonic())
+        percent = 100 * done // total if total else 100
+        if percent < self._next.get(what, LINE_EVERY):
+            return
+        self._next[what] = percent + LINE_EVERY if percent < 100 else 101  # noqa: PLR2004 - percent
+        self._say(f"{what}: {done} of {total} documents {rate(done, time.monotonic() - started)}".rstrip())
+
+
+def rate(done: int, seconds: float) -> str:
+    """Return documents per second for people, "" before anything can be said."""
+    return f"{done / seconds:,.0f} docs/s" if done and seconds > 0 else ""
