@@ -1,0 +1,1 @@
+"""The archive of addresses: models, search indexes, pages."""

@@ -1,0 +1,1 @@
+"""The site: settings, addresses, the way in for the web server."""
