@@ -14,7 +14,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PIP_COMPILE = [
-    sys.executable, "-m", "piptools", "compile", "--quiet", "--generate-hashes", "--allow-unsafe", "--strip-extras",
+    sys.executable, "-m", "piptools", "compile", "--quiet",
+    "--generate-hashes", "--allow-unsafe", "--strip-extras",
     "--no-emit-index-url", "--no-emit-trusted-host", "--no-emit-find-links", "--no-header",
 ]  # fmt: skip
 

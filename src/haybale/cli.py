@@ -117,7 +117,7 @@ def test(*, keep: bool) -> None:
     """Bring up the site with the baked index and run every test."""
     from haybale import testrun  # noqa: PLC0415
 
-    testrun.test(config.load(), terminal(), keep=keep)
+    testrun.run(config.load(), terminal(), keep=keep)
 
 
 @verbs.command("regen-requirements")
@@ -133,9 +133,7 @@ def regen_requirements(*, check: bool, upgrade: bool, upgrade_package: tuple[str
         requirements.check(project)
         shown.done("the requirements are up to date")
     else:
-        requirements.regenerate(
-            project, upgrade=upgrade, upgrade_packages=upgrade_package, say=shown.say
-        )
+        requirements.regenerate(project, upgrade=upgrade, upgrade_packages=upgrade_package, say=shown.say)
 
 
 @verbs.command("solr-dc", context_settings=VERBATIM)

@@ -32,7 +32,9 @@ WORD = r"[a-z0-9][a-z0-9_-]*"
 T = TypeVar("T")
 
 
-def setting(description: str, default: Any = dataclasses.MISSING, *, pattern: str = "", least: int = 0) -> Any:
+def setting(
+    description: str, default: Any = dataclasses.MISSING, *, pattern: str = "", least: int = 0
+) -> Any:
     """Declare a setting: what it is for, its default, the pattern it matches whole, the least number."""
     metadata = {"description": description, "pattern": pattern, "least": least}
     return field(default=default, metadata=metadata)
@@ -166,7 +168,9 @@ def load(start: Path | None = None, env: Mapping[str, str] | None = None) -> Pro
         try:
             document = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{file}: {error}", cause="not valid TOML", step="mend it and try again") from error
+            raise ConfigError(
+                f"{file}: {error}", cause="not valid TOML", step="mend it and try again"
+            ) from error
         table = document.get("tool", {}).get("haybale")
         if isinstance(table, dict):
             return Project(root=root, settings=_settings(file, text, table, env))
@@ -215,7 +219,9 @@ def _read(kind: type[T], data: Any, path: tuple[str, ...], source: _Source, prob
             wrong = _wrong(values[key], types[key], known[key].metadata)
             if wrong:
                 description = known[key].metadata["description"]
-                problems.append(f"{source.place(here)}: {'.'.join(here)} {wrong}, not {value!r} ({description})")
+                problems.append(
+                    f"{source.place(here)}: {'.'.join(here)} {wrong}, not {value!r} ({description})"
+                )
     for name, each in known.items():
         required = each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
         if required and name not in values:

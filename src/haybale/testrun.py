@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 REPORTS = "/reports"
 
 
-def test(project: Project, terminal: Terminal, *, keep: bool = False) -> None:
+def run(project: Project, terminal: Terminal, *, keep: bool = False) -> None:
     """Run every test; reports (JUnit XML, the services' logs) go to reports/.
 
     Makes what is missing first. `keep` leaves the services for debugging. Raises `TestsFailedError` with the

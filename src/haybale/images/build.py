@@ -7,7 +7,7 @@ builder can, and silently not where they can't: a build never fails for want of 
 from __future__ import annotations
 
 import configparser
-import datetime
+import datetime as dt
 import os
 import tempfile
 from dataclasses import dataclass, field
@@ -35,9 +35,9 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy",
 class Plan:
     """Everything that decides a build's command line.
 
-    `contexts` are further build contexts (name -> folder), `secrets` BuildKit secrets (id -> file), `arguments`
-    build arguments (an empty value: taken from the environment), `cache_from` and `cache_to` cache references,
-    `labels` more labels, `extra` further buildx arguments as the user gave them.
+    `contexts` are further build contexts (name -> folder), `secrets` BuildKit secrets (id -> file),
+    `arguments` build arguments (an empty value: taken from the environment), `cache_from` and `cache_to`
+    cache references, `labels` more labels, `extra` further buildx arguments as the user gave them.
     """
 
     layer: str
@@ -106,7 +106,7 @@ def build(
         )  # fmt: skip
     name = image_name(project, layer)
     if layer == "solr":
-        return _solr(project, name, action, say)
+        return _solr(name, action, say)
     _run(project, layer, name, action=action, quiet=not verbosity, extra=extra, say=say)
     return name
 
@@ -122,8 +122,8 @@ def check_layer(project: Project, layer: str) -> None:
     layers.check(layer, layers.layers(file.read_text(encoding="utf-8"), project.settings.dockerfile))
 
 
-def _solr(project: Project, name: str, action: str, say: Callable[[str], None]) -> str:
-    """The solr layer needs an index, which only regeneration makes: here it is pushed or left as it is."""
+def _solr(name: str, action: str, say: Callable[[str], None]) -> str:
+    """Push the baked image, or leave it as it is: only regeneration makes the index that the layer needs."""
     if docker.image(name) is None:
         raise BuildError(
             f"there is no image {name}",
@@ -135,7 +135,9 @@ def _solr(project: Project, name: str, action: str, say: Callable[[str], None]) 
         pushed = process.run(["docker", "push", name])
         if not pushed.ok:
             raise BuildError(
-                f"{name} could not be pushed", cause="see what the engine said", step="docker login, or mend REGISTRY",
+                f"{name} could not be pushed",
+                cause="see what the engine said",
+                step="docker login, or mend REGISTRY",
                 log=pushed.output,
             )  # fmt: skip
     return name
@@ -146,8 +148,8 @@ def solr(
 ) -> None:
     """Build the solr layer with the index in the folder `index` (empty: a fresh core) as `name`."""
     _run(
-        project, "solr", name, action="--load", quiet=True, contexts={"index": index}, labels=labels, cache=False,
-        say=say,
+        project, "solr", name, action="--load", quiet=True,
+        contexts={"index": index}, labels=labels, cache=False, say=say,
     )  # fmt: skip
 
 
@@ -223,7 +225,7 @@ def _execute(plan: Plan, *, quiet: bool) -> None:
 
 def timestamp(seconds: int) -> str:
     """Return a time (seconds since 1970) as RFC 3339 has it."""
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _secrets(folder: Path, env: Mapping[str, str]) -> dict[str, Path]:

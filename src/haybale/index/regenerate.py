@@ -112,12 +112,16 @@ def _explained(services: Compose) -> Iterator[None]:
         yield
     except CommandFailedError as failed:
         raise LoadError(
-            f"the loader ended with exit code {failed.code}", cause="see its log", log=services.log_tail("loader")
+            f"the loader ended with exit code {failed.code}",
+            cause="see its log",
+            log=services.log_tail("loader"),
         ) from failed
     except HaybaleError as error:
         for state in services.states():
             if state["State"] == "exited" and state["Service"] == "solr" and not error.log:
-                error.cause = f"Solr has ended, with exit code {state['ExitCode']}; {error.cause}".rstrip("; ")
+                error.cause = f"Solr has ended, with exit code {state['ExitCode']}; {error.cause}".rstrip(
+                    "; "
+                )
                 error.log = services.log_tail("solr")
         raise
 

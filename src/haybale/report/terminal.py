@@ -62,8 +62,9 @@ class Terminal:
         tasks: dict[str, TaskID] = {}
         started: dict[str, float] = {}
         with Progress(
-            TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True), console=self.console,
+            TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"), TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=self.console,
         ) as bars:  # fmt: skip
 
             def advance(what: str, done: int, total: int) -> None:

@@ -58,9 +58,7 @@ class Compose:
 
         Raises `process.CommandFailedError` at the end where it failed.
         """
-        return process.lines(
-            self.command("exec", "-T", service, *command), cwd=self.file.parent, merge=False
-        )
+        return process.lines(self.command("exec", "-T", service, *command), cwd=self.file.parent, merge=False)
 
     def container(self, service: str) -> str:
         """Return the id of a service's container, running or not; "" where there is none."""

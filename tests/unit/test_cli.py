@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from haybale import cli, environments
+from haybale.images import build
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Given = list[tuple[Any, ...]]
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> Given:
+    """What the verbs that reach out would have been called with."""
+    calls: Given = []
+
+    def noting(*, code: int) -> Callable[..., Any]:
+        def note(_project: object, *arguments: Any, **_rest: Any) -> int:
+            calls.append(arguments)
+            return code
+
+        return note
+
+    monkeypatch.setattr(build, "build", noting(code=0))
+    monkeypatch.setattr(environments, "ci_dc", noting(code=7))
+    monkeypatch.setattr(environments, "solr_dc", noting(code=0))
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (["build"], ("release", "--load", "1", ())),
+        (["build", "tester", "--load", ""], ("tester", "--load", "", ())),
+        (["build", "tester", "--push", "1", "--no-cache"], ("tester", "--push", "1", ("--no-cache",))),
+        (["push"], ("release", "--push", "1", ())),
+        (["push", "solr"], ("solr", "--push", "1", ())),
+    ],
+)
+def test_build_takes_the_operational_notes_positions(
+    given: Given, line: list[str], expected: tuple[Any, ...]
+) -> None:
+    result = CliRunner().invoke(cli.verbs, line, standalone_mode=False)
+    assert result.exception is None
+    assert given == [expected]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ps", "--all"),
+        ("exec", "web", "sh", "-c", 'echo "a b"'),
+        ("logs", "-f", "web"),
+        ("--help",),
+        ("run", "--rm", "-e", "A=", "web", ""),
+    ],
+)
+def test_compose_gets_its_arguments_as_they_are(given: Given, arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli.verbs, ["ci-dc", *arguments], standalone_mode=False)
+    assert [call[0] for call in given] == [arguments]
+    assert result.exit_code == 7

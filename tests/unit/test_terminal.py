@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from haybale.errors import DumpError
+from haybale.report.terminal import Terminal, rate
+
+
+def made(*, terminal: bool = False) -> tuple[Terminal, io.StringIO]:
+    text = io.StringIO()
+    return Terminal(Console(file=text, force_terminal=terminal, width=100, soft_wrap=True)), text
+
+
+def test_an_error_has_its_three_parts_after_its_log() -> None:
+    shown, text = made()
+    shown.error(
+        DumpError("the dump a.zip is damaged", cause="truncated", step="copy it again", log="one\ntwo")
+    )
+    assert text.getvalue().splitlines() == [
+        "one",
+        "two",
+        "",
+        "haybale: the dump a.zip is damaged",
+        "  cause: truncated",
+        "  next:  copy it again",
+    ]
+
+
+def test_markup_in_a_message_is_just_text() -> None:
+    shown, text = made()
+    shown.error(DumpError("[red]no[/] [/x] dump"))
+    assert text.getvalue() == "haybale: [red]no[/] [/x] dump\n"
+
+
+def test_without_a_terminal_progress_is_a_few_lines_and_always_the_last() -> None:
+    shown, text = made()
+    with shown.progress() as advance:
+        for done in range(0, 10_001, 100):
+            advance("archive.passage", done, 10_000)
+        advance("archive.topic", 3, 3)
+        advance("archive.empty", 0, 0)
+    lines = text.getvalue().splitlines()
+    assert len(lines) == 7
+    assert "archive.passage: 2000 of 10000 documents" in lines[0]
+    assert "archive.passage: 10000 of 10000 documents" in lines[4]
+    assert "archive.topic: 3 of 3 documents" in lines[5]
+    assert lines[6].endswith("archive.empty: 0 of 0 documents")
+
+
+def test_on_a_terminal_progress_has_a_bar_with_counts() -> None:
+    shown, text = made(terminal=True)
+    with shown.progress() as advance:
+        advance("archive.passage", 50, 100)
+        advance("archive.passage", 100, 100)
+    assert "archive.passage" in text.getvalue()
+    assert "100/100" in text.getvalue()
+
+
+def test_a_rate_is_said_only_where_there_is_one() -> None:
+    assert rate(0, 1.0) == ""
+    assert rate(10, 0.0) == ""
+    assert rate(5000, 2.0) == "2,500 docs/s"
