@@ -2,9 +2,9 @@
 
 Haystack gives each document to pysolr, always with boosts, so pysolr sends XML: every value as text
 (haystack/backends/solr_backend.py, SolrSearchBackend.update; pysolr.py, Solr._build_xml_doc and
-Solr._from_python). Solr gets the very same texts from us, in JSON, which both sides handle much faster. Values stay
-texts on purpose: Solr parses them by the field's type as it does those of XML, where a JSON number
-would come out differently in a string field (1e+22 as 1.0E22).
+Solr._from_python). Solr gets the very same texts from us, in JSON, which both sides handle much faster.
+Values stay texts on purpose: Solr parses them by the field's type as it does those of XML, where a JSON
+number would come out differently in a string field (1e+22 as 1.0E22).
 
 Boosts are left out: Solr has ignored index-time boosts since 7.0.
 """
@@ -74,8 +74,9 @@ def is_nothing(value: Any) -> bool:
 def document(prepared: Mapping[str, Any]) -> dict[str, Any]:
     """Return the JSON document for what `SearchIndex.full_prepare` returned.
 
-    A field's value is one text, or a list of two or more. Only list, tuple and set are several values, as with
-    pysolr; a set's are sorted, so that the same data always gives the same index. Raises `ValueRefused`.
+    A field's value is one text, or a list of two or more. Only list, tuple and set are several values, as
+    with pysolr; a set's are sorted, so that the same data always gives the same index. Raises
+    `ValueRefused`.
     """
     fields: dict[str, Any] = {}
     nested: list[dict[str, Any]] = []

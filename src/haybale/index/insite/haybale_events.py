@@ -25,7 +25,7 @@ VERSION = 1
 
 
 class Failure(Exception):  # noqa: N818 - it is what happened, and becomes an event
-    """A failure with an explanation: what failed, the probable cause, the next step, the log that shows it."""
+    """A failure: what failed, the probable cause, the next step, and the log that shows it."""
 
     def __init__(self, what: str, cause: str = "", step: str = "", log: str = "") -> None:
         super().__init__(what)

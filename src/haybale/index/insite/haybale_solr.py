@@ -27,13 +27,22 @@ COMMIT = 3600
 
 BUSY = (502, 503, 504)
 BAD_REQUEST = 400
+CAUSES = {
+    401: "the Haystack connection's user and password are missing or wrong",
+    403: "the Haystack connection's user may not do that",
+    404: "the core of the Haystack connection's URL does not exist, or lacks this handler",
+    413: "the request is larger than Solr, or a proxy before it, accepts: choose smaller batches",
+}
 
 
-class Refused(Exception):  # noqa: N818 - it is what happened
+class Refused(Failure):
     """Solr answered with an error: HTTP status and Solr's own reason."""
 
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
+    def __init__(self, url: str, status: int, reason: str) -> None:
+        super().__init__(
+            "Solr ({}) answers {}: {}".format(url, status, reason),
+            cause=CAUSES.get(status, "see Solr's log"),
+        )
         self.status = status
         self.reason = reason
 
@@ -71,6 +80,10 @@ class Core:
         query = "/update?wt=json&commit=true&waitSearcher=true&openSearcher=true"
         self._json("POST", query, b"[]", "application/json", COMMIT)
 
+    def close(self) -> None:
+        """Close the connection; the next request opens it again."""
+        self._connection.close()
+
     def select(self, parameters: Mapping[str, str]) -> Any:
         """Return the answer to a query. Sent by POST: a list of ids is too long for a URL."""
         query = urlencode({"defType": "lucene", "wt": "json", **parameters}).encode()
@@ -87,7 +100,7 @@ class Core:
         query.update({"facet.limit": "-1", "facet.mincount": "1", "facet.missing": "true"})
         answer = self.select(query)
         flat = answer["facet_counts"]["facet_fields"][field]
-        pairs = zip(flat[::2], flat[1::2])
+        pairs = zip(flat[::2], flat[1::2])  # noqa: B905 - Python 3.9
         return answer["response"]["numFound"], {name or "": number for name, number in pairs if number}
 
     def _json(self, method: str, path: str, body: bytes | None, kind: str, timeout: float) -> Any:
@@ -117,7 +130,7 @@ class Core:
                 continue
             self._lost = False
             if status >= BAD_REQUEST:
-                raise Refused(status, reason(answer))
+                raise Refused(self.url, status, reason(answer))
             return json.loads(answer)
         raise Failure(
             "Solr ({}) is not there, after {} tries: {}".format(self.url, len(PAUSES) + 1, problem),
@@ -186,7 +199,7 @@ def _restarted(name: str) -> Failure:
 
 
 def _authorization(parts: Any, auth: Any) -> dict[str, str]:
-    """Return the header for user and password, from the URL or from pysolr's `auth` (a pair, or requests')."""
+    """Return the header for user and password, from the URL or pysolr's `auth` (a pair, or of requests)."""
     if parts.username is not None:
         auth = (unquote(parts.username), unquote(parts.password or ""))
     elif hasattr(auth, "username"):
@@ -205,7 +218,9 @@ def _authorization(parts: Any, auth: Any) -> dict[str, str]:
 def _connection(parts: Any, verify: Any) -> http.client.HTTPConnection:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Failure(
-            "the Haystack connection's URL is no URL of a Solr core: {!r}".format(parts.geturl()),
+            "the Haystack connection's URL is no URL of a Solr core: {!r}".format(
+                parts.geturl().rpartition("@")[2]
+            ),
             step="give it as http://HOST:8983/solr/CORE",
         )
     if parts.scheme == "http":
