@@ -1,4 +1,4 @@
-"""Numbers for the pictures: SVG that templates draw, sized here, for styles can't carry numbers past the policy."""
+"""Numbers for the pictures that templates draw in SVG; the content policy allows no sizes in styles."""
 
 from typing import NamedTuple
 

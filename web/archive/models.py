@@ -16,6 +16,8 @@ class Party(models.Model):
     slug = models.SlugField(unique=True)
 
     class Meta:
+        """By name."""
+
         ordering = ["name"]
         verbose_name_plural = "parties"
 
@@ -31,6 +33,8 @@ class President(models.Model):
     slug = models.SlugField(unique=True)
 
     class Meta:
+        """By first taking office, which is the order of the keys."""
+
         ordering = ["pk"]
 
     def __str__(self) -> str:
@@ -50,6 +54,8 @@ class Term(models.Model):
     end = models.PositiveSmallIntegerField(null=True, help_text="Empty while it lasts")
 
     class Meta:
+        """In the order in which they were served."""
+
         ordering = ["number"]
 
     def __str__(self) -> str:
@@ -65,6 +71,8 @@ class Topic(models.Model):
     words = models.TextField(help_text="The words that file a passage here, for the reader")
 
     class Meta:
+        """By name."""
+
         ordering = ["name"]
 
     def __str__(self) -> str:
@@ -93,6 +101,8 @@ class Address(models.Model):
     text_digest = models.CharField(max_length=64, help_text="SHA-256 of the whole text, UTF-8")
 
     class Meta:
+        """In the order in which they were given."""
+
         ordering = ["sequence"]
         verbose_name_plural = "addresses"
 
@@ -123,6 +133,8 @@ class Passage(models.Model):
     text = models.TextField()
 
     class Meta:
+        """In the order in which they were said."""
+
         ordering = ["address__sequence", "place"]
         constraints = [models.UniqueConstraint(fields=["address", "place"], name="one_passage_per_place")]
 

@@ -72,14 +72,17 @@ class Query:
         remarks = []
         words = " ".join(re.sub(r"[\x00-\x1f\x7f\ud800-\udfff\ue000\ue001]", " ", data.get("q", "")).split())
         if len(words) > LONGEST_QUERY:
-            words = words[:LONGEST_QUERY].rstrip()
+            # At a space where there is one: half a word finds nothing.
+            words = words[:LONGEST_QUERY].rsplit(" ", 1)[0]
             remarks.append(f"Only the first {LONGEST_QUERY} characters were looked for.")
+        if words and all(word.startswith("-") for word in words.split()):
+            remarks.append("There has to be a word to look for beside those to leave out.")
         chosen = []
-        for name in FACETS:
+        for name, label in FACETS.items():
             sent = list(dict.fromkeys(data.getlist(name)))
             valid = [slug for slug in sent if slug in known[name]]
             if len(valid) < len([slug for slug in sent if slug]):
-                remarks.append(f"There is no such {FACETS[name].lower()} here, so that filter was left out.")
+                remarks.append(f"There is no such {label.lower()} here, so that filter was left out.")
             chosen += [(name, slug) for slug in (valid if name in _SEVERAL else valid[-1:])]
         kind, sort, page = data.get("type", ""), data.get("sort", ""), data.get("page", "")
         return cls(

@@ -80,8 +80,9 @@ RULES = (
         "foreign-affairs",
         "Treaties, ministers and the powers of the world.",
         "treaty, treaties, minister plenipotentiary, envoy*, diplomat*, foreign powers, foreign policy, "
-        "foreign relations, embassy, ambassador*, consul, consuls, consular, consulate*, alliance*, allies, "
-        "united nations, great britain, france, spain, germany, russia, china, japan, mexico, soviet*, neutrality",
+        "foreign relations, embassy, ambassador*, consul, consuls, consular, consulate*, alliance*, "
+        "allies, united nations, great britain, france, spain, germany, russia, china, japan, mexico, "
+        "soviet*, neutrality",
     ),
     Rule(
         "Health",

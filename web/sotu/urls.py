@@ -1,8 +1,7 @@
 """The site's addresses."""
 
-from django.urls import path
-
 from archive import views
+from django.urls import path
 
 urlpatterns = [
     path("", views.home, name="home"),
