@@ -11,18 +11,20 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     DJANGO_SETTINGS_MODULE=sotu.settings \
     DATABASE_PATH=/data/db.sqlite3
-RUN groupadd --gid 10001 app \
- && useradd --uid 10001 --gid app --home-dir /app --no-create-home --shell /usr/sbin/nologin app \
+# By hand: not every small base image has useradd.
+RUN echo 'app:x:10001:' >> /etc/group \
+ && echo 'app:x:10001:10001::/app:/usr/sbin/nologin' >> /etc/passwd \
  && install -d -o app -g app /app /data
 WORKDIR /app
 
-# The dependencies of production, in /venv. It changes only when they do. ----------------------------------
+# The dependencies of production, in /venv, put there by the base's own pip. It changes only when they do.
 FROM runner AS builder
 COPY web/requirements.prod.txt /build/
 RUN --mount=type=secret,id=ca,required=false \
     --mount=type=secret,id=pip,required=false \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
     if [ -s /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi; \
+    PATH=${PATH#/venv/bin:}; \
     python -m venv --without-pip /venv \
  && python -m pip --python /venv/bin/python install --no-cache-dir --require-hashes \
       -r /build/requirements.prod.txt
@@ -56,7 +58,9 @@ RUN --mount=type=secret,id=ca,required=false \
     --mount=type=secret,id=pip,required=false \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
     if [ -s /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi; \
-    python -m pip --python /venv/bin/python install --no-cache-dir --require-hashes -r /build/requirements.txt \
+    PATH=${PATH#/venv/bin:}; \
+    python -m pip --python /venv/bin/python install --no-cache-dir --require-hashes \
+      -r /build/requirements.txt \
  && install -d -o app -g app /reports
 COPY --from=release /app /app
 COPY tests/site /tests/site

@@ -6,6 +6,7 @@ Nothing gets its name before it is proved, and nothing that the run made is left
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -13,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haybale import environments
-from haybale.errors import HaybaleError, LoadError
+from haybale.errors import HaybaleError
 from haybale.images import build
 from haybale.index import bake, load, verify
 from haybale.tools import docker
 from haybale.tools.compose import uninterrupted
-from haybale.tools.process import CommandFailedError
 from haybale.tools.solr import Solr
 
 if TYPE_CHECKING:
@@ -73,6 +73,11 @@ def regenerate(project: Project, terminal: Terminal, *, keep: bool = False) -> B
     return Baked(image=name, counts=counts, size=size)
 
 
+def counts_of(labels: Mapping[str, str]) -> Mapping[str, int]:
+    """Return the counts (app.model -> documents) that an index image's labels carry."""
+    return {str(name): int(count) for name, count in json.loads(labels[COUNTS_LABEL]).items()}
+
+
 def is_current(project: Project) -> tuple[bool, str]:
     """Return whether the baked image exists and holds the present dump, and if not, why not."""
     name = build.image_name(project, "solr")
@@ -90,15 +95,16 @@ def _load(project: Project, services: Compose, terminal: Terminal) -> Mapping[st
     terminal.say("loading")
     with terminal.progress() as advance:
         loaded = load.load(
-            services.exec("loader", ["python", "/haybale/load.py", "load", "--batch", str(settings.batch)]),
+            services.exec("loader", load.command(settings.batch)),
             lambda progress: advance(progress.model, progress.done, progress.total),
         )
+    for note in loaded.notes:
+        terminal.say(note)
     terminal.say(f"verifying: counts, and {settings.sample} documents of each model field by field")
-    found = load.verify(
-        services.exec("loader", ["python", "/haybale/verify.py", "--sample", str(settings.sample)])
-    )
-    verify.judge(found)
-    return loaded.counts
+    report = verify.verify(services.exec("loader", verify.command(loaded, settings.sample)))
+    verify.judge(report)
+    terminal.say(f"{report.compared} documents are equal field by field (seed {report.seed})")
+    return loaded.counts(project.settings.core)
 
 
 def _solr(project: Project, services: Compose) -> Solr:
@@ -110,12 +116,6 @@ def _explained(services: Compose) -> Iterator[None]:
     """Add to a failure what the services say: which one has ended, and the end of its log."""
     try:
         yield
-    except CommandFailedError as failed:
-        raise LoadError(
-            f"the loader ended with exit code {failed.code}",
-            cause="see its log",
-            log=services.log_tail("loader"),
-        ) from failed
     except HaybaleError as error:
         for state in services.states():
             if state["State"] == "exited" and state["Service"] == "solr" and not error.log:

@@ -183,6 +183,17 @@ def running(
         stop(process)
 
 
+def detach(command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start a process that outlives this one and does not get its Ctrl-C; both its streams go to `log`."""
+    return subprocess.Popen(
+        [executable(command[0]), *command[1:]],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+
+
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End a process: ask, wait, then kill. Does nothing where it has ended."""
     if process.stdout is not None:

@@ -1,0 +1,278 @@
+"""The engine session: a container engine with compose and buildx, installed and started where there is none.
+
+Facts, then a plan (pure), then the plan's steps, each of them said. A running engine is never changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from haybale.errors import MachineError
+from haybale.tools import process
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator, Mapping
+
+OS_RELEASE = Path("/etc/os-release")
+SYSTEMD = Path("/run/systemd/system")  # sd_booted(3): it exists where systemd is the init system
+DAEMON_JSON = Path("/etc/docker/daemon.json")
+DAEMON_LOG = Path("/var/log/haybale-dockerd.log")
+APT_SOURCES = Path("/etc/apt/sources.list.d")
+APT_PREFERENCES = Path("/etc/apt/preferences.d")
+DEBIAN_SOURCES = APT_SOURCES / "debian.sources"
+OUR_SOURCE = APT_SOURCES / "haybale-engine.sources"
+OUR_PIN = APT_PREFERENCES / "haybale-engine"
+
+# Registry build caches need containerd's image store.
+DAEMON_SETTINGS = '{"features": {"containerd-snapshotter": true}}\n'
+
+# Seconds that a daemon gets to answer after it was started, and between two looks.
+PATIENCE = 60
+PAUSE = 0.2
+
+# Debian 12's own engine has neither compose v2 nor buildx; the next release's packages install on it.
+NEWER_SUITE = {"bookworm": "trixie"}
+DEBIAN_PACKAGES = ("docker.io", "docker-cli", "containerd", "docker-compose", "docker-buildx", "iptables")
+UBUNTU_PACKAGES = ("docker.io", "docker-compose-v2", "docker-buildx", "iptables")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known of the machine: which of the three answer, and what could be done about it."""
+
+    engine: bool
+    compose: bool
+    buildx: bool
+    remote: str
+    daemon: bool
+    system: str
+    codename: str
+    root: bool
+    systemd: bool
+    settings: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is to be done."""
+        return self.engine and self.compose and self.buildx
+
+    @property
+    def missing(self) -> str:
+        """What does not answer, for people."""
+        named = {"a container engine": self.engine, "compose v2": self.compose, "buildx": self.buildx}
+        return ", ".join(name for name, there in named.items() if not there)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to be done: packages to install (from `suite`, "" for the system's own), a daemon to start."""
+
+    packages: tuple[str, ...] = ()
+    suite: str = ""
+    write_settings: bool = False
+    start: bool = False
+
+
+def ensure(say: Callable[[str], None]) -> None:
+    """Make sure that engine, compose v2 and buildx answer; raises `MachineError` where that can't be done."""
+    facts = look(os.environ)
+    if facts.complete:
+        say(f"the container engine answers ({version()})")
+        return
+    plan = decide(facts)
+    if plan.write_settings:
+        # Before the packages: where systemd runs, installing them starts the daemon.
+        say(f"switching on containerd's image store in {DAEMON_JSON}")
+        DAEMON_JSON.parent.mkdir(parents=True, exist_ok=True)
+        DAEMON_JSON.write_text(DAEMON_SETTINGS, encoding="utf-8")
+    if plan.packages:
+        install(plan, say)
+    if plan.start and not answers("info"):
+        start(say, systemd=facts.systemd)
+    after = look(os.environ)
+    if not after.complete:
+        raise MachineError(
+            f"still missing: {after.missing}", cause="the packages do not hold it", step=by_hand()
+        )
+    say(f"the container engine answers ({version()})")
+
+
+def look(env: Mapping[str, str]) -> Facts:
+    """Ask the machine; starts nothing and changes nothing."""
+    release = os_release(OS_RELEASE.read_text(encoding="utf-8")) if OS_RELEASE.is_file() else {}
+    return Facts(
+        engine=answers("info"),
+        compose=answers("compose", "version"),
+        buildx=answers("buildx", "version"),
+        remote=env.get("DOCKER_HOST", ""),
+        daemon=process.find("dockerd") is not None,
+        system=release.get("ID", ""),
+        codename=release.get("VERSION_CODENAME", ""),
+        root=os.geteuid() == 0,
+        systemd=SYSTEMD.is_dir(),
+        settings=DAEMON_JSON.exists(),
+    )
+
+
+def decide(facts: Facts) -> Plan:
+    """Return what is to be done on such a machine; `MachineError` where it is not ours to do."""
+    if facts.remote and not facts.engine:
+        raise MachineError(
+            f"the engine at {facts.remote} does not answer",
+            cause="DOCKER_HOST names it, so it is not ours to start",
+            step="start it, or unset DOCKER_HOST",
+        )
+    tools_missing = not (facts.compose and facts.buildx)
+    installing = tools_missing or not (facts.engine or facts.daemon)
+    packages = {"debian": DEBIAN_PACKAGES, "ubuntu": UBUNTU_PACKAGES}.get(facts.system, ())
+    if facts.engine and tools_missing:
+        raise MachineError(
+            f"missing: {facts.missing}",
+            cause="an engine runs here already, and installing packages could replace it",
+            step=f"install the plugin as that engine was installed ({by_hand()})",
+        )
+    if not facts.root or (installing and not packages):
+        why = (
+            "only root can install and start it" if packages else "this system's packages are not known here"
+        )
+        raise MachineError(f"missing: {facts.missing}", cause=why, step=by_hand())
+    return Plan(
+        packages=packages if installing else (),
+        suite=NEWER_SUITE.get(facts.codename, "") if installing else "",
+        write_settings=not facts.settings,
+        start=not facts.engine,
+    )
+
+
+def by_hand() -> str:
+    """Return the commands for somebody who has to do it."""
+    return (
+        "Debian 13: apt-get install docker.io docker-compose docker-buildx; "
+        "Ubuntu: apt-get install docker.io docker-compose-v2 docker-buildx; "
+        "elsewhere: install Docker Engine with its compose and buildx plugins, and start it"
+    )
+
+
+def answers(*arguments: str) -> bool:
+    """Return whether a docker command succeeds."""
+    return process.find("docker") is not None and process.run(["docker", *arguments]).ok
+
+
+def version() -> str:
+    """Return the versions of engine, compose and buildx, for people."""
+    engine = process.run(["docker", "info", "--format", "{{.ServerVersion}}"]).stdout.strip()
+    compose = process.run(["docker", "compose", "version", "--short"]).stdout.strip()
+    buildx = process.run(["docker", "buildx", "version"]).stdout.split()
+    return f"engine {engine}, compose {compose}, buildx {buildx[1] if len(buildx) > 1 else '?'}"
+
+
+def os_release(text: str) -> dict[str, str]:
+    """Return os-release(5) as a mapping."""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
+
+
+def install(plan: Plan, say: Callable[[str], None]) -> None:
+    """Install the plan's packages with apt; raises `MachineError` with apt's log."""
+    source = f"from Debian's suite {plan.suite}" if plan.suite else "from the distribution's packages"
+    say(f"installing {', '.join(plan.packages)} {source}")
+    with suite(plan.suite):
+        apt("update")
+        # iptables is new enough everywhere, and the system's own stays.
+        chosen = f"/{plan.suite}" if plan.suite else ""
+        names = [name if name == "iptables" else name + chosen for name in plan.packages]
+        apt("install", "--yes", "--no-install-recommends", *names)
+
+
+def apt(*arguments: str) -> None:
+    """Run apt-get; raises `MachineError` with what it said."""
+    done = process.run(
+        ["apt-get", "--quiet", *arguments],
+        # An installed daemon is started below, not by a package's script in the middle.
+        env={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
+    )
+    if not done.ok:
+        raise MachineError(
+            f"apt-get {arguments[0]} failed",
+            cause="the package mirror can't be reached, or packages are held",
+            step="see the log above",
+            log=done.output,
+        )
+
+
+@contextlib.contextmanager
+def suite(name: str) -> Iterator[None]:
+    """Let apt see a newer suite for the length of the block, at a priority that moves nothing else."""
+    if not name:
+        yield
+        return
+    text = DEBIAN_SOURCES.read_text(encoding="utf-8") if DEBIAN_SOURCES.is_file() else ""
+    try:
+        OUR_SOURCE.write_text(newer_source(text, name), encoding="utf-8")
+        OUR_PIN.write_text(f"Package: *\nPin: release n={name}\nPin-Priority: 100\n", encoding="utf-8")
+        yield
+    finally:
+        OUR_SOURCE.unlink(missing_ok=True)
+        OUR_PIN.unlink(missing_ok=True)
+
+
+def newer_source(text: str, name: str) -> str:
+    """Return a source for the suite `name` where this machine's own first source is (deb822, sources.list(5)).
+
+    Raises `MachineError` where the machine's sources have another form.
+    """
+    for stanza in text.split("\n\n"):
+        fields = {
+            key.strip().lower(): value.strip()
+            for key, _, value in (
+                line.partition(":") for line in stanza.splitlines() if not line.startswith("#")
+            )
+        }
+        if fields.get("uris") and fields.get("suites") and "deb" in fields.get("types", ""):
+            signed = f"Signed-By: {fields['signed-by']}\n" if fields.get("signed-by") else ""
+            return f"Types: deb\nURIs: {fields['uris']}\nSuites: {name}\nComponents: main\n{signed}"
+    raise MachineError(
+        f"{DEBIAN_SOURCES} does not say where Debian's packages are",
+        cause="this machine's apt sources have another form (sources.list?)",
+        step=f"install the packages of {name} by hand; {by_hand()}",
+    )
+
+
+def start(say: Callable[[str], None], *, systemd: bool) -> None:
+    """Start the daemon and wait until it answers; raises `MachineError` with its log where it does not."""
+    if systemd:
+        say("starting docker (systemd)")
+        started = process.run(["systemctl", "start", "docker"])
+        if not started.ok:
+            raise MachineError(
+                "systemd could not start docker", step="journalctl --unit docker", log=started.output
+            )
+        await_answer(None)
+        return
+    say(f"starting dockerd (log: {DAEMON_LOG})")
+    with DAEMON_LOG.open("wb") as log:
+        # A session of its own: the daemon outlives this command and does not get its Ctrl-C.
+        daemon = process.detach(["dockerd"], log)
+    await_answer(daemon)
+
+
+def await_answer(daemon: subprocess.Popen[bytes] | None) -> None:
+    """Wait until the engine answers, its daemon has died, or its time is up."""
+    end = time.monotonic() + PATIENCE
+    while not answers("info"):
+        ended = daemon is not None and daemon.poll() is not None
+        if ended or time.monotonic() > end:
+            log = DAEMON_LOG.read_text(errors="replace") if daemon else ""
+            raise MachineError(
+                "dockerd ended" if ended else f"the engine did not answer within {PATIENCE} s",
+                cause="see the end of its log",
+                step="start it by hand to see what it says: dockerd",
+                log="\n".join(log.splitlines()[-25:]),
+            )
+        time.sleep(PAUSE)

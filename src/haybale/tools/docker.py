@@ -1,0 +1,178 @@
+"""The container engine, through its SDK: images, containers, and what a run leaves on it."""
+
+from __future__ import annotations
+
+import functools
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import docker
+import docker.errors
+
+from haybale.errors import LoadError, MachineError, StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from docker.models.containers import Container
+
+# Seconds that the engine gets for an answer; a stop may take three minutes on top.
+PATIENCE = 300
+
+# Lines of a container's log that go into an error.
+TAIL = 25
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageInfo:
+    """An image on the engine: its id, its labels, its size in bytes."""
+
+    id: str
+    labels: Mapping[str, str]
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineFacts:
+    """What the engine is: its version, and whether it keeps images in containerd's store."""
+
+    version: str
+    containerd_store: bool
+
+    @property
+    def can_export_cache(self) -> bool:
+        """Whether builds by the engine itself can write a registry cache (only with containerd's store)."""
+        return self.containerd_store
+
+
+@functools.cache
+def client() -> docker.DockerClient:
+    """Return the engine's client; `MachineError` where no engine answers."""
+    try:
+        connected = docker.from_env(timeout=PATIENCE)
+        connected.ping()
+    except docker.errors.DockerException as error:
+        raise MachineError(
+            "no container engine answers",
+            cause=_shortened(error),
+            step="./noxw -s engine installs and starts one where there is none",
+        ) from error
+    return connected
+
+
+def engine_facts() -> EngineFacts:
+    """Return what the engine is."""
+    info: dict[str, Any] = client().info()
+    status = dict(info.get("DriverStatus") or [])
+    return EngineFacts(
+        version=info["ServerVersion"],
+        containerd_store=status.get("driver-type", "").startswith("io.containerd.snapshotter"),
+    )
+
+
+def image(reference: str) -> ImageInfo | None:
+    """Return an image of the engine; None only where the engine says that it has none."""
+    try:
+        found = client().images.get(reference)
+    except docker.errors.ImageNotFound:
+        return None
+    return ImageInfo(id=str(found.id), labels=found.labels, size=int(found.attrs["Size"]))
+
+
+def tag(source: str, target: str) -> None:
+    """Give an image another name."""
+    repository, _, name = target.rpartition(":")
+    client().images.get(source).tag(repository, name)
+
+
+def remove_image(reference: str) -> None:
+    """Remove an image's name, and the image with its last name; nothing where it is gone."""
+    try:
+        client().images.remove(reference, force=True)
+    except docker.errors.ImageNotFound:
+        return
+
+
+def stop(container: str, grace: int) -> int:
+    """Ask a container to stop, kill it after `grace` seconds, and return its exit code."""
+    found = _container(container)
+    # The SDK waits for the answer as long as for any other, unless it is told.
+    found.stop(timeout=grace)
+    return int(found.wait(timeout=PATIENCE)["StatusCode"])
+
+
+def is_running(container: str) -> bool:
+    """Return whether a container runs; False also where it is gone."""
+    try:
+        return bool(client().containers.get(container).status == "running")
+    except docker.errors.NotFound:
+        return False
+
+
+def log_tail(container: str) -> str:
+    """Return the last lines of a container's log."""
+    return str(_container(container).logs(tail=TAIL).decode(errors="replace")).rstrip()
+
+
+def published(container: str, port: int) -> str:
+    """Return HOST:PORT on this machine for a container's published port; `StackError` where it has none."""
+    found = _container(container)
+    found.reload()
+    bindings = found.ports.get(f"{port}/tcp")
+    if not bindings:
+        raise StackError(
+            f"the container {container[:12]} publishes no port {port}",
+            cause=f"it is {found.status}",
+            log=log_tail(container),
+        )
+    return f"{bindings[0]['HostIp']}:{bindings[0]['HostPort']}"
+
+
+def copy_out(container: str, path: str, folder: Path) -> None:
+    """Copy a folder's content out of a container, running or not, into `folder`, which is made.
+
+    Streamed through a temporary file, not through memory. Raises `LoadError` where there is no such folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        stream, _ = _container(container).get_archive(path, chunk_size=1 << 20)
+    except docker.errors.NotFound as error:
+        raise LoadError(f"there is no {path} in the container {container[:12]}") from error
+    with tempfile.TemporaryFile() as file:
+        for chunk in stream:
+            file.write(chunk)
+        file.seek(0)
+        with tarfile.open(fileobj=file) as archive:
+            # The archive's first part is the folder itself, which gets our name.
+            for member in archive:
+                member.name = str(Path(*Path(member.name).parts[1:]))
+                archive.extract(member, folder, filter="data")
+
+
+def sweep(label: str, value: str) -> None:
+    """Remove every container, volume and network that carries LABEL=VALUE."""
+    chosen: dict[str, str | list[str] | bool] = {"label": f"{label}={value}"}
+    for container in client().containers.list(all=True, filters=chosen, ignore_removed=True):
+        container.remove(force=True, v=True)
+    for volume in client().volumes.list(filters=chosen):
+        volume.remove(force=True)
+    for network in client().networks.list(filters=chosen):
+        network.remove()
+
+
+def _container(container: str) -> Container:
+    try:
+        return client().containers.get(container)
+    except docker.errors.NotFound as error:
+        raise StackError(
+            f"the container {container[:12]} is gone",
+            cause="somebody or something removed it",
+            step="try again",
+        ) from error
+
+
+def _shortened(error: Exception) -> str:
+    return str(error).partition("(Caused by")[0][:200]

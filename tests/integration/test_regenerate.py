@@ -1,0 +1,233 @@
+"""The main job, on the real site: what it leaves behind when all goes well, and when it does not."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import docker
+import pytest
+import requests
+
+from conftest import on_engine
+from haybale import config
+from haybale.errors import LoadError
+from haybale.images import build
+from haybale.index import bake, regenerate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from conftest import Leftovers
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine")]
+
+# Exit codes of the verb (errors.py, cli.py).
+FAILED_LOADING = LoadError.exit_code
+INTERRUPTED = 130
+
+
+@pytest.fixture
+def site(root: Path, tmp_path: Path) -> Path:
+    """A clone of this repository as it is in the work tree, for a test to spoil."""
+    clone = tmp_path / "site"
+    clone.mkdir()
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=root, capture_output=True, check=True,
+    )  # fmt: skip
+    subprocess.run(
+        ["tar", "--create", "--null", "--files-from=-", "--file", str(tmp_path / "site.tar")],
+        cwd=root, input=listed.stdout, check=True,
+    )  # fmt: skip
+    subprocess.run(["tar", "--extract", "--file", str(tmp_path / "site.tar")], cwd=clone, check=True)
+    rename(clone / "pyproject.toml", "spoiled")
+    for command in (
+        ["init", "--quiet"],
+        ["add", "--all"],
+        ["-c", "user.name=a", "-c", "user.email=a@b.example", "commit", "--quiet", "-m", "all"],
+    ):
+        subprocess.run(["git", *command], cwd=clone, check=True)
+    return clone
+
+
+def rename(file: Path, name: str) -> None:
+    """Give the clone images and projects of its own."""
+    text = file.read_text(encoding="utf-8")
+    text = text.replace('\nname = "sotu"', f'\nname = "{name}"')
+    text = text.replace('registry = "localhost:5000/sotu"', f'registry = "localhost:5000/{name}"')
+    file.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def before() -> Iterator[Leftovers]:
+    """What was on the engine; what the clone built besides is removed after the test."""
+    was = on_engine()
+    yield was
+    made = on_engine().images - was.images
+    if made:
+        subprocess.run(["docker", "image", "rm", "--force", *made], capture_output=True, check=True)
+
+
+@contextlib.contextmanager
+def regenerating(site: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run the verb in a process group of its own, as a terminal would."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "haybale", "regen-solr-image"],
+        cwd=site, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stderr:
+            process.stderr.close()
+
+
+def read_until(process: subprocess.Popen[str], wanted: str) -> str:
+    """Read what the verb says up to a line that has `wanted`; return all of it."""
+    said = ""
+    assert process.stderr
+    for line in process.stderr:
+        said += line
+        if wanted in line:
+            return said
+    raise AssertionError(f"{wanted!r} was never said:\n{said}")
+
+
+def rest(process: subprocess.Popen[str]) -> str:
+    assert process.stderr
+    said = process.stderr.read()
+    process.wait()
+    return said
+
+
+def assert_nothing_is_left(before: Leftovers) -> None:
+    after = on_engine()
+    assert after.containers == before.containers
+    assert after.volumes == before.volumes
+    assert after.networks == before.networks
+    assert not {name for name in after.images - before.images if "solr" in name}
+
+
+def test_success_leaves_one_image_whose_counts_are_the_database_s(site: Path, before: Leftovers) -> None:
+    with regenerating(site) as process:
+        said = rest(process)
+    assert process.returncode == 0, said
+    after = on_engine()
+    assert after.containers == before.containers
+    assert after.volumes == before.volumes
+    assert after.networks == before.networks
+    project = config.load(site, {})
+    name = build.image_name(project, "solr")
+    assert {image for image in after.images - before.images if "solr" in image} == {name}
+    assert "archive.passage" in docker.from_env().images.get(name).labels[regenerate.COUNTS_LABEL]
+
+
+def test_a_failing_loader_is_explained_and_leaves_nothing(site: Path, before: Leftovers) -> None:
+    indexes = site / "web/archive/search_indexes.py"
+    text = indexes.read_text(encoding="utf-8")
+    marker = "class PassageIndex("
+    assert marker in text
+    spoiled = text.replace(
+        marker,
+        "class _Spoiled:\n"
+        "    def full_prepare(self, obj):\n"
+        "        if obj.pk == 5000:\n"
+        "            raise ZeroDivisionError('spoiled on purpose')\n"
+        "        return super().full_prepare(obj)\n\n\n"
+        f"{marker}_Spoiled, ",
+    )
+    indexes.write_text(spoiled, encoding="utf-8")
+    with regenerating(site) as process:
+        said = rest(process)
+    assert process.returncode == FAILED_LOADING, said
+    assert "archive.passage" in said
+    assert "5000" in said
+    assert "spoiled on purpose" in said
+    assert "Traceback" not in said.partition("haybale: ")[2]
+    assert_nothing_is_left(before)
+
+
+def test_solr_killed_midway_is_a_bounded_failure_that_leaves_nothing(site: Path, before: Leftovers) -> None:
+    with regenerating(site) as process:
+        read_until(process, "archive.passage: ")
+        client = docker.from_env()
+        (solr,) = [
+            container
+            for container in client.containers.list(filters={"label": "com.docker.compose.service=solr"})
+            if (container.name or "").startswith("spoiled-solr-")
+        ]
+        solr.kill()
+        said = rest(process)
+    assert process.returncode == FAILED_LOADING, said
+    assert "Solr has ended, with exit code 137" in said
+    assert_nothing_is_left(before)
+
+
+@pytest.mark.parametrize("moment", ["starting Solr", "archive.passage: "])
+def test_ctrl_c_leaves_nothing(site: Path, before: Leftovers, moment: str) -> None:
+    with regenerating(site) as process:
+        read_until(process, moment)
+        os.killpg(process.pid, signal.SIGINT)
+        said = rest(process)
+    assert process.returncode == INTERRUPTED, said
+    assert "Traceback" not in said
+    assert_nothing_is_left(before)
+
+
+def test_a_baked_image_serves_its_own_index_where_an_older_one_s_volume_is_mounted(root: Path) -> None:
+    project = config.load(root, {})
+    name = build.image_name(project, "solr")
+    client = docker.from_env()
+    labels = {"io.haybale.test": "volume"}
+    # What compose keeps across recreates is the volume that the base image declares.
+    volume = client.volumes.create(labels=labels)
+    try:
+        older = client.containers.run(
+            project.settings.images.solr, ["true"], entrypoint=[], detach=True, labels=labels,
+            volumes={volume.name: {"bind": "/var/solr", "mode": "rw"}},
+        )  # fmt: skip
+        older.wait()
+        older.remove()
+        container = client.containers.run(
+            name, detach=True, labels=labels, ports={"8983/tcp": ("127.0.0.1", None)},
+            volumes={volume.name: {"bind": "/var/solr", "mode": "rw"}},
+        )  # fmt: skip
+        try:
+            counts = regenerate.counts_of(client.images.get(name).labels)
+            assert sum(counts.values()) == documents(container.id or "", project.settings.core)
+        finally:
+            container.remove(force=True)
+    finally:
+        volume.remove()
+
+
+def documents(container: str, core: str) -> int:
+    from haybale.tools import docker as engine  # noqa: PLC0415
+    from haybale.tools.solr import Solr  # noqa: PLC0415
+
+    url = f"http://{engine.published(container, 8983)}"
+    Solr(url, core).wait_ready(timeout=120, alive=lambda: engine.is_running(container))
+    answer = requests.get(f"{url}/solr/{core}/select", params={"q": "*:*", "rows": 0}, timeout=30)
+    return int(answer.json()["response"]["numFound"])
+
+
+def test_a_solr_that_was_killed_is_never_baked() -> None:
+    client = docker.from_env()
+    container = client.containers.run(
+        config.load().settings.images.solr, ["sleep", "1000"], entrypoint=[], detach=True, init=False
+    )
+    try:
+        container.kill()
+        with pytest.raises(LoadError, match="did not stop cleanly"):
+            bake.stop(container.id or "")
+    finally:
+        container.remove(force=True)
