@@ -12,6 +12,8 @@ worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"  # noq
 timeout = 60
 graceful_timeout = 20
 keepalive = 5
+# Nobody manages it from inside, and the home folder may be read-only.
+control_socket_disable = True
 accesslog = "-"
 errorlog = "-"
 # A long query string is refused here, before it costs anything.

@@ -223,7 +223,7 @@ def suite(name: str) -> Iterator[None]:
 
 
 def newer_source(text: str, name: str) -> str:
-    """Return a source for the suite `name` where this machine's own first source is (deb822, sources.list(5)).
+    """Return a source for the suite `name`, from where this machine's first one is (sources.list(5), deb822).
 
     Raises `MachineError` where the machine's sources have another form.
     """

@@ -62,11 +62,11 @@ def indexing(project: Project, run: str, say: Callable[[str], None]) -> Indexing
     services = _services(
         project, "solr", SOLR_FILE, run,
         {
-            "RELEASE_IMAGE": build.image_name(project, "release"),
-            "SOLR_EMPTY_IMAGE": empty_image,
-            "SOLR_HEAP": project.settings.index.heap,
-            "DUMP": str(unpacked.path),
-            "INSITE": str(copy_insite(project, run)),
+            "HAYBALE_RELEASE_IMAGE": build.image_name(project, "release"),
+            "HAYBALE_SOLR_EMPTY_IMAGE": empty_image,
+            "HAYBALE_SOLR_HEAP": project.settings.index.heap,
+            "HAYBALE_DUMP": str(unpacked.path),
+            "HAYBALE_INSITE": str(copy_insite(project, run)),
         },
     )  # fmt: skip
     return Indexing(services=services, dump=unpacked, empty_image=empty_image)
@@ -87,10 +87,10 @@ def testing(project: Project, run: str, say: Callable[[str], None]) -> Compose:
     return _services(
         project, "ci", CI_FILE, run,
         {
-            "RELEASE_IMAGE": build.image_name(project, "release"),
-            "TESTER_IMAGE": build.image_name(project, "tester"),
-            "SOLR_BAKED_IMAGE": baked,
-            "DUMP": str(unpacked.path),
+            "HAYBALE_RELEASE_IMAGE": build.image_name(project, "release"),
+            "HAYBALE_TESTER_IMAGE": build.image_name(project, "tester"),
+            "HAYBALE_SOLR_BAKED_IMAGE": baked,
+            "HAYBALE_DUMP": str(unpacked.path),
         },
     )  # fmt: skip
 
@@ -121,7 +121,7 @@ def _services(project: Project, short: str, file: str, run: str, variables: dict
         file=project.path(file),
         project=name,
         env_file=project.scratch / "env" / f"{name}.env",
-        variables={"CORE": project.settings.core, **variables},
+        variables={"HAYBALE_CORE": project.settings.core, **variables},
     )
 
 
@@ -131,10 +131,17 @@ def _as_it_is(project: Project, short: str, file: str) -> Compose:
     Before the first one, compose still wants a value for each variable.
     """
     unset = dict.fromkeys(
-        ("RELEASE_IMAGE", "TESTER_IMAGE", "SOLR_BAKED_IMAGE", "SOLR_EMPTY_IMAGE", "SOLR_HEAP"), "none"
+        (
+            "HAYBALE_RELEASE_IMAGE",
+            "HAYBALE_TESTER_IMAGE",
+            "HAYBALE_SOLR_BAKED_IMAGE",
+            "HAYBALE_SOLR_EMPTY_IMAGE",
+            "HAYBALE_SOLR_HEAP",
+        ),
+        "none",
     )
     folder = str(project.scratch)
-    services = _services(project, short, file, "", unset | {"DUMP": folder, "INSITE": folder})
+    services = _services(project, short, file, "", unset | {"HAYBALE_DUMP": folder, "HAYBALE_INSITE": folder})
     if not services.env_file.is_file():
         services.write_env()
     return services

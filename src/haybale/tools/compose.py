@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import threading
@@ -106,6 +107,8 @@ class Compose:
         stack = DockerCompose(
             str(self.file.parent), compose_file_name=str(self.file), env_file=str(self.env_file), wait=True
         )
+        # testcontainers has no argument for the name, and the environment is stronger than the file.
+        os.environ["COMPOSE_PROJECT_NAME"] = self.project
         try:
             try:
                 stack.start()
