@@ -1,0 +1,142 @@
+"""An index for each model, with every type of field and every way that Haystack has to fill one."""
+
+# ruff: noqa: S605, T201 - a site that prints is a test
+
+import datetime as dt
+import os
+from pathlib import Path
+from typing import Any
+
+from haystack import indexes
+from haystack.exceptions import SkipDocument
+
+from barn import oddities
+from barn.faults import FAULT
+from barn.models import Bale, Farm, Plaque, RoundBale, Stack, Token
+
+
+class BaleIndex(indexes.SearchIndex, indexes.Indexable):
+    """Every type of field."""
+
+    text = indexes.CharField(document=True, use_template=True)
+    title = indexes.CharField(model_attr="title", faceted=True, boost=2.5)
+    kind = indexes.CharField(default="bale")
+    kind_exact = indexes.FacetCharField(facet_for="kind")
+    partial = indexes.NgramField(model_attr="title")
+    prefix = indexes.EdgeNgramField(model_attr="title")
+    count = indexes.IntegerField(model_attr="count", null=True, faceted=True)
+    weight = indexes.FloatField(model_attr="weight", null=True)
+    precise = indexes.FloatField(model_attr="weight", default=0.1)
+    price = indexes.DecimalField(model_attr="price", null=True)
+    fresh = indexes.BooleanField(model_attr="fresh")
+    born = indexes.DateField(model_attr="born", null=True)
+    seen = indexes.DateTimeField(model_attr="seen", null=True, faceted=True)
+    place = indexes.LocationField(null=True)
+    tags = indexes.MultiValueField(null=True, faceted=True)
+    moments = indexes.MultiValueField(null=True)
+    columns = indexes.MultiValueField(null=True)
+    hidden = indexes.IntegerField(model_attr="hidden", null=True)
+    unseen = indexes.CharField(model_attr="farm__name")
+    other = indexes.CharField(model_attr="farm__code", index_fieldname="renamed")
+
+    def get_model(self) -> type:
+        return Bale
+
+    def prepare_place(self, row: Bale) -> str:
+        return f"{row.pk % 90}.25,-{row.pk % 180}.125"
+
+    def prepare_tags(self, row: Any) -> Any:
+        if FAULT == "prepare" and row.pk == 12:
+            raise ZeroDivisionError("no tags today")
+        return [None, [], ["one"], ("b", "a", "", None, "b"), {"z", "y", "x"}][row.pk % 5]
+
+    def prepare_moments(self, row: Any) -> Any:
+        zone = dt.timezone(dt.timedelta(hours=row.pk % 14))
+        day = dt.datetime(2020, 1, 31, 23, 59, 59, 123456, tzinfo=zone)
+        return [day, day.date()][: row.pk % 3]
+
+    def prepare_columns(self, row: Any) -> Any:
+        return ["hay", "straw", "hay"][: row.pk % 4]
+
+    def prepare_hidden(self, row: Any) -> Any:
+        if FAULT == "refused" and row.pk == 13:
+            return "thirteen"
+        return self.prepared_data["hidden"]
+
+    def prepare(self, row: Any) -> Any:
+        if FAULT == "stdout":
+            print(f"preparing {row.pk}")
+            os.system("echo from a child process")
+        if FAULT == "gate" and row.pk == 150:
+            # Waits for whoever opens the other end.
+            Path(os.environ["BARN_GATE"]).read_text()
+        data = super().prepare(row)
+        data["boost"] = 1.5
+        data["note_s"] = "extra" if row.pk % 2 else ""
+        if FAULT == "unknown-field" and row.pk == 14:
+            data["nowhere"] = "x"
+        return data
+
+    def index_queryset(self, using: Any = None) -> Any:
+        # A join that repeats rows, as sites have them.
+        return super().index_queryset(using).filter(farm__bales__pk__gte=0).select_related("farm")
+
+
+class RoundBaleIndex(indexes.SearchIndex, indexes.Indexable):
+    """A proxy's documents are of its own type."""
+
+    text = indexes.CharField(document=True, model_attr="body")
+
+    def get_model(self) -> type:
+        return RoundBale
+
+    def prepare(self, row: Any) -> Any:
+        if row.pk % 3 == 0:
+            raise SkipDocument
+        return super().prepare(row)
+
+
+class StackIndex(indexes.SearchIndex, indexes.Indexable):
+    """A child's key is a relation."""
+
+    text = indexes.CharField(document=True, model_attr="body")
+    count = indexes.IntegerField(model_attr="height")
+
+    def get_model(self) -> type:
+        return Stack
+
+
+class FarmIndex(indexes.SearchIndex, indexes.Indexable):
+    """Texts for keys, and the odd values."""
+
+    text = indexes.CharField(document=True, model_attr="name")
+    titles = indexes.MultiValueField(model_attr="bales__title", index_fieldname="tags", null=True)
+    oddity = indexes.SearchField(null=True)
+
+    def get_model(self) -> type:
+        return Farm
+
+    def prepare_oddity(self, row: Any) -> Any:
+        number = int(row.code.rpartition("-")[2])
+        return oddities.VALUES[number % len(oddities.VALUES)]
+
+
+class TokenIndex(indexes.ModelSearchIndex, indexes.Indexable):
+    """Fields from the model, no template but one for the text."""
+
+    text = indexes.CharField(document=True, model_attr="word")
+
+    class Meta:
+        """The key must not become a field."""
+
+        model = Token
+        excludes = ("word",)
+
+
+class PlaqueIndex(indexes.SearchIndex, indexes.Indexable):
+    """The key is a relation to a row with a text for a key."""
+
+    text = indexes.CharField(document=True, model_attr="words")
+
+    def get_model(self) -> type:
+        return Plaque

@@ -1,0 +1,33 @@
+"""Settings of a small site that has every kind of search field. Environment: BARN_DATABASE, BARN_SOLR."""
+
+import os
+
+SECRET_KEY = "only-for-tests"
+INSTALLED_APPS = ["django.contrib.contenttypes", "haystack", "barn"]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["BARN_DATABASE"]}}
+DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+USE_TZ = True
+TIME_ZONE = "Europe/Berlin"
+
+HAYSTACK_CONNECTIONS = {
+    # Not Solr's: the loader leaves it alone.
+    "default": {"ENGINE": "haystack.backends.simple_backend.SimpleEngine"},
+    "barn": {
+        "ENGINE": "haystack.backends.solr_backend.SolrEngine",
+        "URL": os.environ["BARN_SOLR"],
+        "SILENTLY_FAIL": False,
+        "TIMEOUT": 60,
+        "KWARGS": {"auth": ("farmer", "hay")},
+    },
+    # The same core again: each model is loaded once.
+    "slow": {
+        "ENGINE": "haystack.backends.solr_backend.SolrEngine",
+        "URL": os.environ["BARN_SOLR"],
+        "TIMEOUT": 600,
+        "EXCLUDED_INDEXES": ["barn.search_indexes.FarmIndex"],
+    },
+}
+
+if os.environ.get("BARN_FAULT") == "same-id":
+    HAYSTACK_IDENTIFIER_METHOD = "barn.faults.same_id"

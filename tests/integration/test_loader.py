@@ -1,0 +1,383 @@
+"""The loader and the verification against a real Solr, with a small site that has every kind of field."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import tarfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+import haybale.index
+from haybale.errors import LoadError, StackError, VerifyError
+from haybale.index import load, verify
+from haybale.tools import process
+from haybale.tools.solr import Solr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from docker.models.containers import Container
+
+pytestmark = pytest.mark.integration
+
+SITE = Path(__file__).parent / "loader_site"
+INSITE = Path(haybale.index.__file__).parent / "insite"
+IMAGE = os.environ.get("SOLR_IMAGE", "solr:9.10.1-slim")
+HOME = "opt/barn/solr"
+SOLR_USER = 8983
+LABEL = {"io.haybale.test": "loader"}
+
+# Rows of the synthetic site: enough for many batches, few enough for a quick test.
+ROWS = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """The synthetic site with its database, indexing into a core of its own."""
+
+    server: str
+    core: str
+    env: dict[str, str]
+
+    @property
+    def solr(self) -> Solr:
+        return Solr(self.server, self.core)
+
+    def run(self, command: list[str]) -> Iterator[str]:
+        script = str(INSITE / Path(command[1]).name)
+        return process.lines([sys.executable, script, *command[2:]], cwd=SITE, env=self.env, merge=False)
+
+    def loaded(self, batch: int = 40) -> load.Loaded:
+        return load.load(self.run(load.command(batch)), lambda _: None)
+
+    def report(self, loaded: load.Loaded, sample: int = 10_000) -> verify.Report:
+        return verify.verify(self.run(verify.command(loaded, sample)))
+
+    def with_fault(self, fault: str, **more: str) -> Site:
+        return replace(self, env={**self.env, "BARN_FAULT": fault, **more})
+
+    def update(self, documents: list[dict[str, Any]] | dict[str, Any]) -> None:
+        url = f"{self.solr.url}/{self.core}/update?commit=true"
+        requests.post(url, json=documents, timeout=60).raise_for_status()
+
+    def document(self, identity: str) -> dict[str, Any]:
+        query = {"q": f'id:"{identity}"', "fl": "*,hidden"}
+        answer = requests.get(f"{self.solr.url}/{self.core}/select", params=query, timeout=60).json()
+        (found,) = answer["response"]["docs"]
+        return dict(found)
+
+
+@pytest.fixture(scope="module")
+def container(request: pytest.FixtureRequest) -> Iterator[Container]:
+    """Start a Solr of its own, published on loopback, with the site's configuration and no core."""
+    request.getfixturevalue("engine")
+    import docker  # noqa: PLC0415 - only where there is an engine
+
+    client = docker.from_env()
+    if not client.images.list(IMAGE):
+        pytest.skip(f"there is no image {IMAGE}")
+    made = client.containers.create(
+        IMAGE,
+        environment={"SOLR_HOME": f"/{HOME}", "SOLR_HEAP": "512m"},
+        labels=LABEL,
+        ports={"8983/tcp": ("127.0.0.1", 0)},
+    )
+    try:
+        made.put_archive("/", archive(SITE / "solr"))
+        made.start()
+        made.reload()
+        yield made
+    finally:
+        made.remove(force=True, v=True)
+        client.close()
+
+
+def archive(folder: Path) -> bytes:
+    """Return Solr's home as a tar, everything Solr's own."""
+    stream = io.BytesIO()
+
+    def own(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+        entry.uid = entry.gid = SOLR_USER
+        return entry
+
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        tar.add(folder, HOME, filter=own)
+        # A first core, by which to know that Solr is there.
+        content = b"name=ready\nconfigSet=loader\n"
+        first = own(tarfile.TarInfo(f"{HOME}/ready/core.properties"))
+        first.size = len(content)
+        folder_of_first = own(tarfile.TarInfo(f"{HOME}/ready"))
+        folder_of_first.type, folder_of_first.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(folder_of_first)
+        tar.addfile(first, io.BytesIO(content))
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def server(container: Container) -> str:
+    """Return the address of a Solr that answers."""
+    address = f"http://127.0.0.1:{container.attrs['NetworkSettings']['Ports']['8983/tcp'][0]['HostPort']}"
+    Solr(address, "ready").wait_ready(120, lambda: is_running(container))
+    return address
+
+
+def is_running(container: Container) -> bool:
+    container.reload()
+    return container.status == "running"
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("barn") / "barn.sqlite3"
+    env = environment(path, "http://127.0.0.1:9/solr/none")
+    subprocess.run([sys.executable, "-m", "barn.fill", str(ROWS)], cwd=SITE, env=env, check=True)
+    return path
+
+
+def environment(database: Path, solr: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "barn_settings",
+        "BARN_DATABASE": str(database),
+        "BARN_SOLR": solr,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+@pytest.fixture
+def site(server: str, database: Path, request: pytest.FixtureRequest) -> Site:
+    """Give the site a fresh core."""
+    core = request.node.name.replace("[", "-").replace("]", "")
+    answer = requests.get(
+        f"{server}/solr/admin/cores",
+        params={"action": "CREATE", "name": core, "configSet": "loader"},
+        timeout=60,
+    )
+    assert answer.ok, answer.text
+    solr = server.replace("http://", "http://farmer:hay@") + f"/solr/{core}"
+    return Site(server=server, core=core, env=environment(database, solr))
+
+
+def failed(site: Site, batch: int = 40) -> LoadError:
+    with pytest.raises(LoadError) as caught:
+        site.loaded(batch)
+    return caught.value
+
+
+def test_the_documents_are_those_that_haystack_sends(database: Path) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    done = subprocess.run(
+        [sys.executable, "-m", "barn.conformance", str(INSITE), str(seed)],
+        cwd=SITE,
+        env=environment(database, "http://127.0.0.1:9/solr/none"),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    result = json.loads(done.stdout)
+    assert result["differences"] == [], f"seed {seed}"
+    assert result["compared"] > ROWS
+
+
+def test_a_loaded_index_is_the_databases(site: Site) -> None:
+    told: list[load.Progress] = []
+    loaded = load.load(site.run(load.command(40)), told.append)
+    counts = loaded.counts(site.core)
+
+    assert counts["barn.bale"] == ROWS + 5
+    assert counts["barn.stack"] == 5
+    by_model = {model.model: model for model in loaded.models}
+    skipped = by_model["barn.roundbale"]
+    assert skipped.skipped == skipped.database - counts["barn.roundbale"] == (ROWS + 5) // 3
+    assert [note for note in loaded.notes if "slow" in note and "barn.Bale " in note]
+    assert {progress.model for progress in told} == set(counts)
+    assert all(progress.done <= progress.total for progress in told)
+
+    verify.check_counts(counts, site.solr.counts())
+    report = site.report(loaded)
+    verify.judge(report)
+    assert report.compared == sum(counts.values())
+    assert report.not_comparable == ("unseen",)
+
+    site.solr.optimize()
+    verify.check_counts(counts, site.solr.counts())
+
+
+def test_it_is_the_index_that_haystack_makes(site: Site) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "django", "update_index", "--using", "barn", "--verbosity", "0"],
+        cwd=SITE,
+        env=site.env,
+        check=True,
+    )
+    haystacks = everything(site)
+    site.update({"delete": {"query": "*:*"}})
+    site.loaded()
+    ours = everything(site)
+    assert len(ours) > ROWS
+    assert ours.keys() == haystacks.keys()
+    for identity, document in ours.items():
+        assert document == haystacks[identity]
+
+
+def everything(site: Site) -> dict[str, dict[str, Any]]:
+    """Return all documents by id, the values of fields that may come from a set sorted."""
+    query = {"q": "*:*", "rows": "100000", "fl": "*,hidden"}
+    answer = requests.get(f"{site.solr.url}/{site.core}/select", params=query, timeout=60).json()
+    found = {}
+    for document in answer["response"]["docs"]:
+        unordered = {name: sorted(document.get(name, [])) for name in ("tags", "tags_exact", "oddity")}
+        found[document["id"]] = {**document, **unordered}
+    return found
+
+
+def test_the_verification_sees_a_changed_field_a_lost_and_a_foreign_document(site: Site) -> None:
+    loaded = site.loaded()
+    changed = site.document("barn.bale.20")
+    changed.pop("_version_", None)
+    site.update([{**changed, "weight": 12345.5, "born": "2001-01-01T00:00:00Z", "columns": ["rye"]}])
+    site.update({"delete": {"id": "barn.token." + token(site)}})
+    site.update([{"id": "stranger", "django_ct": "barn.stranger"}, {"id": "nameless"}])
+
+    report = site.report(loaded)
+    with pytest.raises(VerifyError) as caught:
+        verify.judge(report)
+    log = caught.value.log
+    assert "barn.token: 25 expected, 24 found (-1)" in log
+    assert "barn.stranger: 0 expected, 1 found (+1), of a type that was not loaded" in log
+    assert "documents without a type: 0 expected, 1 found" in log
+    assert {
+        (each.model, each.key, each.field) for each in report.differences if each.model == "barn.bale"
+    } == {
+        ("barn.bale", "20", "weight"),
+        ("barn.bale", "20", "born"),
+        ("barn.bale", "20", "columns"),
+    }
+    assert [each.field for each in report.differences if each.model == "barn.token"] == ["id"]
+    with pytest.raises(VerifyError):
+        verify.check_counts(loaded.counts(site.core), site.solr.counts())
+
+
+def token(site: Site) -> str:
+    query = {"q": "django_ct:barn.token", "rows": "1"}
+    answer = requests.get(f"{site.solr.url}/{site.core}/select", params=query, timeout=60).json()
+    return str(answer["response"]["docs"][0]["django_id"])
+
+
+def test_the_sample_is_drawn_again_from_its_seed(site: Site) -> None:
+    loaded = site.loaded()
+    site.update({"delete": {"query": "django_ct:barn.bale"}})
+    first = verify.verify(site.run(verify.command(loaded, 7)))
+    second = verify.verify(site.run(verify.command(loaded, 7, first.seed)))
+    assert first.differences == second.differences
+    assert len({each.key for each in first.differences}) == 7
+
+
+def test_what_the_site_prints_does_not_disturb(site: Site) -> None:
+    assert site.with_fault("stdout").loaded().counts(site.core)["barn.bale"] == ROWS + 5
+
+
+def test_a_failing_prepare_is_named(site: Site) -> None:
+    error = failed(site.with_fault("prepare"))
+    assert "barn.Bale 12" in error.what
+    assert "prepare_tags(), field tags" in error.what
+    assert "ZeroDivisionError: no tags today" in error.what
+    assert "search_indexes.py" in error.log
+    assert "site-packages" not in error.log
+    assert site.solr.counts() == {}
+
+
+def test_an_unknown_field_comes_with_the_line_that_lacks(site: Site) -> None:
+    error = failed(site.with_fault("unknown-field"))
+    assert "barn.Bale 14" in error.what
+    assert '<field name="nowhere"' in error.step
+
+
+def test_a_refused_document_is_found_in_its_batch(site: Site) -> None:
+    error = failed(site.with_fault("refused"), batch=1000)
+    assert "barn.Bale 13" in error.what
+    assert "thirteen" in error.what
+    assert "barn.bale.13" in error.log
+
+
+def test_one_id_for_two_documents_is_refused(site: Site) -> None:
+    error = failed(site.with_fault("same-id"), batch=5)
+    assert "barn.Bale 7 has the same id as barn.Bale 3: barn.bale.3" in error.what
+
+
+def test_a_core_that_is_not_empty_is_refused(site: Site) -> None:
+    site.update([{"id": "old"}])
+    assert "is not empty: it holds 1 documents" in failed(site).what
+    assert site.solr.counts() == {"": 1}
+
+
+def test_a_core_that_does_not_exist_is_named(site: Site) -> None:
+    wrong = {**site.env, "BARN_SOLR": site.env["BARN_SOLR"] + "x"}
+    error = failed(replace(site, env=wrong))
+    assert "404" in error.what
+    assert "does not exist" in error.cause
+
+
+def test_another_core_than_the_expected_one_is_named(site: Site) -> None:
+    with pytest.raises(LoadError, match="loaded nothing into the core 'hay'"):
+        site.loaded().counts("hay")
+
+
+@contextlib.contextmanager
+def midway(site: Site, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], None]]]:
+    """Start the loader and hold it in the midst of its work, until it is let go: (loader, let go)."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    held = site.with_fault("gate", BARN_GATE=str(gate))
+    command = [sys.executable, str(INSITE / "load.py"), "--batch", "10"]
+    with process.running(command, cwd=SITE, env=held.env, stdout=subprocess.PIPE) as loader:
+        writer = None
+        while writer is None:
+            assert loader.poll() is None, "the loader did not come to the gate"
+            # Refused until the loader has opened the gate's other end.
+            with contextlib.suppress(OSError):
+                writer = os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
+            time.sleep(0.01)
+        yield loader, functools.partial(os.close, writer)
+
+
+def rest(loader: subprocess.Popen[bytes]) -> list[str]:
+    """Return all that the loader said, once it has ended."""
+    out, _ = loader.communicate()
+    return out.decode().splitlines()
+
+
+def test_a_loader_that_is_killed_is_told_from_one_that_fails(site: Site, tmp_path: Path) -> None:
+    with midway(site, tmp_path) as (loader, let_go):
+        loader.kill()
+        let_go()
+        lines = rest(loader)
+    with pytest.raises(LoadError, match="stream ended before it was done"):
+        load.load(lines, lambda _: None)
+    assert site.solr.counts() == {}, "nothing is committed before the end"
+
+
+# Last: it takes the server away.
+def test_solr_killed_midway_is_a_bounded_failure(site: Site, container: Container, tmp_path: Path) -> None:
+    with midway(site, tmp_path) as (loader, let_go):
+        container.kill()
+        let_go()
+        lines = rest(loader)
+    with pytest.raises(LoadError) as caught:
+        load.load(lines, lambda _: None)
+    assert "is not there, after 6 tries" in caught.value.what
+    assert "farmer" not in caught.value.what, "passwords are not shown"
+    with pytest.raises(StackError, match="Solr ended before"):
+        site.solr.wait_ready(60, lambda: is_running(container))

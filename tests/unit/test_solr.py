@@ -1,0 +1,121 @@
+"""Asking Solr from the host: without one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import requests
+
+from haybale.errors import LoadError, StackError
+from haybale.tools import solr
+
+STATUS = "/solr/admin/cores"
+
+
+class Web:
+    """Answers instead of a server: by path, the next of a list (the last one stays)."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **paths: list[Any]) -> None:
+        self.paths = {
+            "/solr/hay/admin/ping": paths.get("ping", [None]),
+            STATUS: paths.get("cores", [None]),
+            "/solr/hay/select": paths.get("select", [None]),
+            "/solr/hay/update": paths.get("update", [None]),
+        }
+        self.asked: list[tuple[str, Any]] = []
+        monkeypatch.setattr(requests, "get", self.get)
+        monkeypatch.setattr("time.sleep", lambda _: None)
+
+    def get(self, url: str, params: Any = None, timeout: float = 0) -> requests.Response:
+        assert timeout > 0
+        path = url.removeprefix("http://127.0.0.1:9")
+        self.asked.append((path, params))
+        answers = self.paths[path]
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if answer is None:
+            raise requests.ConnectionError("refused")
+        response = requests.Response()
+        response.status_code, content = answer
+        response._content = content if isinstance(content, bytes) else json.dumps(content).encode()
+        return response
+
+
+HAY = solr.Solr("http://127.0.0.1:9/", "hay")
+UP: Any = (200, {"status": "OK"})
+LOADING: Any = (503, {})
+NO_FAILURE: Any = (200, {"initFailures": {}, "status": {"straw": {}}})
+
+
+def test_it_waits_until_the_core_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    web = Web(monkeypatch, ping=[None, LOADING, (404, b""), UP], cores=[None, NO_FAILURE])
+    HAY.wait_ready(60, lambda: True)
+    assert len([path for path, _ in web.asked if path.endswith("ping")]) == 4
+
+
+def test_a_server_that_ends_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    Web(monkeypatch)
+    lives = iter([True, True, False])
+    with pytest.raises(StackError, match="ended before its core hay answered"):
+        HAY.wait_ready(1e9, lambda: next(lives))
+
+
+def test_a_core_that_cannot_be_opened_is_told_with_solrs_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    Web(monkeypatch, ping=[LOADING], cores=[(200, {"initFailures": {"hay": "no such field type"}})])
+    with pytest.raises(StackError, match="can't open the core hay: no such field type"):
+        HAY.wait_ready(1e9, lambda: True)
+
+
+def test_the_wait_is_bounded_and_says_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    Web(monkeypatch, ping=[(404, b"")], cores=[NO_FAILURE])
+    with pytest.raises(StackError, match="did not answer within 0 s") as caught:
+        HAY.wait_ready(0, lambda: True)
+    assert "there are: straw" in caught.value.cause
+
+
+def test_the_wait_says_that_nothing_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    Web(monkeypatch)
+    with pytest.raises(StackError) as caught:
+        HAY.wait_ready(0, lambda: True)
+    assert "nothing answers" in caught.value.cause
+
+
+def test_counts_by_type_and_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    flat = ["a.b", 3, "c.d", 1, None, 2]
+    Web(monkeypatch, select=[(200, {"facet_counts": {"facet_fields": {"django_ct": flat}}})])
+    assert HAY.counts() == {"a.b": 3, "c.d": 1, "": 2}
+
+
+def test_no_documents_are_no_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    Web(monkeypatch, select=[(200, {"facet_counts": {"facet_fields": {"django_ct": [None, 0]}}})])
+    assert HAY.counts() == {}
+
+
+def test_optimize_waits_for_one_segment(monkeypatch: pytest.MonkeyPatch) -> None:
+    web = Web(monkeypatch, update=[(200, {})])
+    HAY.optimize()
+    ((path, parameters),) = web.asked
+    assert path == "/solr/hay/update"
+    assert parameters["optimize"] == parameters["waitSearcher"] == "true"
+    assert parameters["maxSegments"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (None, "does not answer at http://127.0.0.1:9/solr/hay/update: refused"),
+        ((500, {"error": {"msg": "disk full"}}), "answers 500 at .*: disk full"),
+        ((502, b"bad gateway"), "answers 502 at .*: bad gateway"),
+        ((200, b"<html>"), "is no Solr"),
+    ],
+)
+def test_a_failure_is_explained(monkeypatch: pytest.MonkeyPatch, answer: Any, sentence: str) -> None:
+    Web(monkeypatch, update=[answer])
+    with pytest.raises(LoadError, match=sentence):
+        HAY.optimize()
+
+
+@pytest.mark.parametrize("base", ["http://h:1", "http://h:1/", "http://h:1/solr", "http://h:1/solr/"])
+def test_the_base_may_end_in_several_ways(base: str) -> None:
+    assert solr.Solr(base, "hay").url == "http://h:1/solr"
