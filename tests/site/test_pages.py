@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from archive.models import Address, Passage, President, Topic
-from archive.search import LAST_PAGE, LONGEST_QUERY, PAGE_SIZE
+from archive.search import LAST_PAGE, LONGEST_QUERY, PAGE_SIZE, _marked
 
 
 def text_of(response):
@@ -212,6 +212,21 @@ def test_facets_combine(site):
     assert text_of(response).count("Remove the filter </span>") >= 4
 
 
+def test_choices_add_up_as_they_are_made(site):
+    _count, url = facets(search(site, q="war", president="abraham-lincoln"))["topic", "Slavery"]
+    count, url = facets(site.get(url))["topic", "Foreign affairs"]
+    response = site.get(url)
+    expected = Passage.objects.filter(address__president__slug="abraham-lincoln", topics__slug="slavery")
+    expected = expected.filter(topics__slug="foreign-affairs", text__iregex=r"\bwars?\b")
+    assert total(response) == count == expected.count() > 0
+    assert [
+        label for (_name, label), (_count, url) in facets(response).items() if url.count("topic=") == 1
+    ] == [
+        "Foreign affairs",
+        "Slavery",
+    ]
+
+
 def test_one_president_takes_the_place_of_another(site):
     response = search(site, president=["abraham-lincoln", "james-madison"])
     assert total(response) == Passage.objects.filter(address__president__slug="james-madison").count()
@@ -357,6 +372,16 @@ def test_what_was_typed_is_shown_and_never_obeyed(site):
     page = text_of(search(site, q=words))
     assert words not in page
     assert "&lt;b onclick=&quot;x&quot;&gt;" in page
+
+
+def test_what_solr_answers_is_escaped_but_for_its_marks():
+    extract = _marked('if <b>a & b</b> \ue000"x"\ue001')
+    assert extract == "if &lt;b&gt;a &amp; b&lt;/b&gt; <mark>&quot;x&quot;</mark>"
+
+
+def test_quotation_marks_in_a_passage_are_escaped(site):
+    page = text_of(search(site, q='"interference with the liberty"'))
+    assert "&quot;<mark>interference" in page
 
 
 def test_a_misspelled_word_is_answered_with_a_better_one(site):
