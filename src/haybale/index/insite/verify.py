@@ -16,6 +16,7 @@ protocol of haybale_events.py; its last event is `verified`:
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import sys
@@ -41,15 +42,15 @@ def draw(queryset: Any, size: int, chance: random.Random) -> list[Any]:
     Reservoir sampling, Algorithm R (J. Vitter, Random Sampling with a Reservoir, 1985).
     """
     drawn: list[Any] = []
-    # A join may repeat a key.
-    every = queryset.order_by("pk").values_list("pk").distinct()
-    for number, row in enumerate(every.iterator(chunk_size=10_000)):
+    every = queryset.order_by("pk").values_list("pk", flat=True).iterator(chunk_size=10_000)
+    # A join may repeat a key, one after the other in this order.
+    for number, (key, _) in enumerate(itertools.groupby(every)):
         if number < size:
-            drawn.append(row[0])
+            drawn.append(key)
         else:
             place = chance.randint(0, number)
             if place < size:
-                drawn[place] = row[0]
+                drawn[place] = key
     return drawn
 
 
