@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from typing import TYPE_CHECKING
 
-from haybale.errors import LoadError, StackError, VerifyError
+from haybale.errors import LoadError, VerifyError
 from haybale.index import verify
 from haybale.tools import docker, solr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from haybale.config import Settings
@@ -62,28 +61,12 @@ def take(container: str, settings: Settings, folder: Path) -> int:
 
 def prove(image: str, settings: Settings, expected: Mapping[str, int], labels: Mapping[str, str]) -> None:
     """Start the baked image once and compare its counts with the database's; raises `VerifyError`."""
-    with _started(image, labels) as (container, url):
-        server = solr.Solr(url, settings.core)
+    # testcontainers costs a third of a second to import, and only a few verbs need it.
+    from haybale.tools import containers  # noqa: PLC0415
+
+    with containers.started(image, 8983, labels) as (container, address):
+        server = solr.Solr(f"http://{address}", settings.core)
         server.wait_ready(timeout=120, alive=lambda: docker.is_running(container))
         verify.check_counts(expected, server.counts())
     if not expected:
         raise VerifyError("no model was indexed", cause="the site has no search index for Solr")
-
-
-@contextlib.contextmanager
-def _started(image: str, labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Run an image, published on loopback only, for the length of the block: (container id, URL)."""
-    # testcontainers costs a third of a second to import, and only these few verbs need it.
-    from testcontainers.core.container import DockerContainer  # noqa: PLC0415
-
-    container = DockerContainer(image).with_kwargs(
-        ports={"8983/tcp": ("127.0.0.1", None)}, labels=dict(labels)
-    )
-    try:
-        container.start()
-        wrapped = container.get_wrapped_container()
-        if wrapped.id is None:
-            raise StackError(f"{image} did not start")
-        yield wrapped.id, f"http://{docker.published(wrapped.id, 8983)}"
-    finally:
-        container.stop()

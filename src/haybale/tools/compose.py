@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import threading
@@ -100,20 +99,15 @@ class Compose:
 
         `keep` leaves them for debugging. Raises `StackError` with the log of the service that is to blame.
         """
-        # testcontainers costs a third of a second to import, and only these few verbs need it.
-        from testcontainers.compose import DockerCompose  # noqa: PLC0415
+        # testcontainers costs a third of a second to import, and only a few verbs need it.
+        from haybale.tools import containers  # noqa: PLC0415
 
         self.write_env()
-        stack = DockerCompose(
-            str(self.file.parent), compose_file_name=str(self.file), env_file=str(self.env_file), wait=True
-        )
-        # testcontainers has no argument for the name, and the environment is stronger than the file.
-        os.environ["COMPOSE_PROJECT_NAME"] = self.project
         try:
             try:
-                stack.start()
-            except subprocess.CalledProcessError as failed:
-                raise self._failure(failed) from failed
+                containers.up(self.file, self.project, self.env_file)
+            except containers.UpFailedError as failed:
+                raise self._failure(failed.said) from failed
             yield
         finally:
             if not keep:
@@ -136,7 +130,7 @@ class Compose:
                 log=done.output,
             )
 
-    def _failure(self, failed: subprocess.CalledProcessError) -> StackError:
+    def _failure(self, said: str) -> StackError:
         for state in self.states():
             ended = state["State"] == "exited" and state["ExitCode"] != 0
             if ended or state.get("Health") == "unhealthy":
@@ -148,7 +142,6 @@ class Compose:
                     step="--keep leaves the services for a look",
                     log=self.log_tail(service),
                 )
-        said = (failed.stderr or b"").decode(errors="replace")
         return StackError(f"the services of {self.file.name} did not come up", log=tail(said))
 
 
