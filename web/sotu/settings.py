@@ -111,8 +111,8 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": _env.text("LOG_LEVEL", "INFO").upper()},
     "loggers": {
         "django": {"handlers": ["stderr"], "propagate": False},
-        # One line per request to Solr is gunicorn's access log over again.
-        "pysolr": {"level": "WARNING"},
+        # It raises whatever it logs, and with less noise that is logged where it is caught.
+        "pysolr": {"level": "CRITICAL"},
     },
 }
 
