@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import tarfile
 import tempfile
@@ -13,9 +14,10 @@ import docker
 import docker.errors
 
 from haybale.errors import LoadError, MachineError, StackError
+from haybale.tools.compose import uninterrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from docker.models.containers import Container
 
@@ -28,9 +30,10 @@ TAIL = 25
 
 @dataclass(frozen=True, kw_only=True)
 class ImageInfo:
-    """An image on the engine: its id, its labels, its size in bytes."""
+    """An image on the engine: id, digest (its id where no registry has it), labels, size in bytes."""
 
     id: str
+    digest: str
     labels: Mapping[str, str]
     size: int
 
@@ -79,7 +82,13 @@ def image(reference: str) -> ImageInfo | None:
         found = client().images.get(reference)
     except docker.errors.ImageNotFound:
         return None
-    return ImageInfo(id=str(found.id), labels=found.labels, size=int(found.attrs["Size"]))
+    named: Sequence[str] = found.attrs.get("RepoDigests") or ()
+    return ImageInfo(
+        id=str(found.id),
+        digest=next((name.partition("@")[2] for name in named), str(found.id)),
+        labels=found.labels,
+        size=int(found.attrs["Size"]),
+    )
 
 
 def tag(source: str, target: str) -> None:
@@ -94,6 +103,41 @@ def remove_image(reference: str) -> None:
         client().images.remove(reference, force=True)
     except docker.errors.ImageNotFound:
         return
+
+
+def run(reference: str, command: Sequence[str]) -> tuple[int, str]:
+    """Run a command in a new container to its end: (exit code, what it said). Nothing is left of it."""
+    with started(reference, command) as container:
+        code = int(_container(container).wait(timeout=PATIENCE)["StatusCode"])
+        return code, log_tail(container)
+
+
+@contextlib.contextmanager
+def started(reference: str, command: Sequence[str] | None = None) -> Iterator[str]:
+    """Run an image (its own command by default) for the length of the block and yield the container's id.
+
+    No port is published. Raises `StackError` where the container can't be started.
+    """
+    container = client().containers.create(reference, list(command) if command else None)
+    try:
+        try:
+            container.start()
+        except docker.errors.APIError as error:
+            raise StackError(f"{reference} can't be started", cause=str(error.explanation)) from error
+        yield str(container.id)
+    finally:
+        with uninterrupted():
+            container.remove(force=True, v=True)
+
+
+def execute(container: str, command: Sequence[str]) -> int | None:
+    """Run a command in a container and return its exit code; None where the container does not run."""
+    try:
+        return _container(container).exec_run(list(command)).exit_code
+    except docker.errors.APIError:
+        if is_running(container):
+            raise
+        return None
 
 
 def stop(container: str, grace: int) -> int:

@@ -1,0 +1,147 @@
+"""apt: where this machine's Debian packages come from, and installing some of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from haybale.errors import MachineError
+from haybale.tools import process
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+OS_RELEASE = Path("/etc/os-release")
+
+# Where the distribution's own sources stand: one-line style (Debian <= 12, Ubuntu < 24.04) and deb822.
+SOURCES = (
+    Path("/etc/apt/sources.list"),
+    Path("/etc/apt/sources.list.d/debian.sources"),
+    Path("/etc/apt/sources.list.d/ubuntu.sources"),
+)
+
+# Seconds that apt waits for another apt or dpkg to end.
+LOCK_PATIENCE = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A package source (sources.list(5)); `uris` and `signed_by` as they stand there, "" where absent."""
+
+    uris: str
+    suites: tuple[str, ...]
+    signed_by: str = ""
+
+    def stanza(self) -> str:
+        """Return it in deb822 style."""
+        signed = f"Signed-By: {self.signed_by}\n" if self.signed_by else ""
+        return f"Types: deb\nURIs: {self.uris}\nSuites: {' '.join(self.suites)}\nComponents: main\n{signed}"
+
+
+def os_release() -> Mapping[str, str]:
+    """Return os-release(5) of this machine, empty where it has none."""
+    return parse_os_release(OS_RELEASE.read_text(encoding="utf-8")) if OS_RELEASE.is_file() else {}
+
+
+def parse_os_release(text: str) -> dict[str, str]:
+    """Return os-release(5) as a mapping."""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
+
+
+def sources() -> tuple[Source, ...]:
+    """Return the distribution's own package sources, as this machine has them."""
+    found: list[Source] = []
+    for file in SOURCES:
+        if file.is_file():
+            text = file.read_text(encoding="utf-8")
+            found += parse_lines(text) if file.suffix == ".list" else parse_stanzas(text)
+    return tuple(found)
+
+
+def parse_stanzas(text: str) -> list[Source]:
+    """Return the enabled binary sources of a deb822 file."""
+    found = []
+    for stanza in text.split("\n\n"):
+        fields: dict[str, str] = {}
+        key = ""
+        for line in stanza.splitlines():
+            if line.startswith("#"):
+                continue
+            if line[:1].isspace():  # a field goes on: a key that stands in Signed-By itself
+                fields[key] = f"{fields.get(key, '')}\n{line}"
+                continue
+            key, _, value = line.partition(":")
+            key = key.lower()
+            fields[key] = value.strip()
+        if "deb" in fields.get("types", "").split() and fields.get("enabled", "yes") != "no":
+            found.append(
+                Source(
+                    uris=fields.get("uris", ""),
+                    suites=tuple(fields.get("suites", "").split()),
+                    signed_by=fields.get("signed-by", ""),
+                )
+            )
+    return found
+
+
+def parse_lines(text: str) -> list[Source]:
+    """Return the binary sources of a file in one-line style."""
+    found = []
+    for line in text.splitlines():
+        kind, _, rest = line.partition("#")[0].strip().partition(" ")
+        if kind != "deb":
+            continue
+        options, signed = "", ""
+        if rest.lstrip().startswith("["):
+            options, _, rest = rest.lstrip()[1:].partition("]")
+        for option in options.split():
+            name, _, value = option.partition("=")
+            signed = value if name == "signed-by" else signed
+        uri, suite, *_ = [*rest.split(), "", ""]
+        found.append(Source(uris=uri, suites=(suite,), signed_by=signed))
+    return found
+
+
+def of_suite(present: Sequence[Source], codename: str, suite: str, parts: Sequence[str]) -> list[Source]:
+    """Return where a machine of release `codename` finds another release of the same distribution.
+
+    `parts` are the suffixes wanted, of "", "-updates" and "-security". Sources of others are left out.
+    """
+    wanted = {f"{codename}{part}": f"{suite}{part}" for part in parts}
+    found = []
+    for source in present:
+        suites = tuple(wanted[name] for name in source.suites if name in wanted)
+        if source.uris and suites:
+            found.append(Source(uris=source.uris, suites=suites, signed_by=source.signed_by))
+    return found
+
+
+def is_root() -> bool:
+    """Return whether this process may install packages."""
+    return os.geteuid() == 0
+
+
+def install(*packages: str) -> None:
+    """Install packages from up-to-date lists; raises `MachineError` with what apt said."""
+    _get("update")
+    _get("install", "--yes", "--no-install-recommends", *packages)
+
+
+def _get(*arguments: str) -> None:
+    log: list[str] = []
+    try:
+        for line in process.lines(
+            ["apt-get", "--quiet", f"--option=DPkg::Lock::Timeout={LOCK_PATIENCE}", *arguments],
+            env={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
+        ):
+            log.append(line)  # noqa: PERF402 - what was said until then is wanted where it fails
+    except process.CommandFailedError as failed:
+        raise MachineError(
+            f"apt-get {arguments[0]} failed (exit code {failed.code})",
+            cause="the package mirror can't be reached, or packages are held back or broken",
+            step=f"mend it with: {process.shown(['apt-get', *arguments])}",
+            log="\n".join(log[-25:]),
+        ) from failed
