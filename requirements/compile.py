@@ -31,7 +31,7 @@ def inputs() -> dict[str, list[str]]:
         "haybale": own,
         "tests": [*own, *groups["tests"]],
         "lint": groups["lint"],
-        "typecheck": [*own, *groups["tests"], *groups["typecheck"]],
+        "typecheck": [*own, *groups["tests"], *groups["typecheck"], *groups["launcher"]],
         "requirements": [*own, *groups["requirements"]],
     }
 

@@ -198,7 +198,7 @@ def test_a_baked_image_serves_its_own_index_where_an_older_one_s_volume_is_mount
         older.wait()
         older.remove()
         container = client.containers.run(
-            name, detach=True, labels=labels, ports={"8983/tcp": ("127.0.0.1", None)},
+            name, detach=True, labels=labels, ports={"8983/tcp": ("127.0.0.1", 0)},
             volumes={volume.name: {"bind": "/var/solr", "mode": "rw"}},
         )  # fmt: skip
         try:
@@ -216,7 +216,7 @@ def documents(container: str, core: str) -> int:
 
     url = f"http://{engine.published(container, 8983)}"
     Solr(url, core).wait_ready(timeout=120, alive=lambda: engine.is_running(container))
-    answer = requests.get(f"{url}/solr/{core}/select", params={"q": "*:*", "rows": 0}, timeout=30)
+    answer = requests.get(f"{url}/solr/{core}/select", params={"q": "*:*", "rows": "0"}, timeout=30)
     return int(answer.json()["response"]["numFound"])
 
 

@@ -98,6 +98,8 @@ def _load(project: Project, services: Compose, terminal: Terminal) -> Mapping[st
             services.exec("loader", load.command(settings.batch)),
             lambda progress: advance(progress.model, progress.done, progress.total),
         )
+        for model in loaded.models:
+            advance(model.model, model.database, model.database)
     for note in loaded.notes:
         terminal.say(note)
     terminal.say(f"verifying: counts, and {settings.sample} documents of each model field by field")

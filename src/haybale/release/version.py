@@ -78,8 +78,8 @@ def _find(file: Path, text: str) -> str | None:
     try:
         parser.read_string(text)
     except configparser.Error as error:
-        line = getattr(error, "lineno", None) or 1
-        raise ConfigError(f"{file}:{line}: {error.message}", step="mend it and try again") from error
+        place = getattr(error, "lineno", None) or 1
+        raise ConfigError(f"{file}:{place}: {error.message}", step="mend it and try again") from error
     return parser.get(SECTION, OPTION, fallback=None)
 
 

@@ -56,7 +56,7 @@ def started(image: str, port: int, labels: Mapping[str, str]) -> Iterator[tuple[
     """
     container = DockerContainer(image).with_kwargs(labels=dict(labels))
     # Its own way to publish takes no address, and would open the port to the network.
-    container.ports = {f"{port}/tcp": ("127.0.0.1", None)}
+    container.ports = {f"{port}/tcp": ("127.0.0.1", 0)}
     try:
         try:
             container.start()
