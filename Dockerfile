@@ -33,10 +33,10 @@ RUN --mount=type=secret,id=ca,required=false \
 FROM runner AS release
 COPY --from=builder /venv /venv
 COPY web /app
-RUN SECRET_KEY=collectstatic python manage.py collectstatic --noinput --verbosity 0
+RUN SITE_BUILD=1 python manage.py collectstatic --noinput --verbosity 0
 USER app
 EXPOSE 8000
-CMD ["gunicorn", "sotu.wsgi"]
+CMD ["gunicorn"]
 ARG SOURCE
 ARG REVISION
 ARG VERSION

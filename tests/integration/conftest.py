@@ -6,8 +6,12 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,8 +45,13 @@ class Leftovers:
     images: frozenset[str]
 
 
-def on_engine() -> Leftovers:
-    """Return what is on the engine now."""
+@pytest.fixture(scope="session")
+def on_engine(engine: None) -> Callable[[], Leftovers]:  # noqa: ARG001 - it must answer
+    """Give a function that says what is on the engine now."""
+    return look
+
+
+def look() -> Leftovers:
 
     def listed(*command: str) -> frozenset[str]:
         done = subprocess.run(["docker", *command], capture_output=True, text=True, check=True)

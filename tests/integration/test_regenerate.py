@@ -13,14 +13,13 @@ import docker
 import pytest
 import requests
 
-from conftest import on_engine
 from haybale import config
 from haybale.errors import LoadError
 from haybale.images import build
 from haybale.index import bake, regenerate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from conftest import Leftovers
@@ -65,7 +64,7 @@ def rename(file: Path, name: str) -> None:
 
 
 @pytest.fixture
-def before() -> Iterator[Leftovers]:
+def before(on_engine: Callable[[], Leftovers]) -> Iterator[Leftovers]:
     """What was on the engine; what the clone built besides is removed after the test."""
     was = on_engine()
     yield was
@@ -109,15 +108,16 @@ def rest(process: subprocess.Popen[str]) -> str:
     return said
 
 
-def assert_nothing_is_left(before: Leftovers) -> None:
-    after = on_engine()
+def assert_nothing_is_left(before: Leftovers, after: Leftovers) -> None:
     assert after.containers == before.containers
     assert after.volumes == before.volumes
     assert after.networks == before.networks
     assert not {name for name in after.images - before.images if "solr" in name}
 
 
-def test_success_leaves_one_image_whose_counts_are_the_database_s(site: Path, before: Leftovers) -> None:
+def test_success_leaves_one_image_whose_counts_are_the_database_s(
+    site: Path, before: Leftovers, on_engine: Callable[[], Leftovers]
+) -> None:
     with regenerating(site) as process:
         said = rest(process)
     assert process.returncode == 0, said
@@ -131,7 +131,9 @@ def test_success_leaves_one_image_whose_counts_are_the_database_s(site: Path, be
     assert "archive.passage" in docker.from_env().images.get(name).labels[regenerate.COUNTS_LABEL]
 
 
-def test_a_failing_loader_is_explained_and_leaves_nothing(site: Path, before: Leftovers) -> None:
+def test_a_failing_loader_is_explained_and_leaves_nothing(
+    site: Path, before: Leftovers, on_engine: Callable[[], Leftovers]
+) -> None:
     indexes = site / "web/archive/search_indexes.py"
     text = indexes.read_text(encoding="utf-8")
     marker = "class PassageIndex("
@@ -153,10 +155,12 @@ def test_a_failing_loader_is_explained_and_leaves_nothing(site: Path, before: Le
     assert "5000" in said
     assert "spoiled on purpose" in said
     assert "Traceback" not in said.partition("haybale: ")[2]
-    assert_nothing_is_left(before)
+    assert_nothing_is_left(before, on_engine())
 
 
-def test_solr_killed_midway_is_a_bounded_failure_that_leaves_nothing(site: Path, before: Leftovers) -> None:
+def test_solr_killed_midway_is_a_bounded_failure_that_leaves_nothing(
+    site: Path, before: Leftovers, on_engine: Callable[[], Leftovers]
+) -> None:
     with regenerating(site) as process:
         read_until(process, "archive.passage: ")
         client = docker.from_env()
@@ -169,18 +173,20 @@ def test_solr_killed_midway_is_a_bounded_failure_that_leaves_nothing(site: Path,
         said = rest(process)
     assert process.returncode == FAILED_LOADING, said
     assert "Solr has ended, with exit code 137" in said
-    assert_nothing_is_left(before)
+    assert_nothing_is_left(before, on_engine())
 
 
 @pytest.mark.parametrize("moment", ["starting Solr", "archive.passage: "])
-def test_ctrl_c_leaves_nothing(site: Path, before: Leftovers, moment: str) -> None:
+def test_ctrl_c_leaves_nothing(
+    site: Path, before: Leftovers, on_engine: Callable[[], Leftovers], moment: str
+) -> None:
     with regenerating(site) as process:
         read_until(process, moment)
         os.killpg(process.pid, signal.SIGINT)
         said = rest(process)
     assert process.returncode == INTERRUPTED, said
     assert "Traceback" not in said
-    assert_nothing_is_left(before)
+    assert_nothing_is_left(before, on_engine())
 
 
 def test_a_baked_image_serves_its_own_index_where_an_older_one_s_volume_is_mounted(root: Path) -> None:

@@ -22,7 +22,7 @@ GRACE = 180
 STOPPED_CLEANLY = 143
 
 # Not part of an index: logs of updates and of Solr, the lock of the process that had it open.
-LEFT_OUT = ("tlog", "snapshot_metadata", "index/write.lock")
+LEFT_OUT = ("tlog", "index/write.lock")
 
 HOME = "/opt/haybale/solr"
 
