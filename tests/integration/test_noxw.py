@@ -69,7 +69,7 @@ def test_a_python_without_venv_is_told_the_package(place: Path) -> None:
 
 def test_a_failed_installation_leaves_nothing_to_be_mistaken_for_a_finished_one(place: Path) -> None:
     """The next start must try again, so nothing may stand where the finished environment would."""
-    body = 'case "$*" in *"-m venv"*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python";; *"pip"*) exit 1;; esac'
+    body = 'case "$*" in *"-m venv"*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python";; *"-m pip"*) exit 1;; esac'
     script(place, "python3", body)
     done = start(place)
     assert done.returncode == ENVIRONMENT

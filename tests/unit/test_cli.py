@@ -19,16 +19,16 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
     """What the verbs that reach out would have been called with."""
     calls: Given = []
 
-    def noting(*, code: int) -> Callable[..., Any]:
-        def note(_project: object, *arguments: Any, **_rest: Any) -> int:
+    def noting(answer: object) -> Callable[..., Any]:
+        def note(_project: object, *arguments: Any, **_rest: Any) -> object:
             calls.append(arguments)
-            return code
+            return answer
 
         return note
 
-    monkeypatch.setattr(build, "build", noting(code=0))
-    monkeypatch.setattr(environments, "ci_dc", noting(code=7))
-    monkeypatch.setattr(environments, "solr_dc", noting(code=0))
+    monkeypatch.setattr(build, "build", noting("site:v1"))
+    monkeypatch.setattr(environments, "ci_dc", noting(7))
+    monkeypatch.setattr(environments, "solr_dc", noting(0))
     return calls
 
 
