@@ -13,19 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haybale.errors import MachineError
-from haybale.tools import process
+from haybale.tools import apt, process
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-OS_RELEASE = Path("/etc/os-release")
 SYSTEMD = Path("/run/systemd/system")  # sd_booted(3): it exists where systemd is the init system
 DAEMON_JSON = Path("/etc/docker/daemon.json")
+DAEMON_PID = Path("/var/run/docker.pid")
 DAEMON_LOG = Path("/var/log/haybale-dockerd.log")
 APT_SOURCES = Path("/etc/apt/sources.list.d")
 APT_PREFERENCES = Path("/etc/apt/preferences.d")
-DEBIAN_SOURCES = APT_SOURCES / "debian.sources"
 OUR_SOURCE = APT_SOURCES / "haybale-engine.sources"
 OUR_PIN = APT_PREFERENCES / "haybale-engine"
 
@@ -44,12 +43,17 @@ UBUNTU_PACKAGES = ("docker.io", "docker-compose-v2", "docker-buildx", "iptables"
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is known of the machine: which of the three answer, and what could be done about it."""
+    """What is known of the machine: which of the three answer, and what could be done about it.
+
+    `remote` names an engine that is not this machine's own, `denied` says that this user may not use the
+    engine that is there.
+    """
 
     engine: bool
     compose: bool
     buildx: bool
     remote: str
+    denied: bool
     daemon: bool
     system: str
     codename: str
@@ -86,13 +90,9 @@ def ensure(say: Callable[[str], None]) -> None:
         say(f"the container engine answers ({version()})")
         return
     plan = decide(facts)
-    if plan.write_settings:
-        # Before the packages: where systemd runs, installing them starts the daemon.
-        say(f"switching on containerd's image store in {DAEMON_JSON}")
-        DAEMON_JSON.parent.mkdir(parents=True, exist_ok=True)
-        DAEMON_JSON.write_text(DAEMON_SETTINGS, encoding="utf-8")
-    if plan.packages:
-        install(plan, say)
+    with settings(plan, say):
+        if plan.packages:
+            install(plan, say)
     if plan.start and not answers("info"):
         start(say, systemd=facts.systemd)
     after = look(os.environ)
@@ -105,16 +105,20 @@ def ensure(say: Callable[[str], None]) -> None:
 
 def look(env: Mapping[str, str]) -> Facts:
     """Ask the machine; starts nothing and changes nothing."""
-    release = os_release(OS_RELEASE.read_text(encoding="utf-8")) if OS_RELEASE.is_file() else {}
+    client = process.find("docker") is not None
+    info = process.run(["docker", "info"]) if client else None
+    context = process.run(["docker", "context", "show"]).stdout.strip() if client else ""
+    release = apt.os_release()
     return Facts(
-        engine=answers("info"),
+        engine=info is not None and info.ok,
         compose=answers("compose", "version"),
         buildx=answers("buildx", "version"),
-        remote=env.get("DOCKER_HOST", ""),
+        remote=env.get("DOCKER_HOST") or (f"the context {context}" if context not in {"", "default"} else ""),
+        denied=info is not None and not info.ok and "permission denied" in info.output.lower(),
         daemon=process.find("dockerd") is not None,
         system=release.get("ID", ""),
         codename=release.get("VERSION_CODENAME", ""),
-        root=os.geteuid() == 0,
+        root=apt.is_root(),
         systemd=SYSTEMD.is_dir(),
         settings=DAEMON_JSON.exists(),
     )
@@ -124,9 +128,15 @@ def decide(facts: Facts) -> Plan:
     """Return what is to be done on such a machine; `MachineError` where it is not ours to do."""
     if facts.remote and not facts.engine:
         raise MachineError(
-            f"the engine at {facts.remote} does not answer",
-            cause="DOCKER_HOST names it, so it is not ours to start",
-            step="start it, or unset DOCKER_HOST",
+            f"the engine does not answer ({facts.remote})",
+            cause="the docker configuration (DOCKER_HOST, or a context) names it, so it is not ours to start",
+            step="start it; or, for this machine's own: unset DOCKER_HOST, docker context use default",
+        )
+    if facts.denied:
+        raise MachineError(
+            "a container engine runs here, and this user may not use it",
+            cause="the user is not in the group docker",
+            step="sudo usermod --append --groups docker $USER, then log in again",
         )
     tools_missing = not (facts.compose and facts.buildx)
     installing = tools_missing or not (facts.engine or facts.daemon)
@@ -172,38 +182,33 @@ def version() -> str:
     return f"engine {engine}, compose {compose}, buildx {buildx[1] if len(buildx) > 1 else '?'}"
 
 
-def os_release(text: str) -> dict[str, str]:
-    """Return os-release(5) as a mapping."""
-    pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
-    return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
+@contextlib.contextmanager
+def settings(plan: Plan, say: Callable[[str], None]) -> Iterator[None]:
+    """Configure the engine before it is installed: where systemd runs, the packages start it at once."""
+    if plan.start and not plan.write_settings:
+        say(f"leaving {DAEMON_JSON} as it is")
+    if plan.write_settings:
+        say(f"switching on containerd's image store in {DAEMON_JSON}")
+        DAEMON_JSON.parent.mkdir(parents=True, exist_ok=True)
+        DAEMON_JSON.write_text(DAEMON_SETTINGS, encoding="utf-8")
+    try:
+        yield
+    except BaseException:
+        # Not installed: nothing of it stays, and the next try starts from the same.
+        if plan.write_settings:
+            DAEMON_JSON.unlink(missing_ok=True)
+        raise
 
 
 def install(plan: Plan, say: Callable[[str], None]) -> None:
     """Install the plan's packages with apt; raises `MachineError` with apt's log."""
     source = f"from Debian's suite {plan.suite}" if plan.suite else "from the distribution's packages"
     say(f"installing {', '.join(plan.packages)} {source}")
+    # iptables is new enough everywhere, and the system's own stays.
+    chosen = f"/{plan.suite}" if plan.suite else ""
+    names = [name if name == "iptables" else name + chosen for name in plan.packages]
     with suite(plan.suite):
-        apt("update")
-        # iptables is new enough everywhere, and the system's own stays.
-        chosen = f"/{plan.suite}" if plan.suite else ""
-        names = [name if name == "iptables" else name + chosen for name in plan.packages]
-        apt("install", "--yes", "--no-install-recommends", *names)
-
-
-def apt(*arguments: str) -> None:
-    """Run apt-get; raises `MachineError` with what it said."""
-    done = process.run(
-        ["apt-get", "--quiet", *arguments],
-        # An installed daemon is started below, not by a package's script in the middle.
-        env={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
-    )
-    if not done.ok:
-        raise MachineError(
-            f"apt-get {arguments[0]} failed",
-            cause="the package mirror can't be reached, or packages are held",
-            step="see the log above",
-            log=done.output,
-        )
+        apt.install(*names)
 
 
 @contextlib.contextmanager
@@ -212,9 +217,9 @@ def suite(name: str) -> Iterator[None]:
     if not name:
         yield
         return
-    text = DEBIAN_SOURCES.read_text(encoding="utf-8") if DEBIAN_SOURCES.is_file() else ""
+    text = newer_source(apt.sources(), apt.os_release().get("VERSION_CODENAME", ""), name)
     try:
-        OUR_SOURCE.write_text(newer_source(text, name), encoding="utf-8")
+        OUR_SOURCE.write_text(text, encoding="utf-8")
         OUR_PIN.write_text(f"Package: *\nPin: release n={name}\nPin-Priority: 100\n", encoding="utf-8")
         yield
     finally:
@@ -222,26 +227,19 @@ def suite(name: str) -> Iterator[None]:
         OUR_PIN.unlink(missing_ok=True)
 
 
-def newer_source(text: str, name: str) -> str:
-    """Return a source for the suite `name`, from where this machine's first one is (sources.list(5), deb822).
+def newer_source(present: Sequence[apt.Source], codename: str, name: str) -> str:
+    """Return a source for the suite `name` (sources.list(5), deb822), from where this machine has its own.
 
-    Raises `MachineError` where the machine's sources have another form.
+    Raises `MachineError` where it is not to be seen where that is.
     """
-    for stanza in text.split("\n\n"):
-        fields = {
-            key.strip().lower(): value.strip()
-            for key, _, value in (
-                line.partition(":") for line in stanza.splitlines() if not line.startswith("#")
-            )
-        }
-        if fields.get("uris") and fields.get("suites") and "deb" in fields.get("types", ""):
-            signed = f"Signed-By: {fields['signed-by']}\n" if fields.get("signed-by") else ""
-            return f"Types: deb\nURIs: {fields['uris']}\nSuites: {name}\nComponents: main\n{signed}"
-    raise MachineError(
-        f"{DEBIAN_SOURCES} does not say where Debian's packages are",
-        cause="this machine's apt sources have another form (sources.list?)",
-        step=f"install the packages of {name} by hand; {by_hand()}",
-    )
+    found = apt.of_suite(present, codename, name, ("",))
+    if not found:
+        raise MachineError(
+            f"apt's sources do not say where the packages of {codename} are",
+            cause=f"no line or stanza of them has the suite {codename}",
+            step=f"install the packages of {name} by hand; {by_hand()}",
+        )
+    return found[0].stanza()
 
 
 def start(say: Callable[[str], None], *, systemd: bool) -> None:
@@ -255,11 +253,25 @@ def start(say: Callable[[str], None], *, systemd: bool) -> None:
             )
         await_answer(None)
         return
+    if daemon_runs():
+        say("waiting for the daemon that was just started")
+        await_answer(None)
+        return
     say(f"starting dockerd (log: {DAEMON_LOG})")
     with DAEMON_LOG.open("wb") as log:
         # A session of its own: the daemon outlives this command and does not get its Ctrl-C.
         daemon = process.detach(["dockerd"], log)
     await_answer(daemon)
+
+
+def daemon_runs() -> bool:
+    """Return whether there is a daemon already: a package's script may have started it, or somebody else."""
+    try:
+        pid = int(DAEMON_PID.read_text(encoding="ascii"))
+        # A number left behind may be another process's by now.
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == "dockerd"
+    except (OSError, ValueError):
+        return False
 
 
 def await_answer(daemon: subprocess.Popen[bytes] | None) -> None:

@@ -1,18 +1,24 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from haybale import engine
 from haybale.errors import MachineError
+from haybale.tools import apt
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BARE = engine.Facts(
     engine=False,
     compose=False,
     buildx=False,
     remote="",
+    denied=False,
     daemon=False,
     system="debian",
     codename="bookworm",
@@ -75,22 +81,56 @@ def test_what_is_missing_is_said_and_no_more() -> None:
     assert dataclasses.replace(BARE, engine=True, compose=True, buildx=True).complete
 
 
+def test_a_user_who_may_not_use_the_engine_is_told_so() -> None:
+    with pytest.raises(MachineError, match="may not use it") as told:
+        plan(denied=True, root=False, daemon=True)
+    assert "usermod" in told.value.step
+
+
 def test_os_release_is_read_with_and_without_quotes() -> None:
     text = "# a comment\nID=debian\nVERSION_CODENAME=\"bookworm\"\nNAME='Debian GNU/Linux'\n"
-    assert engine.os_release(text) == {
+    assert apt.parse_os_release(text) == {
         "ID": "debian",
         "VERSION_CODENAME": "bookworm",
         "NAME": "Debian GNU/Linux",
     }
 
 
-def test_a_newer_suite_comes_from_where_this_machine_s_own_comes_from() -> None:
-    text = (
-        "Types: deb\n# a comment: with a colon\nURIs: http://mirror.example/debian\n"
-        "Suites: bookworm bookworm-updates\nComponents: main\nSigned-By: /usr/share/keyrings/k.gpg\n\n"
-        "Types: deb\nURIs: http://other.example/security\nSuites: bookworm-security\nComponents: main\n"
-    )
-    assert engine.newer_source(text, "trixie").splitlines() == [
+STANZAS = """\
+Types: deb deb-src
+# a comment: with a colon
+URIs: http://mirror.example/debian
+Suites: bookworm bookworm-updates
+Components: main
+Signed-By: /usr/share/keyrings/k.gpg
+
+Types: deb
+Enabled: no
+URIs: http://off.example/debian
+Suites: bookworm
+
+Types: deb
+URIs: http://other.example/security
+Suites: bookworm-security
+Components: main
+
+Types: deb
+URIs: http://third.example/
+Suites: stable
+"""
+
+LINES = """\
+# deb http://off.example/debian bookworm main
+deb [arch=amd64 signed-by=/usr/share/keyrings/k.gpg] http://mirror.example/debian bookworm main contrib
+deb-src http://mirror.example/debian bookworm main
+deb http://other.example/security bookworm-security main # comment
+deb http://third.example/ ./
+"""
+
+
+@pytest.mark.parametrize("present", [apt.parse_stanzas(STANZAS), apt.parse_lines(LINES)])
+def test_a_newer_suite_comes_from_where_this_machine_s_own_comes_from(present: list[apt.Source]) -> None:
+    assert engine.newer_source(present, "bookworm", "trixie").splitlines() == [
         "Types: deb",
         "URIs: http://mirror.example/debian",
         "Suites: trixie",
@@ -99,6 +139,48 @@ def test_a_newer_suite_comes_from_where_this_machine_s_own_comes_from() -> None:
     ]
 
 
-def test_a_machine_without_such_sources_is_told_so() -> None:
-    with pytest.raises(MachineError, match=r"debian\.sources"):
-        engine.newer_source("", "trixie")
+def test_other_people_s_files_count_only_where_the_usual_ones_hold_nothing(tmp_path: Path) -> None:
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list.d/a.sources").write_text("Types: deb\nURIs: http://a.example\nSuites: x\n")
+    (tmp_path / "sources.list").write_text("# moved to another file\n")
+    assert [source.uris for source in apt.sources(tmp_path)] == ["http://a.example"]
+    (tmp_path / "sources.list").write_text("deb http://own.example x main\n")
+    assert [source.uris for source in apt.sources(tmp_path)] == ["http://own.example"]
+    assert apt.sources(tmp_path / "nowhere") == ()
+
+
+def test_settings_go_where_nothing_was_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "docker/daemon.json"
+    monkeypatch.setattr(engine, "DAEMON_JSON", file)
+    fresh = engine.Plan(write_settings=True, start=True)
+    with engine.settings(fresh, lambda _: None):
+        assert json.loads(file.read_text()) == {"features": {"containerd-snapshotter": True}}
+    assert file.exists()
+    with pytest.raises(KeyboardInterrupt), engine.settings(fresh, lambda _: None):
+        raise KeyboardInterrupt
+    assert not file.exists()
+
+
+def test_the_source_of_a_newer_suite_goes_whatever_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "OUR_SOURCE", tmp_path / "source")
+    monkeypatch.setattr(engine, "OUR_PIN", tmp_path / "pin")
+    monkeypatch.setattr(apt, "sources", lambda: apt.parse_stanzas(STANZAS))
+    monkeypatch.setattr(apt, "os_release", lambda: {"VERSION_CODENAME": "bookworm"})
+    with engine.suite("trixie"):
+        assert "Pin-Priority: 100" in (tmp_path / "pin").read_text()
+        assert "Suites: trixie\n" in (tmp_path / "source").read_text()
+    with pytest.raises(KeyboardInterrupt), engine.suite("trixie"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_within_a_source_comes_along() -> None:
+    text = "Types: deb\nURIs: http://a.example\nSuites: x\nSigned-By:\n -----BEGIN-----\n .\n abc\n"
+    assert apt.parse_stanzas(text)[0].stanza().endswith("Signed-By: \n -----BEGIN-----\n .\n abc\n")
+
+
+def test_sources_that_are_not_seen_are_said() -> None:
+    with pytest.raises(MachineError, match="bookworm"):
+        engine.newer_source([], "bookworm", "trixie")

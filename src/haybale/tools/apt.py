@@ -15,12 +15,9 @@ if TYPE_CHECKING:
 
 OS_RELEASE = Path("/etc/os-release")
 
-# Where the distribution's own sources stand: one-line style (Debian <= 12, Ubuntu < 24.04) and deb822.
-SOURCES = (
-    Path("/etc/apt/sources.list"),
-    Path("/etc/apt/sources.list.d/debian.sources"),
-    Path("/etc/apt/sources.list.d/ubuntu.sources"),
-)
+# Where an installer puts the distribution's own sources, in one-line style or deb822; and all the others.
+SOURCES = ("sources.list", "sources.list.d/debian.sources", "sources.list.d/ubuntu.sources")
+OTHER_SOURCES = ("sources.list.d/*.list", "sources.list.d/*.sources")
 
 # Seconds that apt waits for another apt or dpkg to end.
 LOCK_PATIENCE = 120
@@ -51,14 +48,22 @@ def parse_os_release(text: str) -> dict[str, str]:
     return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
 
 
-def sources() -> tuple[Source, ...]:
-    """Return the distribution's own package sources, as this machine has them."""
-    found: list[Source] = []
-    for file in SOURCES:
-        if file.is_file():
-            text = file.read_text(encoding="utf-8")
-            found += parse_lines(text) if file.suffix == ".list" else parse_stanzas(text)
-    return tuple(found)
+def sources(folder: Path = Path("/etc/apt")) -> tuple[Source, ...]:
+    """Return the distribution's own package sources, as this machine has them.
+
+    Files of other names count only where the usual ones hold none: they are mostly other people's.
+    """
+    for patterns in (SOURCES, OTHER_SOURCES):
+        files = sorted(file for pattern in patterns for file in folder.glob(pattern))
+        found = [source for file in files for source in _read(file)]
+        if found:
+            return tuple(found)
+    return ()
+
+
+def _read(file: Path) -> list[Source]:
+    text = file.read_text(encoding="utf-8")
+    return parse_lines(text) if file.suffix == ".list" else parse_stanzas(text)
 
 
 def parse_stanzas(text: str) -> list[Source]:
@@ -125,9 +130,12 @@ def is_root() -> bool:
 
 
 def install(*packages: str) -> None:
-    """Install packages from up-to-date lists; raises `MachineError` with what apt said."""
+    """Install packages from up-to-date lists; raises `MachineError` with what apt said.
+
+    Nothing is removed for them: what stands in their way is somebody's choice.
+    """
     _get("update")
-    _get("install", "--yes", "--no-install-recommends", *packages)
+    _get("install", "--yes", "--no-install-recommends", "--no-remove", *packages)
 
 
 def _get(*arguments: str) -> None:

@@ -49,12 +49,16 @@ class Refusal(enum.Enum):
 # What the engine says, over both of its image stores; the first that matches counts.
 _SAID = (
     (Refusal.LIMITED, r"toomanyrequests|too many requests|\b429\b|pull rate limit"),
-    (Refusal.DENIED, r"unauthorized|authentication required|access denied|denied:|status[^:]*: 40[13]\b"),
+    (
+        Refusal.DENIED,
+        r"unauthorized|authentication required|access denied|denied:|\b40[13] (?:Unauthorized|Forbidden)",
+    ),
     (
         Refusal.UNREACHABLE,
         (
             r"dial tcp|no such host|connection refused|connection reset|network is unreachable"
-            r"|no route to host|i/o timeout|TLS handshake timeout|Client\.Timeout|deadline exceeded|proxyconnect"
+            r"|no route to host|i/o timeout|TLS handshake timeout|Client\.Timeout|deadline exceeded"
+            r"|proxyconnect"
             # A proxy that lets nobody through: Go names the status of its answer to CONNECT, and no more.
             r'|(?:Head|Get) "https?://[^"]+": '
             r"(?:Forbidden|Bad Gateway|Service Unavailable|Gateway Timeout)\s*$"

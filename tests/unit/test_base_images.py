@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from haybale.errors import BuildError, MachineError
+from haybale.images import base
+from haybale.images.base import packages
+from haybale.tools import apt, docker, process
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ERROR = "Error response from daemon: "
+RESOLVE = f'{ERROR}failed to resolve reference "docker.io/library/solr:1": '
+ASK = f'{RESOLVE}failed to do request: Head "https://hub.example/v2/solr": '
+STATUS = f"{RESOLVE}unexpected status from HEAD request to https://hub.example/v2/solr: "
+HELPER = 'error getting credentials - err: exec: "docker-credential-x": executable file not found in $PATH'
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        ("UNREACHABLE", ASK + "dial tcp: lookup hub.example on 10.0.0.1:53: no such host"),
+        ("UNREACHABLE", ASK + "dial tcp 10.0.0.1:443: connect: connection refused"),
+        ("UNREACHABLE", ASK + "dial tcp 10.0.0.1:443: i/o timeout"),
+        ("UNREACHABLE", ASK + "Forbidden"),
+        (
+            "UNREACHABLE",
+            ERROR + "net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
+        ),
+        ("ABSENT", RESOLVE + "docker.io/library/solr:1: not found"),
+        ("ABSENT", ERROR + "manifest for solr:1 not found: manifest unknown"),
+        ("LIMITED", STATUS + "429 Too Many Requests"),
+        ("LIMITED", ERROR + "toomanyrequests: You have reached your pull rate limit."),
+        ("DENIED", ERROR + "pull access denied for solr, repository does not exist or may require login"),
+        ("DENIED", RESOLVE + "failed to authorize: unexpected status: 401 Unauthorized"),
+        ("DENIED", STATUS + "403 Forbidden"),
+        ("OTHER", HELPER),
+        ("OTHER", ASK + "tls: failed to verify certificate: x509: signed by unknown authority"),
+        ("OTHER", ""),
+    ],
+)
+def test_why_an_image_could_not_be_pulled(refusal: str, said: str) -> None:
+    assert base.judge(said).name == refusal
+
+
+class Machine:
+    """An engine without images, a hub that answers in one way, and a note of what was done."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, hub: str, *, there: bool = False) -> None:
+        self.done: list[str] = []
+        self.said: list[str] = []
+        self.hub = hub
+        self.there = there
+        monkeypatch.setattr(docker, "image", self.image)
+        monkeypatch.setattr(process, "run", self.run)
+        monkeypatch.setattr(packages, "build", self.build)
+
+    def image(self, _ref: str) -> docker.ImageInfo | None:
+        return docker.ImageInfo(id="sha256:1", digest="sha256:2", labels={}, size=3) if self.there else None
+
+    def run(self, command: Sequence[str]) -> process.Completed:
+        self.done.append(" ".join(command))
+        self.there = not self.hub
+        return process.Completed(command=tuple(command), code=1 if self.hub else 0, stderr=self.hub)
+
+    def build(self, ref: str, kind: str, _ca: Path | None, _say: object) -> None:
+        self.done.append(f"build {kind} {ref}")
+        self.there = True
+
+    def ensure(self, ref: str, kind: str) -> base.Base:
+        return base.ensure(ref, kind, self.said.append)
+
+
+def test_what_is_there_is_used_and_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, "no hub", there=True)
+    found = machine.ensure("solr:9.10.1-slim", "solr")
+    assert found == base.Base(ref="solr:9.10.1-slim", digest="sha256:2", origin="local")
+    assert (machine.done, machine.said) == ([], [])
+
+
+def test_what_the_hub_has_is_pulled(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, "")
+    assert machine.ensure("python:3.12", "python").origin == "pulled"
+    assert machine.done == ["docker pull --quiet python:3.12"]
+
+
+@pytest.mark.parametrize("hub", ["dial tcp: no such host", "x: not found"])
+def test_without_a_hub_it_is_built_and_why_is_said(monkeypatch: pytest.MonkeyPatch, hub: str) -> None:
+    machine = Machine(monkeypatch, hub)
+    assert machine.ensure("python:3.13-slim", "python").origin == "packages"
+    assert machine.done[1:] == ["build python python:3.13-slim"]
+    assert base.judge(hub).value in machine.said[-1]
+
+
+@pytest.mark.parametrize(
+    ("hub", "step"), [("toomanyrequests", "docker login"), ("401: unauthorized", "login")]
+)
+def test_a_hub_that_refuses_is_an_error_and_nothing_is_built(
+    monkeypatch: pytest.MonkeyPatch, hub: str, step: str
+) -> None:
+    machine = Machine(monkeypatch, f"first line\n{hub}")
+    with pytest.raises(BuildError, match=r"solr:9\.10\.1-slim could not be pulled") as told:
+        machine.ensure("solr:9.10.1-slim", "solr")
+    assert told.value.cause == hub
+    assert step in told.value.step
+    assert len(machine.done) == 1
+
+
+@pytest.mark.parametrize(
+    ("ref", "kind", "buildable"),
+    [
+        ("solr:10", "solr", "solr:9.10.1-slim"),
+        ("solr:9.10.1", "solr", "solr:9.10.1-slim"),
+        ("python:3.12-slim", "python", "python:3.13-slim"),
+        ("python:3.13-slim", "solr", "solr:9.10.1-slim"),
+        ("registry.example/python:3.13-slim", "python", "python:3.13-slim"),
+    ],
+)
+def test_what_can_t_be_built_is_said_with_what_can(
+    monkeypatch: pytest.MonkeyPatch, ref: str, kind: str, buildable: str
+) -> None:
+    machine = Machine(monkeypatch, "dial tcp: no such host")
+    with pytest.raises(BuildError, match=re.escape(ref)) as told:
+        machine.ensure(ref, kind)
+    assert buildable in told.value.cause
+    assert f"{kind.upper()}_IMAGE" in told.value.step
+    assert len(machine.done) == 1
+
+
+def test_the_hub_s_long_names_are_the_same_images() -> None:
+    assert packages.can_build("docker.io/library/python:3.13-slim", "python")
+    assert packages.can_build("solr:9.10.1-slim", "solr")
+
+
+def test_a_machine_without_a_bundle_of_its_own_gives_none(tmp_path: Path) -> None:
+    assert base.ca_bundle({}) is None
+    assert base.ca_bundle({"SSL_CERT_FILE": "", "PIP_CERT": str(tmp_path / "gone")}) is None
+
+
+def test_the_first_bundle_that_exists_counts(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "b").write_text("b")
+    env = {"CURL_CA_BUNDLE": str(tmp_path / "b"), "SSL_CERT_FILE": str(tmp_path / "gone")}
+    assert base.ca_bundle(env) == tmp_path / "b"
+    assert base.ca_bundle({**env, "REQUESTS_CA_BUNDLE": str(tmp_path / "a")}) == tmp_path / "a"
+
+
+def test_a_bundle_that_no_secret_holds_is_said(tmp_path: Path) -> None:
+    (tmp_path / "ca").write_bytes(b"x" * (base.SECRET_LIMIT + 1))
+    with pytest.raises(MachineError, match="500 KB") as told:
+        base.ca_bundle({"PIP_CERT": str(tmp_path / "ca")})
+    assert "PIP_CERT" in told.value.cause
+
+
+def test_packages_come_from_where_a_debian_machine_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        "Types: deb\nURIs: http://m.example/debian\nSuites: bookworm bookworm-updates\nSigned-By: /k.gpg\n\n"
+        "Types: deb\nURIs: http://m.example/security\nSuites: bookworm-security\n\n"
+        "Types: deb\nURIs: http://third.example\nSuites: nodistro\n"
+    )
+    monkeypatch.setattr(apt, "sources", lambda: apt.parse_stanzas(text))
+    monkeypatch.setattr(apt, "os_release", lambda: {"ID": "debian", "VERSION_CODENAME": "bookworm"})
+    found = packages.package_sources("trixie")
+    assert "URIs: http://m.example/debian\nSuites: trixie trixie-updates\n" in found
+    assert "Signed-By: /k.gpg" in found
+    assert "URIs: http://m.example/security\nSuites: trixie-security\n" in found
+    assert "third" not in found
+    monkeypatch.setattr(apt, "os_release", lambda: {"ID": "ubuntu", "VERSION_CODENAME": "noble"})
+    assert packages.package_sources("trixie") == ""
+
+
+def test_the_root_file_system_s_command() -> None:
+    command = packages.mmdebstrap(packages.PYTHON, Path("/x/root.tar"), Path("/x/debian.sources"))
+    assert command[-3:] == ["trixie", "/x/root.tar", "/x/debian.sources"]
+    assert "python-is-python3" in command[2]
+    assert packages.mmdebstrap(packages.JAVA, Path("/x/root.tar"), None)[-1] == "/x/root.tar"
+
+
+def test_the_solr_build_gets_just_the_secrets_and_proxies_that_there_are() -> None:
+    bare = packages.solr_command(
+        "java:1", "solr:1", "default", {"ca": None, "maven": None}, {"HOME": "/root"}
+    )
+    assert "--secret" not in bare
+    assert bare.count("--build-arg") == 1
+    full = packages.solr_command(
+        "java:1", "solr:1", "mine", {"ca": Path("/ca"), "maven": Path("/m")}, {"HTTPS_PROXY": "http://p"}
+    )
+    assert {"id=ca,src=/ca", "id=maven,src=/m", "HTTPS_PROXY"} <= set(full)
+    assert full[full.index("--builder") + 1] == "mine"
+
+
+def test_the_jars_are_listed_once_each_with_their_digest() -> None:
+    lines = (packages.SOLR_CONTEXT / "jars.sha256").read_text().splitlines()
+    names = [line.split("  ")[1] for line in lines]
+    assert all(re.fullmatch(r"[0-9a-f]{64}  [\w.-]+\.jar", line) for line in lines)
+    assert len(set(names)) == len(names)
+    assert {"solr-core-9.10.1.jar", "jetty-xml-10.0.26.jar", "log4j-core-2.25.3.jar"} <= set(names)
+    assert hashlib.sha256(b"").hexdigest() not in " ".join(lines)
+
+
+def test_temporary_names_go_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    removed: list[str] = []
+    monkeypatch.setattr(docker, "remove_image", removed.append)
+
+    def interrupted(_wanted: packages.System, _name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(packages, "system", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        packages.build("solr:9.10.1-slim", "solr", None, lambda _: None)
+    assert len(removed) == 1
+    assert removed[0].startswith("haybale-base-java:")
+
+
+@pytest.mark.parametrize("failing", ["system", "try_python"])
+def test_nothing_gets_its_name_before_it_works(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    tagged: list[str] = []
+    monkeypatch.setattr(docker, "remove_image", lambda _: None)
+    monkeypatch.setattr(docker, "tag", lambda _, target: tagged.append(target))
+    monkeypatch.setattr(packages, "system", lambda *_: None)
+    monkeypatch.setattr(packages, "try_python", lambda *_: None)
+    packages.build("python:3.13-slim", "python", None, lambda _: None)
+    assert tagged.pop() == "python:3.13-slim"
+
+    def fail(*_: object) -> None:
+        raise BuildError("it does not work")
+
+    monkeypatch.setattr(packages, failing, fail)
+    with pytest.raises(BuildError):
+        packages.build("python:3.13-slim", "python", None, lambda _: None)
+    assert tagged == []
+
+
+def test_without_mmdebstrap_and_root_the_commands_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "find", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None)
+    monkeypatch.setattr(apt, "is_root", lambda: False)
+    with pytest.raises(BuildError, match="mmdebstrap") as told:
+        packages.system(packages.PYTHON, "x")
+    assert "apt-get install mmdebstrap" in told.value.step
