@@ -139,17 +139,14 @@ def install(*packages: str) -> None:
 
 
 def _get(*arguments: str) -> None:
-    log: list[str] = []
-    try:
-        for line in process.lines(
-            ["apt-get", "--quiet", f"--option=DPkg::Lock::Timeout={LOCK_PATIENCE}", *arguments],
-            env={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
-        ):
-            log.append(line)  # noqa: PERF402 - what was said until then is wanted where it fails
-    except process.CommandFailedError as failed:
+    done = process.finish(
+        ["apt-get", "--quiet", f"--option=DPkg::Lock::Timeout={LOCK_PATIENCE}", *arguments],
+        env={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
+    )
+    if not done.ok:
         raise MachineError(
-            f"apt-get {arguments[0]} failed (exit code {failed.code})",
+            f"apt-get {arguments[0]} failed (exit code {done.code})",
             cause="the package mirror can't be reached, or packages are held back or broken",
             step=f"mend it with: {process.shown(['apt-get', *arguments])}",
-            log="\n".join(log[-25:]),
-        ) from failed
+            log="\n".join(done.stdout.splitlines()[-25:]),
+        )

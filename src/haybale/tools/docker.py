@@ -77,11 +77,20 @@ def engine_facts() -> EngineFacts:
 
 
 def image(reference: str) -> ImageInfo | None:
-    """Return an image of the engine; None only where the engine says that it has none."""
+    """Return an image of the engine; None only where the engine says that it has none.
+
+    Raises `MachineError` where it says anything else.
+    """
     try:
         found = client().images.get(reference)
     except docker.errors.ImageNotFound:
         return None
+    except docker.errors.APIError as error:
+        raise MachineError(
+            f"the engine can't say whether it has {reference!r}",
+            cause=str(error.explanation),
+            step="mend the name of the image, or ask the engine by hand: docker image inspect",
+        ) from error
     named: Sequence[str] = found.attrs.get("RepoDigests") or ()
     return ImageInfo(
         id=str(found.id),

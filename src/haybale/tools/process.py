@@ -112,6 +112,19 @@ def run(
     )
 
 
+def finish(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Completed:
+    """Run a command that must clean up after itself; both streams are `stdout`, the caller judges the code.
+
+    Left early, it is asked to end and gets time for it. What it says goes into a file until then: a pipe that
+    closes under it would end it at once, with its mounts, locks and folders in place.
+    """
+    with tempfile.TemporaryFile() as log:
+        with running(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as started:
+            code = started.wait()
+        log.seek(0)
+        return Completed(command=tuple(command), code=code, stdout=log.read().decode(errors="replace"))
+
+
 def hand_over(
     command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> int:

@@ -232,14 +232,10 @@ def solr_command(
 
 def _run(command: Sequence[str], what: str, cause: str, *, env: Mapping[str, str] | None = None) -> None:
     """Run a command to its end; raises `BuildError` with the end of what it said."""
-    log: list[str] = []
-    try:
-        for line in process.lines(command, env=env):
-            log.append(line)  # noqa: PERF402 - what was said until then is wanted where it fails
-    except process.CommandFailedError as failed:
-        raise BuildError(
-            what, cause=f"{cause} (see the log)", step="try again", log="\n".join(log[-25:])
-        ) from failed
+    done = process.finish(command, env=env)
+    if not done.ok:
+        log = "\n".join(done.stdout.splitlines()[-25:])
+        raise BuildError(what, cause=f"{cause} (see the log)", step="try again", log=log)
 
 
 def try_python(image: str) -> None:

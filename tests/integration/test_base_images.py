@@ -1,0 +1,206 @@
+"""The base images on the engine: whichever way they came, others build on this interface."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import secrets
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from haybale import config
+from haybale.errors import BuildError, MachineError
+from haybale.images import base
+from haybale.images.base import packages
+from haybale.tools import docker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine")]
+
+# Seconds that Solr gets to answer.
+PATIENCE = 60
+
+
+@pytest.fixture(scope="module")
+def images(root: Path) -> config.Images:
+    """Have both base images, however this machine gets them."""
+    settings = config.load(root).settings.images
+    for kind, ref in (("python", settings.python), ("solr", settings.solr)):
+        base.ensure(ref, kind, print)
+    return settings
+
+
+@pytest.fixture
+def built() -> Iterator[list[str]]:
+    """Give a list of image names to remove afterwards."""
+    names: list[str] = []
+    yield names
+    for name in names:
+        docker.remove_image(name)
+
+
+def build(folder: Path, dockerfile: str, built: list[str], *arguments: str) -> str:
+    name = f"haybale-test:{secrets.token_hex(4)}"
+    built.append(name)
+    (folder / "Dockerfile").write_text(dockerfile)
+    subprocess.run(
+        ["docker", "buildx", "build", "--load", "--provenance=false", "--tag", name, *arguments, str(folder)],
+        check=True,
+        capture_output=True,
+    )
+    return name
+
+
+@contextlib.contextmanager
+def running(image: str, *options: str) -> Iterator[tuple[str, int]]:
+    """Run an image with Solr until it is left: (container id, port on loopback)."""
+    command = ["docker", "run", "--detach", "--publish", "127.0.0.1::8983", *options, image]
+    identity = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        end = time.monotonic() + PATIENCE
+        while docker.execute(identity, ["bash", "-c", packages.HEALTH]) != 0:
+            assert docker.is_running(identity), docker.log_tail(identity)
+            assert time.monotonic() < end, docker.log_tail(identity)
+            time.sleep(0.1)
+        yield identity, int(docker.published(identity, 8983).rpartition(":")[2])
+    finally:
+        docker.client().containers.get(identity).remove(force=True, v=True)
+
+
+def inside(container: str, *command: str) -> str:
+    done = subprocess.run(["docker", "exec", container, *command], check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def status(port: int, path: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_what_is_there_is_found_again_without_a_word(images: config.Images) -> None:
+    said: list[str] = []
+    found = base.ensure(images.solr, "solr", said.append)
+    assert found.origin == "local"
+    assert found.digest.startswith("sha256:")
+    assert said == []
+
+
+def test_an_image_that_can_be_had_nowhere_is_explained() -> None:
+    with pytest.raises(BuildError, match="could not be pulled") as told:
+        base.ensure("127.0.0.1:9/nobody:1", "solr", lambda _: None)
+    assert "connection refused" in told.value.cause
+    assert "solr:9.10.1-slim" in told.value.cause
+
+
+def test_the_python_image_works_as_python_s_own_does(images: config.Images) -> None:
+    packages.try_python(images.python)
+    code, said = docker.run(images.python, ["sh", "-c", "command -v python python3 pip apt-get && id -u"])
+    assert code == 0
+    assert said.split()[-1] == "0"
+
+
+def test_a_build_on_the_python_image_installs_into_an_environment(
+    images: config.Images, built: list[str], tmp_path: Path
+) -> None:
+    """What the site's Dockerfile does: no network, the image is the engine's own."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/pyproject.toml").write_text('[project]\nname = "mine"\nversion = "1"\n')
+    dockerfile = (
+        f"FROM {images.python}\n"
+        "RUN --network=none python -m venv --without-pip /venv"
+        " && python -m pip --python /venv/bin/python list --disable-pip-version-check"
+        " && ! ls /usr/lib/python3*/EXTERNALLY-MANAGED 2>/dev/null\n"
+        "RUN --mount=type=secret,id=ca,required=false test ! -s /run/secrets/ca\n"
+    )
+    name = build(tmp_path, dockerfile, built, "--secret", "id=ca,src=/dev/null")
+    code, said = docker.run(name, ["/venv/bin/python", "-c", "import sys; print(sys.prefix)"])
+    assert (code, said) == (0, "/venv")
+
+
+def test_solr_runs_as_its_user_and_stops_in_good_order(images: config.Images) -> None:
+    options = ("--env", "SOLR_HEAP=256m", "--env", "SOLR_OPTS=-Dfirst=1 -Dsecond=2")
+    with running(images.solr, *options) as (container, port):
+        assert status(port, "/solr/admin/info/health") == 200
+        assert inside(container, "id", "-u").strip() == "8983"
+        command = inside(container, "cat", "/proc/1/cmdline").split("\0")
+        assert {"-Xmx256m", "-Dfirst=1", "-Dsecond=2"} <= set(command)
+        assert docker.stop(container, 30) == packages.STOPPED_CLEANLY
+
+
+def test_solr_s_home_can_stand_anywhere_and_nobody_reads_it(
+    images: config.Images, built: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "solr.xml").write_text("<solr/>")
+    dockerfile = (
+        f"FROM {images.solr}\n"
+        "ENV SOLR_HOME=/opt/mine\n"
+        "COPY --chown=8983:8983 solr.xml /opt/mine/solr.xml\n"
+    )  # fmt: skip
+    with running(build(tmp_path, dockerfile, built)) as (container, port):
+        assert "-Dsolr.solr.home=/opt/mine" in inside(container, "cat", "/proc/1/cmdline")
+        assert status(port, "/solr/solr.xml") == 404
+        assert status(port, "/solr/../solr.xml") in {400, 404}
+
+
+def test_solr_runs_where_nothing_but_tmp_can_be_written(
+    images: config.Images, built: list[str], tmp_path: Path
+) -> None:
+    name = build(tmp_path, f"FROM {images.solr}\nENV SOLR_HOME=/opt/solr/server/solr\n", built)
+    with running(name, "--read-only", "--tmpfs", "/tmp", "--tmpfs", "/var/solr:uid=8983") as (_, port):
+        assert status(port, "/solr/admin/info/health") == 200
+
+
+def test_a_solr_that_does_not_start_is_said_with_its_log(
+    images: config.Images, built: list[str], tmp_path: Path
+) -> None:
+    name = build(tmp_path, f"FROM {images.solr}\nENV SOLR_HEAP=nonsense\n", built)
+    with pytest.raises(BuildError, match="does not work") as told:
+        packages.try_solr(name)
+    assert "nonsense" in told.value.log
+
+
+def test_only_listed_jars_get_into_solr(images: config.Images) -> None:
+    found = docker.image(images.solr)
+    assert found is not None
+    if found.labels.get(packages.LABEL) != "packages":
+        pytest.skip("Solr's own image is here: the list is of the one that is built")
+    listed = {line.split()[1] for line in (packages.SOLR_CONTEXT / "jars.sha256").read_text().splitlines()}
+    code, said = docker.run(
+        images.solr, ["sh", "-c", "ls /opt/solr/lib | sort | sha256sum; ls /opt/solr/lib | wc -l"]
+    )
+    assert code == 0
+    assert int(said.split()[-1]) == len(listed)
+
+
+def test_only_a_404_is_an_absent_image() -> None:
+    assert docker.image("haybale-test:nobody-made-this") is None
+    with pytest.raises(MachineError, match="Wrong"):
+        docker.image("Wrong:name")
+
+
+def test_a_container_that_ran_leaves_nothing(images: config.Images) -> None:
+    before = {each.id for each in docker.client().containers.list(all=True)}
+    assert docker.run(images.python, ["python", "-c", "import sys; print('out'); sys.exit(3)"]) == (3, "out")
+    after = {each.id for each in docker.client().containers.list(all=True)}
+    assert not after - before
+
+
+def test_a_folder_comes_out_of_a_stopped_container(images: config.Images, tmp_path: Path) -> None:
+    script = "mkdir -p /x/y && echo a > /x/y/z && echo b > /x/w"
+    with docker.started(images.python, ["sh", "-c", script]) as container:
+        docker.client().containers.get(container).wait(timeout=PATIENCE)
+        docker.copy_out(container, "/x", tmp_path / "x")
+    found = {
+        str(file.relative_to(tmp_path)): file.read_text() for file in tmp_path.rglob("*") if file.is_file()
+    }
+    assert found == {"x/y/z": "a\n", "x/w": "b\n"}
