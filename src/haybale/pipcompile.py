@@ -1,0 +1,78 @@
+"""pip-compile for another Python than its own: `python -m haybale.pipcompile 3.13 x86_64 ARGUMENTS`.
+
+pip resolves for its own interpreter. It can be told another target, but only where it downloads, and never
+for environment markers; pip-compile hands neither on. So the three places where pip asks what it resolves for
+are answered here: the tags of wheels, Requires-Python, and markers (pip: PackageFinder's target_python, the
+resolver's py_version_info, packaging's default_environment).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+# glibc versions (2.N) whose wheels are taken: up to what the image's distribution has.
+OLDEST_GLIBC, NEWEST_GLIBC = 5, 36
+
+# Older names of three of them (PEP 600, "Legacy manylinux tags").
+LEGACY = ("manylinux2014", "manylinux2010", "manylinux1")
+
+
+def platforms(machine: str) -> list[str]:
+    """Return the platform tags of Linux wheels, best first (PEP 600)."""
+    numbered = [f"manylinux_2_{minor}_{machine}" for minor in range(NEWEST_GLIBC, OLDEST_GLIBC - 1, -1)]
+    return [*numbered, *(f"{name}_{machine}" for name in LEGACY), f"linux_{machine}"]
+
+
+def environment(python: str, machine: str) -> dict[str, str]:
+    """Return the marker environment of CPython on Linux (PEP 508, "Environment Markers")."""
+    return {
+        "implementation_name": "cpython",
+        "implementation_version": f"{python}.0",
+        "os_name": "posix",
+        "platform_machine": machine,
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": "Linux",
+        "platform_version": "",
+        "python_full_version": f"{python}.0",
+        "python_version": python,
+        "sys_platform": "linux",
+    }
+
+
+def aim(python: str, machine: str) -> None:
+    """Make pip, in this process, resolve for that Python on that machine."""
+    # pip is there only in the environment that compiles; its internals have no types.
+    command: Any = importlib.import_module("pip._internal.cli.req_command").RequirementCommand
+    target: Any = importlib.import_module("pip._internal.models.target_python").TargetPython
+    version = tuple(int(part) for part in python.split("."))
+    make_resolver, make_finder = command.make_resolver, command._build_package_finder  # noqa: SLF001
+
+    def resolver(*arguments: Any, **named: Any) -> Any:
+        return make_resolver(*arguments, **named | {"py_version_info": version})
+
+    def finder(*arguments: Any, **named: Any) -> Any:
+        aimed = target(platforms=platforms(machine), py_version_info=version, implementation="cp")
+        return make_finder(*arguments, **named | {"target_python": aimed})
+
+    # Bound to its class already, as a class method is.
+    command.make_resolver = staticmethod(resolver)
+    command._build_package_finder = finder  # noqa: SLF001
+    wanted = environment(python, machine)
+    for name in ("pip._vendor.packaging.markers", "packaging.markers"):
+        module: Any = importlib.import_module(name)
+        module.default_environment = lambda: dict(wanted)
+
+
+def main() -> None:
+    """Run pip-compile with the rest of the command line."""
+    python, machine, *arguments = sys.argv[1:]
+    aim(python, machine)
+    sys.argv = ["pip-compile", *arguments]
+    importlib.import_module("piptools.scripts.compile").cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""The site's requirements, compiled for real with pip-tools from the package index configured here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from haybale import requirements
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+STALE = 9  # RequirementsError.exit_code
+
+
+@pytest.fixture(scope="module")
+def python(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python with the environment of the session: haybale's dependencies, and pip-tools."""
+    place = tmp_path_factory.mktemp("pip-tools")
+    subprocess.run([sys.executable, "-m", "venv", place], check=True)
+    interpreter = place / "bin" / "python"
+    lock = root / "requirements" / "requirements.txt"
+    subprocess.run([interpreter, "-m", "pip", "install", "-q", "--require-hashes", "-r", lock], check=True)
+    return interpreter
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    (tmp_path / "web").mkdir()
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.haybale]\nname = "site"\nregistry = "localhost:5000/site"\ncore = "site"\n', encoding="utf-8"
+    )
+    return tmp_path
+
+
+def asking(site: Path, text: str) -> None:
+    (site / "web/requirements.in").write_text(text, encoding="utf-8")
+
+
+def run(
+    root: Path, python: Path, site: Path, *arguments: str, code: int = 0
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [python, "-m", "haybale", "regen-requirements", *arguments],
+        cwd=site, env={**os.environ, "PYTHONPATH": str(root / "src")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def pins(site: Path, name: str) -> dict[str, str]:
+    text = (site / "web" / name).read_text(encoding="utf-8")
+    return {pin.name: pin.version for pin in requirements.pins(text).values()}
+
+
+def test_one_resolution_for_the_image_s_python_kept_until_asked(root: Path, python: Path, site: Path) -> None:
+    """The marked ones are for a Python and a system that are the image's or not, whatever runs this."""
+    asking(
+        site,
+        "packaging<25\n"
+        'iniconfig; python_version >= "3.13"\n'
+        'colorama; sys_platform == "win32"\n'
+        'tomli; python_version < "3.13"\n'
+        "# Dev\n"
+        "pluggy<1.6\n",
+    )
+    run(root, python, site)
+    production, everything = pins(site, "requirements.prod.txt"), pins(site, "requirements.txt")
+    assert set(production) == {"packaging", "iniconfig"}
+    assert set(everything) == {"packaging", "iniconfig", "pluggy"}
+    for file in ("requirements.txt", "requirements.prod.txt"):
+        text = (site / "web" / file).read_text(encoding="utf-8")
+        assert "--hash=sha256:" in text
+        assert str(site) not in text
+        assert "://" not in text
+
+    asking(site, 'packaging\niniconfig; python_version >= "3.13"\n# Dev\npluggy\n')
+    run(root, python, site, "--check")
+    run(root, python, site, "--upgrade-package", "pluggy")
+    assert pins(site, "requirements.txt")["packaging"] == everything["packaging"]
+    assert pins(site, "requirements.txt")["pluggy"] != everything["pluggy"]
+    assert pins(site, "requirements.prod.txt") == production
+
+
+def test_a_stale_file_is_told_line_by_line_and_left_alone(root: Path, python: Path, site: Path) -> None:
+    asking(site, "packaging<25\n# Dev\npluggy\n")
+    run(root, python, site)
+    file = site / "web/requirements.txt"
+    before = file.read_bytes()
+    asking(site, "packaging>=25\n# Dev\niniconfig\n")
+    said = run(root, python, site, "--check", code=STALE).stderr
+    assert f"{file}:2: iniconfig" not in said
+    assert ": packaging==24.2 does not fit any more" in said
+    assert "is not asked for any more" in said
+    assert "iniconfig==" in said
+    assert file.read_bytes() == before
+
+
+def test_a_conflict_is_explained_and_changes_nothing(root: Path, python: Path, site: Path) -> None:
+    asking(site, "pytest==8.0.0\n# Dev\npluggy<1\n")
+    said = run(root, python, site, code=STALE).stderr
+    assert "pluggy" in said.partition("haybale: ")[0]
+    assert "requirements.in:1 (pytest)" in said
+    assert "requirements.in:3 (pluggy)" in said
+    assert [file.name for file in (site / "web").iterdir()] == ["requirements.in"]
