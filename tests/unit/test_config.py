@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import dataclasses
+import typing
+from pathlib import Path
+
+import pytest
+
+from haybale import config, errors
+from haybale.errors import ConfigError
+
+SMALLEST = '[tool.haybale]\nname = "site"\nregistry = "localhost:5000/site"\ncore = "site"\n'
+
+
+def load(folder: Path, text: str, **env: str) -> config.Project:
+    (folder / "pyproject.toml").write_text(text, encoding="utf-8")
+    return config.load(folder, env)
+
+
+def test_the_smallest_configuration_has_all_defaults(tmp_path: Path) -> None:
+    settings = load(tmp_path, SMALLEST).settings
+    assert settings.images.solr == "solr:9.10.1-slim"
+    assert settings.index.batch == 1000
+    assert settings.test.site == ("pytest", "/tests/site")
+
+
+def test_the_repository_is_found_from_within_it(tmp_path: Path) -> None:
+    load(tmp_path, SMALLEST)
+    inner = tmp_path / "web" / "app"
+    inner.mkdir(parents=True)
+    (tmp_path / "web" / "pyproject.toml").write_text("[tool.ruff]\n", encoding="utf-8")
+    project = config.load(inner, {})
+    assert project.root == tmp_path
+    assert project.path("a/b") == tmp_path / "a/b"
+    assert project.scratch == tmp_path / ".haybale"
+
+
+def test_the_environment_is_stronger_than_the_file(tmp_path: Path) -> None:
+    text = SMALLEST + '[tool.haybale.images]\nsolr = "solr:9"\n'
+    settings = load(tmp_path, text, REGISTRY="r.example/x", SOLR_IMAGE="solr:8", PYTHON_IMAGE="").settings
+    assert (settings.registry, settings.images.solr) == ("r.example/x", "solr:8")
+    assert settings.images.python == "python:3.13-slim"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (SMALLEST + "batch_size = 3\n", 5, "unknown setting 'batch_size'"),
+        (SMALLEST + 'dumps = "x"\n', 5, "did you mean 'dump'?"),
+        (SMALLEST + '[tool.haybale.images]\n# why\npyhton = "x"\n', 7, "did you mean 'python'?"),
+        (SMALLEST + "[tool.haybale.index]\nbatch = 0\n", 6, "index.batch is at least 1, not 0"),
+        (SMALLEST + '[tool.haybale.index]\nbatch = "many"\n', 6, "index.batch is a whole number"),
+        (SMALLEST + "[tool.haybale.index]\nbatch = true\n", 6, "index.batch is a whole number"),
+        (SMALLEST + '[tool.haybale.index]\nheap = "lots"\n', 6, "index.heap has the form"),
+        (SMALLEST + '[tool.haybale.build]\nsbom = "yes"\n', 6, "build.sbom is true or false"),
+        (SMALLEST + '[tool.haybale.test]\nsite = "pytest"\n', 6, "test.site is a list of words"),
+        (SMALLEST + "images = 3\n", 5, "images is a table"),
+        (SMALLEST.replace('"site"\nregistry', '"My Site"\nregistry'), 2, "name has the form"),
+        (SMALLEST.replace("localhost:5000/site", "http://r/site"), 3, "registry has the form"),
+        (SMALLEST.replace('core = "site"\n', ""), 1, "the setting 'core' is missing"),
+        ("# hello\n\n" + SMALLEST + "index.bach = 3\n", 7, "did you mean 'batch'?"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_file_and_line(
+    tmp_path: Path, text: str, line: int, words: str
+) -> None:
+    with pytest.raises(ConfigError) as told:
+        load(tmp_path, text)
+    assert f"{tmp_path}/pyproject.toml:{line}: " in told.value.what
+    assert words in told.value.what
+
+
+def test_every_wrong_setting_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as told:
+        load(tmp_path, SMALLEST + "a = 1\nb = 2\n")
+    assert len(told.value.what.splitlines()) == 2
+
+
+def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"environment variable REGISTRY: registry has the form"):
+        load(tmp_path, SMALLEST, REGISTRY="no good")
+
+
+def test_a_file_that_is_no_toml_is_named_with_the_place(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"pyproject\.toml: .*line 1"):
+        load(tmp_path, "[tool.haybale\n")
+
+
+def test_elsewhere_it_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no pyproject\.toml with a"):
+        config.load(tmp_path, {})
+
+
+def every_setting(kind: type = config.Settings, table: str = "tool.haybale") -> list[tuple[str, str, str]]:
+    """Return (table, setting, default as the page shows it) of every setting."""
+    found = []
+    types = typing.get_type_hints(kind)
+    for each in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(types[each.name]):
+            found += every_setting(types[each.name], f"{table}.{each.name}")
+            continue
+        match each.default:
+            case bool() | int():
+                shown = f"`{str(each.default).lower()}`"
+            case str():
+                shown = f'`"{each.default}"`'
+            case tuple():
+                shown = "`[" + ", ".join(f'"{word}"' for word in each.default) + "]`"
+            case _:
+                shown = "required"
+        found.append((table, each.name, f"| `{each.name}` | {shown} | {each.metadata['description']} |"))
+    return found
+
+
+def test_the_page_of_settings_is_true() -> None:
+    page = (Path(__file__).parents[2] / "docs/configuration.md").read_text(encoding="utf-8")
+    tables = dict(part.split("]`\n", 1) for part in page.split("## `[")[1:])
+    missing = [(table, name) for table, name, row in every_setting() if row not in tables[table].splitlines()]
+    assert missing == []
+
+
+def test_every_kind_of_error_has_an_exit_code_of_its_own_which_the_readme_tells() -> None:
+    kinds = errors.HaybaleError.__subclasses__()
+    codes = [kind.exit_code for kind in kinds]
+    assert len(set(codes)) == len(codes)
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert [code for code in codes if f"| {code} |" not in readme] == []

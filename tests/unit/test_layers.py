@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pytest
+
+from haybale.errors import ConfigError, UsageError
+from haybale.images import layers
+
+
+def names(text: str) -> tuple[str, ...]:
+    return layers.layers(text, "Dockerfile")
+
+
+@pytest.mark.parametrize("word", ["as", "AS", "As"])
+def test_as_in_any_case(word: str) -> None:
+    assert names(f"FROM a {word} one\nfrom b {word} two\n") == ("one", "two")
+
+
+def test_names_are_in_lower_case_as_buildkit_has_them() -> None:
+    assert names("FROM a AS Runner\n") == ("runner",)
+
+
+def test_stages_without_a_name_are_not_listed() -> None:
+    assert names("FROM a\nFROM b AS two\nFROM two\n") == ("two",)
+
+
+def test_arguments_and_platforms_in_from() -> None:
+    text = "ARG BASE=python\nFROM --platform=$BUILDPLATFORM ${BASE:-a}:${TAG} AS one\n"
+    assert names(text) == ("one",)
+
+
+def test_comments_are_no_stages() -> None:
+    assert names("# FROM a AS no\nFROM a AS yes\n  # FROM b AS no\n") == ("yes",)
+
+
+def test_a_stage_over_several_lines() -> None:
+    text = "FROM \\\n  # why this one\n\n  --platform=linux/amd64 \\\n  a \\\n  AS one\nRUN true\n"
+    assert names(text) == ("one",)
+
+
+def test_a_continued_run_that_mentions_from_is_no_stage() -> None:
+    assert names("FROM a AS one\nRUN echo \\\n FROM b AS two\n") == ("one",)
+
+
+def test_another_escape_character() -> None:
+    assert names("# escape=`\nFROM a AS one\nRUN dir C:\\\nFROM b `\n AS two\n") == ("one", "two")
+
+
+def test_a_directive_after_a_comment_is_only_a_comment() -> None:
+    assert names("# hello\n# escape=`\nFROM \\\n a AS one\n") == ("one",)
+
+
+@pytest.mark.parametrize(
+    "heredoc",
+    [
+        "RUN <<EOF\nFROM b AS two\nEOF\n",
+        "RUN <<'EOF'\nFROM b AS two\nEOF\n",
+        'RUN cat <<"END" > /x\nFROM b AS two\nEND\n',
+        "RUN <<-EOF\n\tFROM b AS two\n\tEOF\n",
+        "COPY <<one <<two /x/\nFROM b AS two\none\nFROM c AS three\ntwo\n",
+        "RUN python <<EOF && \\\n  true\nFROM b AS two\nEOF\n",
+    ],
+)
+def test_what_stands_in_a_heredoc_is_no_stage(heredoc: str) -> None:
+    assert names(f"FROM a AS one\n{heredoc}FROM z AS last\n") == ("one", "last")
+
+
+def test_a_here_string_begins_no_heredoc() -> None:
+    assert names("FROM a AS one\nRUN cat <<<EOF\nFROM b AS two\n") == ("one", "two")
+
+
+def test_a_doubled_name_is_told_with_both_lines() -> None:
+    with pytest.raises(ConfigError, match="Dockerfile:3: the stage 'one' is there already, in line 1"):
+        names("FROM a AS one\n\nFROM b as ONE\n")
+
+
+def test_a_from_that_can_t_be_read_is_told_with_its_line() -> None:
+    with pytest.raises(ConfigError, match="Dockerfile:2: can't be read: FROM a is one"):
+        names("# hello\nFROM a is one\n")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "ARG A=b\n"])
+def test_no_stage_at_all_is_no_dockerfile(text: str) -> None:
+    with pytest.raises(ConfigError, match="there is no FROM"):
+        names(text)
+
+
+def test_an_unknown_layer_is_refused_with_what_it_may_have_meant() -> None:
+    layers.check("tester", ("release", "tester"))
+    with pytest.raises(UsageError, match="'testr'") as told:
+        layers.check("testr", ("release", "tester"))
+    assert "release, tester" in told.value.cause
+    assert "'tester'" in told.value.step
