@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale import config
-from haybale.errors import BuildError, MachineError
+from haybale.errors import BuildError, MachineError, StackError
 from haybale.images import base
 from haybale.images.base import packages
 from haybale.tools import docker
@@ -186,6 +186,14 @@ def test_only_a_404_is_an_absent_image() -> None:
     assert docker.image("haybale-test:nobody-made-this") is None
     with pytest.raises(MachineError, match="Wrong"):
         docker.image("Wrong:name")
+
+
+def test_what_can_t_be_started_is_explained(images: config.Images) -> None:
+    with pytest.raises(StackError, match="nobody-made-this"):
+        docker.run("haybale-test:nobody-made-this", ["true"])
+    with pytest.raises(StackError, match="can't be started") as told:
+        docker.run(images.python, ["no-such-command"])
+    assert "no-such-command" in told.value.cause
 
 
 def test_a_container_that_ran_leaves_nothing(images: config.Images) -> None:

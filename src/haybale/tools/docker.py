@@ -127,16 +127,18 @@ def started(reference: str, command: Sequence[str] | None = None) -> Iterator[st
 
     No port is published. Raises `StackError` where the container can't be started.
     """
-    container = client().containers.create(reference, list(command) if command else None)
+    container = None
     try:
         try:
+            container = client().containers.create(reference, list(command) if command else None)
             container.start()
         except docker.errors.APIError as error:
             raise StackError(f"{reference} can't be started", cause=str(error.explanation)) from error
         yield str(container.id)
     finally:
-        with uninterrupted():
-            container.remove(force=True, v=True)
+        if container is not None:
+            with uninterrupted():
+                container.remove(force=True, v=True)
 
 
 def execute(container: str, command: Sequence[str]) -> int | None:
