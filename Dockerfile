@@ -49,8 +49,10 @@ LABEL org.opencontainers.image.source=$SOURCE \
 # What tests it: the same, with a browser and the development dependencies. The browser comes first: it is
 # the largest part and changes least. ----------------------------------------------------------------------
 FROM runner AS tester
-RUN apt-get update \
- && apt-get install -y --no-install-recommends chromium fonts-dejavu-core \
+RUN --mount=type=secret,id=ca,required=false \
+    if [ -s /run/secrets/ca ]; then set -- -o Acquire::https::CAInfo=/run/secrets/ca -o APT::Sandbox::User=root; fi; \
+    apt-get "$@" update \
+ && apt-get "$@" install -y --no-install-recommends chromium fonts-dejavu-core \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=builder /venv /venv
 COPY web/requirements.txt /build/

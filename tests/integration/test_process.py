@@ -65,7 +65,7 @@ def test_lines_come_while_the_command_runs(tmp_path: Path) -> None:
 
 
 def test_lines_of_a_failed_command_end_with_its_code() -> None:
-    read = []
+    read: list[str] = []
     with pytest.raises(process.CommandFailedError) as told:
         read.extend(process.lines(python("print('said'); raise SystemExit(7)")))
     assert told.value.code == 7

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from conftest import Leftovers
+    from tests.integration.conftest import Leftovers
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine")]
 

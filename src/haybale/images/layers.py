@@ -53,7 +53,7 @@ def layers(text: str, name: str) -> tuple[str, ...]:
 
 
 def instructions(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each instruction on one line, with the number of its first line; heredocs' bodies are left out."""
+    """Yield each instruction on one line, with the number of its first line, without heredocs' bodies."""
     lines = text.splitlines()
     escape = _escape(lines)
     at = 0

@@ -17,8 +17,7 @@ from haybale import environments
 from haybale.errors import HaybaleError
 from haybale.images import build
 from haybale.index import bake, load, verify
-from haybale.tools import docker
-from haybale.tools.compose import uninterrupted
+from haybale.tools import docker, process
 from haybale.tools.solr import Solr
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ def _leaving_nothing(project: Project, run: str, *, keep: bool) -> Iterator[None
         yield
     finally:
         if not keep:
-            with uninterrupted():
+            with process.uninterrupted():
                 docker.sweep(RUN_LABEL, run)
                 for name in ("empty", "unproved"):
                     docker.remove_image(f"{project.settings.name}-solr-{name}:{run}")

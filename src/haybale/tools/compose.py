@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import subprocess
-import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +114,7 @@ class Compose:
 
     def down(self) -> None:
         """Remove the project's containers, volumes and networks, whatever happens meanwhile."""
-        with uninterrupted():
+        with process.uninterrupted():
             done = process.run(
                 self.command("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "10"),
                 cwd=self.file.parent,
@@ -148,17 +146,3 @@ class Compose:
 def tail(text: str, lines: int = TAIL) -> str:
     """Return the last lines of a text."""
     return "\n".join(text.rstrip().splitlines()[-lines:])
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let nothing interrupt the block: clean-up that a second Ctrl-C breaks off leaves containers behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

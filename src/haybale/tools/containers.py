@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from docker.errors import DockerException
 
@@ -56,7 +56,7 @@ def started(image: str, port: int, labels: Mapping[str, str]) -> Iterator[tuple[
     """
     container = DockerContainer(image).with_kwargs(labels=dict(labels))
     # Its own way to publish takes no address, and would open the port to the network.
-    container.ports = {f"{port}/tcp": ("127.0.0.1", 0)}
+    container.ports = cast("dict[str, int | None]", {f"{port}/tcp": ("127.0.0.1", 0)})
     try:
         try:
             container.start()

@@ -14,7 +14,7 @@ import docker
 import docker.errors
 
 from haybale.errors import LoadError, MachineError, StackError
-from haybale.tools.compose import uninterrupted
+from haybale.tools import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -137,7 +137,7 @@ def started(reference: str, command: Sequence[str] | None = None) -> Iterator[st
         yield str(container.id)
     finally:
         if container is not None:
-            with uninterrupted():
+            with process.uninterrupted():
                 container.remove(force=True, v=True)
 
 

@@ -10,8 +10,10 @@ import contextlib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -209,15 +211,30 @@ def detach(command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End a process: ask, wait, then kill. Does nothing where it has ended."""
-    if process.stdout is not None:
-        process.stdout.close()
     if process.poll() is None:
         process.terminate()
-        try:
-            process.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    # After it was asked: a pipe that closes under it would end it at once, in the middle of cleaning up.
+    if process.stdout is not None:
+        process.stdout.close()
+    try:
+        process.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let nothing interrupt the block: clean-up that a second Ctrl-C breaks off leaves containers behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from haybale.errors import BuildError
 from haybale.tools import apt, docker, process
-from haybale.tools.compose import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -133,7 +132,7 @@ def _temporary_names() -> Iterator[Callable[[str], str]]:
     try:
         yield name
     finally:
-        with uninterrupted():
+        with process.uninterrupted():
             for each in given:
                 docker.remove_image(each)
 
