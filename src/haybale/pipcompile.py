@@ -66,12 +66,39 @@ def aim(python: str, machine: str) -> None:
         module.default_environment = lambda: dict(wanted)
 
 
+def explained(error: BaseException) -> str:
+    """Return what pip can't do, and where it is a conflict who asks for what, each on a line.
+
+    pip logs that only when it is told to log everything; its exception has it (resolvelib: "causes").
+    """
+    lines = {"": str(error)}
+    for cause in getattr(error.__cause__, "causes", ()):
+        wish = cause.requirement.format_for_error()
+        if cause.parent is None:
+            lines[wish] = f"  {wish} is asked for by the input"
+            continue
+        found = cause.parent.get_install_requirement()
+        path = f" ({found.from_path()})" if found else ""
+        # Of all the versions that were tried the first, the newest, says enough.
+        lines.setdefault(
+            f"{wish} {cause.parent.name}",
+            f"  {wish} is asked for by {cause.parent.name} {cause.parent.version}{path}",
+        )
+    return "\n".join(lines.values())
+
+
 def main() -> None:
     """Run pip-compile with the rest of the command line."""
     python, machine, *arguments = sys.argv[1:]
     aim(python, machine)
+    failed: Any = importlib.import_module("pip._internal.exceptions").PipError
     sys.argv = ["pip-compile", *arguments]
-    importlib.import_module("piptools.scripts.compile").cli()
+    try:
+        importlib.import_module("piptools.scripts.compile").cli()
+    except failed as error:
+        # pip-compile leaves pip's errors to the interpreter, which shows its inside and no explanation.
+        print(explained(error), file=sys.stderr)  # noqa: T201
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ it, always. Both outputs are replaced together, or neither is.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import re
 import shutil
@@ -26,10 +27,16 @@ if TYPE_CHECKING:
 # A pin of pip-compile's output, and a requirement of its input.
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)")
 REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?\s*(?P<rest>.*)$")
+VIA = re.compile(r"^( +# via)\n +#   (.*\n)(?! +#   )", re.MULTILINE)
 HASH = re.compile(r"--hash=(\S+)")
 
 # What somebody may have meant by a heading that is not quite the marker.
 MEANT = re.compile(r"^#+\s*(dev|development)\b", re.IGNORECASE)
+
+# Who asks for what, in the words of pipcompile.explained and of pip.
+ASKED = re.compile(r"^  ([A-Za-z0-9][A-Za-z0-9._-]*).* is asked for by (.*)$", re.MULTILINE)
+WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+UNKNOWN = re.compile(r"No matching distribution found for ([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 OPTIONS = (
     "--quiet", "--generate-hashes", "--allow-unsafe", "--strip-extras", "--no-header",
@@ -70,12 +77,19 @@ def regenerate(
         asked += ["--upgrade-package", name]
     compiled = compile_both(project, asked)
     before = pins(_text(project.path(settings.everything)))
-    replace_both(
-        {
-            project.path(settings.everything): compiled.everything,
-            project.path(settings.production): compiled.production,
-        }
-    )
+    try:
+        replace_both(
+            {
+                project.path(settings.everything): compiled.everything,
+                project.path(settings.production): compiled.production,
+            }
+        )
+    except OSError as error:
+        raise MachineError(
+            f"the requirements can't be written: {error}",
+            cause="no right to write there, or no space; both files are as they were",
+            step="make room or give the right, then: just regen-requirements",
+        ) from error
     for line in changes(before, pins(compiled.everything)):
         say(line)
 
@@ -84,16 +98,20 @@ def check(project: Project) -> None:
     """Raise `RequirementsError` where a file is not what compiling would give: each line, and why."""
     settings = project.settings.requirements
     compiled = compile_both(project, [])
-    stale = []
+    asked = asked_for(project)
+    files = {name: project.path(name) for name in (settings.everything, settings.production)}
+    stale = [f"{file}: is missing" for file in files.values() if not file.is_file()]
+    present = {name: pins(_text(file)) for name, file in files.items() if file.is_file()}
     for name, wanted in (
         (settings.everything, compiled.everything),
         (settings.production, compiled.production),
     ):
-        file = project.path(name)
-        if not file.is_file():
-            stale.append(f"{file}: is missing")
-            continue
-        stale += [f"{file}{reason}" for reason in stale_lines(pins(_text(file)), pins(wanted))]
+        if name in present:
+            reasons = stale_lines(present[name], pins(wanted), asked)
+            stale += [f"{files[name]}{reason}" for reason in reasons]
+    if len(present) == len(files):
+        reasons = differing(present[settings.production], present[settings.everything], settings.everything)
+        stale += [f"{files[settings.production]}{reason}" for reason in reasons]
     if stale:
         raise RequirementsError(
             "the requirements are stale:\n" + "\n".join(stale),
@@ -105,12 +123,8 @@ def check(project: Project) -> None:
 def compile_both(project: Project, asked: Sequence[str]) -> Compiled:
     """Return what both files should be, without touching them."""
     settings = project.settings.requirements
-    source = project.path(settings.source)
-    dev_source = project.path(settings.dev_source) if settings.dev_source else None
-    for file in (source, *([dev_source] if dev_source else [])):
-        if not file.is_file():
-            raise RequirementsError(f"{file} does not exist", step="write what the site asks for into it")
-    production_part = _text(source) if dev_source else split(source, _text(source), settings.marker)
+    source, *more = inputs(project)
+    part = None if more else split(source, _text(source), settings.marker)
     if importlib.util.find_spec("piptools") is None:
         raise MachineError(
             "pip-tools is not in this environment",
@@ -119,25 +133,69 @@ def compile_both(project: Project, asked: Sequence[str]) -> Compiled:
         )
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
         everything = Path(folder, "everything.txt")
-        if project.path(settings.everything).is_file():
-            # pip-compile keeps the pins that it finds in its output.
-            shutil.copyfile(project.path(settings.everything), everything)
-        inputs = [source.name, *([str(dev_source)] if dev_source else [])]
-        _pip_compile(settings, source, [*asked, "--output-file", str(everything), *inputs])
+        # pip-compile keeps the pins that it finds in its output. Their hashes are asked for anew: it would
+        # keep a wrong one, and the lack of one for a wheel that was uploaded later.
+        kept = pins(_text(project.path(settings.everything))).values()
+        everything.write_text("".join(f"{pin.name}=={pin.version}\n" for pin in kept), encoding="utf-8")
+        _pip_compile(project, ["--output-file", str(everything), *asked, source.name, *map(str, more)])
         production = Path(folder, "production.txt")
-        _pip_compile(
-            settings, source, ["--constraint", str(everything), "--output-file", str(production), "-"],
-            stdin=production_part,
-        )  # fmt: skip
-        renamed = {"-r -": f"-r {source.name}", f"-c {everything}": ""}
-        if dev_source:
-            renamed[f"-r {dev_source}"] = f"-r {dev_source.name}"
+        # Here the hashes are kept too; the constraint rules out all other versions.
+        shutil.copyfile(everything, production)
+        with beside(source, part) as name:
+            _pip_compile(project, ["--constraint", str(everything), "--output-file", str(production), name])
+        renamed = {f"-r {name}": f"-r {source.name}", f"-c {everything}": ""}
+        renamed |= {f"-r {file}": f"-r {file.name}" for file in more}
         compiled = Compiled(
             everything=heading(settings, source) + tidy(_text(everything), renamed),
             production=heading(settings, source) + tidy(_text(production), renamed),
         )
     check_subset(compiled)
     return compiled
+
+
+def inputs(project: Project) -> list[Path]:
+    """Return the input, and the second one if there is one; `RequirementsError` where a file is missing."""
+    settings = project.settings.requirements
+    files = [project.path(name) for name in (settings.source, settings.dev_source) if name]
+    for file in files:
+        if not file.is_file():
+            raise RequirementsError(f"{file} does not exist", step="write what the site asks for into it")
+    return files
+
+
+def asked_for(project: Project) -> dict[str, str]:
+    """Return what the inputs ask for themselves: normal name -> "REQUIREMENT in FILE:LINE"."""
+    return {
+        normal(name): f"{wish} in {file}:{line}"
+        for file in inputs(project)
+        for name, wish, line in _requested(_text(file))
+    }
+
+
+@contextlib.contextmanager
+def beside(source: Path, part: str | None) -> Iterator[str]:
+    """Give the name of a passing file beside the input with a part of it; the input's own for None.
+
+    Beside it, because `-r` and `-c` in it lead to files from there.
+    """
+    if part is None:
+        yield source.name
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(
+                tempfile.NamedTemporaryFile(
+                    "w", dir=source.parent, prefix=".haybale-", suffix=".in", encoding="utf-8"
+                )
+            )
+            file.write(part)
+            file.flush()
+        except OSError as error:
+            raise MachineError(
+                f"{source.parent} can't be written: {error}",
+                step="make room or give the right, and try again",
+            ) from error
+        yield Path(file.name).name
 
 
 def heading(settings: Requirements, source: Path) -> str:
@@ -180,39 +238,46 @@ def split(file: Path, text: str, marker: str) -> str:
     return "\n".join([*lines[: found[0] - 1], ""])
 
 
-def _pip_compile(
-    settings: Requirements, source: Path, arguments: Sequence[str], stdin: str | None = None
-) -> None:
+def _pip_compile(project: Project, arguments: Sequence[str]) -> None:
     """Run pip-compile beside the input, for the image's Python; raises `RequirementsError` with its words."""
+    settings = project.settings.requirements
     command = [
         sys.executable, "-m", "haybale.pipcompile", settings.python, settings.machine, *OPTIONS, *arguments,
     ]  # fmt: skip
-    done = process.run(command, cwd=source.parent, stdin=stdin, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    done = process.run(
+        command, cwd=project.path(settings.source).parent, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    )
     if not done.ok:
-        at = conflicting(source, _text(source), done.output)
+        cause, step = advice(done.output, asked_for(project))
         raise RequirementsError(
-            f"{settings.source} can't be resolved",
-            cause="these ask for what does not go together: " + ", ".join(at) if at else "see above",
-            step="loosen one of them, or free a pin: just regen-requirements --upgrade-package NAME",
-            log=done.output,
+            f"{settings.source} can't be resolved", cause=cause, step=step, log=done.output
         )
 
 
-def conflicting(file: Path, text: str, said: str) -> list[str]:
-    """Return FILE:LINE (NAME) of the input's requirements that a failed resolution speaks of.
+def advice(said: str, asked: Mapping[str, str]) -> tuple[str, str]:
+    """Return the probable cause of a failed compilation and the next step, from what was said."""
+    unknown = [normal(name) for name in UNKNOWN.findall(said)]
+    if unknown:
+        return (
+            f"nothing on the package index fits {asked.get(unknown[0], unknown[0])}",
+            "correct its name or version, or look at which index pip is configured for (pip config list)",
+        )
+    words = {normal(word) for wish, who in ASKED.findall(said) for word in (wish, *WORD.findall(who))}
+    if words:
+        at = ", ".join(place for name, place in asked.items() if name in words)
+        return (
+            f"these do not go together: {at}" if at else "two packages do not go together",
+            "loosen one of them, or free a pin: just regen-requirements --upgrade-package NAME",
+        )
+    return "the log shows it", "mend that and try again"
 
-    pip names them as "The user requested NAME" and "NAME VERSION depends on"; the first two lead to the rest.
-    """
-    words = {normal(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", said)}
-    return [f"{file}:{line} ({name})" for name, line in _requested(text) if normal(name) in words]
 
-
-def _requested(text: str) -> Iterator[tuple[str, int]]:
+def _requested(text: str) -> Iterator[tuple[str, str, int]]:
     for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.partition("#")[0].strip()
+        stripped = re.split(r"(?:^|\s)#", line)[0].strip()
         match = REQUIREMENT.match(stripped) if stripped and not stripped.startswith("-") else None
         if match:
-            yield match["name"], number
+            yield match["name"], stripped, number
 
 
 def normal(name: str) -> str:
@@ -229,7 +294,8 @@ def tidy(text: str, renamed: Mapping[str, str]) -> str:
             lines.append(line)
         elif renamed[comment]:
             lines.append(line.replace(comment, renamed[comment]))
-    return "\n".join([*lines, ""])
+    # An entry that is left alone stands on the line of its "via", as pip-compile itself has it.
+    return VIA.sub(r"\1 \2", "\n".join([*lines, ""]))
 
 
 def pins(text: str) -> dict[str, Pin]:
@@ -254,8 +320,7 @@ def check_subset(compiled: Compiled) -> None:
     strange = [
         f"{pin.name}=={pin.version}"
         for pin in production.values()
-        if pin.name not in everything
-        or (everything[pin.name].version, everything[pin.name].hashes) != (pin.version, pin.hashes)
+        if pin.name not in everything or not _same(pin, everything[pin.name])
     ]
     if strange:
         raise RequirementsError(
@@ -265,24 +330,35 @@ def check_subset(compiled: Compiled) -> None:
         )
 
 
-def stale_lines(present: Mapping[str, Pin], wanted: Mapping[str, Pin]) -> list[str]:
-    """Return ":LINE: REASON" for each pin that compiling would change."""
+def _same(one: Pin, other: Pin) -> bool:
+    return (one.version, one.hashes) == (other.version, other.hashes)
+
+
+def differing(production: Mapping[str, Pin], everything: Mapping[str, Pin], name: str) -> list[str]:
+    """Return ":LINE: REASON" for each of production's pins that is not the same among all pins, in `name`."""
+    return [
+        f":{pin.line}: {pin.name}=={pin.version} is not as in {name}:{everything[pin.name].line}"
+        for pin in production.values()
+        if pin.name in everything and not _same(pin, everything[pin.name])
+    ]
+
+
+def stale_lines(present: Mapping[str, Pin], wanted: Mapping[str, Pin], asked: Mapping[str, str]) -> list[str]:
+    """Return ":LINE: REASON" for each pin that compiling would change; `asked` is what the inputs ask for."""
     reasons = []
     for name, pin in present.items():
+        here = f":{pin.line}: {name}=={pin.version}"
         if name not in wanted:
-            reasons.append(f":{pin.line}: {name}=={pin.version} is not asked for any more")
+            reasons.append(f"{here} is not needed any more")
         elif wanted[name].version != pin.version:
-            reasons.append(
-                f":{pin.line}: {name}=={pin.version} does not fit any more; {wanted[name].version} does"
-            )
+            rule = asked.get(name, "what the other packages ask for")
+            reasons.append(f"{here} does not fit {rule}; {wanted[name].version} does")
         elif not pin.hashes:
-            reasons.append(f":{pin.line}: {name}=={pin.version} has no hashes")
+            reasons.append(f"{here} has no hashes")
         elif not pin.hashes <= wanted[name].hashes:
-            reasons.append(
-                f":{pin.line}: {name}=={pin.version} has a hash that the package index does not know"
-            )
+            reasons.append(f"{here} has a hash that the package index does not know")
     reasons += [
-        f": {name}=={pin.version} is asked for and missing"
+        f": {name}=={pin.version} is missing, needed for {asked.get(name, 'another package')}"
         for name, pin in wanted.items()
         if name not in present
     ]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from haybale import pipcompile, requirements
-from haybale.errors import RequirementsError
+from haybale.config import Project, Settings
+from haybale.errors import MachineError, RequirementsError
 
 FILE = Path("/site/web/requirements.in")
 EVERYTHING = """\
@@ -20,6 +21,7 @@ Sql_Parse==0.5 \\
 pytest==9.0 \\
     --hash=sha256:dd
 """
+ASKED = {"django": "django>=5.2 in a.in:3", "pytest": "pytest in a.in:7"}
 
 
 def test_production_is_what_stands_before_the_heading() -> None:
@@ -77,26 +79,31 @@ def test_production_has_nothing_that_everything_has_not(change: tuple[str, str],
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (("5.2.1", "5.1"), ":2: django==5.1 does not fit any more; 5.2.1 does"),
-        (("pytest==", "coverage=="), ":9: coverage==9.0 is not asked for any more"),
+        (("5.2.1", "5.1"), ":2: django==5.1 does not fit django>=5.2 in a.in:3; 5.2.1 does"),
+        (
+            ("Parse==0.5", "Parse==0.4"),
+            ":6: sql-parse==0.4 does not fit what the other packages ask for; 0.5 does",
+        ),
+        (("pytest==", "coverage=="), ":9: coverage==9.0 is not needed any more"),
         (("    --hash=sha256:dd\n", ""), ":9: pytest==9.0 has no hashes"),
         (("sha256:cc", "sha256:ee"), ":6: sql-parse==0.5 has a hash that the package index does not know"),
-        (("pytest==9.0", "# pytest"), ": pytest==9.0 is asked for and missing"),
+        (("pytest==9.0", "# pytest"), ": pytest==9.0 is missing, needed for pytest in a.in:7"),
+        (("Sql_Parse==0.5", "# x"), ": sql-parse==0.5 is missing, needed for another package"),
     ],
 )
 def test_a_stale_line_is_told_with_its_reason(change: tuple[str, str], reason: str) -> None:
     present = requirements.pins(EVERYTHING.replace(*change))
-    assert reason in requirements.stale_lines(present, requirements.pins(EVERYTHING))
+    assert reason in requirements.stale_lines(present, requirements.pins(EVERYTHING), ASKED)
 
 
 def test_what_is_up_to_date_is_not_stale() -> None:
     pins = requirements.pins(EVERYTHING)
-    assert requirements.stale_lines(pins, pins) == []
+    assert requirements.stale_lines(pins, pins, ASKED) == []
 
 
 def test_a_hash_that_appeared_since_does_not_make_a_pin_stale() -> None:
     later = requirements.pins(EVERYTHING.replace("sha256:cc", "sha256:cc --hash=sha256:c2"))
-    assert requirements.stale_lines(requirements.pins(EVERYTHING), later) == []
+    assert requirements.stale_lines(requirements.pins(EVERYTHING), later, ASKED) == []
 
 
 def test_changes_are_told_by_package() -> None:
@@ -110,21 +117,70 @@ def test_changes_are_told_by_package() -> None:
 
 
 def test_comments_lose_what_belongs_to_this_machine() -> None:
-    text = "a==1\n    # via\n    #   -c /tmp/x/everything.txt\n    #   -r -\nb==2\n    # via -r -\n"
-    renamed = {"-r -": "-r requirements.in", "-c /tmp/x/everything.txt": ""}
+    text = "a==1\n    # via\n    #   -c /tmp/x/e.txt\n    #   -r -\nb==2\n    # via -r -\n"
+    text += "c==3\n    # via\n    #   -c /tmp/x/e.txt\n    #   a\n    #   b\n"
+    renamed = {"-r -": "-r requirements.in", "-c /tmp/x/e.txt": ""}
     assert requirements.tidy(text, renamed).splitlines() == [
         "a==1",
-        "    # via",
-        "    #   -r requirements.in",
+        "    # via -r requirements.in",
         "b==2",
         "    # via -r requirements.in",
+        "c==3",
+        "    # via",
+        "    #   a",
+        "    #   b",
     ]
 
 
-def test_the_inputs_of_a_conflict_are_pointed_at() -> None:
-    text = "# The site\ndjango>=5.2,<5.3\nDjango_Haystack[x]>=3 # search\n-r other.in\n# Dev\npytest\n"
-    said = "The user requested django<5.3,>=5.2\n    django-haystack 3.4 depends on Django>=6\n"
-    assert requirements.conflicting(FILE, text, said) == [f"{FILE}:2 (django)", f"{FILE}:3 (Django_Haystack)"]
+def test_production_that_differs_is_told_with_both_lines() -> None:
+    production = requirements.pins(EVERYTHING.replace("5.2.1", "5.2.2").replace("cc", "c1"))
+    assert requirements.differing(production, requirements.pins(EVERYTHING), "all.txt") == [
+        ":2: django==5.2.2 is not as in all.txt:2",
+        ":6: sql-parse==0.5 is not as in all.txt:6",
+    ]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/requirements.in").write_text(
+        "# The site\ndjango>=5.2,<5.3\nDjango_Haystack[x]>=3 # search\n-r other.in\n# Dev\npytest\n",
+        encoding="utf-8",
+    )
+    return Project(root=tmp_path, settings=Settings(name="s", registry="r", core="c"))
+
+
+def test_the_inputs_of_a_conflict_are_pointed_at(project: Project) -> None:
+    said = (
+        "warning: pytest is only in this line\n"
+        "  asgiref<3 is asked for by django 5.2 (django<5.3->-r requirements.in (line 2))\n"
+        "  asgiref>4 is asked for by xyz 3.4 (xyz->django-haystack[x]>=3->-r requirements.in (line 3))\n"
+    )
+    cause, _ = requirements.advice(said, requirements.asked_for(project))
+    file = project.root / "web/requirements.in"
+    assert f"django>=5.2,<5.3 in {file}:2" in cause
+    assert f"Django_Haystack[x]>=3 in {file}:3" in cause
+    assert "pytest in" not in cause
+
+
+def test_what_the_index_has_not_is_no_conflict(project: Project) -> None:
+    said = "No matching distribution found for pytest>=99\n  pytest>=99 is asked for by the input\n"
+    cause, step = requirements.advice(said, requirements.asked_for(project))
+    assert cause == f"nothing on the package index fits pytest in {project.root / 'web/requirements.in'}:6"
+    assert "index" in step
+
+
+def test_a_missing_input_is_named(project: Project) -> None:
+    project.path("web/requirements.in").unlink()
+    with pytest.raises(RequirementsError, match=r"web/requirements\.in does not exist"):
+        requirements.inputs(project)
+
+
+def test_the_part_for_production_lies_beside_its_input_and_goes(project: Project) -> None:
+    source = project.path("web/requirements.in")
+    with requirements.beside(source, "django\n") as name:
+        assert (source.parent / name).read_text(encoding="utf-8") == "django\n"
+    assert [file.name for file in source.parent.iterdir()] == [source.name]
 
 
 def test_both_files_are_replaced_or_neither_is(tmp_path: Path) -> None:
@@ -144,6 +200,16 @@ def test_where_the_second_can_t_be_replaced_the_first_gets_its_text_back(tmp_pat
         requirements.replace_both({first: "new", second: "new", third: "new"})
     assert first.read_text(encoding="utf-8") == "old"
     assert not second.exists()
+
+
+def test_files_that_can_t_be_written_are_explained(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.path("web/requirements.prod.txt").mkdir()
+    texts = requirements.Compiled(everything=EVERYTHING, production=EVERYTHING)
+    monkeypatch.setattr(requirements, "compile_both", lambda *_: texts)
+    with pytest.raises(MachineError, match="can't be written") as told:
+        requirements.regenerate(project, upgrade=False, upgrade_packages=[], say=print)
+    assert "both files are as they were" in told.value.cause
+    assert not project.path("web/requirements.txt").exists()
 
 
 def test_wheels_of_every_older_glibc_are_taken_newest_first() -> None:
