@@ -1,0 +1,197 @@
+"""Building, with the real engine and a real registry: names, caches, pushing, and how a failure is told."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import docker
+import pytest
+import requests
+
+from haybale import config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine")]
+
+LABELS = {"io.haybale.test": "registry"}
+REGISTRY_IMAGE = "haybale-test-registry:latest"
+BUILD_FAILED = 6  # BuildError.exit_code
+
+REGISTRY = """\
+FROM {base}
+RUN apt-get update && apt-get install -y --no-install-recommends docker-registry
+RUN printf '%s\\n' 'version: 0.1' 'storage: {{filesystem: {{rootdirectory: /tmp/registry}}}}' \\
+    'http: {{addr: ":5000"}}' > /registry.yml
+CMD ["docker-registry", "serve", "/registry.yml"]
+"""
+
+SITE = """\
+ARG PYTHON_IMAGE
+FROM ${PYTHON_IMAGE} AS release
+RUN echo "cached or not" && od -An -N8 -tx8 /dev/urandom > /drawn
+ARG VERSION
+LABEL org.opencontainers.image.version=$VERSION
+FROM release AS tester
+RUN cat /drawn > /tested
+FROM release AS broken
+RUN echo "the reason is here" && false
+"""
+
+
+@pytest.fixture(scope="module")
+def registry(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry server of the distribution, on loopback: HOST:PORT."""
+    base = config.load(root, {}).settings.images.python
+    folder = tmp_path_factory.mktemp("registry")
+    (folder / "Dockerfile").write_text(REGISTRY.format(base=base), encoding="utf-8")
+    subprocess.run(["docker", "buildx", "build", "--quiet", "--tag", REGISTRY_IMAGE, folder], check=True)
+    client = docker.from_env()
+    container = client.containers.run(
+        REGISTRY_IMAGE, detach=True, labels=LABELS, ports={"5000/tcp": ("127.0.0.1", 0)}
+    )
+    try:
+        container.reload()
+        address = f"127.0.0.1:{(container.ports['5000/tcp'] or [{}])[0]['HostPort']}"
+        await_registry(address)
+        yield address
+    finally:
+        container.remove(force=True, v=True)
+        client.images.remove(REGISTRY_IMAGE, force=True)
+
+
+def await_registry(address: str) -> None:
+    for _ in range(3000):
+        with contextlib.suppress(requests.ConnectionError):
+            if requests.get(f"http://{address}/v2/", timeout=10).ok:
+                return
+    pytest.fail("the registry does not answer")
+
+
+@pytest.fixture
+def site(tmp_path: Path, registry: str) -> Iterator[Path]:
+    """A repository with a small Dockerfile, whose images belong to that registry."""
+    # Steps of its own: what an earlier test left in the engine's cache is not theirs.
+    text = SITE.replace("cached or not", f"cached or not {secrets.token_hex(4)}")
+    (tmp_path / "Dockerfile").write_text(text, encoding="utf-8")
+    (tmp_path / ".bumpversion.cfg").write_text("[bumpversion]\ncurrent_version = 1.2.3\n", encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text(
+        f'[tool.haybale]\nname = "site"\nregistry = "{registry}/site"\ncore = "site"\n', encoding="utf-8"
+    )
+    before = steps()
+    yield tmp_path
+    forget_builds(registry, before)
+
+
+def haybale(site: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "haybale", *arguments],
+        cwd=site, env={**os.environ, "prNum": ""}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def in_image(image: str, file: str) -> str:
+    return docker.from_env().containers.run(image, ["cat", file], remove=True).decode().strip()
+
+
+def steps() -> set[str]:
+    """Return the ids of what the engine keeps of builds."""
+    usage = subprocess.run(
+        ["docker", "buildx", "du", "--verbose"], capture_output=True, text=True, check=True
+    )
+    return set(re.findall(r"^ID:\s+(\S+)", usage.stdout, re.MULTILINE))
+
+
+def forget_builds(registry: str, before: set[str]) -> None:
+    """Remove what the engine keeps of the site's builds: images, and the steps that came since `before`.
+
+    The rest of the build cache is somebody's, and costs minutes.
+    """
+    client = docker.from_env()
+    for image in client.images.list(f"{registry}/site"):
+        client.images.remove(str(image.id), force=True)
+    for step in steps() - before:
+        subprocess.run(
+            ["docker", "buildx", "prune", "--all", "--force", "--filter", f"id={step}"],
+            capture_output=True, check=True,
+        )  # fmt: skip
+
+
+def test_release_has_the_plain_tag_and_layers_their_own(site: Path, registry: str) -> None:
+    haybale(site, "build")
+    haybale(site, "build", "tester", "--load", "")
+    release = docker.from_env().images.get(f"{registry}/site:v1.2.3")
+    assert release.labels["org.opencontainers.image.version"] == "v1.2.3"
+    assert in_image(f"{registry}/site:v1.2.3-tester", "/tested") == in_image(
+        f"{registry}/site:v1.2.3", "/drawn"
+    )
+
+
+def test_a_pushed_layer_is_in_the_registry_under_its_name(site: Path, registry: str) -> None:
+    haybale(site, "push", "tester")
+    accepted = {
+        "Accept": "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"
+    }
+    found = requests.head(f"http://{registry}/v2/site/manifests/v1.2.3-tester", headers=accepted, timeout=30)
+    absent = requests.head(f"http://{registry}/v2/site/manifests/v1.2.3", headers=accepted, timeout=30)
+    assert (found.status_code, absent.status_code) == (200, 404)
+
+
+def test_quiet_says_nothing_of_a_build_that_went_well(site: Path) -> None:
+    done = haybale(site, "build", "release", "--load", "")
+    assert "cached or not" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_quiet_build_that_fails_shows_its_log_once(site: Path) -> None:
+    done = haybale(site, "build", "broken", "--load", "", code=BUILD_FAILED)
+    assert done.stderr.count('RUN echo "the reason is here" && false') >= 1
+    # What the step itself printed: in the log where it happened, and in buildx's own excerpt of it.
+    log = done.stderr.partition("------\n")[0]
+    assert log.count("the reason is here\n") == 1
+    assert "the layer broken could not be built" in done.stderr
+
+
+def test_an_unknown_layer_is_refused_before_anything_runs(site: Path) -> None:
+    done = haybale(site, "build", "releas", code=2)
+    assert "did you mean 'release'?" in done.stderr
+
+
+def test_a_layer_without_an_index_says_who_makes_it(site: Path) -> None:
+    with (site / "Dockerfile").open("a", encoding="utf-8") as file:
+        file.write("FROM release AS solr\n")
+    done = haybale(site, "build", "solr", code=BUILD_FAILED)
+    assert "just regen-solr-image" in done.stderr
+
+
+def test_another_machine_takes_its_layers_from_the_registry_s_cache(site: Path, registry: str) -> None:
+    """What the first build drew by lot, the second has too, though the engine forgot the first."""
+    if not haybale_can_export():
+        pytest.skip("this engine's image store can't write registry caches")
+    before = steps()
+    haybale(site, "build")
+    drawn = in_image(f"{registry}/site:v1.2.3", "/drawn")
+    forget_builds(registry, before)
+    haybale(site, "build")
+    assert in_image(f"{registry}/site:v1.2.3", "/drawn") == drawn
+    forget_builds(registry, before)
+    text = (site / "pyproject.toml").read_text(encoding="utf-8")
+    (site / "pyproject.toml").write_text(text + "[tool.haybale.build]\ncache = false\n", encoding="utf-8")
+    haybale(site, "build")
+    assert in_image(f"{registry}/site:v1.2.3", "/drawn") != drawn
+
+
+def haybale_can_export() -> bool:
+    from haybale.tools import docker as engine  # noqa: PLC0415
+
+    return engine.engine_facts().can_export_cache
