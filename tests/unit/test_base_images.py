@@ -218,6 +218,24 @@ def test_temporary_names_go_whatever_happens(monkeypatch: pytest.MonkeyPatch) ->
     assert removed[0].startswith("haybale-base-java:")
 
 
+def test_a_clean_up_that_fails_does_not_hide_why_the_build_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def gone(reference: str) -> None:
+        asked.append(reference)
+        raise ConnectionError("the engine is gone")
+
+    def fail(*_: object) -> None:
+        raise BuildError("the first failure")
+
+    monkeypatch.setattr(docker, "remove_image", gone)
+    monkeypatch.setattr(packages, "system", lambda *_: None)
+    monkeypatch.setattr(packages, "solr", fail)
+    with pytest.raises(BuildError, match="the first failure"):
+        packages.build("solr:9.10.1-slim", "solr", None, lambda _: None)
+    assert len(asked) == 2
+
+
 @pytest.mark.parametrize("failing", ["system", "try_python"])
 def test_nothing_gets_its_name_before_it_works(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
     tagged: list[str] = []

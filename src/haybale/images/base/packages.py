@@ -131,10 +131,16 @@ def _temporary_names() -> Iterator[Callable[[str], str]]:
 
     try:
         yield name
-    finally:
+    except BaseException:
         with process.uninterrupted():
             for each in given:
-                docker.remove_image(each)
+                # The first failure is the one to tell: an engine that is gone removes nothing either.
+                with contextlib.suppress(Exception):
+                    docker.remove_image(each)
+        raise
+    with process.uninterrupted():
+        for each in given:
+            docker.remove_image(each)
 
 
 def system(wanted: System, name: str) -> None:
