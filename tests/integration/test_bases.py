@@ -152,6 +152,14 @@ def test_solr_s_home_can_stand_anywhere_and_nobody_reads_it(
         assert status(port, "/solr/../solr.xml") in {400, 404}
 
 
+def test_solr_keeps_things_in_a_volume_where_its_root_can_t_be_written(images: config.Images) -> None:
+    options = ("--read-only", "--tmpfs", "/tmp", "--env", "SOLR_JAVA_MEM=-Xms200m -Xmx300m")
+    with running(images.solr, *options) as (container, port):
+        assert status(port, "/solr/admin/info/system") == 200
+        inside(container, "touch", "/var/solr/data/x", "/var/solr/logs/x")
+        assert {"-Xms200m", "-Xmx300m"} <= set(inside(container, "cat", "/proc/1/cmdline").split("\0"))
+
+
 def test_solr_runs_where_nothing_but_tmp_can_be_written(
     images: config.Images, built: list[str], tmp_path: Path
 ) -> None:

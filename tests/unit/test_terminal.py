@@ -49,6 +49,16 @@ def test_without_a_terminal_progress_is_a_few_lines_and_always_the_last() -> Non
     assert lines[6].endswith("archive.empty: 0 of 0 documents")
 
 
+def test_the_last_line_comes_from_wherever_the_one_before_was() -> None:
+    for before in range(1, 100):
+        shown, text = made()
+        with shown.progress() as advance:
+            advance("archive.passage", before, 100)
+            advance("archive.passage", 100, 100)
+            advance("archive.passage", 100, 100)
+        assert text.getvalue().count("100 of 100") == 1
+
+
 def test_on_a_terminal_progress_has_a_bar_with_counts() -> None:
     shown, text = made(terminal=True)
     with shown.progress() as advance:

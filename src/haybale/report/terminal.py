@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Where there is no terminal, a model's progress is a line each time so many percent are done.
 LINE_EVERY = 20
+ALL = 100
 
 
 class Terminal:
@@ -85,10 +86,10 @@ class _Lines:
 
     def advance(self, what: str, done: int, total: int) -> None:
         started = self._started.setdefault(what, time.monotonic())
-        percent = 100 * done // total if total else 100
+        percent = ALL * done // total if total else ALL
         if percent < self._next.get(what, LINE_EVERY):
             return
-        self._next[what] = percent + LINE_EVERY if percent < 100 else 101  # noqa: PLR2004 - percent
+        self._next[what] = min(percent + LINE_EVERY, ALL) if percent < ALL else ALL + 1
         self._say(f"{what}: {done} of {total} documents {rate(done, time.monotonic() - started)}".rstrip())
 
 
