@@ -1,5 +1,6 @@
 # The layers of the site: runner, builder, release, tester, solr (`just layers` prints them).
-# Build them with `just build LAYER`, which makes the base images available and passes what stands behind ARG.
+# Build them with `just build LAYER`, which makes the base images available, passes what stands behind ARG, and
+# adds the OCI labels (source, revision, version, created).
 
 ARG PYTHON_IMAGE=python:3.13-slim
 ARG SOLR_IMAGE=solr:9.10.1-slim
@@ -37,14 +38,6 @@ RUN SITE_BUILD=1 python manage.py collectstatic --noinput --verbosity 0
 USER app
 EXPOSE 8000
 CMD ["gunicorn"]
-ARG SOURCE
-ARG REVISION
-ARG VERSION
-ARG CREATED
-LABEL org.opencontainers.image.source=$SOURCE \
-      org.opencontainers.image.revision=$REVISION \
-      org.opencontainers.image.version=$VERSION \
-      org.opencontainers.image.created=$CREATED
 
 # What tests it: the same, with a browser and the development dependencies. The browser comes first: it is
 # the largest part and changes least. ----------------------------------------------------------------------
@@ -70,14 +63,6 @@ COPY tests/browser /tests/browser
 ENV CHROMIUM=/usr/bin/chromium REPORTS=/reports
 USER app
 CMD ["sleep", "infinity"]
-ARG SOURCE
-ARG REVISION
-ARG VERSION
-ARG CREATED
-LABEL org.opencontainers.image.source=$SOURCE \
-      org.opencontainers.image.revision=$REVISION \
-      org.opencontainers.image.version=$VERSION \
-      org.opencontainers.image.created=$CREATED
 
 # Solr with the site's core and, from the build context `index`, its index (empty while it is being made). The
 # core stands outside /var/solr: that is a volume in Solr's own image, and an older one would hide it. ------
@@ -94,11 +79,3 @@ name=${CORE}
 EOF
 COPY --chown=8983:8983 solr_conf /opt/haybale/solr/${CORE}/conf
 COPY --from=index --chown=8983:8983 . /opt/haybale/solr/${CORE}/data
-ARG SOURCE
-ARG REVISION
-ARG VERSION
-ARG CREATED
-LABEL org.opencontainers.image.source=$SOURCE \
-      org.opencontainers.image.revision=$REVISION \
-      org.opencontainers.image.version=$VERSION \
-      org.opencontainers.image.created=$CREATED

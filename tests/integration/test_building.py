@@ -38,8 +38,6 @@ SITE = """\
 ARG PYTHON_IMAGE
 FROM ${PYTHON_IMAGE} AS release
 RUN echo "cached or not" && od -An -N8 -tx8 /dev/urandom > /drawn
-ARG VERSION
-LABEL org.opencontainers.image.version=$VERSION
 FROM release AS tester
 RUN cat /drawn > /tested
 FROM release AS broken
@@ -132,6 +130,9 @@ def test_release_has_the_plain_tag_and_layers_their_own(site: Path, registry: st
     haybale(site, "build", "tester", "--load", "")
     release = docker.from_env().images.get(f"{registry}/site:v1.2.3")
     assert release.labels["org.opencontainers.image.version"] == "v1.2.3"
+    # Outside of git there is no commit, and its time is the beginning of time.
+    assert release.labels["org.opencontainers.image.created"] == "1970-01-01T00:00:00Z"
+    assert release.attrs["Created"].startswith("1970-01-01T00:00:00")
     assert in_image(f"{registry}/site:v1.2.3-tester", "/tested") == in_image(
         f"{registry}/site:v1.2.3", "/drawn"
     )

@@ -167,9 +167,10 @@ def _run(
     cache: bool = True,
 ) -> None:
     settings = project.settings
-    kinds = {"solr": [("solr", settings.images.solr)]}.get(layer, [("python", settings.images.python)])
-    for kind, reference in kinds:
-        base.ensure(reference, kind, say)
+    if layer == "solr":
+        base.ensure(settings.images.solr, "solr", say)
+    else:
+        base.ensure(settings.images.python, "python", say)
     commit = git.head(project.root)
     caching = cache and settings.build.cache and registry.answers(settings.registry)
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
@@ -184,15 +185,18 @@ def _run(
                 "PYTHON_IMAGE": settings.images.python,
                 "SOLR_IMAGE": settings.images.solr,
                 "CORE": settings.core,
-                "SOURCE": commit.source or settings.name,
-                "REVISION": commit.revision,
-                "VERSION": str(version.read(project.root, os.environ)),
-                "CREATED": timestamp(commit.time),
                 **{variable: "" for variable in PROXIES if os.environ.get(variable)},
             },
             contexts=contexts or {},
             secrets=_secrets(Path(folder), os.environ),
-            labels=labels or {},
+            labels={
+                # OCI image specification, "Pre-Defined Annotation Keys".
+                "org.opencontainers.image.source": commit.source or settings.name,
+                "org.opencontainers.image.revision": commit.revision,
+                "org.opencontainers.image.version": str(version.read(project.root, os.environ)),
+                "org.opencontainers.image.created": timestamp(commit.time),
+                **(labels or {}),
+            },
             cache_from=refs.cache(settings.registry, layer) if caching else (),
             cache_to=refs.cache(settings.registry, layer)[-1]
             if caching and not os.environ.get("NO_CACHE_TO") and docker.engine_facts().can_export_cache

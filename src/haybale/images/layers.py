@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 from haybale.errors import ConfigError, UsageError
@@ -11,27 +13,29 @@ from haybale.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# Dockerfile reference: "Parser directives", "Here-documents", "FROM".
-ESCAPE = re.compile(r"#\s*escape\s*=\s*(?P<character>[\\`])\s*$", re.IGNORECASE)
-DIRECTIVE = re.compile(r"#\s*[a-z]+\s*=", re.IGNORECASE)
-HEREDOC = re.compile(r"""(?<!<)\d*<<(?P<dash>-?)\s*(?P<quote>["']?)(?P<word>[A-Za-z0-9_.]+)(?P=quote)""")
+# BuildKit, frontend/dockerfile/parser: directives.go, parser.go ("reHeredoc", "lineContinuationRegex").
+DIRECTIVE = re.compile(r"#\s*(?P<key>[A-Za-z][A-Za-z0-9]*)\s*=\s*(?P<value>.+?)\s*")
+DIRECTIVES = ("syntax", "escape", "check")
+HEREDOC = re.compile(r"[0-9]*<<(?P<dash>-?)\s*(?P<word>[^<]+)")
 TAKES_HEREDOCS = ("RUN", "COPY", "ADD")
-STAGE = re.compile(
-    r"FROM\s+(?:--\S+\s+)*\S+(?:\s+AS\s+(?P<name>\S+))?\s*$",
-    re.IGNORECASE,
-)
+
+# A word of a line: what is quoted or escaped belongs to it, and so do the blanks after <<.
+WORD = re.compile(r"""(?:<<\s*|'[^']*'|"(?:\\.|[^"\\])*"|\\.|\S)+""")
+
+STAGE = re.compile(r"FROM\s+(?:--\S+\s+)*\S+(?:\s+AS\s+(?P<name>\S+))?\s*", re.IGNORECASE)
+NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 
 
 def layers(text: str, name: str) -> tuple[str, ...]:
     """Return the names of a Dockerfile's stages in their order, in lower case; unnamed stages have none.
 
-    `name` is the file's, for errors. Raises `ConfigError` with the line of a doubled name or of a FROM that
-    can't be read, and where there is no FROM at all.
+    `name` is the file's, for errors. Raises `ConfigError` with the line of a doubled or illegal name, of a
+    FROM that can't be read and of a heredoc without end, and where there is no FROM at all.
     """
     found: dict[str, int] = {}
     stages = 0
-    for number, instruction in instructions(text):
-        if instruction.split(maxsplit=1)[0].upper() != "FROM":
+    for number, instruction in instructions(text, name):
+        if _verb(instruction)[0] != "FROM":
             continue
         match = STAGE.fullmatch(instruction)
         if match is None:
@@ -45,6 +49,12 @@ def layers(text: str, name: str) -> tuple[str, ...]:
                 f"{name}:{number}: the stage {stage!r} is there already, in line {found[stage]}",
                 step="give one of them another name",
             )
+        if stage and not NAME.fullmatch(stage):
+            raise ConfigError(
+                f"{name}:{number}: {match['name']!r} can't be a stage's name",
+                cause="it begins with a letter, and has letters, digits, _ . and - only",
+                step="give it another name",
+            )
         if stage:
             found[stage] = number
     if not stages:
@@ -52,55 +62,91 @@ def layers(text: str, name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def instructions(text: str) -> Iterator[tuple[int, str]]:
+def instructions(text: str, name: str) -> Iterator[tuple[int, str]]:
     """Yield each instruction on one line, with the number of its first line, without heredocs' bodies."""
-    lines = text.splitlines()
-    escape = _escape(lines)
+    # Not splitlines: a form feed or a line separator ends no line of a Dockerfile.
+    lines = [line.rstrip("\r") for line in text.removeprefix("\ufeff").split("\n")]
+    escape = re.escape(_escape(lines, name))
+    continued = re.compile(rf"(^|[^{escape}]){escape}[ \t]*$")
     at = 0
     while at < len(lines):
         start = at
-        parts: list[str] = []
-        while at < len(lines):
-            line = lines[at].strip()
+        instruction, goes_on = "", True
+        while goes_on and at < len(lines):
+            # Only the first line loses its leading blanks; the next ones separate words with them.
+            line = lines[at] if at > start else lines[at].lstrip()
             at += 1
             # Comments and empty lines between continued lines are no part of the instruction.
-            if not line or line.startswith("#"):
-                if parts:
-                    continue
-                break
-            if not line.endswith(escape):
-                parts.append(line)
-                break
-            parts.append(line.removesuffix(escape).rstrip())
-        instruction = " ".join(part for part in parts if part)
-        if not instruction:
-            continue
-        at = _after_heredocs(instruction, lines, at)
-        yield start + 1, instruction
+            if line.lstrip().startswith("#") or (not line.strip() and at - 1 > start):
+                goes_on = at - 1 > start
+                continue
+            line, cut = continued.subn(r"\1", line)
+            instruction += line
+            goes_on = cut > 0
+        if instruction.strip():
+            at = _after_heredocs(instruction, lines, at, f"{name}:{start + 1}")
+            yield start + 1, instruction.strip()
 
 
-def _escape(lines: Sequence[str]) -> str:
+def _escape(lines: Sequence[str], name: str) -> str:
     """Return the escape character: directives stand first, before any comment or empty line."""
-    for line in lines:
-        match = ESCAPE.match(line.strip())
-        if match:
-            return match["character"]
-        if not DIRECTIVE.match(line.strip()):
+    for number, line in enumerate(lines, start=1):
+        match = DIRECTIVE.fullmatch(line.strip())
+        if match is None or match["key"].lower() not in DIRECTIVES:
             break
+        if match["key"].lower() == "escape":
+            if match["value"] not in {"\\", "`"}:
+                raise ConfigError(f"{name}:{number}: the escape character is {match['value']!r}, not \\ or `")
+            return match["value"]
     return "\\"
 
 
-def _after_heredocs(instruction: str, lines: Sequence[str], at: int) -> int:
+def _after_heredocs(instruction: str, lines: Sequence[str], at: int, place: str) -> int:
     """Return the line after the heredocs of an instruction; they end in the order that they began in."""
-    if instruction.split(maxsplit=1)[0].upper() not in TAKES_HEREDOCS:
-        return at
-    for heredoc in HEREDOC.finditer(instruction):
-        while at < len(lines):
-            line = lines[at].lstrip("\t") if heredoc["dash"] else lines[at]
+    for dash, word in heredocs(instruction):
+        while at < len(lines) and (lines[at].lstrip("\t") if dash else lines[at]) != word:
             at += 1
-            if line == heredoc["word"]:
-                break
+        if at == len(lines):
+            raise ConfigError(
+                f"{place}: the heredoc <<{word} never ends",
+                cause=f"there is no line with {word} alone after it",
+                step="add it",
+            )
+        at += 1
     return at
+
+
+def heredocs(instruction: str) -> list[tuple[bool, str]]:
+    """Return the heredocs that an instruction begins: whether tabs before its end don't count, and that end."""
+    verb, rest = _verb(instruction)
+    if verb == "ONBUILD":
+        verb, rest = _verb(rest)
+    if verb not in TAKES_HEREDOCS or _is_list(rest):
+        return []
+    found = []
+    for each in WORD.findall(rest):
+        match = HEREDOC.fullmatch(each)
+        try:
+            words = shlex.split(match["word"]) if match else []
+        except ValueError:  # a quote without its end
+            words = []
+        if match and len(words) == 1:
+            found.append((match["dash"] == "-", words[0]))
+    return found
+
+
+def _verb(instruction: str) -> tuple[str, str]:
+    """Return an instruction's verb, in capitals, and what stands after it."""
+    verb, *rest = instruction.split(maxsplit=1)
+    return verb.upper(), "".join(rest)
+
+
+def _is_list(rest: str) -> bool:
+    """Return whether arguments have the JSON form, which no shell sees."""
+    try:
+        return isinstance(json.loads(rest), list)
+    except ValueError:
+        return False
 
 
 def check(layer: str, known: Sequence[str]) -> None:
