@@ -28,8 +28,14 @@ if TYPE_CHECKING:
 SOLR_FILE = "docker-compose.solr.yml"
 CI_FILE = "docker-compose.ci.yml"
 
-# Subcommands of docker compose that make containers, and so need what containers are made of.
-CREATING = frozenset({"up", "run", "create", "watch"})
+# Commands of docker compose (its reference, "Subcommands"), and those of them that make containers, and so
+# need what containers are made of.
+CREATING = frozenset({"create", "run", "up", "watch"})
+COMMANDS = CREATING | {
+    "attach", "build", "commit", "config", "cp", "down", "events", "exec", "export", "images", "kill", "logs",
+    "ls", "pause", "port", "ps", "publish", "pull", "push", "restart", "rm", "scale", "start", "stats", "stop",
+    "top", "unpause", "version", "volumes", "wait",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +103,7 @@ def testing(project: Project, run: str, say: Callable[[str], None]) -> Compose:
 
 def solr_dc(project: Project, arguments: Sequence[str], say: Callable[[str], None]) -> int:
     """Run docker compose on the environment that indexes; return its exit code."""
-    if CREATING & set(arguments):
+    if creates(arguments):
         services = indexing(project, "", say).services
         services.write_env()
     else:
@@ -107,12 +113,17 @@ def solr_dc(project: Project, arguments: Sequence[str], say: Callable[[str], Non
 
 def ci_dc(project: Project, arguments: Sequence[str], say: Callable[[str], None]) -> int:
     """Run docker compose on the environment that tests; return its exit code."""
-    if CREATING & set(arguments):
+    if creates(arguments):
         services = testing(project, "", say)
         services.write_env()
     else:
         services = _as_it_is(project, "ci", CI_FILE)
     return services.hand_over(arguments or ["ps"])
+
+
+def creates(arguments: Sequence[str]) -> bool:
+    """Return whether a compose command line makes containers: its first word that is a command decides."""
+    return next((word for word in arguments if word in COMMANDS), "") in CREATING
 
 
 def _services(project: Project, short: str, file: str, run: str, variables: dict[str, str]) -> Compose:
