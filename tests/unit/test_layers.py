@@ -45,6 +45,10 @@ def test_another_escape_character() -> None:
     assert names("# escape=`\nFROM a AS one\nRUN dir C:\\\nFROM b `\n AS two\n") == ("one", "two")
 
 
+def test_directives_stand_in_any_order() -> None:
+    assert names("# syntax=docker/dockerfile:1\n#Escape = `\nFROM `\n a AS one\n") == ("one",)
+
+
 def test_a_directive_after_a_comment_is_only_a_comment() -> None:
     assert names("# hello\n# escape=`\nFROM \\\n a AS one\n") == ("one",)
 
@@ -58,14 +62,55 @@ def test_a_directive_after_a_comment_is_only_a_comment() -> None:
         "RUN <<-EOF\n\tFROM b AS two\n\tEOF\n",
         "COPY <<one <<two /x/\nFROM b AS two\none\nFROM c AS three\ntwo\n",
         "RUN python <<EOF && \\\n  true\nFROM b AS two\nEOF\n",
+        "RUN cat << EOF\nFROM b AS two\nEOF\n",
+        "RUN\tcat 3<<EOF\nFROM b AS two\nEOF\n",
+        "RUN <<'THE END'\nFROM b AS two\nTHE END\n",
+        "run <<EOF\r\nFROM b AS two\r\nEOF\r\n",
+        "ONBUILD RUN <<EOF\nFROM b AS two\nEOF\n",
+        "RUN <<EOF\nFROM b AS two \\\nEOF\n",
+        "RUN <<EOF\n# FROM b AS two\n EOF\n\tEOF\nFROM c AS three\nEOF\n",
     ],
 )
 def test_what_stands_in_a_heredoc_is_no_stage(heredoc: str) -> None:
     assert names(f"FROM a AS one\n{heredoc}FROM z AS last\n") == ("one", "last")
 
 
-def test_a_here_string_begins_no_heredoc() -> None:
-    assert names("FROM a AS one\nRUN cat <<<EOF\nFROM b AS two\n") == ("one", "two")
+@pytest.mark.parametrize(
+    "run",
+    [
+        "RUN cat <<<EOF",
+        'RUN echo "<<EOF"',
+        "RUN echo 'see <<EOF'",
+        "RUN echo a\\<<EOF b<<EOF",
+        "RUN echo $((1 << 3)) $((1<<3))",
+        'RUN ["cat", "<<EOF"]',
+        "ENV A=<<EOF",
+        "# RUN <<EOF",
+    ],
+)
+def test_what_only_looks_like_a_heredoc_is_none(run: str) -> None:
+    assert names(f"FROM a AS one\n{run}\nFROM b AS two\n") == ("one", "two")
+
+
+def test_a_heredoc_without_an_end_is_told_with_its_line() -> None:
+    with pytest.raises(ConfigError, match="Dockerfile:2: the heredoc <<EOF never ends"):
+        names("FROM a AS one\nRUN <<EOF\nFROM b AS two\n EOF\n")
+
+
+def test_a_word_may_be_cut_by_a_continuation() -> None:
+    assert names("FR\\\nOM a A\\  \nS one\n") == ("one",)
+
+
+def test_a_doubled_escape_character_continues_nothing() -> None:
+    assert names("FROM a AS one\nRUN dir C:\\\\\nFROM b AS two\n") == ("one", "two")
+
+
+def test_a_byte_order_mark_and_windows_lines_are_no_obstacle() -> None:
+    assert names("\ufeffFROM a AS one\r\nFROM \\\r\n b AS two\r\n") == ("one", "two")
+
+
+def test_only_a_line_feed_ends_a_line() -> None:
+    assert names("FROM a AS one\nRUN echo \x0cFROM b AS two\n") == ("one",)
 
 
 def test_a_doubled_name_is_told_with_both_lines() -> None:
@@ -76,6 +121,17 @@ def test_a_doubled_name_is_told_with_both_lines() -> None:
 def test_a_from_that_can_t_be_read_is_told_with_its_line() -> None:
     with pytest.raises(ConfigError, match="Dockerfile:2: can't be read: FROM a is one"):
         names("# hello\nFROM a is one\n")
+
+
+@pytest.mark.parametrize("stage", ["1st", "a/b", "-a", "$NAME"])
+def test_what_can_t_be_a_stage_s_name_is_refused_with_its_line(stage: str) -> None:
+    with pytest.raises(ConfigError, match="Dockerfile:2: .* can't be a stage's name"):
+        names(f"FROM a\nFROM b AS {stage}\n")
+
+
+def test_an_escape_character_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ConfigError, match="Dockerfile:2: the escape character"):
+        names("# syntax=docker/dockerfile:1\n# escape=^\nFROM a AS one\n")
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "ARG A=b\n"])

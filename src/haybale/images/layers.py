@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 # BuildKit, frontend/dockerfile/parser: directives.go, parser.go ("reHeredoc", "lineContinuationRegex").
 DIRECTIVE = re.compile(r"#\s*(?P<key>[A-Za-z][A-Za-z0-9]*)\s*=\s*(?P<value>.+?)\s*")
 DIRECTIVES = ("syntax", "escape", "check")
-HEREDOC = re.compile(r"[0-9]*<<(?P<dash>-?)\s*(?P<word>[^<]+)")
+# Blanks after << are newer there; a number after them is taken for a shift in the shell's arithmetic.
+HEREDOC = re.compile(r"""[0-9]*<<(?P<dash>-?)(?:\s+(?=["'A-Za-z_]))?(?P<word>[^<\s][^<]*)""")
 TAKES_HEREDOCS = ("RUN", "COPY", "ADD")
 
 # A word of a line: what is quoted or escaped belongs to it, and so do the blanks after <<.
