@@ -33,8 +33,8 @@ CI_FILE = "docker-compose.ci.yml"
 CREATING = frozenset({"create", "run", "up", "watch"})
 COMMANDS = CREATING | {
     "attach", "build", "commit", "config", "cp", "down", "events", "exec", "export", "images", "kill", "logs",
-    "ls", "pause", "port", "ps", "publish", "pull", "push", "restart", "rm", "scale", "start", "stats", "stop",
-    "top", "unpause", "version", "volumes", "wait",
+# Commands of docker compose (its reference, "Subcommands"), and those that make containers, and so need what
+# containers are made of.
 }  # fmt: skip
 
 
