@@ -32,9 +32,9 @@ CI_FILE = "docker-compose.ci.yml"
 # need what containers are made of.
 CREATING = frozenset({"create", "run", "up", "watch"})
 COMMANDS = CREATING | {
-    "attach", "build", "commit", "config", "cp", "down", "events", "exec", "export", "images", "kill", "logs",
-# Commands of docker compose (its reference, "Subcommands"), and those that make containers, and so need what
-# containers are made of.
+    "attach", "build", "commit", "config", "cp", "down", "events", "exec", "export", "images", "kill",
+    "logs", "ls", "pause", "port", "ps", "publish", "pull", "push", "restart", "rm", "scale", "start",
+    "stats", "stop", "top", "unpause", "version", "volumes", "wait",
 }  # fmt: skip
 
 

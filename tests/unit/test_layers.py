@@ -125,7 +125,7 @@ def test_a_from_that_can_t_be_read_is_told_with_its_line() -> None:
 
 @pytest.mark.parametrize("stage", ["1st", "a/b", "-a", "$NAME"])
 def test_what_can_t_be_a_stage_s_name_is_refused_with_its_line(stage: str) -> None:
-    with pytest.raises(ConfigError, match="Dockerfile:2: .* can't be a stage's name"):
+    with pytest.raises(ConfigError, match=r"Dockerfile:2: .* can't be a stage's name"):
         names(f"FROM a\nFROM b AS {stage}\n")
 
 
