@@ -26,7 +26,8 @@ FILE = "pyproject.toml"
 TABLE = "tool.haybale"
 
 # An image repository without its tag (distribution reference grammar, "name").
-REPOSITORY = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+_PART = r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*"
+REPOSITORY = rf"([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/)?{_PART}(/{_PART})*"
 WORD = r"[a-z0-9][a-z0-9_-]*"
 
 T = TypeVar("T")

@@ -118,7 +118,7 @@ def _after_heredocs(instruction: str, lines: Sequence[str], at: int, place: str)
 
 
 def heredocs(instruction: str) -> list[tuple[bool, str]]:
-    """Return the heredocs that an instruction begins: whether tabs before the end don't count, and the end."""
+    """Return an instruction's heredocs: whether tabs before the end are dropped, and the end itself."""
     verb, rest = _verb(instruction)
     if verb == "ONBUILD":
         verb, rest = _verb(rest)
