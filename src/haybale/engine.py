@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SYSTEMD = Path("/run/systemd/system")  # sd_booted(3): it exists where systemd is the init system
 DAEMON_JSON = Path("/etc/docker/daemon.json")
 DAEMON_PID = Path("/var/run/docker.pid")
+PID_FILES = {DAEMON_PID: "dockerd", Path("/run/docker/containerd/containerd.pid"): "containerd"}
+NAMESPACES = Path("/run/docker/netns")
 DAEMON_LOG = Path("/var/log/haybale-dockerd.log")
 APT_SOURCES = Path("/etc/apt/sources.list.d")
 APT_PREFERENCES = Path("/etc/apt/preferences.d")
@@ -257,6 +259,7 @@ def start(say: Callable[[str], None], *, systemd: bool) -> None:
         say("waiting for the daemon that was just started")
         await_answer(None)
         return
+    clear_leftovers()
     say(f"starting dockerd (log: {DAEMON_LOG})")
     with DAEMON_LOG.open("wb") as log:
         # A session of its own: the daemon outlives this command and does not get its Ctrl-C.
@@ -267,11 +270,38 @@ def start(say: Callable[[str], None], *, systemd: bool) -> None:
 def daemon_runs() -> bool:
     """Return whether there is a daemon already: a package's script may have started it, or somebody else."""
     try:
-        pid = int(DAEMON_PID.read_text(encoding="ascii"))
-        # A number left behind may be another process's by now.
-        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == "dockerd"
+        return is_process(int(DAEMON_PID.read_text(encoding="ascii")), "dockerd")
     except (OSError, ValueError):
         return False
+
+
+def is_process(pid: int, name: str) -> bool:
+    """Return whether a process runs and is called that: its number alone may be another's by now."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == name
+    except OSError:
+        return False
+
+
+def clear_leftovers() -> None:
+    """Remove what a daemon that was killed left, and a new one stumbles over.
+
+    Its builder's network namespaces keep addresses on the bridge, which the new daemon gives out again; a
+    number in a pid file may be another process's by now, and is then taken for a running daemon's. What a
+    process still uses stays.
+    """
+    for file, name in PID_FILES.items():
+        with contextlib.suppress(OSError, ValueError):
+            if not is_process(int(file.read_text(encoding="ascii")), name):
+                file.unlink()
+    used = set()
+    for namespace in Path("/proc").glob("[0-9]*/ns/net"):
+        with contextlib.suppress(OSError):
+            used.add(namespace.stat().st_ino)
+    for namespace in NAMESPACES.glob("*"):
+        if namespace.stat().st_ino not in used:
+            process.run(["umount", str(namespace)])
+            namespace.unlink(missing_ok=True)
 
 
 def await_answer(daemon: subprocess.Popen[bytes] | None) -> None:
