@@ -56,7 +56,8 @@ class Version:
         match = FORM.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is no version M.m.p or M.m.p-rN")
-        return cls(**{name: int(number or 0) for name, number in match.groupdict().items()})
+        major, minor, patch, build = (int(match[part] or 0) for part in ("major", "minor", "patch", "build"))
+        return cls(major=major, minor=minor, patch=patch, build=build)
 
 
 def read(root: Path, env: Mapping[str, str]) -> Version:
