@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+import concurrent.futures
+import errno
 import gzip
 import hashlib
 import io
 import os
+import random
+import shutil
 import sqlite3
 import stat
 import struct
+import time
 import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
 
-from haybale.errors import DumpError, MachineError
+from haybale.errors import ConfigError, DumpError, MachineError
 from haybale.index import dump
 
 if TYPE_CHECKING:
@@ -64,8 +69,8 @@ def unpack(root: Path) -> dump.Unpacked:
 
 
 def left(root: Path) -> list[str]:
-    """What is in the folder of unpacked databases, apart from the note."""
-    return sorted(file.name for file in (root / "unpacked").glob("*") if file.suffix != ".json")
+    """What is in the folder of unpacked databases, apart from the note and the lock."""
+    return sorted({file.name for file in (root / "unpacked").glob("*")} - {"unpacked.json", "lock"})
 
 
 @pytest.mark.parametrize("kind", ["zip", "gzip", "plain"])
@@ -84,6 +89,30 @@ def test_a_readme_beside_the_database_does_no_harm(root: Path, database: bytes) 
     assert unpack(root).size == len(database)
 
 
+def test_what_macos_adds_does_no_harm(root: Path, database: bytes) -> None:
+    put(root, zipped(("site.sqlite3", database), ("__MACOSX/._site.sqlite3", b"\x00\x05\x16\x07")))
+    assert unpack(root).size == len(database)
+
+
+def test_a_database_of_another_kind_s_own_collation_is_no_damaged_one(root: Path) -> None:
+    file = root / "own.sqlite3"
+    connection = sqlite3.connect(file)
+    connection.create_collation("own", lambda one, other: (one > other) - (one < other))
+    connection.execute("CREATE TABLE word (text TEXT COLLATE own PRIMARY KEY) WITHOUT ROWID")
+    connection.executemany("INSERT INTO word VALUES (?)", [(f"{n}",) for n in range(300)])
+    connection.commit()
+    connection.close()
+    put(root, file.read_bytes())
+    assert unpack(root).size == file.stat().st_size
+
+
+def test_a_folder_with_letters_that_addresses_know_does_no_harm(tmp_path: Path, database: bytes) -> None:
+    root = tmp_path / "what? 100% #1 & more"
+    (root / "dumps").mkdir(parents=True)
+    put(root, database)
+    assert unpack(root).path.read_bytes() == database
+
+
 def test_nothing_matches(root: Path) -> None:
     with pytest.raises(DumpError, match="no dump matches") as told:
         dump.resolve(root, PATTERN)
@@ -94,6 +123,31 @@ def test_a_dangling_link_names_where_it_leads(root: Path) -> None:
     (root / "dumps" / "site_latest.sqlite3.zip").symlink_to("site_2025.sqlite3.zip")
     with pytest.raises(DumpError, match=r"site_latest.*leads to site_2025\.sqlite3\.zip"):
         dump.resolve(root, PATTERN)
+
+
+def test_a_dangling_link_is_found_by_its_own_name_too(root: Path) -> None:
+    (root / "dumps" / "latest.sqlite3").symlink_to("site.sqlite3")
+    with pytest.raises(DumpError, match=r"latest.*leads to site\.sqlite3"):
+        dump.resolve(root, "dumps/latest.sqlite3")
+
+
+def test_a_link_to_itself_leads_nowhere(root: Path) -> None:
+    (root / "dumps" / "latest.sqlite3").symlink_to("latest.sqlite3")
+    with pytest.raises(DumpError, match="which does not exist"):
+        dump.resolve(root, PATTERN)
+
+
+def test_a_link_may_lead_out_of_the_repository(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "site.sqlite3"
+    elsewhere.write_bytes(b"")
+    (root / "dumps" / "latest.sqlite3").symlink_to(elsewhere)
+    assert dump.resolve(root, PATTERN).target == elsewhere
+
+
+@pytest.mark.parametrize("pattern", ["", "/dumps/*"])
+def test_a_setting_that_is_no_pattern_is_named(root: Path, pattern: str) -> None:
+    with pytest.raises(ConfigError, match="the setting `dump`"):
+        dump.resolve(root, pattern)
 
 
 def test_two_matches_are_named(root: Path) -> None:
@@ -114,7 +168,17 @@ def test_a_folder_is_no_dump(root: Path) -> None:
     [
         (b"", "is empty"),
         (b"hello, hello, hello", "no archive and no database"),
-        (b"\n<!DOCTYPE html><html>404</html>", "is a page"),
+        (b"\n<!DOCTYPE html><html>404</html>", "is a page of the web, not a dump"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?><Error/>', "is a page of the web, not a dump"),
+        (b'{"message": "Not Found"}', "is JSON"),
+        (b"\xfd7zXZ\x00\x00\x04", "is an xz archive"),
+        (b"\x28\xb5\x2f\xfd\x24", "is a zstd archive"),
+        (b"BZh91AY", "is a bzip2 archive"),
+        (b"7z\xbc\xaf\x27\x1c\x00", "is a 7-Zip archive"),
+        (b"PGDMP\x01", "is a PostgreSQL dump"),
+        (b"--\n-- PostgreSQL database dump\n--\n", "is a PostgreSQL dump"),
+        (b"-- MySQL dump 10.13\n", "is a MySQL dump"),
+        (b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n", "is an SQL script"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\n", "Git LFS pointer"),
         (zipped(), "no database: nothing"),
         (zipped(("readme.txt", b"hello")), "no database: readme.txt"),
@@ -124,6 +188,11 @@ def test_a_folder_is_no_dump(root: Path) -> None:
         (zipped(("..\\db.sqlite3", b"a")), "unsafe member"),
         (zipped(("db.sqlite3", b"not a database, whatever its name says")), "holds no SQLite database"),
         (zipped(("db.sqlite3", b"")), "empty database"),
+        (gzip.compress(b""), "empty database"),
+        (zipped(("db.sqlite3", dump.SQLITE_MAGIC)), "damaged"),
+        (zipped(("C:db.sqlite3", b"a")), "unsafe member"),
+        (zipped(("db.sqlite3", b"a"), ("../readme", b"a")), "unsafe member"),
+        (zipped(("__MACOSX/._db.sqlite3", b"a")), "no database"),
     ],
 )
 def test_what_is_no_dump_is_named_for_what_it_is(root: Path, content: bytes, words: str) -> None:
@@ -133,6 +202,34 @@ def test_what_is_no_dump_is_named_for_what_it_is(root: Path, content: bytes, wor
     assert str(file) in told.value.what
     assert told.value.cause
     assert left(root) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"PRAGMA foreign_keys=OFF;\n", "an SQL script"),
+        (b"<html>404</html>", "a page of the web"),
+        (gzip.compress(b"twice"), "another archive"),
+        (b"whatever", "first bytes"),
+    ],
+)
+def test_what_is_in_the_archive_is_named_too(root: Path, content: bytes, words: str) -> None:
+    for archive in (zipped(("db.sqlite3", content)), gzip.compress(content)):
+        put(root, archive)
+        with pytest.raises(DumpError, match="holds no SQLite database") as told:
+            unpack(root)
+        assert words in told.value.cause
+
+
+def test_a_way_of_packing_that_python_does_not_have_is_named(root: Path, database: bytes) -> None:
+    archive = zipped(("db.sqlite3", database))
+    directory = archive.rindex(b"PK\x01\x02")
+    deflate64 = b"\x09\x00"
+    archive = archive[: directory + 10] + deflate64 + archive[directory + 12 :]
+    put(root, archive[:8] + deflate64 + archive[10:])
+    with pytest.raises(DumpError, match=r"can't be read: .*compression") as told:
+        unpack(root)
+    assert "zip" in told.value.step
 
 
 def test_a_link_inside_the_archive_is_refused(root: Path) -> None:
@@ -219,6 +316,103 @@ def test_a_database_that_is_cut_off_inside_a_sound_archive_is_refused(root: Path
         unpack(root)
 
 
+@pytest.mark.parametrize("kind", ["zip", "gzip", "plain"])
+def test_a_database_that_goes_on_after_its_end_is_refused(root: Path, database: bytes, kind: str) -> None:
+    content = database + bytes(4096)
+    put(
+        root, {"zip": zipped(("db.sqlite3", content)), "gzip": gzip.compress(content), "plain": content}[kind]
+    )
+    with pytest.raises(DumpError, match="too long"):
+        unpack(root)
+    assert left(root) == []
+
+
+def test_a_gzip_that_unpacks_to_a_lot_stops_where_its_database_ends(
+    root: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    read = gzip.GzipFile.read
+
+    def noting(self: gzip.GzipFile, size: int | None = -1) -> bytes:
+        chunk = read(self, size)
+        given.append(len(chunk))
+        return chunk
+
+    monkeypatch.setattr(gzip.GzipFile, "read", noting)
+    put(root, gzip.compress(database + bytes(50_000_000), 1))
+    with pytest.raises(DumpError, match="too long"):
+        unpack(root)
+    assert sum(given) <= len(database) + dump.CHUNK
+
+
+def test_where_there_is_no_room_nothing_is_begun(
+    root: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(root, zipped(("db.sqlite3", database)))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 0, 10))
+    with pytest.raises(MachineError, match=str(len(database))) as told:
+        unpack(root)
+    assert "space" in told.value.cause
+    assert left(root) == []
+
+
+def test_a_dump_that_can_t_be_read_is_explained(
+    root: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = put(root, database)
+
+    def failing(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(dump, "_copy", failing)
+    with pytest.raises(MachineError, match="Input/output error") as told:
+        unpack(root)
+    assert str(file) in told.value.what
+
+
+@pytest.mark.parametrize("kind", ["deflated", "stored", "bzip2", "lzma", "gzip", "plain"])
+def test_whatever_is_changed_on_the_way_it_is_refused_or_the_same(
+    root: Path, database: bytes, kind: str
+) -> None:
+    """Seeded changes, most of them where the archive's directory is; no other error may come out."""
+    methods = {
+        "deflated": zipfile.ZIP_DEFLATED, "stored": zipfile.ZIP_STORED,
+        "bzip2": zipfile.ZIP_BZIP2, "lzma": zipfile.ZIP_LZMA,
+    }  # fmt: skip
+    draw = random.Random(kind)  # noqa: S311
+    if kind in methods:
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", methods[kind]) as archive:
+            archive.writestr("db.sqlite3", database)
+        sound = file.getvalue()
+    else:
+        sound = gzip.compress(database) if kind == "gzip" else database
+    refused = 0
+    for _ in range(150):
+        changed = bytearray(sound)
+        for _ in range(draw.randint(1, 3)):
+            size = len(changed)
+            at = draw.choice([draw.randrange(size), draw.randrange(80), size - 1 - draw.randrange(120)])
+            match draw.randrange(4):
+                case 0:
+                    del changed[at : at + draw.randint(1, 30)]
+                case 1:
+                    changed[at:at] = draw.randbytes(draw.randint(1, 10))
+                case 2:
+                    changed[at] ^= 1 << draw.randrange(8)
+                case _:
+                    changed[at] = draw.choice([0, 255])
+        put(root, bytes(changed))
+        try:
+            found = unpack(root)
+        except (DumpError, MachineError):
+            refused += 1
+            continue
+        # A plain database has no checksum: there, only its structure can be looked at.
+        assert kind == "plain" or found.path.read_bytes() == database
+    assert refused
+
+
 def test_a_damaged_database_inside_a_sound_archive_is_refused(root: Path, database: bytes) -> None:
     put(root, zipped(("db.sqlite3", database[:4096] + bytes(4096) + database[8192:])))
     with pytest.raises(DumpError, match="is damaged"):
@@ -231,9 +425,9 @@ def copies(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     made: list[Path] = []
     copy: Callable[..., tuple[int, str]] = dump._copy
 
-    def noting(file: Path, source: dump.Readable, target: Path) -> tuple[int, str]:
-        made.append(file)
-        return copy(file, source, target)
+    def noting(source: dump._Source, target: Path) -> tuple[int, str]:
+        made.append(source.file)
+        return copy(source, target)
 
     monkeypatch.setattr(dump, "_copy", noting)
     return made
@@ -262,6 +456,42 @@ def test_a_dump_changed_in_the_same_instant_is_unpacked_again(
     os.utime(file, ns=(2**62, 2**62))
     assert unpack(root) == first
     assert len(copies) == 2
+
+
+@pytest.mark.parametrize(("ago", "made"), [(dump.GRAIN, 2), (dump.GRAIN + 1, 1)])
+def test_a_dump_is_trusted_when_it_is_older_than_the_coarsest_clock(
+    root: Path, database: bytes, copies: list[Path], monkeypatch: pytest.MonkeyPatch, *, ago: int, made: int
+) -> None:
+    file = put(root, zipped(("db.sqlite3", database)))
+    changed = file.stat().st_mtime_ns
+    monkeypatch.setattr(time, "time_ns", lambda: changed + ago)
+    assert unpack(root) == unpack(root)
+    assert len(copies) == made
+
+
+def test_an_unpacked_database_that_was_written_to_is_made_again(root: Path, database: bytes) -> None:
+    older(put(root, zipped(("db.sqlite3", database))))
+    path = unpack(root).path
+    older(path)
+    path.write_bytes(bytes(len(database)))
+    assert unpack(root).path.read_bytes() == database
+
+
+def test_what_a_killed_run_left_is_no_obstacle_and_goes(root: Path, database: bytes) -> None:
+    put(root, database)
+    (root / "unpacked").mkdir()
+    (root / "unpacked" / "unpacking").write_bytes(b"half")
+    assert left(root) == ["unpacking"]
+    found = unpack(root)
+    assert left(root) == [found.path.name]
+
+
+def test_two_at_once_unpack_only_once(root: Path, database: bytes, copies: list[Path]) -> None:
+    older(put(root, zipped(("db.sqlite3", database))))
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: unpack(root), range(4)))
+    assert len(copies) == 1
+    assert len(set(found)) == 1
 
 
 def test_a_link_that_leads_elsewhere_is_followed_again(

@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import gzip
 import hashlib
 import json
-import os
+import lzma
+import shutil
 import sqlite3
 import stat
 import struct
 import time
 import zipfile
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Protocol
 
-from haybale.errors import DumpError, MachineError
+from haybale.errors import ConfigError, DumpError, MachineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,11 +38,35 @@ DATABASES = (".sqlite3", ".sqlite", ".db")
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 GZIP_MAGIC = b"\x1f\x8b"
 SQLITE_MAGIC = b"SQLite format 3\x00"
+SQLITE_HEADER = 100
 
-# What is sometimes saved in place of an archive.
+# What is sometimes there in place of a dump, by its first bytes, in small letters and without blanks.
+STRANGERS = (
+    ((b"<!doctype", b"<html", b"<?xml", b"<head"), "a page of the web"),
+    ((b"{",), "JSON"),
+    ((b"\xfd7zxz\x00",), "an xz archive"),
+    ((b"\x28\xb5\x2f\xfd",), "a zstd archive"),
+    ((b"bzh",), "a bzip2 archive"),
+    ((b"7z\xbc\xaf\x27\x1c",), "a 7-Zip archive"),
+    ((b"pgdmp", b"-- postgresql", b"--\n-- postgresql"), "a PostgreSQL dump"),
+    ((b"-- mysql", b"-- mariadb"), "a MySQL dump"),
+    ((b"--", b"/*", b"pragma", b"begin", b"create", b"drop", b"insert"), "an SQL script"),
+    ((b"pk\x03\x04", GZIP_MAGIC), "another archive"),
+)
 LFS_MAGIC = b"version https://git-lfs"
 
+# What the readers of archives raise on damaged ones. zipfile also stumbles over directories that are wrong.
+DAMAGED = (
+    EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile,
+    struct.error, ValueError, IndexError, OverflowError,
+)  # fmt: skip
+
+# The coarsest time of change that a file system notes (FAT's), in nanoseconds.
+GRAIN = 2_000_000_000
+
 AGAIN = "get the dump again and put it in its place"
+REPACK = "make the archive again, with the database alone in it"
+REDO = "dump it again (sqlite3 DATABASE '.backup FILE')"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +97,24 @@ def resolve(root: Path, pattern: str) -> Dump:
     """Return the one dump that the pattern (a glob from `root`) matches.
 
     The link may lead out of the repository (dumps are often kept elsewhere), but not nowhere. Raises
-    `DumpError`.
+    `DumpError`, or `ConfigError` where the pattern can't be one.
     """
-    links = sorted(root.glob(pattern))
+    try:
+        links = sorted(root.glob(pattern))
+    except (ValueError, NotImplementedError) as error:
+        raise ConfigError(
+            f"the setting `dump` is {pattern!r}: {error}",
+            cause="it is a glob that starts in the repository, such as dumps/*latest.sql*",
+        ) from error
+    # Without a wildcard, glob finds only what the link leads to.
+    if not links and (root / pattern).is_symlink():
+        links = [root / pattern]
     if not links:
         raise DumpError(
             f"no dump matches {root / pattern}",
             cause="the link to the latest dump is missing, or is called something else",
-            step=f"make it (ln -s FILE {pattern.replace('*', 'SITE_')}), or mend the setting `dump`",
+            step=f"make it (ln -s FILE {pattern.replace('*', 'SITE_', 1).replace('*', 'ite3.zip')}),"
+            " or mend the setting `dump`",
         )
     if len(links) > 1:
         raise DumpError(
@@ -87,15 +123,23 @@ def resolve(root: Path, pattern: str) -> Dump:
             step="leave one of them",
         )
     (link,) = links
-    target = link.resolve()
-    if not target.exists():
+    try:
+        target = link.resolve()
+        there = target.exists()
+    except (OSError, RuntimeError):  # a link that leads back to itself
+        target, there = link, False
+    if not there:
         raise DumpError(
             f"{link} leads to {link.readlink() if link.is_symlink() else target}, which does not exist",
             cause="the dump was renamed or not fetched, and the link was left behind",
             step="put the file there, or point the link at the newest dump",
         )
     if not target.is_file():
-        raise DumpError(f"{target} is not a file", cause=f"{link.name} leads to a folder or a device")
+        raise DumpError(
+            f"{target} is not a file",
+            cause=f"{link.name} leads to a folder or a device",
+            step="point the link at the newest dump",
+        )
     return Dump(link=link, target=target)
 
 
@@ -103,66 +147,81 @@ def unpack(dump: Dump, into: Path) -> Unpacked:
     """Check the dump and unpack its database into the folder `into`; return it.
 
     A dump that was unpacked before, and whose file is the same since, costs only a look at its metadata.
-    Raises `DumpError` where it is damaged, unsafe or no database, `MachineError` where the disk is full.
+    Whoever else unpacks into the same folder at that time is waited for. Raises `DumpError` where the dump is
+    damaged, unsafe or no database, `MachineError` where it can't be read or written, as on a full disk.
     """
-    into.mkdir(parents=True, exist_ok=True)
     note = into / "unpacked.json"
     known = _known(note, dump)
     if known is not None:
         return known
-    looked = time.time_ns()
-    fingerprint = _fingerprint(dump)
-    aside = into / f"unpacking.{os.getpid()}"
     try:
-        with _opened(dump.target) as source:
-            size, digest = _copy(dump.target, source, aside)
-        _check_database(dump.target, aside, size)
+        into.mkdir(parents=True, exist_ok=True)
+        with (into / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return _known(note, dump) or _unpack(dump, into, note)
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        raise MachineError(
+            f"{dump.target} can't be unpacked into {into}: {error}",
+            cause="there is no space left" if full else "",
+            step=f"make room, or remove {into}" if full else "mend that and try again",
+        ) from error
+
+
+def _unpack(dump: Dump, into: Path, note: Path) -> Unpacked:
+    looked = time.time_ns()
+    archive = _fingerprint(dump.target)
+    aside = into / "unpacking"
+    try:
+        with dump.target.open("rb") as stream, _opened(dump.target, stream) as source:
+            size, digest = _copy(source, aside)
+        _check_database(dump.target, aside)
+        # The site's user reads it, whatever the umask of whoever unpacked it.
+        aside.chmod(0o644)
         path = into / f"{digest}.sqlite3"
         aside.replace(path)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise MachineError(
-                f"no space is left in {into} to unpack {dump.target.name}",
-                step="make room, or remove .haybale/dump",
-            ) from error
-        raise
     finally:
         aside.unlink(missing_ok=True)
     unpacked = Unpacked(path=path, size=size, sha256=digest)
-    _remember(note, fingerprint, looked, unpacked)
+    _remember(note, archive, looked, unpacked)
     _drop_others(into, path)
     return unpacked
 
 
-def _fingerprint(dump: Dump) -> list[str | int]:
-    """Return what changes when the dump does: where the link leads, and the file's inode, size and time."""
-    found = dump.target.stat()
-    return [str(dump.target), found.st_ino, found.st_size, found.st_mtime_ns]
+def _fingerprint(file: Path) -> list[str | int]:
+    """Return what changes when the file does: its path, inode, size, and time of change."""
+    found = file.stat()
+    return [str(file), found.st_ino, found.st_size, found.st_mtime_ns]
 
 
-def _remember(note: Path, fingerprint: list[str | int], looked: int, unpacked: Unpacked) -> None:
-    aside = note.with_suffix(f".{os.getpid()}")
-    fields = asdict(unpacked) | {"path": unpacked.path.name}
-    text = json.dumps({"fingerprint": fingerprint, "looked": looked, "unpacked": fields})
-    aside.write_text(text, encoding="utf-8")
+def _remember(note: Path, archive: list[str | int], looked: int, unpacked: Unpacked) -> None:
+    aside = note.with_suffix(".new")
+    fields = {
+        "archive": archive, "looked": looked, "unpacked": _fingerprint(unpacked.path),
+        "size": unpacked.size, "sha256": unpacked.sha256,
+    }  # fmt: skip
+    aside.write_text(json.dumps(fields), encoding="utf-8")
     aside.replace(note)
 
 
 def _known(note: Path, dump: Dump) -> Unpacked | None:
     """Return what was unpacked before, where it can be relied on.
 
-    A file that was changed at or after our look may have been changed again within the clock's grain, with
-    the same size: then its time says nothing (git, Documentation/technical/racy-git).
+    A file that was changed shortly before our look, or later, may have been changed once more within the
+    grain of the file system's time, with the same size: then its time says nothing (git,
+    Documentation/technical/racy-git).
     """
     try:
         noted = json.loads(note.read_text(encoding="utf-8"))
-        fields = noted["unpacked"]
-        unpacked = Unpacked(path=note.parent / fields["path"], size=fields["size"], sha256=fields["sha256"])
-        fresh = noted["fingerprint"] == _fingerprint(dump) and noted["fingerprint"][-1] < noted["looked"]
-        whole = unpacked.path.stat().st_size == unpacked.size
-    except (OSError, ValueError, KeyError, TypeError):
+        unpacked = Unpacked(
+            path=note.parent / f"{noted['sha256']}.sqlite3", size=noted["size"], sha256=noted["sha256"]
+        )
+        settled = noted["archive"][-1] + GRAIN < noted["looked"]
+        same = noted["archive"] == _fingerprint(dump.target)
+        whole = noted["unpacked"] == _fingerprint(unpacked.path)
+    except (OSError, ValueError, LookupError, TypeError):
         return None
-    return unpacked if fresh and whole else None
+    return unpacked if settled and same and whole else None
 
 
 def _drop_others(into: Path, path: Path) -> None:
@@ -172,29 +231,66 @@ def _drop_others(into: Path, path: Path) -> None:
             other.unlink(missing_ok=True)
 
 
+class _Source:
+    """The database in a dump, read in pieces; `size` is its declared size in bytes, None where it has none.
+
+    zipfile gives no more than is declared (an archive that unpacks to a lot can't fill the disk) and checks
+    the sum of what it gave; that there is less, it does not notice.
+    """
+
+    def __init__(self, file: Path, content: Readable, size: int | None) -> None:
+        self.file, self.size = file, size
+        self._content, self._given = content, 0
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, b"" at the end; raises `DumpError` where the dump is damaged."""
+        with _damage(self.file):
+            chunk = self._content.read(size)
+        self._given += len(chunk)
+        if not chunk and self.size is not None and self._given < self.size:
+            raise _lies(self.file, self.size, f"holds {self._given}")
+        return chunk
+
+
 @contextlib.contextmanager
-def _opened(file: Path) -> Iterator[Readable]:
+def _damage(file: Path) -> Iterator[None]:
+    """Explain what a reader of archives raises."""
+    try:
+        yield
+    except NotImplementedError as error:
+        raise DumpError(
+            f"{file} can't be read: {error}",
+            cause="it was packed in an unusual way, or changed on its way here",
+            step=f"{REPACK} (zip -9)",
+        ) from error
+    except (*DAMAGED, OSError) as error:
+        # bz2 and negative offsets give an OSError too; a real one has another number.
+        if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
+            raise
+        raise DumpError(
+            f"{file} is damaged: {error}", cause="it was cut off or changed on its way here", step=AGAIN
+        ) from error
+
+
+@contextlib.contextmanager
+def _opened(file: Path, stream: IO[bytes]) -> Iterator[_Source]:
     """Open the database in a dump, whatever kind of dump it is by its first bytes."""
-    with file.open("rb") as stream:
-        start = stream.read(64)
-        stream.seek(0)
-        try:
-            if start.startswith(ZIP_MAGIC):
-                with _in_zip(file, stream) as member:
-                    yield member
-            elif start.startswith(GZIP_MAGIC):
-                with gzip.open(stream) as content:
-                    yield content
-            elif start.startswith(SQLITE_MAGIC):
-                yield stream
-            else:
-                raise _no_dump(file, start)
-        except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
-            raise DumpError(
-                f"{file} is damaged: {error}",
-                cause="it was cut off or changed on its way here",
-                step=AGAIN,
-            ) from error
+    start = stream.read(64)
+    stream.seek(0)
+    with contextlib.ExitStack() as stack:
+        if start.startswith(ZIP_MAGIC):
+            with _damage(file):
+                archive = stack.enter_context(zipfile.ZipFile(stream))
+                member = _member(file, archive)
+                _check_sizes(file, stream, member)
+                content = stack.enter_context(archive.open(member))
+            yield _Source(file, content, member.file_size)
+        elif start.startswith(GZIP_MAGIC):
+            yield _Source(file, stack.enter_context(gzip.open(stream)), None)
+        elif start.startswith(SQLITE_MAGIC):
+            yield _Source(file, stream, file.stat().st_size)
+        else:
+            raise _no_dump(file, start)
 
 
 def _no_dump(file: Path, start: bytes) -> DumpError:
@@ -204,26 +300,23 @@ def _no_dump(file: Path, start: bytes) -> DumpError:
             cause="it was not fetched",
             step="git lfs pull",
         )
-    if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+    if stranger(start) == STRANGERS[0][1]:
         return DumpError(
-            f"{file} is a page, not a dump",
+            f"{file} is {stranger(start)}, not a dump",
             cause="a download was answered with an error page, and that was saved",
             step=AGAIN,
         )
     return DumpError(
-        f"{file} is no archive and no database" if start else f"{file} is empty",
+        f"{file} is {stranger(start) or 'no archive and no database'}" if start else f"{file} is empty",
         cause="a dump is an SQLite database: plain, in a zip, or gzipped",
         step=AGAIN,
     )
 
 
-@contextlib.contextmanager
-def _in_zip(file: Path, stream: IO[bytes]) -> Iterator[Readable]:
-    with zipfile.ZipFile(stream) as archive:
-        member = _member(file, archive)
-        _check_sizes(file, stream, member)
-        with archive.open(member) as content:
-            yield _Bounded(file, content, member.file_size)
+def stranger(start: bytes) -> str:
+    """Return what something is by its first bytes, "" where that is not known."""
+    start = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return next((what for magics, what in STRANGERS if start.startswith(magics)), "")
 
 
 def _member(file: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
@@ -237,39 +330,23 @@ def _member(file: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
             raise DumpError(
                 f"{file} holds the unsafe member {member.filename!r}",
                 cause="what leads out of the archive, or is no plain file, does not belong in a dump",
-                step="make the archive again, with the database alone in it",
+                step=REPACK,
             )
-    databases = [member for member in members if member.filename.lower().endswith(DATABASES)]
+    # macOS puts what it knows about each file beside it, as ._NAME.
+    named = [member for member in members if not PurePosixPath(member.filename).name.startswith("._")]
+    databases = [member for member in named if member.filename.lower().endswith(DATABASES)]
     if len(databases) != 1:
         names = ", ".join(member.filename for member in databases or members) or "nothing"
         what = "several databases" if databases else "no database"
         raise DumpError(
             f"{file} holds {what}: {names}",
             cause=f"a dump holds exactly one member called {' or '.join('*' + end for end in DATABASES)}",
-            step="make the archive again, with the database alone in it",
+            step=REPACK,
         )
     (database,) = databases
     if database.flag_bits & 1:
-        raise DumpError(f"{file} is encrypted", cause="nobody asks for a password here", step=AGAIN)
+        raise DumpError(f"{file} is encrypted", cause="nobody asks for a password here", step=REPACK)
     return database
-
-
-class _Bounded:
-    """A member that must be as long as it declares.
-
-    zipfile gives no more than is declared (an archive that unpacks to a lot can't fill the disk) and checks
-    the sum of what it gave; that there is less, it does not notice.
-    """
-
-    def __init__(self, file: Path, content: IO[bytes], size: int) -> None:
-        self._file, self._content, self._size, self._given = file, content, size, 0
-
-    def read(self, size: int, /) -> bytes:
-        chunk = self._content.read(size)
-        self._given += len(chunk)
-        if not chunk and self._given < self._size:
-            raise _lies(self._file, self._size, f"holds {self._given}")
-        return chunk
 
 
 def _check_sizes(file: Path, stream: IO[bytes], member: zipfile.ZipInfo) -> None:
@@ -290,47 +367,87 @@ def _lies(file: Path, declared: int, but: str) -> DumpError:
     )
 
 
-def _copy(file: Path, source: Readable, target: Path) -> tuple[int, str]:
-    """Write what `source` gives to `target`; return its size in bytes and its SHA-256."""
+def _copy(source: _Source, target: Path) -> tuple[int, str]:
+    """Write the database to `target`; return its size in bytes and its SHA-256.
+
+    Its header is looked at first: what is no database, or not as long as it says, is not written.
+    """
+    header = _exactly(source, SQLITE_HEADER)
+    expected = _expected(source, header)
+    if source.size not in {None, expected}:
+        raise _wrong_size(source.file, source.size or 0, expected)
+    if expected > shutil.disk_usage(target.parent).free:
+        raise OSError(errno.ENOSPC, f"its database has {expected} bytes")
     digest, size = hashlib.sha256(), 0
     with target.open("wb") as output:
-        while chunk := source.read(CHUNK):
+        chunk = header
+        while chunk:
+            size += len(chunk)
+            if expected and size > expected:
+                raise _wrong_size(source.file, size, expected)
             output.write(chunk)
             digest.update(chunk)
-            size += len(chunk)
-            if size == len(chunk) and not chunk.startswith(SQLITE_MAGIC):
-                raise DumpError(
-                    f"{file} holds no SQLite database",
-                    cause="its first bytes are not those of one",
-                    step="make the archive again, with the database in it",
-                )
-    if not size:
-        raise DumpError(f"{file} holds an empty database", cause="dumping it failed", step=AGAIN)
+            chunk = source.read(CHUNK)
+    if size < expected:
+        raise _wrong_size(source.file, size, expected)
     return size, digest.hexdigest()
 
 
-def _check_database(file: Path, path: Path, size: int) -> None:
-    """Raise `DumpError` where the unpacked database is not whole or not sound."""
-    with path.open("rb") as stream:
-        header = stream.read(100)
-    # SQLite file format, 1.3: the page size (1 stands for 65536), and the size in pages.
-    page = int.from_bytes(header[16:18], "big")
-    page = 65536 if page == 1 else page
-    pages = int.from_bytes(header[28:32], "big")
-    if pages and page * pages > size:
+def _exactly(source: _Source, size: int) -> bytes:
+    read = b""
+    while len(read) < size and (chunk := source.read(size - len(read))):
+        read += chunk
+    return read
+
+
+def _expected(source: _Source, header: bytes) -> int:
+    """Return the size in bytes that a database has by its header; where that is not valid, the declared one.
+
+    That is 0 where there is none. Raises `DumpError` where it is not the header of a database.
+    """
+    if not header:
+        raise DumpError(f"{source.file} holds an empty database", cause="dumping it failed", step=REDO)
+    if not header.startswith(SQLITE_MAGIC):
+        what = stranger(header)
         raise DumpError(
-            f"the database in {file} is cut off: {size} bytes, where its header says {page * pages}",
-            cause="it was copied before it was written whole",
-            step="dump it again (sqlite3 DATABASE '.backup FILE')",
+            f"{source.file} holds no SQLite database",
+            cause=f"what it holds is {what}" if what else "its first bytes are not those of one",
+            step=REPACK,
         )
-    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as database:
+    # SQLite file format, 1.3: the page size (1 stands for 65536), the size in pages, and the two counters of
+    # changes that are equal where that size is valid.
+    page, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
+    if not pages or header[24:28] != header[92:96]:
+        return source.size or 0
+    return (65536 if page == 1 else page) * pages
+
+
+def _wrong_size(file: Path, size: int, expected: int) -> DumpError:
+    if size > expected:
+        return DumpError(
+            f"the database in {file} is too long: {size} bytes, where its header says {expected}",
+            cause="something was added to it, or its header is damaged",
+            step=REDO,
+        )
+    return DumpError(
+        f"the database in {file} is cut off: {size} bytes, where its header says {expected}",
+        cause="it was copied before it was written whole",
+        step=REDO,
+    )
+
+
+def _check_database(file: Path, path: Path) -> None:
+    """Raise `DumpError` where the unpacked database is not sound."""
+    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as database:
         try:
             ((said,),) = database.execute("PRAGMA quick_check(1)").fetchall()
         except sqlite3.DatabaseError as error:
             said = str(error)
-    if said != "ok":
+    # A collation, function or module of the site's own is no damage; it only ends the check early.
+    if said != "ok" and not said.startswith(("no such collation", "no such function", "no such module")):
         raise DumpError(
             f"the database in {file} is damaged: {said}",
             cause="it was copied while something wrote to it, or changed on its way here",
-            step="dump it again (sqlite3 DATABASE '.backup FILE')",
+            step=REDO,
         )
