@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from haybale import errors
+
+SOURCE = Path(errors.__file__).parent
+KINDS = {kind.__name__: kind for kind in errors.HaybaleError.__subclasses__()}
+
+
+def test_an_error_says_what_failed_and_keeps_the_rest_for_who_prints_it() -> None:
+    error = errors.DumpError("it failed", cause="because", step="do this", log="a\nb")
+    assert str(error) == "it failed"
+    assert (error.what, error.cause, error.step, error.log) == ("it failed", "because", "do this", "a\nb")
+
+
+def test_the_parts_that_are_not_known_are_empty() -> None:
+    error = errors.MachineError("it failed")
+    assert (error.cause, error.step, error.log) == ("", "", "")
+
+
+def test_no_code_is_one_that_a_shell_or_a_signal_gives() -> None:
+    """0 and 1 belong to Python, 126 and more to the shell."""
+    assert all(1 < kind.exit_code < 126 for kind in KINDS.values())
+    assert errors.UsageError.exit_code == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_raised_somewhere(kind: str) -> None:
+    assert kind in raised()
+
+
+def raised() -> set[str]:
+    """The names that are called anywhere in the package: an error is made before it is raised."""
+    names = set()
+    for file in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                names.add(getattr(node.func, "attr", getattr(node.func, "id", "")))
+    return names
+
+
+def test_a_wrong_command_line_and_a_wrong_dump_are_always_explained() -> None:
+    """These are what people meet first."""
+    silent = []
+    for file in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"UsageError", "DumpError"}:
+                given = {keyword.arg for keyword in node.keywords}
+                if not given & {"cause", "step"}:
+                    silent.append(f"{file.name}:{node.lineno}")
+    assert silent == []

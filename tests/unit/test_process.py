@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from haybale.errors import MachineError
+from haybale.tools import process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["a"], ["a", "b c"], ["a", ""], ["a", "it's", '"'], ["a", "$HOME", "*", ";", "\n"], ["ä", "\\"]],
+)
+def test_a_command_is_shown_as_a_shell_takes_it(command: list[str]) -> None:
+    assert shlex.split(process.shown(command)) == command
+
+
+def test_what_was_said_is_shown_without_empty_parts() -> None:
+    said = process.Completed(command=("a",), code=0, stdout="out\n\n", stderr=" \n")
+    assert said.output == "out"
+    assert said.ok
+    assert process.Completed(command=("a",), code=1, stdout="out", stderr="err\n").output == "out\nerr"
+    assert not process.Completed(command=("a",), code=-9).ok
+
+
+def test_an_environment_is_added_to_or_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEPT", "1")
+    monkeypatch.setenv("CHANGED", "1")
+    assert process.environment(None) is None
+    given = process.environment({"CHANGED": "2", "NEW": "3"}) or {}
+    assert (given["KEPT"], given["CHANGED"], given["NEW"]) == ("1", "2", "3")
+    assert process.environment({}) is not None
+
+
+def test_an_executable_is_found_on_the_path_or_missed_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "tool"
+    tool.write_text("#!/bin/sh\n", encoding="utf-8")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MachineError, match="tool is not installed") as told:
+        process.executable("tool")
+    assert "install tool" in told.value.step
+    tool.chmod(0o755)
+    assert process.executable("tool") == str(tool)
+    with pytest.raises(MachineError) as told:
+        process.executable("docker")
+    assert "engine" in told.value.step
+
+
+class Stubborn:
+    """A process that ends when it is asked, when it is killed, or before either."""
+
+    def __init__(self, ends: str) -> None:
+        self.ends, self.asked, self.stdout = ends, list[str](), None
+
+    def poll(self) -> int | None:
+        return 0 if self.ends == "before" else None
+
+    def terminate(self) -> None:
+        self.asked.append("terminate")
+
+    def kill(self) -> None:
+        self.asked.append("kill")
+
+    def wait(self, timeout: float | None = None) -> int:
+        if timeout is not None and self.ends == "killed":
+            raise subprocess.TimeoutExpired("tool", timeout)
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("ends", "asked"), [("before", []), ("asked", ["terminate"]), ("killed", ["terminate", "kill"])]
+)
+def test_a_process_is_asked_before_it_is_killed(ends: str, asked: list[str]) -> None:
+    stubborn = Stubborn(ends)
+    process.stop(stubborn)  # type: ignore[arg-type]
+    assert stubborn.asked == asked
+
+
+def test_a_signal_interrupts_again_after_what_must_not_be() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with process.uninterrupted():
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
