@@ -68,7 +68,9 @@ class Requirements:
     dev_source: str = setting("a second input file, in place of the heading", "")
     everything: str = setting("output: production and development", "web/requirements.txt")
     production: str = setting("output: production only", "web/requirements.prod.txt")
-    python: str = setting("the Python that they are for: the image's", "3.13", pattern=r"3\.[0-9]+")
+    python: str = setting(
+        "the Python that they are for: the image's", "3.13", pattern=r"3\.[0-9]+(\.[0-9]+)?"
+    )
     machine: str = setting("the machine that they are for", "x86_64", pattern="x86_64|aarch64")
 
 

@@ -26,18 +26,23 @@ def platforms(machine: str) -> list[str]:
 
 
 def environment(python: str, machine: str) -> dict[str, str]:
-    """Return the marker environment of CPython on Linux (PEP 508, "Environment Markers")."""
+    """Return the marker environment of CPython on Linux (PEP 508, "Environment Markers").
+
+    Without a patch version it is that minor version's first: what fits it fits all later ones.
+    """
+    major, minor, patch = (*python.split("."), "0")[:3]
+    full = f"{major}.{minor}.{patch}"
     return {
         "implementation_name": "cpython",
-        "implementation_version": f"{python}.0",
+        "implementation_version": full,
         "os_name": "posix",
         "platform_machine": machine,
         "platform_python_implementation": "CPython",
         "platform_release": "",
         "platform_system": "Linux",
         "platform_version": "",
-        "python_full_version": f"{python}.0",
-        "python_version": python,
+        "python_full_version": full,
+        "python_version": f"{major}.{minor}",
         "sys_platform": "linux",
     }
 

@@ -7,51 +7,64 @@ it, always. Both outputs are replaced together, or neither is.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib.util
 import re
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from haybale.errors import MachineError, RequirementsError
+from haybale.errors import MachineError, RequirementsError, UsageError
 from haybale.tools import process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from haybale.config import Project, Requirements
 
-# A pin of pip-compile's output, and a requirement of its input.
-PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)")
+# A pin of pip-compile's output (by version, or by the address of an archive), and a requirement of its input.
+PIN = re.compile(
+    r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:==(?P<version>[^\s;\\]+)| @ (?P<address>[^\s\\]+))"
+    r"(?:\s*;\s*(?P<marker>[^\\]*?))?\s*\\?$"
+)
+INCLUDE = re.compile(r"^(?:-r|--requirement)[\s=]*(?P<file>\S+)")
 REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?\s*(?P<rest>.*)$")
 VIA = re.compile(r"^( +# via)\n +#   (.*\n)(?! +#   )", re.MULTILINE)
 HASH = re.compile(r"--hash=(\S+)")
 
 # What somebody may have meant by a heading that is not quite the marker.
-MEANT = re.compile(r"^#+\s*(dev|development)\b", re.IGNORECASE)
+MEANT = re.compile(r"#+\W*dev(elopment)?(\s+(requirements|dependencies|packages|only))?\W*", re.IGNORECASE)
 
 # Who asks for what, in the words of pipcompile.explained and of pip.
 ASKED = re.compile(r"^  ([A-Za-z0-9][A-Za-z0-9._-]*).* is asked for by (.*)$", re.MULTILINE)
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 UNKNOWN = re.compile(r"No matching distribution found for ([A-Za-z0-9][A-Za-z0-9._-]*)")
 
+# What belongs to an output, besides pins: their hashes, and comments.
+REST = re.compile(r"^(\s+--hash=\S+( \\)?|\s*(#.*)?)$")
+
 OPTIONS = (
-    "--quiet", "--generate-hashes", "--allow-unsafe", "--strip-extras", "--no-header",
+    "--quiet", "--no-config", "--generate-hashes", "--allow-unsafe", "--strip-extras", "--no-header",
     "--no-emit-index-url", "--no-emit-trusted-host", "--no-emit-find-links",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pin:
-    """A pinned package: its version, its hashes, and its line (from 1) in the file."""
+    """A pinned package: version (or address), marker, hashes, and its line (from 1) in the file."""
 
     name: str
     version: str
     hashes: frozenset[str]
     line: int
+    address: bool = False
+    marker: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} @ {self.version}" if self.address else f"{self.name}=={self.version}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +85,12 @@ def regenerate(
     """
     settings = project.settings.requirements
     say(f"resolving {settings.source} for Python {settings.python} on {settings.machine}")
+    before = pins(_text(project.path(settings.everything)))
+    check_known(upgrade_packages, {*before, *asked_for(project)})
     asked = ["--upgrade"] if upgrade else []
     for name in upgrade_packages:
         asked += ["--upgrade-package", name]
     compiled = compile_both(project, asked)
-    before = pins(_text(project.path(settings.everything)))
     try:
         replace_both(
             {
@@ -94,6 +108,19 @@ def regenerate(
         say(line)
 
 
+def check_known(upgrade_packages: Sequence[str], known: Collection[str]) -> None:
+    """Raise `UsageError` where a package that is to be upgraded is not among the known (normal) names."""
+    for wish in upgrade_packages:
+        match = REQUIREMENT.match(wish)
+        name = normal(match["name"]) if match else wish
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise UsageError(
+                f"{wish!r} can't be upgraded: there is no such package among the pins",
+                step=f"did you mean {near[0]!r}?" if near else "name a package that is pinned",
+            )
+
+
 def check(project: Project) -> None:
     """Raise `RequirementsError` where a file is not what compiling would give: each line, and why."""
     settings = project.settings.requirements
@@ -102,6 +129,8 @@ def check(project: Project) -> None:
     files = {name: project.path(name) for name in (settings.everything, settings.production)}
     stale = [f"{file}: is missing" for file in files.values() if not file.is_file()]
     present = {name: pins(_text(file)) for name, file in files.items() if file.is_file()}
+    for name in present:
+        stale += [f"{files[name]}{reason}" for reason in foreign(_text(files[name]), heading(settings))]
     for name, wanted in (
         (settings.everything, compiled.everything),
         (settings.production, compiled.production),
@@ -124,6 +153,8 @@ def compile_both(project: Project, asked: Sequence[str]) -> Compiled:
     """Return what both files should be, without touching them."""
     settings = project.settings.requirements
     source, *more = inputs(project)
+    if more:
+        check_no_heading(source, _text(source), settings.marker)
     part = None if more else split(source, _text(source), settings.marker)
     if importlib.util.find_spec("piptools") is None:
         raise MachineError(
@@ -136,7 +167,8 @@ def compile_both(project: Project, asked: Sequence[str]) -> Compiled:
         # pip-compile keeps the pins that it finds in its output. Their hashes are asked for anew: it would
         # keep a wrong one, and the lack of one for a wheel that was uploaded later.
         kept = pins(_text(project.path(settings.everything))).values()
-        everything.write_text("".join(f"{pin.name}=={pin.version}\n" for pin in kept), encoding="utf-8")
+        lines = [f"{pin}\n" for pin in kept if not pin.address]
+        everything.write_text("".join(lines), encoding="utf-8")
         _pip_compile(project, ["--output-file", str(everything), *asked, source.name, *map(str, more)])
         production = Path(folder, "production.txt")
         # Here the hashes are kept too; the constraint rules out all other versions.
@@ -146,9 +178,10 @@ def compile_both(project: Project, asked: Sequence[str]) -> Compiled:
         renamed = {f"-r {name}": f"-r {source.name}", f"-c {everything}": ""}
         renamed |= {f"-r {file}": f"-r {file.name}" for file in more}
         compiled = Compiled(
-            everything=heading(settings, source) + tidy(_text(everything), renamed),
-            production=heading(settings, source) + tidy(_text(production), renamed),
+            everything=heading(settings) + tidy(_text(everything), renamed),
+            production=heading(settings) + tidy(_text(production), renamed),
         )
+    check_pinned(compiled.everything, asked_for(project))
     check_subset(compiled)
     return compiled
 
@@ -165,11 +198,19 @@ def inputs(project: Project) -> list[Path]:
 
 def asked_for(project: Project) -> dict[str, str]:
     """Return what the inputs ask for themselves: normal name -> "REQUIREMENT in FILE:LINE"."""
-    return {
-        normal(name): f"{wish} in {file}:{line}"
-        for file in inputs(project)
-        for name, wish, line in _requested(_text(file))
-    }
+    asked: dict[str, str] = {}
+    files = inputs(project)
+    for file in files:
+        for number, line in _wishes(_text(file)):
+            included, match = INCLUDE.match(line), REQUIREMENT.match(line)
+            if included:
+                more = file.parent / included["file"]
+                # Appended to what is gone through, once.
+                if more.is_file() and more not in files:
+                    files.append(more)
+            elif match:
+                asked.setdefault(normal(match["name"]), f"{line} in {file}:{number}")
+    return asked
 
 
 @contextlib.contextmanager
@@ -198,10 +239,10 @@ def beside(source: Path, part: str | None) -> Iterator[str]:
         yield Path(file.name).name
 
 
-def heading(settings: Requirements, source: Path) -> str:
+def heading(settings: Requirements) -> str:
     """Return the comment that begins an output."""
     return (
-        f"# Compiled from {source.name} by `just regen-requirements`, for Python {settings.python}"
+        f"# Compiled from {Path(settings.source).name} by `just regen-requirements`, for Python {settings.python}"
         f" on {settings.machine}. Not to be edited.\n"
     )
 
@@ -210,7 +251,7 @@ def split(file: Path, text: str, marker: str) -> str:
     """Return the part before the marker; raises `RequirementsError` with the line of a wrong one."""
     lines = text.splitlines()
     found = [number for number, line in enumerate(lines, start=1) if line.strip() == marker]
-    alike = [n for n, line in enumerate(lines, start=1) if MEANT.match(line.strip()) and n not in found]
+    alike = [n for n, line in enumerate(lines, start=1) if n not in found and _means(line.strip(), marker)]
     if len(found) > 1:
         raise RequirementsError(
             f"{file}:{found[1]}: the heading {marker!r} is there already, in line {found[0]}",
@@ -238,11 +279,29 @@ def split(file: Path, text: str, marker: str) -> str:
     return "\n".join([*lines[: found[0] - 1], ""])
 
 
+def _means(line: str, marker: str) -> bool:
+    """Return whether a comment is the marker, but for its spelling."""
+    spelt = [re.sub(r"\W+", " ", text).strip().lower() for text in (line, marker)]
+    return line.startswith("#") and (bool(MEANT.fullmatch(line)) or spelt[0] == spelt[1])
+
+
+def check_no_heading(file: Path, text: str, marker: str) -> None:
+    """Raise `RequirementsError` where an input has the marker although there is a second input."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip() == marker:
+            raise RequirementsError(
+                f"{file}:{number}: the heading {marker!r} has no meaning here",
+                cause="requirements.dev_source is set: all of this file is for production",
+                step="move what stands below into that file, or leave the setting out",
+            )
+
+
 def _pip_compile(project: Project, arguments: Sequence[str]) -> None:
     """Run pip-compile beside the input, for the image's Python; raises `RequirementsError` with its words."""
     settings = project.settings.requirements
+    # -P: a module of the site's, beside the input, is none of pip's.
     command = [
-        sys.executable, "-m", "haybale.pipcompile", settings.python, settings.machine, *OPTIONS, *arguments,
+        sys.executable, "-P", "-m", "haybale.pipcompile", settings.python, settings.machine, *OPTIONS, *arguments,
     ]  # fmt: skip
     done = process.run(
         command, cwd=project.path(settings.source).parent, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1"}
@@ -272,12 +331,12 @@ def advice(said: str, asked: Mapping[str, str]) -> tuple[str, str]:
     return "the log shows it", "mend that and try again"
 
 
-def _requested(text: str) -> Iterator[tuple[str, str, int]]:
+def _wishes(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of an input that are not empty, without comments, with their numbers."""
     for number, line in enumerate(text.splitlines(), start=1):
-        stripped = re.split(r"(?:^|\s)#", line)[0].strip()
-        match = REQUIREMENT.match(stripped) if stripped and not stripped.startswith("-") else None
-        if match:
-            yield match["name"], stripped, number
+        wish = re.split(r"(?:^|\s)#", line)[0].strip()
+        if wish:
+            yield number, wish
 
 
 def normal(name: str) -> str:
@@ -306,38 +365,65 @@ def pins(text: str) -> dict[str, Pin]:
         match = PIN.match(line)
         if match:
             name = normal(match["name"])
-            found[name] = Pin(name=name, version=match["version"], hashes=frozenset(), line=number)
+            found[name] = Pin(
+                name=name,
+                version=match["version"] or match["address"],
+                hashes=frozenset(),
+                line=number,
+                address=match["address"] is not None,
+                marker=match["marker"] or "",
+            )
+        elif not REST.match(line):
+            name = ""
         if name:
-            pin = found[name]
-            hashes = pin.hashes | set(HASH.findall(line))
-            found[name] = Pin(name=name, version=pin.version, hashes=hashes, line=pin.line)
+            hashes = found[name].hashes | set(HASH.findall(line))
+            found[name] = replace(found[name], hashes=hashes)
     return found
+
+
+def strange(text: str) -> list[tuple[int, str]]:
+    """Return the lines of a compiled file that are neither pins, nor hashes or comments: (number, line)."""
+    lines = enumerate(text.splitlines(), start=1)
+    return [(number, line) for number, line in lines if not PIN.match(line) and not REST.match(line)]
 
 
 def check_subset(compiled: Compiled) -> None:
     """Raise `RequirementsError` where production has a pin, or a hash, that everything has not."""
     everything, production = pins(compiled.everything), pins(compiled.production)
-    strange = [
-        f"{pin.name}=={pin.version}"
+    others = [
+        str(pin)
         for pin in production.values()
         if pin.name not in everything or not _same(pin, everything[pin.name])
     ]
-    if strange:
+    if others:
         raise RequirementsError(
-            f"production's pins are not among all pins: {', '.join(strange)}",
+            f"production's pins are not among all pins: {', '.join(others)}",
             cause="the package index changed while it was asked",
             step="just regen-requirements, again",
         )
 
 
+def check_pinned(text: str, asked: Mapping[str, str]) -> None:
+    """Raise `RequirementsError` where something in a compiled file can't be installed alike everywhere."""
+    loose = [asked.get(pin.name, str(pin)) for pin in pins(text).values() if not pin.hashes]
+    loose += [asked.get(pin.name, pin.name) for pin in pins(text).values() if pin.version.startswith("file:")]
+    loose += [line for _, line in strange(text)]
+    if loose:
+        raise RequirementsError(
+            f"can't be pinned with hashes: {', '.join(loose)}",
+            cause="a folder, an editable install or a version control system gives no archive to pin",
+            step="ask for a released version, or for the https address of an archive",
+        )
+
+
 def _same(one: Pin, other: Pin) -> bool:
-    return (one.version, one.hashes) == (other.version, other.hashes)
+    return (one.version, one.marker, one.hashes) == (other.version, other.marker, other.hashes)
 
 
 def differing(production: Mapping[str, Pin], everything: Mapping[str, Pin], name: str) -> list[str]:
     """Return ":LINE: REASON" for each of production's pins that is not the same among all pins, in `name`."""
     return [
-        f":{pin.line}: {pin.name}=={pin.version} is not as in {name}:{everything[pin.name].line}"
+        f":{pin.line}: {pin} is not as in {name}:{everything[pin.name].line}"
         for pin in production.values()
         if pin.name in everything and not _same(pin, everything[pin.name])
     ]
@@ -347,21 +433,32 @@ def stale_lines(present: Mapping[str, Pin], wanted: Mapping[str, Pin], asked: Ma
     """Return ":LINE: REASON" for each pin that compiling would change; `asked` is what the inputs ask for."""
     reasons = []
     for name, pin in present.items():
-        here = f":{pin.line}: {name}=={pin.version}"
+        here = f":{pin.line}: {pin}"
         if name not in wanted:
             reasons.append(f"{here} is not needed any more")
         elif wanted[name].version != pin.version:
             rule = asked.get(name, "what the other packages ask for")
             reasons.append(f"{here} does not fit {rule}; {wanted[name].version} does")
+        elif wanted[name].marker != pin.marker:
+            was, is_now = pin.marker or "always", wanted[name].marker or "always"
+            reasons.append(f"{here} is for another case: {was}, not {is_now}")
         elif not pin.hashes:
             reasons.append(f"{here} has no hashes")
         elif not pin.hashes <= wanted[name].hashes:
             reasons.append(f"{here} has a hash that the package index does not know")
     reasons += [
-        f": {name}=={pin.version} is missing, needed for {asked.get(name, 'another package')}"
+        f": {pin} is missing, needed for {asked.get(name, 'another package')}"
         for name, pin in wanted.items()
         if name not in present
     ]
+    return reasons
+
+
+def foreign(text: str, heading: str) -> list[str]:
+    """Return ":LINE: REASON" for each line of an output that compiling would not write, pins apart."""
+    reasons = [f":{number}: {line.strip()!r} is no pin" for number, line in strange(text)]
+    if not text.startswith(heading):
+        reasons.insert(0, f":1: does not begin with {heading.strip()!r}: it was compiled for something else")
     return reasons
 
 
@@ -371,11 +468,11 @@ def changes(before: Mapping[str, Pin], after: Mapping[str, Pin]) -> list[str]:
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
         if old is None and new is not None:
-            lines.append(f"+ {name}=={new.version}")
+            lines.append(f"+ {new}")
         elif new is None and old is not None:
-            lines.append(f"- {name}=={old.version}")
+            lines.append(f"- {old}")
         elif old is not None and new is not None and old.version != new.version:
-            lines.append(f"  {name}=={old.version} -> {new.version}")
+            lines.append(f"  {old} -> {new.version}")
     return lines or ["no pin changed"]
 
 
@@ -404,4 +501,7 @@ def replace_both(texts: Mapping[Path, str]) -> None:
 
 
 def _text(file: Path) -> str:
-    return file.read_text(encoding="utf-8") if file.is_file() else ""
+    try:
+        return file.read_text(encoding="utf-8-sig") if file.is_file() else ""
+    except UnicodeDecodeError as error:
+        raise RequirementsError(f"{file} is not UTF-8: {error}", step="save it as UTF-8") from error
