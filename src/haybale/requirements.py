@@ -44,7 +44,7 @@ WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 UNKNOWN = re.compile(r"No matching distribution found for ([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 # What belongs to an output, besides pins: their hashes, and comments.
-REST = re.compile(r"^(\s+--hash=\S+( \\)?|\s*(#.*)?)$")
+REST = re.compile(r"^((\s+--hash=\S+)+( \\)?|\s*(#.*)?)$")
 
 OPTIONS = (
     "--quiet", "--no-config", "--generate-hashes", "--allow-unsafe", "--strip-extras", "--no-header",
@@ -242,8 +242,8 @@ def beside(source: Path, part: str | None) -> Iterator[str]:
 def heading(settings: Requirements) -> str:
     """Return the comment that begins an output."""
     return (
-        f"# Compiled from {Path(settings.source).name} by `just regen-requirements`, for Python {settings.python}"
-        f" on {settings.machine}. Not to be edited.\n"
+        f"# Compiled from {Path(settings.source).name} by `just regen-requirements`,"
+        f" for Python {settings.python} on {settings.machine}. Not to be edited.\n"
     )
 
 
@@ -301,7 +301,8 @@ def _pip_compile(project: Project, arguments: Sequence[str]) -> None:
     settings = project.settings.requirements
     # -P: a module of the site's, beside the input, is none of pip's.
     command = [
-        sys.executable, "-P", "-m", "haybale.pipcompile", settings.python, settings.machine, *OPTIONS, *arguments,
+        sys.executable, "-P", "-m", "haybale.pipcompile", settings.python, settings.machine,
+        *OPTIONS, *arguments,
     ]  # fmt: skip
     done = process.run(
         command, cwd=project.path(settings.source).parent, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1"}

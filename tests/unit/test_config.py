@@ -70,6 +70,16 @@ def test_a_wrong_setting_is_named_with_file_and_line(
     assert words in told.value.what
 
 
+@pytest.mark.parametrize(("python", "right"), [("3.13", True), ("3.9.2", True), ("3", False), ("2.7", False)])
+def test_a_python_is_given_by_its_version(tmp_path: Path, python: str, right: bool) -> None:
+    text = SMALLEST + f'[tool.haybale.requirements]\npython = "{python}"\n'
+    if right:
+        assert load(tmp_path, text).settings.requirements.python == python
+    else:
+        with pytest.raises(ConfigError, match=r":6: requirements\.python has the form"):
+            load(tmp_path, text)
+
+
 def test_every_wrong_setting_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as told:
         load(tmp_path, SMALLEST + "a = 1\nb = 2\n")

@@ -6,7 +6,8 @@ import pytest
 
 from haybale import pipcompile, requirements
 from haybale.config import Project, Settings
-from haybale.errors import MachineError, RequirementsError
+from haybale.config import Requirements as RequirementSettings
+from haybale.errors import MachineError, RequirementsError, UsageError
 
 FILE = Path("/site/web/requirements.in")
 EVERYTHING = """\
@@ -39,12 +40,108 @@ def test_production_is_what_stands_before_the_heading() -> None:
         ("django\n# dev\npytest\n", ":2:", "is not the heading"),
         ("django\n\n## Development\npytest\n", ":3:", "is not the heading"),
         ("django\n# Dev\npytest\n# DEV\n", ":4:", "looks like the heading in line 2"),
+        ("django\n# Dev:\npytest\n", ":2:", "is not the heading"),
+        ("django\n# --- Dev requirements ---\npytest\n", ":2:", "is not the heading"),
+        ("django # Dev\npytest\n", ":2:", "is missing"),
     ],
 )
 def test_a_wrong_heading_is_named_with_its_line(text: str, place: str, words: str) -> None:
     with pytest.raises(RequirementsError, match=words) as told:
         requirements.split(FILE, text, "# Dev")
     assert told.value.what.startswith(f"{FILE}{place}")
+
+
+def test_another_heading_is_known_by_its_own_misspellings() -> None:
+    assert requirements.split(FILE, "django\n## Tests\npytest\n", "## Tests") == "django\n"
+    with pytest.raises(RequirementsError, match="'# tests' is not the heading '## Tests'"):
+        requirements.split(FILE, "django\n# tests\npytest\n", "## Tests")
+
+
+def test_a_comment_that_only_mentions_development_is_no_heading() -> None:
+    text = "# Development happens elsewhere\ndjango\n# Dev\n# dev tools, see the wiki\npytest\n"
+    assert requirements.split(FILE, text, "# Dev") == "# Development happens elsewhere\ndjango\n"
+
+
+def test_a_heading_has_no_place_where_there_is_a_second_input() -> None:
+    requirements.check_no_heading(FILE, "django\n# Development\n", "# Dev")
+    with pytest.raises(RequirementsError, match=r":2: the heading '# Dev' has no meaning"):
+        requirements.check_no_heading(FILE, "django\n# Dev\npytest\n", "# Dev")
+
+
+MARKED = """\
+own @ https://files.example/own-1.0.zip#egg=own \\
+    --hash=sha256:11 \\
+    --hash=sha256:22
+    # via -r requirements.in
+django==5.2.1 ; python_version >= "3.13" and sys_platform == "linux" \\
+    --hash=sha256:aa
+bare==1.0
+"""
+
+
+def test_addresses_and_markers_are_part_of_a_pin() -> None:
+    pins = requirements.pins(MARKED)
+    assert (pins["own"].version, pins["own"].address) == ("https://files.example/own-1.0.zip#egg=own", True)
+    assert pins["own"].hashes == {"sha256:11", "sha256:22"}
+    assert pins["django"].version == "5.2.1"
+    assert pins["django"].marker == 'python_version >= "3.13" and sys_platform == "linux"'
+    assert pins["bare"].hashes == frozenset()
+    assert [str(pin) for pin in pins.values()][::2] == [
+        "own @ https://files.example/own-1.0.zip#egg=own",
+        "bare==1.0",
+    ]
+    assert requirements.strange(MARKED) == []
+
+
+def test_a_hash_belongs_to_its_own_pin_only() -> None:
+    pins = requirements.pins("a==1\n-e ./b\n    --hash=sha256:bb\n")
+    assert pins["a"].hashes == frozenset()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "requests>=2",
+        "-e ./here",
+        "--index-url https://index.example/simple",
+        "./here",
+        "requests",
+        "-r x.txt",
+    ],
+)
+def test_a_line_that_is_no_pin_is_stale(line: str) -> None:
+    heading = "# heading\n"
+    assert requirements.foreign(EVERYTHING, heading) == []
+    assert requirements.foreign(f"{EVERYTHING}{line}\n", heading) == [f":11: {line!r} is no pin"]
+
+
+def test_what_was_compiled_for_another_python_is_stale() -> None:
+    old = requirements.heading(RequirementSettings(python="3.12"))
+    (reason,) = requirements.foreign(old + EVERYTHING, requirements.heading(RequirementSettings()))
+    assert reason.startswith(":1: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("bare==1.0\n", "bare==1.0"),
+        ("django==5.2\n", r"django>=5\.2 in a\.in:3"),
+        ("own @ file:///home/me/own \\\n    --hash=sha256:11\n", "own"),
+        ("-e file:///home/me/own\n", "-e file"),
+    ],
+)
+def test_what_has_no_archive_with_a_hash_can_t_be_pinned(text: str, words: str) -> None:
+    with pytest.raises(RequirementsError, match=words) as told:
+        requirements.check_pinned(text, ASKED)
+    assert told.value.step
+    requirements.check_pinned(EVERYTHING, ASKED)
+
+
+def test_only_a_pinned_package_can_be_upgraded() -> None:
+    requirements.check_known(["Django", "sql_parse==0.6"], {"django", "sql-parse"})
+    with pytest.raises(UsageError, match="'djang'") as told:
+        requirements.check_known(["djang"], {"django", "sql-parse"})
+    assert "'django'" in told.value.step
 
 
 def test_pins_have_version_hashes_and_line_under_their_normal_name() -> None:
@@ -88,6 +185,10 @@ def test_production_has_nothing_that_everything_has_not(change: tuple[str, str],
         (("    --hash=sha256:dd\n", ""), ":9: pytest==9.0 has no hashes"),
         (("sha256:cc", "sha256:ee"), ":6: sql-parse==0.5 has a hash that the package index does not know"),
         (("pytest==9.0", "# pytest"), ": pytest==9.0 is missing, needed for pytest in a.in:7"),
+        (
+            ("5.2.1 ", '5.2.1 ; sys_platform == "win32" '),
+            ':2: django==5.2.1 is for another case: sys_platform == "win32", not always',
+        ),
         (("Sql_Parse==0.5", "# x"), ": sql-parse==0.5 is missing, needed for another package"),
     ],
 )
@@ -170,6 +271,19 @@ def test_what_the_index_has_not_is_no_conflict(project: Project) -> None:
     assert "index" in step
 
 
+def test_what_an_included_file_asks_for_is_known_by_its_own_line(project: Project) -> None:
+    (project.root / "web/other.in").write_text("-r requirements.in\n\nrequests>=2\n", encoding="utf-8")
+    asked = requirements.asked_for(project)
+    assert asked["requests"] == f"requests>=2 in {project.root}/web/other.in:3"
+    assert asked["pytest"].endswith("requirements.in:6")
+
+
+def test_a_file_in_another_encoding_is_named(project: Project) -> None:
+    project.path("web/requirements.in").write_bytes("# für\n".encode("latin-1"))
+    with pytest.raises(RequirementsError, match=r"requirements\.in is not UTF-8"):
+        requirements.asked_for(project)
+
+
 def test_a_missing_input_is_named(project: Project) -> None:
     project.path("web/requirements.in").unlink()
     with pytest.raises(RequirementsError, match=r"web/requirements\.in does not exist"):
@@ -210,6 +324,17 @@ def test_files_that_can_t_be_written_are_explained(project: Project, monkeypatch
         requirements.regenerate(project, upgrade=False, upgrade_packages=[], say=print)
     assert "both files are as they were" in told.value.cause
     assert not project.path("web/requirements.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("python", "short", "full"),
+    [("3.13", "3.13", "3.13.0"), ("3.13.4", "3.13", "3.13.4"), ("3.9", "3.9", "3.9.0")],
+)
+def test_markers_are_read_for_the_image_s_python(python: str, short: str, full: str) -> None:
+    found = pipcompile.environment(python, "aarch64")
+    assert (found["python_version"], found["python_full_version"]) == (short, full)
+    assert found["implementation_version"] == full
+    assert (found["sys_platform"], found["platform_machine"]) == ("linux", "aarch64")
 
 
 def test_wheels_of_every_older_glibc_are_taken_newest_first() -> None:
