@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib.util
+import os
 import re
 import shutil
 import sys
@@ -169,14 +170,15 @@ def compile_both(project: Project, asked: Sequence[str]) -> Compiled:
         kept = pins(_text(project.path(settings.everything))).values()
         lines = [f"{pin}\n" for pin in kept if not pin.address]
         everything.write_text("".join(lines), encoding="utf-8")
-        _pip_compile(project, ["--output-file", str(everything), *asked, source.name, *map(str, more)])
+        # By ways that start beside the input: pip-compile writes the inputs' names into its comments.
+        names = [os.path.relpath(file, source.parent) for file in (source, *more)]
+        _pip_compile(project, ["--output-file", str(everything), *asked, *names])
         production = Path(folder, "production.txt")
         # Here the hashes are kept too; the constraint rules out all other versions.
         shutil.copyfile(everything, production)
         with beside(source, part) as name:
             _pip_compile(project, ["--constraint", str(everything), "--output-file", str(production), name])
         renamed = {f"-r {name}": f"-r {source.name}", f"-c {everything}": ""}
-        renamed |= {f"-r {file}": f"-r {file.name}" for file in more}
         compiled = Compiled(
             everything=heading(settings) + tidy(_text(everything), renamed),
             production=heading(settings) + tidy(_text(production), renamed),

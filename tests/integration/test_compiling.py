@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 STALE = 9  # RequirementsError.exit_code
+WRONG_USE = 2
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +31,18 @@ def python(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return interpreter
 
 
+SETTINGS = '[tool.haybale]\nname = "site"\nregistry = "localhost:5000/site"\ncore = "site"\n'
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     (tmp_path / "web").mkdir()
-    (tmp_path / "pyproject.toml").write_text(
-        '[tool.haybale]\nname = "site"\nregistry = "localhost:5000/site"\ncore = "site"\n', encoding="utf-8"
-    )
+    setting(tmp_path, "")
     return tmp_path
+
+
+def setting(site: Path, more: str) -> None:
+    (site / "pyproject.toml").write_text(SETTINGS + more, encoding="utf-8")
 
 
 def asking(site: Path, text: str) -> None:
@@ -129,3 +135,75 @@ def test_a_conflict_is_explained_and_changes_nothing(root: Path, python: Path, s
     assert f"pytest==8.0.0 in {site}/web/requirements.in:1" in told
     assert f"pluggy<1 in {site}/web/requirements.in:3" in told
     assert [file.name for file in (site / "web").iterdir()] == ["requirements.in"]
+
+
+def test_an_older_python_gets_what_still_runs_on_it(root: Path, python: Path, site: Path) -> None:
+    """Whichever Python runs this: it is newer than the site's, and haybale can't even run on that one."""
+    setting(site, '[tool.haybale.requirements]\npython = "3.9"\n')
+    asking(
+        site,
+        "click\n"
+        'importlib-metadata; python_version < "3.10"\n'
+        'typing-extensions; python_version > "3.9"\n'
+        "# Dev\n",
+    )
+    run(root, python, site)
+    found = pins(site, "requirements.prod.txt")
+    assert found["click"].startswith("8.1.")  # the last one with Requires-Python >=3.7; 8.2 wants 3.10
+    # zipp is asked for by importlib-metadata, whose markers are read for 3.9 as well.
+    assert set(found) == {"click", "importlib-metadata", "zipp"}
+    assert set(found) == set(pins(site, "requirements.txt"))
+
+    setting(site, "")
+    said = " ".join(run(root, python, site, "--check", code=STALE).stderr.split())
+    assert "requirements.txt:1: does not begin with" in said
+    assert "for Python 3.13" in said
+
+
+def test_two_inputs_in_place_of_a_heading(root: Path, python: Path, site: Path) -> None:
+    setting(site, '[tool.haybale.requirements]\ndev_source = "web/dev.in"\n')
+    asking(site, "packaging\n")
+    (site / "web/dev.in").write_text("-r requirements.in\npluggy\n", encoding="utf-8")
+    run(root, python, site)
+    assert set(pins(site, "requirements.prod.txt")) == {"packaging"}
+    assert set(pins(site, "requirements.txt")) == {"packaging", "pluggy"}
+    text = (site / "web/requirements.txt").read_text(encoding="utf-8")
+    assert "via -r dev.in" in text
+    assert str(site) not in text
+    run(root, python, site, "--check")
+
+
+def test_what_lies_around_does_not_change_the_outcome(root: Path, python: Path, site: Path) -> None:
+    """Neither modules called as pip's, nor settings of pip-tools', nor an empty production part."""
+    setting(site, "[tool.pip-tools]\ngenerate-hashes = false\nno-annotate = true\nno-such-setting = 1\n")
+    for name in ("click", "json", "pip"):
+        (site / "web" / f"{name}.py").write_text("raise SystemExit('wrong module')", encoding="utf-8")
+    asking(site, "# nothing yet\n# Dev\niniconfig\n")
+    run(root, python, site)
+    assert pins(site, "requirements.prod.txt") == {}
+    text = (site / "web/requirements.txt").read_text(encoding="utf-8")
+    assert "--hash=sha256:" in text
+    assert "# via -r requirements.in" in text
+    run(root, python, site, "--check")
+
+
+def test_what_can_t_be_pinned_is_refused(root: Path, python: Path, site: Path) -> None:
+    """A folder's place is this machine's own business."""
+    package = site / "web/own"
+    package.mkdir()
+    (package / "pyproject.toml").write_text('[project]\nname = "own"\nversion = "1"\n', encoding="utf-8")
+    (package / "own.py").write_text("", encoding="utf-8")
+    asking(site, "./own\n# Dev\n")
+    said = " ".join(run(root, python, site, code=STALE).stderr.split())
+    assert "can't be pinned with hashes" in said
+    assert not (site / "web/requirements.txt").exists()
+
+
+def test_a_package_that_there_is_not_is_told_apart_from_one_that_is_unknown(
+    root: Path, python: Path, site: Path
+) -> None:
+    asking(site, "packaging\n# Dev\npluggy>=9999\n")
+    said = " ".join(run(root, python, site, code=STALE).stderr.split())
+    assert f"nothing on the package index fits pluggy>=9999 in {site}/web/requirements.in:3" in said
+    said = run(root, python, site, "--upgrade-package", "plugy", code=WRONG_USE).stderr
+    assert "did you mean 'pluggy'" in said

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 from typing import TYPE_CHECKING
 
 import docker
@@ -17,6 +19,8 @@ from haybale import config
 from haybale.errors import LoadError
 from haybale.images import build
 from haybale.index import bake, regenerate
+from haybale.tools import docker as engine_adapter
+from haybale.tools.solr import Solr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,6 +135,35 @@ def test_success_leaves_one_image_whose_counts_are_the_database_s(
     assert "archive.passage" in docker.from_env().images.get(name).labels[regenerate.COUNTS_LABEL]
 
 
+def tiny(name: str) -> str:
+    """Make an image with nothing but a file of its own; return its id."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(name)
+        archive.addfile(member, io.BytesIO(name.encode()))
+    docker.from_env().api.import_image_from_data(file.getvalue(), repository="haybale-test-tag", tag=name)
+    found = engine_adapter.image(f"haybale-test-tag:{name}")
+    assert found
+    return found.id
+
+
+def test_an_image_that_loses_its_last_name_goes_and_no_other(on_engine: Callable[[], Leftovers]) -> None:
+    before = on_engine()
+    one, two = tiny("one"), tiny("two")
+    try:
+        engine_adapter.tag("haybale-test-tag:one", "haybale-test-tag:latest")
+        engine_adapter.tag("haybale-test-tag:two", "haybale-test-tag:latest")
+        assert engine_adapter.image(one) is not None, "it has its other name"
+        engine_adapter.tag("haybale-test-tag:two", "haybale-test-tag:one")
+        assert engine_adapter.image(one) is None, "that was its last one"
+        assert engine_adapter.image(two) is not None
+    finally:
+        for name in ("one", "two", "latest"):
+            engine_adapter.remove_image(f"haybale-test-tag:{name}")
+    assert on_engine() == before
+
+
 def test_a_failing_loader_is_explained_and_leaves_nothing(
     site: Path, before: Leftovers, on_engine: Callable[[], Leftovers]
 ) -> None:
@@ -217,11 +250,8 @@ def test_a_baked_image_serves_its_own_index_where_an_older_one_s_volume_is_mount
 
 
 def documents(container: str, core: str) -> int:
-    from haybale.tools import docker as engine  # noqa: PLC0415
-    from haybale.tools.solr import Solr  # noqa: PLC0415
-
-    url = f"http://{engine.published(container, 8983)}"
-    Solr(url, core).wait_ready(timeout=120, alive=lambda: engine.is_running(container))
+    url = f"http://{engine_adapter.published(container, 8983)}"
+    Solr(url, core).wait_ready(timeout=120, alive=lambda: engine_adapter.is_running(container))
     answer = requests.get(f"{url}/solr/{core}/select", params={"q": "*:*", "rows": "0"}, timeout=30)
     return int(answer.json()["response"]["numFound"])
 
@@ -236,4 +266,4 @@ def test_a_solr_that_was_killed_is_never_baked() -> None:
         with pytest.raises(LoadError, match="did not stop cleanly"):
             bake.stop(container.id or "")
     finally:
-        container.remove(force=True)
+        container.remove(force=True, v=True)

@@ -7,6 +7,7 @@ import functools
 import tarfile
 import tempfile
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,9 +102,24 @@ def image(reference: str) -> ImageInfo | None:
 
 
 def tag(source: str, target: str) -> None:
-    """Give an image another name."""
+    """Give an image another name; an image that had that name as its last one goes, if nothing uses it."""
+    before = image(target)
     repository, _, name = target.rpartition(":")
-    client().images.get(source).tag(repository, name)
+    tagged = client().images.get(source)
+    tagged.tag(repository, name)
+    if before is not None and before.id != tagged.id:
+        with contextlib.suppress(docker.errors.ImageNotFound):
+            nameless = not client().images.get(before.id).tags
+            if nameless:
+                _remove_unused(before.id)
+
+
+def _remove_unused(identity: str) -> None:
+    try:
+        client().images.remove(identity)
+    except docker.errors.APIError as error:
+        if error.status_code != HTTPStatus.CONFLICT:  # a container uses it
+            raise
 
 
 def remove_image(reference: str) -> None:
