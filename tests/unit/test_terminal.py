@@ -68,6 +68,18 @@ def test_on_a_terminal_progress_has_a_bar_with_counts() -> None:
     assert "100/100" in text.getvalue()
 
 
+def test_a_model_told_twice_keeps_its_speed() -> None:
+    clock = iter([0.0, 1.0, 2.0])
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=100)
+    with Terminal(console, lambda: next(clock)).progress() as advance:
+        advance("archive.passage", 100, 200)
+        advance("archive.passage", 200, 200)
+        advance("archive.passage", 200, 200)
+    assert "200/200" in text.getvalue()
+    assert text.getvalue().rstrip().count("100 docs/s") >= 1
+
+
 def test_a_rate_is_said_only_where_there_is_one() -> None:
     assert rate(0, 1.0) == ""
     assert rate(10, 0.0) == ""

@@ -27,8 +27,9 @@ ALL = 100
 class Terminal:
     """Says what happens, on the error stream."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+        self._clock = clock
 
     def say(self, text: str) -> None:
         """Print a step."""
@@ -56,7 +57,7 @@ class Terminal:
             with self._bars() as advance:
                 yield advance
         else:
-            yield _Lines(self.say).advance
+            yield _Lines(self.say, self._clock).advance
 
     @contextlib.contextmanager
     def _bars(self) -> Iterator[Callable[[str, int, int], None]]:
@@ -70,27 +71,29 @@ class Terminal:
 
             def advance(what: str, done: int, total: int) -> None:
                 if what not in tasks:
-                    started[what] = time.monotonic()
+                    started[what] = self._clock()
                     tasks[what] = bars.add_task(what, total=total, rate="")
-                speed = rate(done, time.monotonic() - started[what])
+                if bars.tasks[tasks[what]].finished and total:
+                    return  # told twice; its speed was that of the first time
+                speed = rate(done, self._clock() - started[what])
                 bars.update(tasks[what], completed=done, total=total, rate=speed)
 
             yield advance
 
 
 class _Lines:
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float]) -> None:
+        self._say, self._clock = say, clock
         self._next: dict[str, int] = {}
         self._started: dict[str, float] = {}
 
     def advance(self, what: str, done: int, total: int) -> None:
-        started = self._started.setdefault(what, time.monotonic())
+        started = self._started.setdefault(what, self._clock())
         percent = ALL * done // total if total else ALL
         if percent < self._next.get(what, LINE_EVERY):
             return
         self._next[what] = min(percent + LINE_EVERY, ALL) if percent < ALL else ALL + 1
-        self._say(f"{what}: {done} of {total} documents {rate(done, time.monotonic() - started)}".rstrip())
+        self._say(f"{what}: {done} of {total} documents {rate(done, self._clock() - started)}".rstrip())
 
 
 def rate(done: int, seconds: float) -> str:
