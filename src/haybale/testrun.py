@@ -42,6 +42,8 @@ def run(project: Project, terminal: Terminal, *, keep: bool = False) -> None:
     project.reports.mkdir(parents=True)
     failed: list[str] = []
     terminal.say("starting the site with the baked index")
+    if keep:
+        terminal.say(services.kept)
     with services.up(keep=keep):
         try:
             for suite in ("site", "browser"):

@@ -53,6 +53,8 @@ def regenerate(project: Project, terminal: Terminal, *, keep: bool = False) -> B
         made = environments.indexing(project, run, terminal.say)
         index = Path(scratch) / "data"
         terminal.say("starting Solr and the site")
+        if keep:
+            terminal.say(made.services.kept)
         with made.services.up(keep=keep), _explained(made.services):
             counts = _load(project, made.services, terminal)
             container = made.services.container("solr")

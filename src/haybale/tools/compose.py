@@ -39,6 +39,11 @@ class Compose:
             "--env-file", str(self.env_file), *arguments,
         ]  # fmt: skip
 
+    @property
+    def kept(self) -> str:
+        """What somebody is told whose services are kept."""
+        return f"keeping them; to remove them: docker compose --project-name {self.project} down --volumes"
+
     def write_env(self) -> None:
         """Write the file of variables, whole or not at all."""
         self.env_file.parent.mkdir(parents=True, exist_ok=True)
