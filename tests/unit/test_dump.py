@@ -310,10 +310,36 @@ def test_an_encrypted_archive_is_refused(root: Path, database: bytes) -> None:
         unpack(root)
 
 
-def test_a_database_that_is_cut_off_inside_a_sound_archive_is_refused(root: Path, database: bytes) -> None:
-    put(root, zipped(("db.sqlite3", database[:-4096])))
+@pytest.mark.parametrize("kind", ["zip", "gzip", "plain"])
+def test_a_database_that_is_cut_off_inside_a_sound_archive_is_refused(
+    root: Path, database: bytes, kind: str
+) -> None:
+    content = database[:-4096]
+    put(
+        root, {"zip": zipped(("db.sqlite3", content)), "gzip": gzip.compress(content), "plain": content}[kind]
+    )
     with pytest.raises(DumpError, match="cut off"):
         unpack(root)
+    assert left(root) == []
+
+
+def test_a_size_that_an_old_sqlite_left_in_the_header_is_not_believed(root: Path, database: bytes) -> None:
+    """Where the two counters differ, SQLite itself goes by the file's size (file format, 1.3.7)."""
+    old = bytearray(database)
+    old[28:32] = (999).to_bytes(4, "big")
+    old[92:96] = (int.from_bytes(old[24:28], "big") - 1).to_bytes(4, "big")
+    put(root, gzip.compress(bytes(old)))
+    assert unpack(root).size == len(database)
+
+
+def test_the_site_s_user_can_read_the_database_whatever_the_umask(root: Path, database: bytes) -> None:
+    put(root, database)
+    before = os.umask(0o077)
+    try:
+        found = unpack(root)
+    finally:
+        os.umask(before)
+    assert found.path.stat().st_mode & 0o777 == 0o644
 
 
 @pytest.mark.parametrize("kind", ["zip", "gzip", "plain"])
@@ -368,6 +394,7 @@ def test_a_dump_that_can_t_be_read_is_explained(
     with pytest.raises(MachineError, match="Input/output error") as told:
         unpack(root)
     assert str(file) in told.value.what
+    assert "space" not in told.value.cause
 
 
 @pytest.mark.parametrize("kind", ["deflated", "stored", "bzip2", "lzma", "gzip", "plain"])
@@ -529,7 +556,9 @@ def test_an_older_database_is_dropped(root: Path, database: bytes) -> None:
     assert left(root) == [found.path.name]
 
 
-@pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+@pytest.mark.parametrize(
+    "failure", [KeyboardInterrupt(), OSError(errno.ENOSPC, "full"), OSError(errno.EDQUOT, "quota")]
+)
 def test_a_failure_midway_leaves_nothing(
     root: Path, database: bytes, monkeypatch: pytest.MonkeyPatch, failure: BaseException
 ) -> None:
@@ -539,6 +568,8 @@ def test_a_failure_midway_leaves_nothing(
         raise failure
 
     monkeypatch.setattr(dump, "_check_database", failing)
-    with pytest.raises((KeyboardInterrupt, MachineError)):
+    with pytest.raises((KeyboardInterrupt, MachineError)) as told:
         unpack(root)
+    if isinstance(told.value, MachineError):
+        assert "space" in told.value.cause
     assert left(root) == []

@@ -84,6 +84,7 @@ def test_what_stands_in_a_heredoc_is_no_stage(heredoc: str) -> None:
         "RUN echo a\\<<EOF b<<EOF",
         "RUN echo $((1 << 3)) $((1<<3))",
         'RUN ["cat", "<<EOF"]',
+        'COPY ["a <<b", "<<c"]',
         "ENV A=<<EOF",
         "# RUN <<EOF",
     ],

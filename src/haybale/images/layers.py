@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 import shlex
 from typing import TYPE_CHECKING
@@ -20,7 +19,8 @@ DIRECTIVES = ("syntax", "escape", "check")
 HEREDOC = re.compile(r"""[0-9]*<<(?P<dash>-?)(?:\s+(?=["'A-Za-z_]))?(?P<word>[^<\s][^<]*)""")
 TAKES_HEREDOCS = ("RUN", "COPY", "ADD")
 
-# A word of a line: what is quoted or escaped belongs to it, and so do the blanks after <<.
+# A word of a line: what is quoted or escaped belongs to it, and so do the blanks after <<. In the JSON form of
+# an instruction everything is quoted: it begins no heredoc.
 WORD = re.compile(r"""(?:<<\s*|'[^']*'|"(?:\\.|[^"\\])*"|\\.|\S)+""")
 
 STAGE = re.compile(r"FROM\s+(?:--\S+\s+)*\S+(?:\s+AS\s+(?P<name>\S+))?\s*", re.IGNORECASE)
@@ -122,7 +122,7 @@ def heredocs(instruction: str) -> list[tuple[bool, str]]:
     verb, rest = _verb(instruction)
     if verb == "ONBUILD":
         verb, rest = _verb(rest)
-    if verb not in TAKES_HEREDOCS or _is_list(rest):
+    if verb not in TAKES_HEREDOCS:
         return []
     found = []
     for each in WORD.findall(rest):
@@ -140,14 +140,6 @@ def _verb(instruction: str) -> tuple[str, str]:
     """Return an instruction's verb, in capitals, and what stands after it."""
     verb, *rest = instruction.split(maxsplit=1)
     return verb.upper(), "".join(rest)
-
-
-def _is_list(rest: str) -> bool:
-    """Return whether arguments have the JSON form, which no shell sees."""
-    try:
-        return isinstance(json.loads(rest), list)
-    except ValueError:
-        return False
 
 
 def check(layer: str, known: Sequence[str]) -> None:
