@@ -19,7 +19,7 @@ DIRECTIVES = ("syntax", "escape", "check")
 HEREDOC = re.compile(r"""[0-9]*<<(?P<dash>-?)(?:\s+(?=["'A-Za-z_]))?(?P<word>[^<\s][^<]*)""")
 TAKES_HEREDOCS = ("RUN", "COPY", "ADD")
 
-# A word of a line: what is quoted or escaped belongs to it, and so do the blanks after <<. In the JSON form of
+# A word of a line: what is quoted or escaped belongs to it, and so do blanks after <<. In the JSON form of
 # an instruction everything is quoted: it begins no heredoc.
 WORD = re.compile(r"""(?:<<\s*|'[^']*'|"(?:\\.|[^"\\])*"|\\.|\S)+""")
 
