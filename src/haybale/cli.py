@@ -65,8 +65,7 @@ def layers() -> None:
     from haybale.images import layers as stages  # noqa: PLC0415
 
     project = config.load()
-    name = project.settings.dockerfile
-    click.echo("\n".join(stages.layers(project.path(name).read_text(encoding="utf-8"), name)))
+    click.echo("\n".join(stages.of(project.path(project.settings.dockerfile))))
 
 
 @verbs.command()

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from haybale.errors import ConfigError, UsageError
 from haybale.images import layers
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -147,3 +152,10 @@ def test_an_unknown_layer_is_refused_with_what_it_may_have_meant() -> None:
         layers.check("testr", ("release", "tester"))
     assert "release, tester" in told.value.cause
     assert "'tester'" in told.value.step
+
+
+def test_a_dockerfile_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="can't be read"):
+        layers.of(tmp_path / "Dockerfile")
+    (tmp_path / "Dockerfile").write_text("FROM a AS one\n", encoding="utf-8")
+    assert layers.of(tmp_path / "Dockerfile") == ("one",)

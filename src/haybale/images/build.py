@@ -118,8 +118,7 @@ def image_name(project: Project, layer: str) -> str:
 
 def check_layer(project: Project, layer: str) -> None:
     """Raise `UsageError` where the Dockerfile has no such layer."""
-    file = project.path(project.settings.dockerfile)
-    layers.check(layer, layers.layers(file.read_text(encoding="utf-8"), project.settings.dockerfile))
+    layers.check(layer, layers.of(project.path(project.settings.dockerfile)))
 
 
 def _solr(name: str, action: str, say: Callable[[str], None]) -> str:

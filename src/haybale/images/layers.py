@@ -11,6 +11,7 @@ from haybale.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 # BuildKit, frontend/dockerfile/parser: directives.go, parser.go ("reHeredoc", "lineContinuationRegex").
 DIRECTIVE = re.compile(r"#\s*(?P<key>[A-Za-z][A-Za-z0-9]*)\s*=\s*(?P<value>.+?)\s*")
@@ -25,6 +26,19 @@ WORD = re.compile(r"""(?:<<\s*|'[^']*'|"(?:\\.|[^"\\])*"|\\.|\S)+""")
 
 STAGE = re.compile(r"FROM\s+(?:--\S+\s+)*\S+(?:\s+AS\s+(?P<name>\S+))?\s*", re.IGNORECASE)
 NAME = re.compile(r"[a-z][a-z0-9_.-]*")
+
+
+def of(file: Path) -> tuple[str, ...]:
+    """Return the names of a Dockerfile's stages; `ConfigError` where there is no such file."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{file} can't be read: {error}",
+            cause="there is no Dockerfile there",
+            step="write one, or mend the setting `dockerfile`",
+        ) from error
+    return layers(text, str(file))
 
 
 def layers(text: str, name: str) -> tuple[str, ...]:
