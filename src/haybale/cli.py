@@ -174,9 +174,22 @@ def main() -> NoReturn:
         print("haybale: interrupted", file=sys.stderr)  # noqa: T201
         sys.exit(INTERRUPTED)
     except errors.HaybaleError as error:
-        terminal().error(error)
-        sys.exit(error.exit_code)
+        told = chain(error)
+        for each in told:
+            terminal().error(each)
+        sys.exit(told[0].exit_code)
     sys.exit(0)
+
+
+def chain(error: errors.HaybaleError) -> list[errors.HaybaleError]:
+    """Return a failure and those that came of it (cleaning up failed as well), the first one first."""
+    found: list[errors.HaybaleError] = []
+    each: BaseException | None = error
+    while each is not None:
+        if isinstance(each, errors.HaybaleError):
+            found.insert(0, each)
+        each = each.__context__
+    return found
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

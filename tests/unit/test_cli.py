@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from haybale import cli, environments
+from haybale.errors import LoadError, StackError
 from haybale.images import build
 
 if TYPE_CHECKING:
@@ -64,3 +65,18 @@ def test_compose_gets_its_arguments_as_they_are(given: Given, arguments: tuple[s
     result = CliRunner().invoke(cli.verbs, ["ci-dc", *arguments], standalone_mode=False)
     assert [call[0] for call in given] == [arguments]
     assert result.exit_code == 7
+
+
+def test_a_failure_is_told_before_the_one_of_cleaning_up_after_it() -> None:
+    first, second = LoadError("loading failed"), StackError("not removed")
+
+    def failing() -> None:
+        try:
+            raise first
+        finally:
+            raise second
+
+    with pytest.raises(StackError) as told:
+        failing()
+    assert cli.chain(told.value) == [first, second]
+    assert cli.chain(first) == [first]

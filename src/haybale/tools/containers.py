@@ -46,6 +46,8 @@ def up(file: Path, project: str, env_file: Path) -> None:
         stack.start()
     except subprocess.CalledProcessError as failed:
         raise UpFailedError((failed.stderr or b"").decode(errors="replace")) from failed
+    finally:
+        del os.environ["COMPOSE_PROJECT_NAME"]
 
 
 @contextlib.contextmanager
