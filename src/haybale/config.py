@@ -18,35 +18,57 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from haybale.errors import ConfigError
+from haybale.images import refs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 FILE = "pyproject.toml"
 TABLE = "tool.haybale"
 
-# An image repository without its tag (distribution reference grammar, "name").
-_PART = r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*"
-REPOSITORY = rf"([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/)?{_PART}(/{_PART})*"
 WORD = r"[a-z0-9][a-z0-9_-]*"
 
 T = TypeVar("T")
 
 
 def setting(
-    description: str, default: Any = dataclasses.MISSING, *, pattern: str = "", least: int = 0
+    description: str,
+    default: Any = dataclasses.MISSING,
+    *,
+    pattern: str = "",
+    least: int = 0,
+    judge: Callable[[str], str] | None = None,
 ) -> Any:
-    """Declare a setting: what it is for, its default, the pattern it matches whole, the least number."""
-    metadata = {"description": description, "pattern": pattern, "least": least}
+    """Declare a setting: what it is for, its default, and what is right for it.
+
+    That is the pattern it matches whole, the least number, or a function that returns what a text should have
+    been ("is ..."), "" where it is right.
+    """
+    metadata = {"description": description, "pattern": pattern, "least": least, "judge": judge}
     return field(default=default, metadata=metadata)
+
+
+def _image(name: str) -> str:
+    try:
+        refs.parse(name)
+    except ConfigError as error:
+        return f"is an image's name ({error.cause})"
+    return ""
+
+
+def _repository(name: str) -> str:
+    wrong = _image(name)
+    if not wrong and (refs.parse(name).tag or refs.parse(name).digest):
+        return "is an image's name without tag and digest"
+    return wrong
 
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
     """The base images (`[tool.haybale.images]`); `PYTHON_IMAGE` and `SOLR_IMAGE` override them."""
 
-    python: str = setting("base of the site's image", "python:3.13-slim")
-    solr: str = setting("the Solr that indexes and serves", "solr:9.10.1-slim")
+    python: str = setting("base of the site's image", "python:3.13-slim", judge=_image)
+    solr: str = setting("the Solr that indexes and serves", "solr:9.10.1-slim", judge=_image)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +124,7 @@ class Settings:
     """`[tool.haybale]`: everything that can be set, with its default."""
 
     name: str = setting("short name of the site; compose projects are NAME-solr and NAME-ci", pattern=WORD)
-    registry: str = setting("repository of all images; REGISTRY overrides it", pattern=REPOSITORY)
+    registry: str = setting("repository of all images; REGISTRY overrides it", judge=_repository)
     core: str = setting("name of the Solr core", pattern=WORD)
     dump: str = setting("glob that matches the dump's symlink", "dumps/*latest.sql*")
     solr_conf: str = setting("folder with schema.xml and solrconfig.xml", "solr_conf")
@@ -249,7 +271,7 @@ def _wrong(value: Any, kind: Any, rule: Mapping[str, Any]) -> str:
         return f"is at least {rule['least']}"
     if rule["pattern"] and not re.fullmatch(rule["pattern"], value):
         return f"has the form {rule['pattern']}"
-    return ""
+    return rule["judge"](value) if rule["judge"] else ""
 
 
 def line_of(text: str, path: Sequence[str]) -> int:

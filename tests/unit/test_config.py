@@ -56,7 +56,7 @@ def test_the_environment_is_stronger_than_the_file(tmp_path: Path) -> None:
         (SMALLEST + '[tool.haybale.test]\nsite = "pytest"\n', 6, "test.site is a list of words"),
         (SMALLEST + "images = 3\n", 5, "images is a table"),
         (SMALLEST.replace('"site"\nregistry', '"My Site"\nregistry'), 2, "name has the form"),
-        (SMALLEST.replace("localhost:5000/site", "http://r/site"), 3, "registry has the form"),
+        (SMALLEST.replace("localhost:5000/site", "http://r/site"), 3, "registry is an image's name"),
         (SMALLEST.replace('core = "site"\n', ""), 1, "the setting 'core' is missing"),
         ("# hello\n\n" + SMALLEST + "index.bach = 3\n", 7, "did you mean 'batch'?"),
     ],
@@ -87,8 +87,39 @@ def test_every_wrong_setting_is_told_at_once(tmp_path: Path) -> None:
 
 
 def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"environment variable REGISTRY: registry has the form"):
+    with pytest.raises(ConfigError, match=r"environment variable REGISTRY: registry is an image's name"):
         load(tmp_path, SMALLEST, REGISTRY="no good")
+
+
+@pytest.mark.parametrize(
+    "name", ["site", "my_org/site", "localhost:5000/a", "r.example/a--b/c", "Host.example/a"]
+)
+def test_the_registry_takes_what_docker_takes(tmp_path: Path, name: str) -> None:
+    assert load(tmp_path, SMALLEST, REGISTRY=name).settings.registry == name
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("r/a_-b", "between slashes"),
+        ("a/b/", "between slashes"),
+        ("http://r.example/a", "no domain"),
+        ("r.example:5000/a:tag", "without tag"),
+        ("a@sha256:" + "0" * 64, "without tag and digest"),
+    ],
+)
+def test_the_registry_refuses_what_docker_refuses(tmp_path: Path, name: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        load(tmp_path, SMALLEST, REGISTRY=name)
+
+
+def test_a_base_image_may_be_pinned_but_must_be_an_image_s_name(tmp_path: Path) -> None:
+    pinned = "r.example:5000/solr:9.10.1-slim@sha256:" + "0" * 64
+    assert load(tmp_path, SMALLEST, SOLR_IMAGE=pinned).settings.images.solr == pinned
+    with pytest.raises(
+        ConfigError, match=r"variable PYTHON_IMAGE: images\.python is an image's name \(.* no tag"
+    ):
+        load(tmp_path, SMALLEST, PYTHON_IMAGE="python:3.13 slim")
 
 
 def test_a_file_that_is_no_toml_is_named_with_the_place(tmp_path: Path) -> None:

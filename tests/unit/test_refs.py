@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import re
-
 import pytest
 
-from haybale import config
 from haybale.errors import ConfigError
 from haybale.images import refs
 
@@ -80,19 +77,3 @@ def test_what_can_t_be_a_name_is_refused(bad: str) -> None:
         refs.parse(bad)
     assert repr(bad) in told.value.what
     assert told.value.cause
-
-
-@pytest.mark.parametrize(
-    "repository",
-    ["site", "my_org/site", "localhost:5000/a", "r.example/a--b/c", "Host.example/a"],
-)
-def test_the_registry_s_setting_takes_what_docker_takes(repository: str) -> None:
-    assert re.fullmatch(config.REPOSITORY, repository)
-    refs.parse(repository)
-
-
-@pytest.mark.parametrize(
-    "bad", ["a..b", "a/b/", "A/b:c", "http://r.example/a", "a:tag", f"a@{SHA}", "r/a_-b"]
-)
-def test_the_registry_s_setting_refuses_what_docker_refuses(bad: str) -> None:
-    assert not re.fullmatch(config.REPOSITORY, bad)
