@@ -191,14 +191,17 @@ def load(start: Path | None = None, env: Mapping[str, str] | None = None) -> Pro
         file = root / FILE
         if not file.is_file():
             continue
-        text = file.read_text(encoding="utf-8")
         try:
+            text = file.read_text(encoding="utf-8")
             document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (OSError, ValueError) as error:  # neither UTF-8 nor TOML are a ValueError of their own
             raise ConfigError(
-                f"{file}: {error}", cause="not valid TOML", step="mend it and try again"
+                f"{file}: {error}",
+                cause="it can't be read, or is no valid TOML",
+                step="mend it and try again",
             ) from error
-        table = document.get("tool", {}).get("haybale")
+        tool = document.get("tool")
+        table = tool.get("haybale") if isinstance(tool, dict) else None
         if isinstance(table, dict):
             return Project(root=root, settings=_settings(file, text, table, env))
     raise ConfigError(
@@ -212,11 +215,15 @@ def _settings(file: Path, text: str, table: Mapping[str, Any], env: Mapping[str,
     data = {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
     overridden = {}
     for variable, path in OVERRIDES.items():
-        if env.get(variable):
-            target = data
-            for key in path[:-1]:
-                target = target.setdefault(key, {})
-            target[path[-1]] = env[variable]
+        if not env.get(variable):
+            continue
+        *tables, key = path
+        target = data
+        for table_name in tables:
+            target = target.setdefault(table_name, {})
+        # What should be a table and is none stays there, to be told as that.
+        if isinstance(target, dict):
+            target[key] = env[variable]
             overridden[path] = variable
     problems: list[str] = []
     settings = _read(Settings, data, (), _Source(file=file, text=text, overridden=overridden), problems)
@@ -275,18 +282,34 @@ def _wrong(value: Any, kind: Any, rule: Mapping[str, Any]) -> str:
 
 
 def line_of(text: str, path: Sequence[str]) -> int:
-    """Return the line (from 1) of a setting in the file's text; its table's where the key isn't found."""
-    for depth in range(len(path), -1, -1):
-        header = f"[{'.'.join((TABLE, *path[:depth]))}]"
-        start = next((n for n, line in enumerate(text.splitlines()) if line.strip().startswith(header)), None)
-        if start is None:
-            continue
-        if depth < len(path):
-            key = re.compile(rf"""\s*["']?{re.escape(path[depth])}["']?\s*[=.]""")
-            for number, line in enumerate(text.splitlines()[start + 1 :], start=start + 2):
-                if line.lstrip().startswith("["):
-                    break
-                if key.match(line):
-                    return number
-        return start + 1
-    return 1
+    """Return the line (from 1) where a setting begins in the file's text, whichever way TOML writes it.
+
+    That of the table which it should stand in, where it doesn't stand there. The text is valid TOML.
+    """
+    wanted = (*TABLE.split("."), *path)
+    found, depth = 1, 0
+    header = statement = ""
+    start = 1
+    for number, line in enumerate(text.split("\n"), start=1):
+        statement += line + "\n"
+        is_header = statement.lstrip().startswith("[")
+        try:
+            document = tomllib.loads(statement if is_header else header + statement)
+        except tomllib.TOMLDecodeError:
+            continue  # it goes on in the next line
+        reached = _depth(document, wanted)
+        if reached > depth:
+            found, depth = start, reached
+        if is_header:
+            header = statement
+        statement, start = "", number + 1
+    return found
+
+
+def _depth(document: Any, path: Sequence[str]) -> int:
+    """Return how many parts of a path there are in a document."""
+    for depth, key in enumerate(path):
+        if not isinstance(document, dict) or key not in document:
+            return depth
+        document = document[key]
+    return len(path)

@@ -59,6 +59,22 @@ def test_the_environment_is_stronger_than_the_file(tmp_path: Path) -> None:
         (SMALLEST.replace("localhost:5000/site", "http://r/site"), 3, "registry is an image's name"),
         (SMALLEST.replace('core = "site"\n', ""), 1, "the setting 'core' is missing"),
         ("# hello\n\n" + SMALLEST + "index.bach = 3\n", 7, "did you mean 'batch'?"),
+        (SMALLEST + 'images.python = "python:3"\nimages.solr = 3\n', 6, "images.solr is a text"),
+        (SMALLEST + "images = {python = 3}\n", 5, "images.python is a text"),
+        (SMALLEST + '[[tool.haybale.images]]\npython = "python:3"\n', 5, "images is a table"),
+        (SMALLEST.replace("[tool.haybale]", "[ tool . 'haybale' ]") + "a = 1\n", 5, "unknown setting 'a'"),
+        (
+            '[tool]\nhaybale.name = "s"\nhaybale.registry = "r/s"\nhaybale.core = "s"\nhaybale.a = 1\n',
+            5,
+            "unknown setting 'a'",
+        ),
+        ('[a]\nb = """\n[tool.haybale]\nname = 3\n"""\n' + SMALLEST + "a = 1\n", 10, "unknown setting 'a'"),
+        (SMALLEST + '[tool.haybale.test]\nsite = [\n  ["a"],\n]\nbrowser = 3\n', 9, "test.browser is a list"),
+        (SMALLEST + '[tool.haybale.test]\nsite = [\n  "a",\n  3,\n]\n', 6, "test.site is a list"),
+        ("[[a]]\n[a.b]\n[[a]]\n" + SMALLEST + "a = 1\n", 8, "unknown setting 'a'"),
+        ("[tool.haybale.index]\nbatch = 1\n" + SMALLEST + "batch = 1\n", 7, "unknown setting 'batch'"),
+        ("# \u2028 \n" + SMALLEST + "a = 1\n", 6, "unknown setting 'a'"),
+        ((SMALLEST + "a = 1\n").replace("\n", "\r\n"), 5, "unknown setting 'a'"),
     ],
 )
 def test_a_wrong_setting_is_named_with_file_and_line(
@@ -125,6 +141,24 @@ def test_a_base_image_may_be_pinned_but_must_be_an_image_s_name(tmp_path: Path) 
 def test_a_file_that_is_no_toml_is_named_with_the_place(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"pyproject\.toml: .*line 1"):
         load(tmp_path, "[tool.haybale\n")
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_bytes(b"[tool.haybale]\nname = '\xff'\n")
+    with pytest.raises(ConfigError, match=r"pyproject\.toml: .*can't decode"):
+        config.load(tmp_path, {})
+
+
+@pytest.mark.parametrize("images", ['images = "python:3"\n', '[[tool.haybale.images]]\nsolr = "solr:9"\n'])
+def test_a_variable_does_not_hide_that_its_table_is_none(tmp_path: Path, images: str) -> None:
+    with pytest.raises(ConfigError, match=r":5: images is a table"):
+        load(tmp_path, SMALLEST + images, PYTHON_IMAGE="python:3")
+
+
+@pytest.mark.parametrize("text", ["tool = 3\n", "[tool]\nhaybale = 3\n"])
+def test_what_is_no_table_is_not_the_settings(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"no pyproject\.toml with a"):
+        load(tmp_path, text)
 
 
 def test_elsewhere_it_says_what_is_missing(tmp_path: Path) -> None:
