@@ -89,6 +89,18 @@ def test_a_readme_beside_the_database_does_no_harm(root: Path, database: bytes) 
     assert unpack(root).size == len(database)
 
 
+def test_folders_with_their_rights_do_no_harm(root: Path, database: bytes) -> None:
+    """As zip -r writes them."""
+    folder = zipfile.ZipInfo("data/")
+    folder.external_attr = (stat.S_IFDIR | 0o755) << 16
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(folder, b"")
+        archive.writestr("data/site.sqlite3", database)
+    put(root, file.getvalue())
+    assert unpack(root).size == len(database)
+
+
 def test_what_macos_adds_does_no_harm(root: Path, database: bytes) -> None:
     put(root, zipped(("site.sqlite3", database), ("__MACOSX/._site.sqlite3", b"\x00\x05\x16\x07")))
     assert unpack(root).size == len(database)
@@ -192,6 +204,7 @@ def test_a_folder_is_no_dump(root: Path) -> None:
         (zipped(("db.sqlite3", dump.SQLITE_MAGIC)), "damaged"),
         (zipped(("C:db.sqlite3", b"a")), "unsafe member"),
         (zipped(("db.sqlite3", b"a"), ("../readme", b"a")), "unsafe member"),
+        (zipped(("db.sqlite3", b"a"), ("../", b"")), "unsafe member"),
         (zipped(("__MACOSX/._db.sqlite3", b"a")), "no database"),
     ],
 )
@@ -221,23 +234,26 @@ def test_what_is_in_the_archive_is_named_too(root: Path, content: bytes, words: 
         assert words in told.value.cause
 
 
-def test_a_way_of_packing_that_python_does_not_have_is_named(root: Path, database: bytes) -> None:
+@pytest.mark.parametrize("method", [9, 93], ids=["deflate64", "zstd, which Python knows from 3.14 on"])
+def test_an_unusual_way_of_packing_is_named(root: Path, database: bytes, method: int) -> None:
     archive = zipped(("db.sqlite3", database))
     directory = archive.rindex(b"PK\x01\x02")
-    deflate64 = b"\x09\x00"
-    archive = archive[: directory + 10] + deflate64 + archive[directory + 12 :]
-    put(root, archive[:8] + deflate64 + archive[10:])
-    with pytest.raises(DumpError, match=r"can't be read: .*compression") as told:
+    packed = struct.pack("<H", method)
+    archive = archive[: directory + 10] + packed + archive[directory + 12 :]
+    put(root, archive[:8] + packed + archive[10:])
+    with pytest.raises(DumpError, match=f"can't be read: its compression, method {method},") as told:
         unpack(root)
     assert "zip" in told.value.step
 
 
-def test_a_link_inside_the_archive_is_refused(root: Path) -> None:
-    member = zipfile.ZipInfo("db.sqlite3")
+@pytest.mark.parametrize("name", ["db.sqlite3", "beside", "folder/"])
+def test_a_link_inside_the_archive_is_refused(root: Path, database: bytes, name: str) -> None:
+    member = zipfile.ZipInfo(name)
     member.external_attr = (stat.S_IFLNK | 0o777) << 16
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(member, "/etc/passwd")
+        archive.writestr("other.sqlite3", database)
     put(root, file.getvalue())
     with pytest.raises(DumpError, match="unsafe member"):
         unpack(root)

@@ -40,6 +40,10 @@ GZIP_MAGIC = b"\x1f\x8b"
 SQLITE_MAGIC = b"SQLite format 3\x00"
 SQLITE_HEADER = 100
 
+# How a zip's database may be packed. What a newer Python adds to these is refused by all alike: whether a
+# dump is sound does not depend on who looks.
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+
 # What is sometimes there in place of a dump, by its first bytes, in small letters and without blanks.
 STRANGERS = (
     ((b"<!doctype", b"<html", b"<?xml", b"<head"), "a page of the web"),
@@ -322,14 +326,14 @@ def stranger(start: bytes) -> str:
 def _member(file: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     """Return the archive's one database; every name in the archive is checked, not only that one's."""
     members = [member for member in archive.infolist() if not member.is_dir()]
-    for member in members:
+    for member in archive.infolist():
         path = PurePosixPath(member.filename.replace("\\", "/"))
         kind = stat.S_IFMT(member.external_attr >> 16)
         outside = path.is_absolute() or ".." in path.parts or ":" in member.filename
-        if outside or kind not in {0, stat.S_IFREG}:
+        if outside or kind not in {0, stat.S_IFDIR if member.is_dir() else stat.S_IFREG}:
             raise DumpError(
                 f"{file} holds the unsafe member {member.filename!r}",
-                cause="what leads out of the archive, or is no plain file, does not belong in a dump",
+                cause="what leads out of the archive, or is no plain file or folder, does not belong in a dump",
                 step=REPACK,
             )
     # macOS puts what it knows about each file beside it, as ._NAME.
@@ -346,6 +350,12 @@ def _member(file: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     (database,) = databases
     if database.flag_bits & 1:
         raise DumpError(f"{file} is encrypted", cause="nobody asks for a password here", step=REPACK)
+    if database.compress_type not in PACKED:
+        raise DumpError(
+            f"{file} can't be read: its compression, method {database.compress_type}, is not known here",
+            cause="it was packed in an unusual way, or changed on its way here",
+            step=f"{REPACK} (zip -9)",
+        )
     return database
 
 
