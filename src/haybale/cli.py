@@ -6,22 +6,19 @@ Verbs import what they need when they run: `version` must not wait for the engin
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from haybale import config, errors
+from haybale.tools import process
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from haybale.report.terminal import Terminal
 
 # The exit code of a process that Ctrl-C ended, as shells have it.
 INTERRUPTED = 130
-ENDED = 143
 
 # Arguments that belong to another tool arrive as they are, options of its own included.
 VERBATIM = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
@@ -162,7 +159,7 @@ def terminal() -> Terminal:
 
 def main() -> NoReturn:
     """Run a verb. Exit codes: 0, one per kind of error (errors.py), 130 after Ctrl-C, 143 after SIGTERM."""
-    signal.signal(signal.SIGTERM, _end)
+    process.end_on_signals()
     try:
         verbs.main(standalone_mode=False)
     except click.exceptions.Exit as done:
@@ -174,6 +171,11 @@ def main() -> NoReturn:
         print("haybale: interrupted", file=sys.stderr)  # noqa: T201
         sys.exit(INTERRUPTED)
     except errors.HaybaleError as error:
+        ended_by = process.asked_to_end()
+        if ended_by is not None:
+            # What failed then failed because its processes were ended too.
+            print("haybale: interrupted", file=sys.stderr)  # noqa: T201
+            sys.exit(128 + ended_by)
         told = chain(error)
         for each in told:
             terminal().error(each)
@@ -190,8 +192,3 @@ def chain(error: errors.HaybaleError) -> list[errors.HaybaleError]:
             found.insert(0, each)
         each = each.__context__
     return found
-
-
-def _end(_number: int, _frame: FrameType | None) -> None:
-    """Leave by way of every `finally`: what a run made must go also when a CI system ends it."""
-    sys.exit(ENDED)

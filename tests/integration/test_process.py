@@ -86,3 +86,29 @@ def test_a_process_ends_with_its_block_however_that_is_left() -> None:
 
 def test_a_command_is_shown_as_a_shell_takes_it() -> None:
     assert process.shown(["sh", "-c", "echo 'a b'", ""]) == """sh -c 'echo '"'"'a b'"'"'' ''"""
+
+
+@pytest.mark.parametrize(("name", "ended"), [("SIGINT", "KeyboardInterrupt"), ("SIGTERM", "SystemExit")])
+def test_a_signal_whose_exception_is_swallowed_still_ends_the_run_and_not_its_cleaning_up(
+    name: str, ended: str
+) -> None:
+    """A finalizer swallows what is raised in it."""
+    code = f"""
+import os, signal
+from haybale.tools import process
+process.end_on_signals()
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{name})
+        print("not reached")
+Finalized()
+with process.uninterrupted():
+    print("cleaning", process.run(["true"]).ok)
+try:
+    process.run(["true"])
+except BaseException as error:
+    print("ended by", type(error).__name__)
+"""
+    done = process.run(python(code))
+    assert done.stdout.splitlines() == ["cleaning True", f"ended by {ended}"]
+    assert done.stderr == ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from docker.errors import DockerException
 
 from haybale.errors import StackError
-from haybale.tools import docker
+from haybale.tools import docker, process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,4 +67,5 @@ def started(image: str, port: int, labels: Mapping[str, str]) -> Iterator[tuple[
         identity = container.get_wrapped_container().id or ""
         yield identity, docker.published(identity, port)
     finally:
-        container.stop()
+        with process.uninterrupted():
+            container.stop()

@@ -12,6 +12,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from haybale.errors import MachineError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+    from types import FrameType
 
 # How long a process may take to end after it was asked to, in seconds, before it is killed.
 GRACE = 20
@@ -89,6 +91,7 @@ def run(
     `env` is added to this process's environment. `timeout` is in seconds and raises `MachineError`.
     Standard input is empty unless given. A `detached` command does not get the terminal's Ctrl-C.
     """
+    _go_on_or_end()
     with _input(stdin) as handle:
         try:
             done = subprocess.run(
@@ -184,6 +187,7 @@ def running(
     stderr: int | IO[bytes] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process and make sure that it has ended when the block is left, however it is left."""
+    _go_on_or_end()
     process = subprocess.Popen(
         [executable(command[0]), *command[1:]],
         cwd=cwd,
@@ -223,6 +227,43 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+# The signals that asked this process to end, and whether it is cleaning up, which nothing breaks off.
+_asked: list[int] = []
+_cleaning: list[bool] = []
+
+
+def end_on_signals() -> None:
+    """Make Ctrl-C and SIGTERM end this process by way of every `finally`.
+
+    An exception that a signal raises may land in a finalizer, which swallows it. So it is remembered too, and
+    the next process that should be started raises it again.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
+    sys.unraisablehook = _swallowed
+
+
+def _swallowed(what: sys.UnraisableHookArgs) -> None:
+    """Keep quiet about a swallowed request to end, which is remembered; tell of everything else."""
+    if not (_asked and isinstance(what.exc_value, KeyboardInterrupt | SystemExit)):
+        sys.__unraisablehook__(what)
+
+
+def asked_to_end() -> int | None:
+    """Return the first signal that asked this process to end; None where there was none."""
+    return _asked[0] if _asked else None
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    _asked.append(number)
+    _go_on_or_end()
+
+
+def _go_on_or_end() -> None:
+    if _asked and not _cleaning:
+        raise KeyboardInterrupt if _asked[0] == signal.SIGINT else SystemExit(128 + _asked[0])
+
+
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
     """Let nothing interrupt the block: clean-up that a second Ctrl-C breaks off leaves containers behind."""
@@ -230,9 +271,11 @@ def uninterrupted() -> Iterator[None]:
         yield
         return
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    _cleaning.append(True)
     try:
         yield
     finally:
+        _cleaning.pop()
         for number, handler in before.items():
             signal.signal(number, handler)
 
