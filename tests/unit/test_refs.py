@@ -77,3 +77,9 @@ def test_what_can_t_be_a_name_is_refused(bad: str) -> None:
         refs.parse(bad)
     assert repr(bad) in told.value.what
     assert told.value.cause
+
+
+def test_a_path_has_a_longest_length() -> None:
+    assert refs.parse(f"r.example/{'a' * 255}").path == "a" * 255
+    with pytest.raises(ConfigError, match="can't be an image's name"):
+        refs.parse(f"r.example/{'a' * 256}")
