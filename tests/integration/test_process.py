@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,6 @@ from haybale.errors import MachineError
 from haybale.tools import process
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
@@ -84,31 +85,88 @@ def test_a_process_ends_with_its_block_however_that_is_left() -> None:
     assert seen[0].returncode is not None
 
 
-def test_a_command_is_shown_as_a_shell_takes_it() -> None:
-    assert process.shown(["sh", "-c", "echo 'a b'", ""]) == """sh -c 'echo '"'"'a b'"'"'' ''"""
+def test_the_error_stream_is_among_the_lines_or_left_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    both = python("import sys; print('out', flush=True); print('err', file=sys.stderr)")
+    assert list(process.lines(both)) == ["out", "err"]
+    assert list(process.lines(both, merge=False)) == ["out"]
+    assert capfd.readouterr().err == "err\n"
 
 
-@pytest.mark.parametrize(("name", "ended"), [("SIGINT", "KeyboardInterrupt"), ("SIGTERM", "SystemExit")])
-def test_a_signal_whose_exception_is_swallowed_still_ends_the_run_and_not_its_cleaning_up(
-    name: str, ended: str
-) -> None:
-    """A finalizer swallows what is raised in it."""
+def test_a_code_that_was_foreseen_is_no_failure_of_lines() -> None:
+    assert list(process.lines(python("print('said'); raise SystemExit(3)"), ok=(0, 3))) == ["said"]
+
+
+def test_a_command_whose_lines_nobody_reads_on_is_ended() -> None:
+    lines = process.lines(python("import os, time; print(os.getpid(), flush=True); time.sleep(600)"))
+    number = int(next(lines))
+    os.kill(number, 0)
+    lines.close()  # type: ignore[attr-defined] # it is a generator
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
+
+
+def test_a_command_on_this_terminal_gives_its_code(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code = "import os; print(os.getcwd(), os.environ['GIVEN']); raise SystemExit(5)"
+    assert process.hand_over(python(code), cwd=tmp_path, env={"GIVEN": "c"}) == 5
+    assert capfd.readouterr().out == f"{tmp_path} c\n"
+
+
+def test_a_command_that_a_signal_ended_has_its_number() -> None:
+    done = process.run(python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
+    assert (done.code, done.ok) == (-signal.SIGKILL, False)
+
+
+def test_both_streams_of_a_finished_command_are_kept_in_their_order() -> None:
+    done = process.finish(
+        python("import sys; print('out', flush=True); print('err', file=sys.stderr); sys.exit(3)")
+    )
+    assert (done.code, done.stdout) == (3, "out\nerr\n")
+
+
+def test_a_command_that_must_clean_up_gets_the_time_for_it_after_ctrl_c(tmp_path: Path) -> None:
+    """Only this process is interrupted, as CI systems do; what it started still says something at its end."""
+    ready, note = tmp_path / "ready", tmp_path / "note"
+    os.mkfifo(ready)
+    cleaning = f"""
+import signal, sys, time
+def clean(*_):
+    print("cleaning", flush=True)
+    open({str(note)!r}, "w").write("cleaned")
+    sys.exit()
+signal.signal(signal.SIGTERM, clean)
+open({str(ready)!r}, "w").write("ready")
+time.sleep(600)
+"""
+    waiting = f"from haybale.tools import process; process.finish([{sys.executable!r}, '-c', {cleaning!r}])"
+    with process.running(python(waiting), stderr=subprocess.DEVNULL) as started:
+        assert ready.read_text(encoding="utf-8") == "ready"
+        started.send_signal(signal.SIGINT)
+        assert started.wait(60) != 0
+    assert note.read_text(encoding="utf-8") == "cleaned"
+
+
+def test_what_is_detached_has_a_session_of_its_own_and_a_log(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        started = process.detach(
+            python(
+                "import os, sys; print(os.getsid(0), flush=True); print(sys.stdin.read(), file=sys.stderr)"
+            ),
+            log,
+        )
+    assert started.wait(60) == 0
+    assert (tmp_path / "log").read_text(encoding="utf-8") == f"{started.pid}\n\n"
+    assert started.pid != os.getsid(0)
+
+
+def test_what_must_not_be_interrupted_is_not(tmp_path: Path) -> None:
     code = f"""
 import os, signal
+from pathlib import Path
 from haybale.tools import process
-process.end_on_signals()
-class Finalized:
-    def __del__(self):
-        os.kill(os.getpid(), signal.{name})
-        print("not reached")
-Finalized()
 with process.uninterrupted():
-    print("cleaning", process.run(["true"]).ok)
-try:
-    process.run(["true"])
-except BaseException as error:
-    print("ended by", type(error).__name__)
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
+    Path({str(tmp_path / "note")!r}).write_text("whole")
 """
-    done = process.run(python(code))
-    assert done.stdout.splitlines() == ["cleaning True", f"ended by {ended}"]
-    assert done.stderr == ""
+    assert process.run(python(code)).code == 0
+    assert (tmp_path / "note").read_text(encoding="utf-8") == "whole"

@@ -333,7 +333,7 @@ def _member(file: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
         if outside or kind not in {0, stat.S_IFDIR if member.is_dir() else stat.S_IFREG}:
             raise DumpError(
                 f"{file} holds the unsafe member {member.filename!r}",
-                cause="what leads out of the archive, or is neither file nor folder, does not belong in a dump",
+                cause="what leads out of the archive, or is neither file nor folder, belongs in no dump",
                 step=REPACK,
             )
     # macOS puts what it knows about each file beside it, as ._NAME.
