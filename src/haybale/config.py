@@ -63,6 +63,12 @@ def _repository(name: str) -> str:
     return wrong
 
 
+def _branch(name: str) -> str:
+    # The rules of git-check-ref-format(1) that a slip of the hand breaks.
+    wrong = not name or re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.$|/$|\.lock(/|$)|^[-/]", name)
+    return "is the name of a branch" if wrong else ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Images:
     """The base images (`[tool.haybale.images]`); `PYTHON_IMAGE` and `SOLR_IMAGE` override them."""
@@ -103,6 +109,15 @@ class Index:
     batch: int = setting("documents a request", 1000, least=1)
     sample: int = setting("documents of each model compared field by field", 200, least=1)
     heap: str = setting("Solr's heap while it indexes, such as 1g", "1g", pattern="[0-9]+[mg]")
+    inputs: tuple[str, ...] = setting(
+        "globs of further files that determine the index; they count for the index key", ()
+    )
+    ignore: tuple[str, ...] = setting(
+        "what preparing documents may read without its counting for the index key: globs, HOST:PORT", ()
+    )
+    unknown: str = setting(
+        "what happens when preparing documents reads something else", "fail", pattern="fail|warn"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +141,11 @@ class Settings:
     name: str = setting("short name of the site; compose projects are NAME-solr and NAME-ci", pattern=WORD)
     registry: str = setting("repository of all images; REGISTRY overrides it", judge=_repository)
     core: str = setting("name of the Solr core", pattern=WORD)
+    local: bool = setting(
+        "there is no registry: images stay on this engine; HAYBALE_LOCAL overrides it", default=False
+    )
+    main: str = setting("the branch that versions are released from", "main", judge=_branch)
+    site: str = setting("the site's folder, the working directory of its image", "web")
     dump: str = setting("glob that matches the dump's symlink", "dumps/*latest.sql*")
     solr_conf: str = setting("folder with schema.xml and solrconfig.xml", "solr_conf")
     dockerfile: str = setting("the Dockerfile with the stages", "Dockerfile")
@@ -141,7 +161,11 @@ OVERRIDES: Mapping[str, tuple[str, ...]] = {
     "REGISTRY": ("registry",),
     "PYTHON_IMAGE": ("images", "python"),
     "SOLR_IMAGE": ("images", "solr"),
+    "HAYBALE_LOCAL": ("local",),
 }
+
+# How an environment variable says yes or no.
+TRUTH: Mapping[str, bool] = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +247,8 @@ def _settings(file: Path, text: str, table: Mapping[str, Any], env: Mapping[str,
             target = target.setdefault(table_name, {})
         # What should be a table and is none stays there, to be told as that.
         if isinstance(target, dict):
-            target[key] = env[variable]
+            value = env[variable]
+            target[key] = TRUTH.get(value.lower(), value) if key == "local" else value
             overridden[path] = variable
     problems: list[str] = []
     settings = _read(Settings, data, (), _Source(file=file, text=text, overridden=overridden), problems)

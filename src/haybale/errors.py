@@ -84,3 +84,21 @@ class TestsFailedError(HaybaleError):
     """Tests ran, and some failed."""
 
     exit_code = 11
+
+
+class RegistryError(HaybaleError):
+    """The image registry refused, failed or did not answer; it never means that an image is absent."""
+
+    exit_code = 12
+
+
+class ReleaseError(HaybaleError):
+    """A version was not made or not published: something forbade it, or somebody else was faster."""
+
+    exit_code = 13
+
+
+class InputsError(HaybaleError):
+    """Preparing documents read something that the index key does not know."""
+
+    exit_code = 14
