@@ -33,6 +33,7 @@ def inputs() -> dict[str, list[str]]:
         "lint": groups["lint"],
         "typecheck": [*own, *groups["tests"], *groups["typecheck"], *groups["launcher"]],
         "requirements": [*own, *groups["requirements"]],
+        "bump": [*own, *groups["bump"]],
     }
 
 
