@@ -1,14 +1,33 @@
-"""git: what is checked out."""
+"""git: what is checked out, what a remote has, and what a release makes of both."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from haybale.errors import MachineError, ReleaseError
 from haybale.tools import process
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+# How long a remote may take, in seconds: to say what it has, and to take or give commits.
+QUESTION = 60
+TRANSFER = 600
+
+# The files in git's own folder that say what was begun and not finished (git's wt-status.c).
+UNFINISHED: Mapping[str, str] = {
+    "MERGE_HEAD": "merge",
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+}
+
+# Hooks are for what a person does; these commands make what nobody has seen yet.
+NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +47,37 @@ class Commit:
 NO_COMMIT = Commit(revision="unknown", time=0, source="")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """A commit: its full hash, those of its parents, and its whole message."""
+
+    hash: str
+    parents: tuple[str, ...]
+    message: str
+
+    @property
+    def subject(self) -> str:
+        """The message's first line."""
+        return self.message.partition("\n")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteTag:
+    """A tag on a remote: its own hash, and that of the commit that it points to."""
+
+    hash: str
+    commit: str
+
+
 def head(root: Path) -> Commit:
     """Return the commit checked out in `root`; `NO_COMMIT` outside of a repository or without git."""
     if process.find("git") is None:
         return NO_COMMIT
-    shown = process.run(["git", "-C", str(root), "show", "-s", "--format=%H %ct", "HEAD"])
+    shown = run(root, "show", "-s", "--format=%H %ct", "HEAD")
     if not shown.ok:
         return NO_COMMIT
     revision, time = shown.stdout.split()
-    status = process.run(["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no"])
+    status = run(root, "status", "--porcelain", "--untracked-files=no")
     remote = process.run(["git", "-C", str(root), "remote", "get-url", "origin"])
     return Commit(
         revision=f"{revision}-dirty" if status.stdout.strip() else revision,
@@ -54,3 +95,212 @@ def without_credentials(url: str) -> str:
         return ""
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
+def scrubbed(text: str) -> str:
+    """Return what git said without the users and passwords of the URLs in it."""
+    return re.sub(r"://[^/\s]*@", "://", text)
+
+
+def run(
+    root: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    timeout: float | None = None,
+) -> process.Completed:
+    """Run git in `root`; the caller judges the exit code. What it says has no credentials in it."""
+    done = process.run(["git", "-C", str(root), *arguments], env=env, stdin=stdin, timeout=timeout)
+    return replace(done, stdout=scrubbed(done.stdout), stderr=scrubbed(done.stderr))
+
+
+def ask(root: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: str | None = None) -> str:
+    """Return what git says, without the space around it; `MachineError` where it fails."""
+    done = run(root, *arguments, env=env, stdin=stdin)
+    if not done.ok:
+        raise MachineError(
+            f"git {arguments[0]} failed in {root}",
+            cause=done.stderr.strip() or f"it exited with {done.code}",
+            step="see what git says there (git status)",
+        )
+    return done.stdout.strip()
+
+
+def resolve(root: Path, name: str) -> str:
+    """Return the hash of the commit that a name stands for (a tag's is peeled); "" where there is none."""
+    done = run(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    return done.stdout.strip() if done.ok else ""
+
+
+def describe(root: Path, name: str = "HEAD") -> Described:
+    """Return a commit; `MachineError` where there is none."""
+    shown = ask(root, "show", "-s", "--no-show-signature", "--format=%H%n%P%n%B", name)
+    commit, parents, message = (*shown.split("\n", 2), "", "")[:3]
+    return Described(hash=commit, parents=tuple(parents.split()), message=message)
+
+
+def branch(root: Path) -> str:
+    """Return the branch that is checked out; "" where HEAD is detached."""
+    return run(root, "symbolic-ref", "--quiet", "--short", "HEAD").stdout.strip()
+
+
+def branches_at(root: Path, commit: str) -> tuple[str, ...]:
+    """Return the names of the branches that point to a commit, here and as last seen on remotes."""
+    listed = ask(
+        root, "for-each-ref", f"--points-at={commit}", "--format=%(refname)", "refs/heads", "refs/remotes"
+    )
+    names = [name.split("/", 2 if name.startswith("refs/heads/") else 3)[-1] for name in listed.splitlines()]
+    return tuple(dict.fromkeys(name for name in names if name != "HEAD"))
+
+
+def upstream(root: Path, branch_name: str) -> tuple[str, str]:
+    """Return the remote that a branch belongs to, and the full name of its ref there.
+
+    What is configured for it, else the branch of the same name on `origin` or on the only remote; the remote
+    is "" where there is none.
+    """
+    remote = run(root, "config", f"branch.{branch_name}.remote").stdout.strip()
+    ref = run(root, "config", f"branch.{branch_name}.merge").stdout.strip()
+    if remote and remote != "." and ref:
+        return remote, ref
+    known = ask(root, "remote").splitlines()
+    remote = "origin" if "origin" in known else known[0] if len(known) == 1 else ""
+    return remote, f"refs/heads/{branch_name}"
+
+
+def unfinished(root: Path) -> str:
+    """Return what was begun here and not finished (a merge, a rebase, ...); "" where nothing was."""
+    for name, what in UNFINISHED.items():
+        if (root / ask(root, "rev-parse", "--git-path", name)).exists():
+            return what
+    return ""
+
+
+def changed(root: Path) -> tuple[str, ...]:
+    """Return the tracked files that differ from HEAD, as paths from the repository's top."""
+    done = run(
+        root, "--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames"
+    )
+    if not done.ok:
+        raise MachineError(f"git status failed in {root}", cause=done.stderr.strip())
+    return tuple(entry[3:] for entry in done.stdout.split("\0") if entry)
+
+
+def is_ancestor(root: Path, ancestor: str, of: str) -> bool:
+    """Whether a commit is another one's ancestor (or that one itself), as far as this clone goes back."""
+    return run(root, "merge-base", "--is-ancestor", ancestor, of).ok
+
+
+def is_shallow(root: Path) -> bool:
+    """Whether this clone does not go back to the beginning."""
+    return ask(root, "rev-parse", "--is-shallow-repository") == "true"
+
+
+def has_identity(root: Path) -> bool:
+    """Whether git was told who makes commits here; a guess of its own from the machine's name is none."""
+    asked = [
+        run(root, "-c", "user.useConfigOnly=true", "var", f"GIT_{who}_IDENT")
+        for who in ("AUTHOR", "COMMITTER")
+    ]
+    return all(answer.ok for answer in asked)
+
+
+def restore(root: Path, files: Sequence[str]) -> None:
+    """Give files (paths from `root`) the content that they have in HEAD."""
+    ask(root, "checkout", "--quiet", "HEAD", "--", *files)
+
+
+def on_remote(root: Path, remote: str, *refs: str) -> dict[str, str]:
+    """Return the refs that a remote has: full name -> hash; those of tags also peeled, as NAME^{}.
+
+    Only what these names or patterns match. A remote that can't be asked is a `ReleaseError`, never "absent".
+    """
+    wanted = [*refs, *(f"{ref}^{{}}" for ref in refs if ref.startswith("refs/tags/"))]
+    done = run(root, "ls-remote", remote, *wanted, timeout=QUESTION)
+    if not done.ok:
+        raise ReleaseError(
+            f"the remote {remote} could not be asked what it has",
+            cause=done.stderr.strip() or f"git ls-remote exited with {done.code}",
+            step=f"see whether `git ls-remote {remote}` works, and try again",
+        )
+    # A pattern matches at the end of a name: refs/heads/main is also that of refs/x/refs/heads/main.
+    pairs = (line.split("\t", 1) for line in done.stdout.splitlines())
+    return {name: found for found, name in pairs if name.startswith("refs/")}
+
+
+def remote_head(root: Path, remote: str, branch_name: str) -> str:
+    """Return the commit that a remote's branch is at, "" where it has no such branch; `ReleaseError`."""
+    return on_remote(root, remote, f"refs/heads/{branch_name}").get(f"refs/heads/{branch_name}", "")
+
+
+def remote_tags(root: Path, remote: str, pattern: str) -> dict[str, RemoteTag]:
+    """Return a remote's tags by their names, those that match a pattern (`v1.2.3`, `v*`); `ReleaseError`."""
+    return tags_of(on_remote(root, remote, f"refs/tags/{pattern}"))
+
+
+def tags_of(refs: Mapping[str, str]) -> dict[str, RemoteTag]:
+    """Return the tags among a remote's refs."""
+    return {
+        name.removeprefix("refs/tags/"): RemoteTag(hash=found, commit=refs.get(f"{name}^{{}}", found))
+        for name, found in refs.items()
+        if name.startswith("refs/tags/") and not name.endswith("^{}")
+    }
+
+
+def fetch(root: Path, remote: str, *refs: str) -> process.Completed:
+    """Get what refs of a remote point to, and change no ref here, not even those that mirror the remote's."""
+    quiet = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap=")
+    return run(root, "fetch", *quiet, remote, *refs, timeout=TRANSFER)
+
+
+def push(root: Path, remote: str, refs: Mapping[str, tuple[str, str]]) -> process.Completed:
+    """Set refs of a remote, all or none: full name -> (what it must be now, "" for absent; what it becomes).
+
+    The caller judges the exit code: what is not 0 may also be an answer that was lost on its way.
+    """
+    leases = [f"--force-with-lease={name}:{now}" for name, (now, _) in refs.items()]
+    changes = [f"{becomes}:{name}" for name, (_, becomes) in refs.items()]
+    # A configured push.followTags would take other tags along.
+    return run(
+        root, "push", "--quiet", "--atomic", "--no-follow-tags", *leases, remote, *changes, timeout=TRANSFER
+    )
+
+
+def add_tree(root: Path, folder: Path, commit: str) -> None:
+    """Check a commit out into a folder of its own, on no branch; `MachineError`."""
+    ask(root, *NO_HOOKS, "worktree", "add", "--quiet", "--detach", str(folder), commit)
+
+
+def remove_tree(root: Path, folder: Path) -> bool:
+    """Let git forget a folder of `add_tree` and take it away; whether git knew it."""
+    # Twice: one that was interrupted while it was made is locked.
+    return run(root, "worktree", "remove", "--force", "--force", str(folder)).ok
+
+
+def make_tag(root: Path, name: str, commit: str, message: str) -> str:
+    """Make an annotated tag that no ref points to yet, by the commit's committer, and return its hash."""
+    committer = ask(root, "log", "-1", "--format=%cn <%ce> %cd", "--date=raw", commit)
+    text = f"object {commit}\ntype commit\ntag {name}\ntagger {committer}\n\n{message.strip()}\n"
+    return ask(root, "mktag", stdin=text)
+
+
+def tagger(root: Path, tag: str) -> str:
+    """Return who made an annotated tag, by its hash; "" where it is not here, or is a light one."""
+    done = run(root, "cat-file", "tag", tag)
+    found = re.search(r"^tagger (.*?)(?: <.*)?$", done.stdout.partition("\n\n")[0], re.MULTILINE)
+    return found[1] if done.ok and found else ""
+
+
+def set_ref(root: Path, name: str, becomes: str, *, now: str | None = None) -> bool:
+    """Set a ref here; with `now` ("" for absent) only where it is that. Whether it was set."""
+    absent = "0" * len(becomes)
+    old = [] if now is None else [now or absent]
+    return run(root, "update-ref", name, becomes, *old).ok
+
+
+def fast_forward(root: Path, commit: str) -> bool:
+    """Move the branch that is checked out forward to a commit, with its files; whether that went.
+
+    It goes only where no change of the user's is in the way.
+    """
+    return run(root, *NO_HOOKS, "merge", "--quiet", "--ff-only", commit).ok
