@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from haybale.release import version as versions
 from haybale.tools import forge, git
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from haybale.release.version import Version
+    from collections.abc import Mapping, Sequence
 
 Kind = Literal["pr-merge", "direct-push", "pull-request", "branch"]
 Flag = Literal["pr-merge", "direct-push", "auto"]
@@ -77,11 +76,13 @@ class Claim:
 class Facts:
     """Everything that decides which event it is.
 
-    `branch` is the one checked out ("": HEAD is detached), `branches` are all that point to HEAD. `answer` is
-    the forge's, None where it was not asked.
+    `head` is the commit checked out, `judged` the one whose way here counts: HEAD too, unless that is a
+    version's commit. `branch` is the one checked out ("": HEAD is detached), `branches` are all that point to
+    HEAD. `answer` is the forge's, None where it was not asked.
     """
 
-    head: git.Described
+    head: str
+    judged: git.Described
     branch: str
     branches: tuple[str, ...]
     main: str
@@ -89,24 +90,79 @@ class Facts:
     answer: forge.Answer | None = None
 
 
-def gather(root: Path, main: str, env: Mapping[str, str], flag: Flag = "auto") -> Facts:
-    """Look at git and at the CI system; ask the forge only where its answer can decide.
+@dataclass(frozen=True, kw_only=True)
+class Detected(Event):
+    """An event, and what HEAD says besides.
 
-    Raises `MachineError` where there is no git, no repository or no commit.
+    `released` is the version that HEAD is, "" for none: then nothing is bumped, or a push that a run made
+    would start the next one for ever. `notest` is the commit whose message says `[notest]`, "" for none.
     """
+
+    released: str
+    notest: str
+
+
+def detect(root: Path, main: str, flag: Flag, env: Mapping[str, str], *, remote: str = "") -> Detected:
+    """Find out which event it is.
+
+    `remote` is asked whether HEAD is a version where that can't be seen here; "" for a run that makes no
+    versions. Raises `MachineError` where there is no git, no repository or no commit, and `ReleaseError`
+    where the remote does not answer.
+    """
+    tags = version_commits(root, remote)
+    facts = gather(root, main, env, flag, tags)
+    event = decide(facts, flag)
+    current = str(versions.read(root, {}))
+    return Detected(
+        **vars(event),
+        released=current if current in tags.get(facts.head, ()) else "",
+        notest=facts.judged.hash if notest(facts.judged.message) else "",
+    )
+
+
+def version_commits(root: Path, remote: str) -> dict[str, list[str]]:
+    """Return the commits that have versions' tags: hash -> tags.
+
+    What is here suffices, unless HEAD changed the version's file and has no tag here: a CI system's clone has
+    no tags. Then the remote (where it is not "") is asked; one that does not answer is a `ReleaseError`.
+    """
+    tags = git.version_tags(root)
+    head = git.resolve(root, "HEAD")
+    if remote and head not in tags.values() and git.differs(root, "HEAD^", "HEAD", versions.FILES[0]):
+        tags.update((name, tag.commit) for name, tag in git.remote_tags(root, remote, "v*").items())
+    found: dict[str, list[str]] = {}
+    for name, commit in tags.items():
+        if versions.FORM.fullmatch(name):
+            found.setdefault(commit, []).append(name)
+    return found
+
+
+def gather(
+    root: Path, main: str, env: Mapping[str, str], flag: Flag, tags: Mapping[str, Sequence[str]]
+) -> Facts:
+    """Look at git and at the CI system; ask the forge only where its answer can decide."""
     head = git.describe(root)
+    judged = _judged(root, head, tags)
     facts = Facts(
-        head=head,
+        head=head.hash,
+        judged=judged,
         branch=git.branch(root),
         branches=git.branches_at(root, head.hash),
         main=main,
-        claim=claimed(env, payload(env), head.hash, main),
+        claim=claimed(env, payload(env), judged.hash, main),
     )
-    if flag != "auto" or facts.claim is None or decide(facts).branch != main or facts.claim.merged:
+    claim = facts.claim
+    if flag != "auto" or claim is None or claim.question is None or not _claim_holds(facts):
         return facts
-    question = facts.claim.question
-    answer = forge.merged_pull(question) if question and _claim_holds(facts) else None
-    return replace(facts, answer=answer)
+    return facts if _branch(facts)[0] != main else replace(facts, answer=forge.merged_pull(claim.question))
+
+
+def _judged(root: Path, head: git.Described, tags: Mapping[str, Sequence[str]]) -> git.Described:
+    """Return the commit that versions were made of: HEAD, or the first one below it that is no version."""
+    commit = head
+    while commit.hash in tags and commit.parents and git.resolve(root, commit.parents[0]):
+        commit = git.describe(root, commit.parents[0])
+    return head if commit.hash in tags else commit
 
 
 def payload(env: Mapping[str, str]) -> Mapping[str, Any]:
@@ -193,7 +249,7 @@ def _gitlab(env: Mapping[str, str], head: str, main: str) -> Claim:
 def decide(facts: Facts, flag: Flag = "auto") -> Event:
     """Return which event it is."""
     if flag != "auto":
-        pull = _merge_of(facts.head)[0] if flag == "pr-merge" else ""
+        pull = _merge_of(facts.judged)[0] if flag == "pr-merge" else ""
         branch, _ = _branch(facts)
         return Event(kind=flag, pull=pull, branch=branch, evidence=f"--event {flag} says so")
     claim = facts.claim
@@ -216,30 +272,30 @@ def _on_main(facts: Facts, branch: str, why: str) -> Event:
     said = f"{why}; {facts.answer.said}" if facts.answer else why
     if facts.answer and facts.answer.pull:
         return Event(kind="pr-merge", pull=facts.answer.pull, branch=branch, evidence=said)
-    number, words = _merge_of(facts.head)
+    number, words = _merge_of(facts.judged)
     # The words of a true merge are the forge's own; those of a squash anybody may write.
-    certain = len(facts.head.parents) > 1
+    certain = len(facts.judged.parents) > 1
     if number and (certain or not (facts.answer and facts.answer.known)):
         return Event(kind="pr-merge", pull=number, branch=branch, evidence=f"{said}; {words}")
     nothing = "its commit is not that of a merged pull request"
     return Event(kind="direct-push", pull="", branch=branch, evidence=f"{said}; {nothing}")
 
 
-def _merge_of(head: git.Described) -> tuple[str, str]:
+def _merge_of(commit: git.Described) -> tuple[str, str]:
     """Return the number of the pull request that a commit's words name, and how they do; "" for none."""
-    if len(head.parents) > 1:
-        found = MERGED.match(head.subject) or MERGED_GITLAB.search(head.message)
+    if len(commit.parents) > 1:
+        found = MERGED.match(commit.subject) or MERGED_GITLAB.search(commit.message)
         number = next((each for each in found.groups() if each), "") if found else ""
         return number, f"its merge commit names pull request {number}" if number else ""
-    if PICKED.search(head.message):
+    if PICKED.search(commit.message):
         return "", ""
-    found = MERGED_GITLAB.search(head.message) or SQUASHED.search(head.subject.rstrip())
+    found = MERGED_GITLAB.search(commit.message) or SQUASHED.search(commit.subject.rstrip())
     return (found[1], f"its commit names pull request {found[1]}, as squashes do") if found else ("", "")
 
 
 def _claim_holds(facts: Facts) -> bool:
     """Whether what the CI system says is about the commit that is checked out."""
-    return facts.claim is not None and facts.claim.commit in {"", facts.head.hash}
+    return facts.claim is not None and facts.claim.commit in {"", facts.head, facts.judged.hash}
 
 
 def _branch(facts: Facts) -> tuple[str, str]:
@@ -260,31 +316,6 @@ def _branch(facts: Facts) -> tuple[str, str]:
     if facts.branches:
         return facts.branches[0], f"{before}HEAD is detached where {facts.branches[0]} is"
     return "", f"{before}HEAD is detached and no branch points to it"
-
-
-def is_release(root: Path, version: Version, *, remote: str = "") -> bool:
-    """Whether what is checked out is itself a version: its tag points there, here or on the remote.
-
-    Then nothing is bumped: a push that a run made must not start the next one for ever. The remote is asked
-    only where it is named; one that doesn't answer is a `ReleaseError`.
-    """
-    tag, head = str(version), git.resolve(root, "HEAD")
-    if git.resolve(root, f"refs/tags/{tag}") == head:
-        return True
-    found = git.remote_tags(root, remote, tag).get(tag) if remote else None
-    return found is not None and found.commit == head
-
-
-def message(root: Path, *, released: bool) -> str:
-    """Return the message that speaks for a run: HEAD's, or its parent's where HEAD is a version commit.
-
-    "" where the parent is not in this clone.
-    """
-    head = git.describe(root)
-    if not released:
-        return head.message
-    known = head.parents and git.resolve(root, head.parents[0])
-    return git.describe(root, head.parents[0]).message if known else ""
 
 
 def notest(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ UNFINISHED: Mapping[str, str] = {
 }
 
 # Hooks are for what a person does; these commands make what nobody has seen yet.
-NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
+NO_HOOKS = ("-c", f"core.hooksPath={os.devnull}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +133,12 @@ def resolve(root: Path, name: str) -> str:
     return done.stdout.strip() if done.ok else ""
 
 
+def resolve_any(root: Path, name: str) -> str:
+    """Return the hash that a name stands for (an annotated tag's own, too); "" where there is none."""
+    done = run(root, "rev-parse", "--verify", "--quiet", "--end-of-options", name)
+    return done.stdout.strip() if done.ok else ""
+
+
 def describe(root: Path, name: str = "HEAD") -> Described:
     """Return a commit; `MachineError` where there is none."""
     shown = ask(root, "show", "-s", "--no-show-signature", "--format=%H%n%P%n%B", name)
@@ -206,8 +213,10 @@ def has_identity(root: Path) -> bool:
 
 
 def restore(root: Path, files: Sequence[str]) -> None:
-    """Give files (paths from `root`) the content that they have in HEAD."""
-    ask(root, "checkout", "--quiet", "HEAD", "--", *files)
+    """Give files (paths from `root`) the content that they have in HEAD; those that git knows."""
+    known = run(root, "ls-files", "-z", "--", *files).stdout.split("\0")[:-1]
+    if known:
+        ask(root, "checkout", "--quiet", "HEAD", "--", *known)
 
 
 def on_remote(root: Path, remote: str, *refs: str) -> dict[str, str]:
@@ -256,14 +265,26 @@ def fetch(root: Path, remote: str, *refs: str) -> process.Completed:
 def push(root: Path, remote: str, refs: Mapping[str, tuple[str, str]]) -> process.Completed:
     """Set refs of a remote, all or none: full name -> (what it must be now, "" for absent; what it becomes).
 
-    The caller judges the exit code: what is not 0 may also be an answer that was lost on its way.
+    A code that is not 0 says little: the answer may have been lost, or come too late. Other tags never go
+    along, whatever push.followTags says.
     """
     leases = [f"--force-with-lease={name}:{now}" for name, (now, _) in refs.items()]
     changes = [f"{becomes}:{name}" for name, (_, becomes) in refs.items()]
-    # A configured push.followTags would take other tags along.
-    return run(
-        root, "push", "--quiet", "--atomic", "--no-follow-tags", *leases, remote, *changes, timeout=TRANSFER
-    )
+    command = ["push", "--quiet", "--atomic", "--no-follow-tags", *leases, remote, *changes]
+    try:
+        return run(root, *command, timeout=TRANSFER)
+    except MachineError as late:
+        return process.Completed(command=("git", *command), code=1, stderr=late.what)
+
+
+def without_hooks(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that keep the git commands of another tool from running hooks."""
+    number = int(env.get("GIT_CONFIG_COUNT", "0") or "0")
+    return {
+        "GIT_CONFIG_COUNT": str(number + 1),
+        f"GIT_CONFIG_KEY_{number}": "core.hooksPath",
+        f"GIT_CONFIG_VALUE_{number}": os.devnull,
+    }
 
 
 def add_tree(root: Path, folder: Path, commit: str) -> None:
@@ -289,6 +310,26 @@ def tagger(root: Path, tag: str) -> str:
     done = run(root, "cat-file", "tag", tag)
     found = re.search(r"^tagger (.*?)(?: <.*)?$", done.stdout.partition("\n\n")[0], re.MULTILINE)
     return found[1] if done.ok and found else ""
+
+
+def tag_message(root: Path, tag: str) -> str:
+    """Return the message of an annotated tag, by its hash; "" where it is not here, or is a light one."""
+    done = run(root, "cat-file", "tag", tag)
+    return done.stdout.partition("\n\n")[2] if done.ok else ""
+
+
+def version_tags(root: Path) -> dict[str, str]:
+    """Return the tags v... here: name -> the commit that it points to."""
+    listed = ask(
+        root, "for-each-ref", "--format=%(refname:short) %(objectname) %(*objectname)", "refs/tags/v*"
+    )
+    rows = (line.split() for line in listed.splitlines())
+    return {name: hashes[-1] for name, *hashes in rows}
+
+
+def differs(root: Path, one: str, other: str, file: str) -> bool:
+    """Whether a file differs between two commits; yes where one of them is not in this clone."""
+    return not run(root, "diff", "--quiet", one, other, "--", file).ok
 
 
 def set_ref(root: Path, name: str, becomes: str, *, now: str | None = None) -> bool:

@@ -1,0 +1,230 @@
+"""Publishing a version in git: its commit and its tag reach the remote together, or neither does.
+
+Whoever pushes first has the version. The remote decides that, by one atomic push that holds only while main
+is where the version was made on and the tag is not there (docs/adr/0012).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from haybale.errors import ReleaseError
+from haybale.release.version import Version
+from haybale.tools import git
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from haybale.release.bump import ReleaseTree
+    from haybale.tools import process
+
+# The remote that versions are published to.
+REMOTE = "origin"
+
+# How often a push is tried that failed and left the remote as it was: somebody else's push may have held the
+# refs at that moment. The pause between is between these, in seconds.
+ATTEMPTS = 3
+PAUSE = (0.2, 1.0)
+
+# Where a release tree keeps its tag until it is published. Refs below this name belong to one folder only,
+# and go with it (gitglossary(7), "per-worktree ref").
+KEPT = "refs/worktree/haybale-tag"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A version that is on the remote: its commit, its tag's own hash, and what was not done here and why."""
+
+    version: Version
+    commit: str
+    tag: str
+    notes: tuple[str, ...] = ()
+
+
+class LostError(ReleaseError):
+    """Somebody else published first; nothing was pushed.
+
+    `version` is the version that they made, "" where it was only a commit; `commit` is what main is at there,
+    `who` the name in their tag, "" where that is not known.
+    """
+
+    def __init__(self, what: str, *, version: str, commit: str, who: str) -> None:
+        super().__init__(
+            what,
+            cause="two runs were on their way at the same time, or this one began with an old commit",
+            step="bring the branch up to date (git pull) and run it again; --next does that by itself",
+        )
+        self.version = version
+        self.commit = commit
+        self.who = who
+
+
+def push_version(
+    root: Path, tree: ReleaseTree, remote: str, branch: str, message_lines: Sequence[str]
+) -> Published:
+    """Publish a version: the commit becomes the remote's branch, and a tag with these lines points to it.
+
+    `remote` is the name of a configured one. Called again after it was killed, it sees whether its push
+    arrived. Afterwards the branch and the tag are moved here too, where nothing is in the way; `notes` says
+    what could not be. Raises `LostError` where somebody else was faster, and `ReleaseError` where the remote
+    refused or did not answer; then nothing was changed, here or there.
+    """
+    tag = str(tree.version)
+    refs = _look(root, remote, branch, tag)
+    made = git.resolve_any(tree.path, KEPT)
+    if not (made and _arrived(refs, tag, made)):
+        # A push of the same tag may still be on its way, where the one who sent it was killed.
+        if not made or git.tag_message(root, made).splitlines()[:-1] != annotated(tag, message_lines)[:-1]:
+            made = git.make_tag(root, tag, tree.commit, "\n".join(annotated(tag, message_lines)))
+            git.set_ref(tree.path, KEPT, made)
+        _push(root, tree, remote, branch, tag=made, refs=refs)
+    return Published(
+        version=tree.version, commit=tree.commit, tag=made, notes=_settle(root, tree, branch, made)
+    )
+
+
+def annotated(tag: str, message_lines: Sequence[str]) -> list[str]:
+    """Return the lines of a tag's message. The last one is always another: no two runs make the same tag."""
+    return [f"Release {tag}", "", *message_lines, f"release-id: {uuid.uuid4().hex}"]
+
+
+def _push(
+    root: Path, tree: ReleaseTree, remote: str, branch: str, *, tag: str, refs: Mapping[str, str]
+) -> None:
+    """Push until it is decided: returns where the version arrived."""
+    main, name = f"refs/heads/{branch}", f"refs/tags/{tree.version}"
+    changes = {main: (tree.base, tree.commit), name: ("", tag)}
+    done: process.Completed | None = None
+    for attempt in range(ATTEMPTS):
+        if refs.get(main) != tree.base or name in refs:
+            raise _lost(root, tree, remote, branch, refs)
+        if attempt:
+            time.sleep(random.uniform(*PAUSE))  # noqa: S311 - no secret
+        done = git.push(root, remote, changes)
+        if done.ok:
+            return
+        # The answer says little about what became of it: it may have been lost on its way.
+        refs = _look(root, remote, branch, str(tree.version))
+        if _arrived(refs, str(tree.version), tag):
+            return
+    raise ReleaseError(
+        f"{remote} did not take {tree.version}; it is as it was, and so is everything here",
+        cause="a rule or a hook refuses it, or the push's credentials may not write",
+        step=f"see what it says, mend that and try again: the commit is to become {branch} of {remote}",
+        log=done.stderr.strip() if done else "",
+    )
+
+
+def _look(root: Path, remote: str, branch: str, tag: str) -> dict[str, str]:
+    return git.on_remote(root, remote, f"refs/heads/{branch}", f"refs/tags/{tag}")
+
+
+def _arrived(refs: Mapping[str, str], tag: str, hashed: str) -> bool:
+    """Whether a tag is on the remote: its branch came with it, and may have gone on since."""
+    return refs.get(f"refs/tags/{tag}") == hashed
+
+
+def _lost(root: Path, tree: ReleaseTree, remote: str, branch: str, refs: Mapping[str, str]) -> LostError:
+    """Return what somebody else did meanwhile."""
+    head = refs.get(f"refs/heads/{branch}", "")
+    tags = git.remote_tags(root, remote, "v*")
+    made = {tag.commit: name for name, tag in tags.items() if _is_version(name)}
+    # The version that main is at now; else the one that has our tag's name.
+    name = made.get(head) or (str(tree.version) if str(tree.version) in tags else "")
+    if not name:
+        what = f"{branch} of {remote} is at {head[:12]} now" if head else f"{remote} has no branch {branch}"
+        return LostError(
+            f"{tree.version} was not published: {what}, not at {tree.base[:12]}",
+            version="", commit=head, who="",
+        )  # fmt: skip
+    # A shallow clone would get an old tag's whole history with it.
+    near = name == made.get(head) or not git.is_shallow(root)
+    who = (
+        git.tagger(root, tags[name].hash) if near and git.fetch(root, remote, f"refs/tags/{name}").ok else ""
+    )
+    return LostError(
+        f"{tree.version} was not published: {who or 'somebody'} published {name} first"
+        f" (commit {tags[name].commit[:12]})",
+        version=name, commit=tags[name].commit, who=who,
+    )  # fmt: skip
+
+
+def _is_version(tag: str) -> bool:
+    try:
+        return str(Version.parse(tag)) == tag
+    except ValueError:
+        return False
+
+
+def _settle(root: Path, tree: ReleaseTree, branch: str, tag: str) -> tuple[str, ...]:
+    """Bring what was published to the branch and the tags here; return what could not be, and why."""
+    notes = []
+    name = f"refs/tags/{tree.version}"
+    if not (git.set_ref(root, name, tag, now="") or git.resolve_any(root, name) == tag):
+        notes.append(f"the tag {tree.version} here is another one: git fetch --tags --force replaces it")
+    head, here = git.resolve(root, "HEAD"), git.branch(root)
+    if here != branch or git.is_ancestor(root, tree.commit, head):
+        return tuple(notes)
+    if head != tree.base or not git.fast_forward(root, tree.commit):
+        notes.append(
+            f"{branch} here was left as it is, your changes too: git pull brings {tree.version} to it"
+        )
+    return tuple(notes)
+
+
+def catch_up(root: Path, remote: str, branch: str) -> None:
+    """Bring what is checked out up to the remote's branch, with the tags of the versions on the way.
+
+    Only forward, and never over a change of the user's: else a `ReleaseError`, and nothing was changed.
+    """
+    refs = git.on_remote(root, remote, f"refs/heads/{branch}", "refs/tags/v*")
+    there, here = refs.get(f"refs/heads/{branch}", ""), git.resolve(root, "HEAD")
+    _fetched(root, remote, f"refs/heads/{branch}")
+    new = set(git.ask(root, "rev-list", f"{here}..{there}").splitlines())
+    if not git.is_ancestor(root, here, there) or not git.fast_forward(root, there):
+        raise ReleaseError(
+            f"what is checked out can't be brought up to {branch} of {remote}",
+            cause="it has commits that are not there, or changes that are in the way",
+            step="git pull, and try again",
+        )
+    tags = [f"refs/tags/{name}" for name, tag in git.tags_of(refs).items() if tag.commit in new]
+    if tags:
+        _fetched(root, remote, *(f"{name}:{name}" for name in tags))
+
+
+def _fetched(root: Path, remote: str, *refs: str) -> None:
+    done = git.fetch(root, remote, *refs)
+    if not done.ok:
+        raise ReleaseError(
+            f"{', '.join(ref.partition(':')[0] for ref in refs)} could not be fetched from {remote}",
+            cause=done.stderr.strip(),
+            step=f"git fetch {remote}, and try again",
+        )
+
+
+def tagged_on_remote(root: Path, remote: str, tag: str) -> str:
+    """Return the commit that a remote's tag points to, "" where there is no such tag; `ReleaseError`."""
+    found = git.remote_tags(root, remote, tag).get(tag)
+    return found.commit if found else ""
+
+
+def is_published(root: Path, remote: str, tag: str, commit: str) -> bool:
+    """Whether a version's tag is on the remote and points to this commit; `ReleaseError`."""
+    return tagged_on_remote(root, remote, tag) == commit
+
+
+def annotation(root: Path, remote: str, tag: str) -> list[str]:
+    """Return the lines of a tag's message on the remote; [] where there is no such tag.
+
+    Raises `ReleaseError` where the remote does not answer, or gives not what it has.
+    """
+    found = git.remote_tags(root, remote, tag).get(tag)
+    if found is None:
+        return []
+    _fetched(root, remote, f"refs/tags/{tag}")
+    return git.tag_message(root, found.hash).splitlines()
