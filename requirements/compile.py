@@ -34,6 +34,7 @@ def inputs() -> dict[str, list[str]]:
         "typecheck": [*own, *groups["tests"], *groups["typecheck"], *groups["launcher"]],
         "requirements": [*own, *groups["requirements"]],
         "bump": [*own, *groups["bump"]],
+        "workflows": groups["workflows"],
     }
 
 
