@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +21,100 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def bump2version(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The executable, in an environment of its own: the session's where that is named, else a new one."""
+    if os.environ.get("HAYBALE_BUMP2VERSION"):
+        return os.environ["HAYBALE_BUMP2VERSION"]
+    place = tmp_path_factory.mktemp("bump2version")
+    lock = (ROOT / "requirements/bump.txt").read_text(encoding="utf-8")
+    own = re.search(r"^bump2version==.*(?:\n    --hash=.*)+", lock, re.MULTILINE)
+    assert own
+    (place / "bump.txt").write_text(own[0].rstrip("\\ \n") + "\n", encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "venv", place / "venv"], check=True)
+    pip = [str(place / "venv/bin/python"), "-m", "pip", "install", "-q", "--require-hashes", "-r"]
+    subprocess.run([*pip, str(place / "bump.txt")], check=True)
+    return str(place / "venv/bin/bumpversion")
+
+
+# Somebody who commits: CI machines have no identity of their own.
+PERSON = {
+    "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org",
+    "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org",
+}  # fmt: skip
+
+
+@pytest.fixture
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bump2version: str) -> None:
+    """Nothing that this machine or its CI system has configured for git or for a run counts."""
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "GH_", "GITHUB_", "GITLAB_", "GITEA_", "FORGEJO_", "CI_")):
+            monkeypatch.delenv(name)
+    for name, value in PERSON.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "nobody").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("HAYBALE_BUMP2VERSION", bump2version)
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A repository with a version file, and its bare remote."""
+
+    path: Path
+    remote: Path
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=self.path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def commit(self, name: str, text: str = "", message: str = "") -> str:
+        (self.path / name).write_text(text or name, encoding="utf-8")
+        self.git("add", name)
+        self.git("commit", "-q", "-m", message or f"Write {name}")
+        return self.git("rev-parse", "HEAD")
+
+    def another(self, name: str, *options: str) -> Clone:
+        """Clone the remote once more."""
+        path = self.path.with_name(name)
+        subprocess.run(["git", "clone", "-q", *options, f"file://{self.remote}", path], check=True)
+        return Clone(path=path, remote=self.remote)
+
+    def state(self) -> tuple[str, ...]:
+        """Everything that is not touched where something is refused: refs, HEAD, files."""
+        return (
+            self.git("for-each-ref"), self.git("rev-parse", "HEAD"), self.git("status", "--porcelain"),
+            *(file.read_text(encoding="utf-8") for file in sorted(self.path.iterdir()) if file.is_file()),
+        )  # fmt: skip
+
+    def remote_refs(self) -> dict[str, str]:
+        """The remote's refs: full name -> hash."""
+        listed = subprocess.run(
+            ["git", "for-each-ref", "--format=%(refname) %(objectname)"],
+            cwd=self.remote, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return {
+            name: found for name, _, found in (line.partition(" ") for line in listed.stdout.splitlines())
+        }
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    """A repository at version 0.4.11 on main, and its remote, which has that too."""
+    made = Clone(path=tmp_path / "clone", remote=tmp_path / "remote.git")
+    made.path.mkdir()
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", made.remote], check=True)
+    made.git("init", "-q", "-b", "main")
+    made.git("remote", "add", "origin", f"file://{made.remote}")
+    text = (ROOT / ".bumpversion.cfg").read_text(encoding="utf-8")
+    own = re.sub(r"^current_version = .*$", "current_version = 0.4.11", text, flags=re.MULTILINE)
+    made.commit(".bumpversion.cfg", own)
+    made.git("push", "-q", "--set-upstream", "origin", "main")
+    return made
 
 
 @pytest.fixture(scope="session")

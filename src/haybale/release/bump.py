@@ -21,7 +21,7 @@ from haybale.release.version import Version
 from haybale.tools import git, process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 PARTS = ("major", "minor", "patch", "build")
 
@@ -30,6 +30,9 @@ EXECUTABLE = "HAYBALE_BUMP2VERSION"
 
 # Options of bump2version's that would give haybale's rules another content.
 OURS = ("--config-file", "--tag-name")
+
+# What bump2version calls doing nothing.
+DRY = frozenset({"--dry-run", "-n"})
 
 # Sections of bump2version's configuration that name what else it writes to (its cli.py).
 FILES = re.compile(r"bumpversion:(?P<kind>file|glob)(?:\s*\(.*\))?:(?P<path>.+)")
@@ -51,14 +54,17 @@ class ReleaseTree:
     base: str
 
 
-def bump(
-    root: Path,
-    arguments: Sequence[str],
-    env: Mapping[str, str],
-    *,
-    offline: bool = False,
-    say: Callable[[str], None],
-) -> Version:
+@dataclass(frozen=True, kw_only=True)
+class Bumped:
+    """What `bump` made, and what bump2version said; with `dry`, it only would have."""
+
+    version: Version
+    dry: bool
+    out: str
+    err: str
+
+
+def bump(root: Path, arguments: Sequence[str], env: Mapping[str, str], *, offline: bool = False) -> Bumped:
     """Make the next version on the branch that is checked out: bump2version's commit and its tag.
 
     `arguments` are the part (default: build) and bump2version's own. With its --dry-run everything is asked
@@ -90,9 +96,7 @@ def bump(
             cause=_last_line(done),
             step="mend that (a hook of the repository, perhaps) and try again",
         )
-    if done.output:
-        say(done.output)
-    return new
+    return Bumped(version=new, dry=bool(DRY.intersection(extra)), out=done.stdout, err=done.stderr)
 
 
 def split(arguments: Sequence[str]) -> tuple[str, tuple[str, ...]]:
