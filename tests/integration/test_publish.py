@@ -1,0 +1,423 @@
+"""Publishing to a real bare repository: alone, refused, killed, and six at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from haybale.errors import ReleaseError
+from haybale.release import bump, publish
+from haybale.release.version import Version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from haybale.release.bump import ReleaseTree
+    from tests.integration.conftest import Clone
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("_alone")]
+
+LINES = ["image: registry/site:v0.4.12@sha256:12", "index-key: 1-ab"]
+
+
+def tree_of(clone: Clone, part: str = "patch") -> ReleaseTree:
+    return bump.make_release_tree(clone.path, part, clone.path.with_name(f"{clone.path.name}-tree"))
+
+
+def pushed(clone: Clone, tree: ReleaseTree) -> publish.Published:
+    return publish.push_version(clone.path, tree, "origin", "main", LINES)
+
+
+def test_commit_and_tag_arrive_there_and_here(clone: Clone) -> None:
+    tree = tree_of(clone)
+    done = pushed(clone, tree)
+    assert clone.remote_refs() == {"refs/heads/main": tree.commit, "refs/tags/v0.4.12": done.tag}
+    assert clone.git("cat-file", "-t", done.tag) == "tag"
+    assert clone.git("rev-parse", "v0.4.12^{commit}") == tree.commit
+    assert clone.git("for-each-ref", "--format=%(taggername) %(contents:subject)", "refs/tags") == (
+        "Ada Release v0.4.12"
+    )
+    assert publish.annotation(clone.path, "origin", "v0.4.12")[2:4] == LINES
+    assert publish.tagged_on_remote(clone.path, "origin", "v0.4.12") == tree.commit
+    assert publish.is_published(clone.path, "origin", "v0.4.12", tree.commit)
+    # The branch here, its files and what is known of the remote have come along.
+    assert clone.git("rev-parse", "main") == clone.git("rev-parse", "origin/main") == tree.commit
+    assert clone.git("status", "--porcelain") == ""
+    assert done.notes == ()
+
+
+def test_nothing_is_seen_before_the_push(clone: Clone) -> None:
+    before, there = clone.state(), clone.remote_refs()
+    tree_of(clone)
+    assert (clone.state(), clone.remote_refs()) == (before, there)
+
+
+def test_what_is_not_there_is_not_made_up(clone: Clone) -> None:
+    assert publish.tagged_on_remote(clone.path, "origin", "v9.9.9") == ""
+    assert publish.annotation(clone.path, "origin", "v9.9.9") == []
+    clone.remote.rename(clone.remote.with_name("away"))
+    for ask in (publish.tagged_on_remote, publish.annotation):
+        with pytest.raises(ReleaseError, match="could not be asked"):
+            ask(clone.path, "origin", "v9.9.9")
+
+
+def test_a_detached_head_stays_where_it_is(clone: Clone) -> None:
+    """As CI systems check out."""
+    head = clone.git("rev-parse", "HEAD")
+    clone.git("checkout", "-q", "--detach")
+    tree = tree_of(clone)
+    assert pushed(clone, tree).notes == ()
+    assert clone.git("rev-parse", "HEAD") == head
+    assert clone.remote_refs()["refs/heads/main"] == tree.commit
+
+
+def test_a_change_of_the_user_s_that_is_in_the_way_stays(clone: Clone) -> None:
+    tree = tree_of(clone)
+    (clone.path / ".bumpversion.cfg").write_text("mine", encoding="utf-8")
+    (note,) = pushed(clone, tree).notes
+    assert "git pull" in note
+    assert (clone.path / ".bumpversion.cfg").read_text(encoding="utf-8") == "mine"
+    assert clone.git("rev-parse", "HEAD") == tree.base
+
+
+def test_a_change_of_the_user_s_that_is_elsewhere_stays(clone: Clone) -> None:
+    clone.commit("notes")
+    clone.git("push", "-q")
+    tree = tree_of(clone)
+    (clone.path / "notes").write_text("mine", encoding="utf-8")
+    assert pushed(clone, tree).notes == ()
+    assert (clone.path / "notes").read_text(encoding="utf-8") == "mine"
+    assert clone.git("rev-parse", "HEAD") == tree.commit
+
+
+def test_a_commit_of_the_user_s_made_meanwhile_stays(clone: Clone) -> None:
+    tree = tree_of(clone)
+    own = clone.commit("meanwhile")
+    (note,) = pushed(clone, tree).notes
+    assert "git pull" in note
+    assert clone.git("rev-parse", "main") == own
+
+
+def test_other_tags_never_go_along(clone: Clone) -> None:
+    """A push of more than three tags at once gives no event on some forges."""
+    clone.git("config", "push.followTags", "true")
+    clone.git("tag", "-a", "-m", "mine", "mine")
+    pushed(clone, tree_of(clone))
+    assert set(clone.remote_refs()) == {"refs/heads/main", "refs/tags/v0.4.12"}
+
+
+@pytest.mark.parametrize("refused", ["refs/heads/main", "refs/tags/v0.4.12"])
+@pytest.mark.parametrize("hook", ["update", "pre-receive"])
+def test_a_hook_that_refuses_either_leaves_both_as_they_were(clone: Clone, hook: str, refused: str) -> None:
+    script = clone.remote / "hooks" / hook
+    body = f'case "$1$(cat)" in *{refused}*) echo "no entry" >&2; exit 1;; esac'
+    script.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+    script.chmod(0o755)
+    tree = tree_of(clone)
+    before, there = clone.state(), clone.remote_refs()
+    with pytest.raises(ReleaseError, match=r"did not take v0\.4\.12") as told:
+        pushed(clone, tree)
+    assert not isinstance(told.value, publish.LostError)
+    assert "no entry" in told.value.log
+    assert (clone.state(), clone.remote_refs()) == (before, there)
+    # With the hook out of the way it goes on with the same commit.
+    script.unlink()
+    assert pushed(clone, tree).commit == tree.commit
+
+
+def test_a_remote_that_vanished_is_an_error_and_nothing_changes(clone: Clone) -> None:
+    tree = tree_of(clone)
+    before = clone.state()
+    clone.remote.rename(clone.remote.with_name("away"))
+    with pytest.raises(ReleaseError, match="origin could not be asked"):
+        pushed(clone, tree)
+    assert clone.state() == before
+
+
+def test_the_loser_hears_who_won_and_pushes_nothing(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = clone.another("other")
+    tree = tree_of(clone)
+    monkeypatch.setenv("GIT_COMMITTER_NAME", "Grace")
+    winner = pushed(other, tree_of(other))
+    before, there = clone.state(), clone.remote_refs()
+    with pytest.raises(publish.LostError, match=r"Grace published v0\.4\.12 first") as told:
+        pushed(clone, tree)
+    assert (told.value.version, told.value.commit, told.value.who) == ("v0.4.12", winner.commit, "Grace")
+    assert (clone.state(), clone.remote_refs()) == (before, there)
+
+
+def test_two_runs_with_the_very_same_commit_are_still_two(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runners share an identity, and the clock has seconds."""
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_DATE", "1700000000 +0000")
+    other = clone.another("other")
+    one, same = tree_of(clone), tree_of(other)
+    assert one.commit == same.commit
+    pushed(clone, one)
+    with pytest.raises(publish.LostError):
+        pushed(other, same)
+
+
+def test_the_loser_to_another_part_hears_which_version_is_there(clone: Clone) -> None:
+    other = clone.another("other")
+    tree = tree_of(clone)
+    pushed(other, tree_of(other, "minor"))
+    with pytest.raises(publish.LostError, match=r"v0\.4\.12 was not published: Ada published v0\.5\.0 first"):
+        pushed(clone, tree)
+
+
+def test_a_plain_commit_that_came_first_is_named(clone: Clone) -> None:
+    other = clone.another("other")
+    tree = tree_of(clone)
+    commit = other.commit("more")
+    other.git("push", "-q")
+    there = clone.remote_refs()
+    with pytest.raises(publish.LostError, match=f"main of origin is at {commit[:12]} now") as told:
+        pushed(clone, tree)
+    assert (told.value.version, told.value.commit) == ("", commit)
+    assert clone.remote_refs() == there
+
+
+def test_a_tag_that_is_there_without_its_commit_is_never_moved(clone: Clone) -> None:
+    tree = tree_of(clone)
+    clone.git("push", "-q", "origin", "HEAD:refs/tags/v0.4.12")
+    there = clone.remote_refs()
+    with pytest.raises(publish.LostError, match=r"published v0\.4\.12 first"):
+        pushed(clone, tree)
+    assert clone.remote_refs() == there
+
+
+def test_the_next_version_goes_on_top_of_the_winner_s(clone: Clone) -> None:
+    other = clone.another("other")
+    tree = tree_of(clone)
+    winner = pushed(other, tree_of(other))
+    with pytest.raises(publish.LostError):
+        pushed(clone, tree)
+    publish.catch_up(clone.path, "origin", "main")
+    assert clone.git("rev-parse", "main", "v0.4.12^{commit}").split() == [winner.commit, winner.commit]
+    following = pushed(clone, tree_of(clone))
+    assert str(following.version) == "v0.4.13"
+    assert clone.git("rev-parse", f"{following.commit}^") == winner.commit
+
+
+def test_catching_up_goes_only_forward(clone: Clone) -> None:
+    other = clone.another("other")
+    other.commit("theirs")
+    other.git("push", "-q")
+    clone.commit("mine")
+    before = clone.state()
+    with pytest.raises(ReleaseError, match="can't be brought up"):
+        publish.catch_up(clone.path, "origin", "main")
+    assert clone.state() == before
+
+
+def test_catching_up_in_a_shallow_detached_clone_gets_the_versions_on_the_way_only(clone: Clone) -> None:
+    clone.git("tag", "-a", "-m", "old", "v0.4.11", "HEAD")
+    clone.commit("more")
+    clone.git("push", "-q", "--follow-tags")
+    runner = clone.another("runner", "--depth=1", "--no-tags")
+    runner.git("checkout", "-q", "--detach")
+    pushed(clone, tree_of(clone))
+    publish.catch_up(runner.path, "origin", "main")
+    assert runner.git("rev-parse", "HEAD") == clone.git("rev-parse", "main")
+    assert runner.git("tag") == "v0.4.12"
+    assert runner.git("rev-parse", "--is-shallow-repository") == "true"
+    assert str(pushed(runner, tree_of(runner)).version) == "v0.4.13"
+
+
+def test_the_local_tag_of_another_commit_is_not_overwritten(clone: Clone) -> None:
+    tree = tree_of(clone)
+    clone.git("tag", "v0.4.12", "HEAD")
+    (note,) = pushed(clone, tree).notes
+    assert "--force" in note
+    assert clone.git("rev-parse", "v0.4.12") == tree.base
+
+
+# Interrupted -------------------------------------------------------------------------------------------
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from haybale.errors import HaybaleError
+from haybale.release import bump, publish
+
+root, folder, part, wanted, again = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4], 12
+tree = bump.make_release_tree(root, part, folder)
+print("ready", flush=True)
+sys.stdin.readline()
+while True:
+    try:
+        done = publish.push_version(root, tree, "origin", "main", ["by: " + root.name])
+    except publish.LostError as lost:
+        again -= 1
+        if wanted == "next" and again:
+            publish.catch_up(root, "origin", "main")
+            tree = bump.make_release_tree(root, part, folder)
+            continue
+        print(json.dumps({"lost": lost.version, "to": lost.commit}))
+    except HaybaleError as error:
+        print(json.dumps({"error": error.what, "cause": error.cause, "log": error.log}))
+    else:
+        print(json.dumps({"version": str(done.version), "commit": done.commit, "tag": done.tag}))
+    break
+"""
+
+
+def publisher(clone: Clone, part: str = "patch", wanted: str = "one") -> subprocess.Popen[str]:
+    folder = clone.path.with_name(f"{clone.path.name}-tree")
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, clone.path, folder, part, wanted], start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def at_once(publishers: list[subprocess.Popen[str]]) -> list[dict[str, Any]]:
+    """Start them at one moment, and return what became of each."""
+    for each in publishers:
+        assert each.stdout is not None
+        assert each.stdout.readline() == "ready\n"
+    for each in publishers:
+        assert each.stdin is not None
+        each.stdin.write("go\n")
+        each.stdin.flush()
+    results = []
+    for each in publishers:
+        out, err = each.communicate(timeout=300)
+        assert each.returncode == 0, err
+        results.append(json.loads(out))
+    return results
+
+
+@pytest.mark.parametrize("moment", ["before the push", "while the remote takes it", "after the push"])
+def test_killed_at_the_push_it_goes_on_to_the_same_version(clone: Clone, tmp_path: Path, moment: str) -> None:
+    """The client is killed; the server goes on by itself, as a forge's would."""
+    told, go = tmp_path / "told", tmp_path / "go"
+    hooks = {
+        "before the push": clone.path / ".git/hooks/pre-push",
+        "while the remote takes it": clone.remote / "hooks/pre-receive",
+        "after the push": clone.remote / "hooks/post-receive",
+    }
+    os.mkfifo(told)
+    os.mkfifo(go)
+    hook = hooks[moment]
+    # The fifos make the moment certain: the hook says that it is there, and waits.
+    # Where the client is the one killed, a process of its own session does not die with it.
+    hook.write_text(f"#!/bin/sh\necho here >{told}\ncat {go} >/dev/null\nexit 0\n", encoding="utf-8")
+    hook.chmod(0o755)
+    process = publisher(clone)
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    told.read_text(encoding="utf-8")
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    hook.unlink()
+    go.write_text("go", encoding="utf-8")
+    folder = clone.path.with_name("clone-tree")
+    made = bump.release_tree(folder)
+    assert made is not None
+    done = publish.push_version(clone.path, tree_of(clone), "origin", "main", ["by: clone"])
+    assert (done.version, done.commit) == (Version.parse("v0.4.12"), made.commit)
+    assert clone.remote_refs() == {"refs/heads/main": made.commit, "refs/tags/v0.4.12": done.tag}
+    # And once more, with everything done.
+    assert publish.push_version(clone.path, tree_of_again(folder), "origin", "main", ["else"]) == done
+
+
+def tree_of_again(folder: Path) -> ReleaseTree:
+    found = bump.release_tree(folder)
+    assert found is not None
+    return found
+
+
+# Six at once -------------------------------------------------------------------------------------------
+
+PUBLISHERS = 6
+
+
+def history(clone: Clone) -> dict[str, str]:
+    """Check all that a chain of versions promises, and return it: tag -> commit."""
+    clone.git("fetch", "-q", "--tags", "--force", "origin")
+    main = clone.git("rev-list", "--first-parent", "origin/main").splitlines()
+    assert clone.git("rev-list", "origin/main").splitlines() == main, "linear"
+    tags = {tag: clone.git("rev-parse", f"{tag}^{{commit}}") for tag in clone.git("tag").split()}
+    assert len(set(tags.values())) == len(tags), "no commit is two versions"
+    for tag, commit in tags.items():
+        assert commit in main
+        assert f"current_version = {tag[1:]}\n" in clone.git("show", f"{commit}:.bumpversion.cfg") + "\n"
+    bumps = clone.git("log", "--format=%H", "origin/main", "--grep=^Release v").splitlines()
+    assert set(bumps) == set(tags.values()), "no version's commit lacks its tag"
+    return tags
+
+
+@pytest.mark.parametrize("parts", [["patch"] * PUBLISHERS, ["patch", "build", "minor"] * 2])
+def test_of_six_publishers_at_once_exactly_one_wins(clone: Clone, parts: list[str]) -> None:
+    clones = [clone.another(f"runner{number}") for number in range(PUBLISHERS)]
+    for number in range(1, 6):
+        results = at_once([publisher(each, part=part) for each, part in zip(clones, parts, strict=True)])
+        winners = [result for result in results if "version" in result]
+        assert len(winners) == 1, results
+        assert [result for result in results if "error" in result] == []
+        assert {result["to"] for result in results if "lost" in result} == {winners[0]["commit"]}
+        tags = history(clone)
+        assert len(tags) == number
+        assert tags[winners[0]["version"]] == winners[0]["commit"] == clone.git("rev-parse", "origin/main")
+        for each, result in zip(clones, results, strict=True):
+            if "version" not in result:
+                publish.catch_up(each.path, "origin", "main")
+
+
+def test_of_six_that_take_the_next_version_each_gets_one(clone: Clone) -> None:
+    clones = [clone.another(f"runner{number}") for number in range(PUBLISHERS)]
+    for number in range(1, 4):
+        results = at_once([publisher(each, wanted="next") for each in clones])
+        assert [result for result in results if "version" not in result] == []
+        tags = history(clone)
+        expected = [f"v0.4.{11 + each}" for each in range(1, number * PUBLISHERS + 1)]
+        assert sorted(tags, key=lambda tag: Version.parse(tag).patch) == expected
+        assert {result["version"]: result["commit"] for result in results}.items() <= tags.items()
+        for each in clones:
+            publish.catch_up(each.path, "origin", "main")
+
+
+# Secrets -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    """A server that lets nobody in; its address, with a password."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(403)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://robot:hunter2@127.0.0.1:{server.server_port}/site.git"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_password_in_the_remote_s_address_is_never_printed(clone: Clone, refusing: str) -> None:
+    tree = tree_of(clone)
+    clone.git("remote", "set-url", "origin", refusing)
+    with pytest.raises(ReleaseError, match="could not be asked") as told:
+        pushed(clone, tree)
+    said = told.value.what + told.value.cause + told.value.step + told.value.log
+    assert "127.0.0.1" in said
+    assert "hunter2" not in said
+    assert "robot" not in said
