@@ -16,6 +16,7 @@ import pytest
 from haybale.errors import ReleaseError
 from haybale.release import bump, publish
 from haybale.release.version import Version
+from haybale.tools import git
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,15 +159,27 @@ def test_the_loser_hears_who_won_and_pushes_nothing(clone: Clone, monkeypatch: p
 def test_two_runs_with_the_very_same_commit_are_still_two(
     clone: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Runners share an identity, and the clock has seconds."""
+    """Runners share an identity, and the clock has seconds: one must not take the other's tag for its own."""
     for who in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{who}_DATE", "1700000000 +0000")
     other = clone.another("other")
     one, same = tree_of(clone), tree_of(other)
     assert one.commit == same.commit
-    pushed(clone, one)
+    words = "\n".join(publish.annotated("v0.4.12", LINES))
+    theirs = git.make_tag(clone.path, "v0.4.12", one.commit, words)
+    # The other run has looked, and is about to push, when this one's push arrives.
+    changes = f"{one.commit}:refs/heads/main {theirs}:refs/tags/v0.4.12"
+    before_push(other, f"env -u GIT_DIR git -C {clone.path} push -q --atomic origin {changes}")
     with pytest.raises(publish.LostError):
         pushed(other, same)
+    assert clone.remote_refs()["refs/tags/v0.4.12"] == theirs
+
+
+def before_push(clone: Clone, body: str) -> None:
+    """Do something the first time that a push from a clone has begun and nothing was sent."""
+    hook = clone.path / ".git/hooks/pre-push"
+    hook.write_text(f'#!/bin/sh\nrm -- "$0"\n{body}\n', encoding="utf-8")
+    hook.chmod(0o755)
 
 
 def test_the_loser_to_another_part_hears_which_version_is_there(clone: Clone) -> None:
@@ -332,6 +345,29 @@ def test_killed_at_the_push_it_goes_on_to_the_same_version(clone: Clone, tmp_pat
     assert clone.remote_refs() == {"refs/heads/main": made.commit, "refs/tags/v0.4.12": done.tag}
     # And once more, with everything done.
     assert publish.push_version(clone.path, tree_of_again(folder), "origin", "main", ["else"]) == done
+
+
+def test_a_push_that_arrives_late_is_known_as_one_s_own(clone: Clone, tmp_path: Path) -> None:
+    """The remote is still at it when the run goes on; it comes through just before the second push."""
+    told, go = tmp_path / "told", tmp_path / "go"
+    os.mkfifo(told)
+    os.mkfifo(go)
+    hook = clone.remote / "hooks/pre-receive"
+    hook.write_text(f"#!/bin/sh\necho here >{told}\ncat {go} >/dev/null\n", encoding="utf-8")
+    hook.chmod(0o755)
+    process = publisher(clone)
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    told.read_text(encoding="utf-8")
+    process.kill()
+    process.communicate()
+    hook.unlink()
+    there = f"git --git-dir={clone.remote} rev-parse -q --verify refs/tags/v0.4.12"
+    before_push(clone, f"echo go >{go}\nuntil {there}; do sleep 0.05; done")
+    tree = tree_of_again(clone.path.with_name("clone-tree"))
+    done = publish.push_version(clone.path, tree, "origin", "main", ["by: clone"])
+    assert clone.remote_refs() == {"refs/heads/main": tree.commit, "refs/tags/v0.4.12": done.tag}
 
 
 def tree_of_again(folder: Path) -> ReleaseTree:

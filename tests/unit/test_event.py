@@ -1,0 +1,385 @@
+"""Which event it is, from facts alone: every forge's payload, and what git's history shows."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from haybale.release import event
+from haybale.tools import forge
+from haybale.tools.git import Described
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+HEAD, BASE, SIDE = "a" * 40, "b" * 40, "c" * 40
+
+MERGE = Described(hash=HEAD, parents=(BASE, SIDE), message="Merge pull request #12 from ada/topic\n\nAdd it")
+MERGE_GITEA = Described(
+    hash=HEAD, parents=(BASE, SIDE), message="Merge pull request 'Add it' (#12) from t into main"
+)
+MERGE_GITLAB = Described(
+    hash=HEAD,
+    parents=(BASE, SIDE),
+    message="Merge branch 'topic' into 'main'\n\nAdd it\n\nSee merge request a/site!12",
+)
+SQUASH = Described(hash=HEAD, parents=(BASE,), message="Add it (#12)\n\n* one\n* two")
+SQUASH_GITLAB = Described(hash=HEAD, parents=(BASE,), message="Add it\n\nSee merge request a/b/site!12\n")
+PLAIN = Described(hash=HEAD, parents=(BASE,), message="Add it")
+PULLED = Described(hash=HEAD, parents=(BASE, SIDE), message="Merge branch 'main' of forge.example:a/site")
+PULLED_TRACKING = Described(
+    hash=HEAD, parents=(BASE, SIDE), message="Merge remote-tracking branch 'origin/main'"
+)
+LOCAL_MERGE = Described(hash=HEAD, parents=(BASE, SIDE), message="Merge branch 'topic'")
+LOCAL_MERGE_INTO = Described(hash=HEAD, parents=(BASE, SIDE), message="Merge branch 'topic' into main")
+REVERT = Described(hash=HEAD, parents=(BASE,), message='Revert "Add it (#12)"\n\nThis reverts commit.')
+REVERT_BY_PULL = Described(hash=HEAD, parents=(BASE,), message='Revert "Add it (#12)" (#13)')
+PICKED = Described(hash=HEAD, parents=(BASE,), message=f"Add it (#12)\n\n(cherry picked from commit {SIDE})")
+MENTION = Described(
+    hash=HEAD, parents=(BASE,), message="Mend (#12) what was wrong\n\nMerge pull request #13 from x"
+)
+
+API = {"GITHUB_API_URL": "https://api.example", "GITHUB_REPOSITORY": "a/site"}
+GITHUB = {"GITHUB_ACTIONS": "true", "GITHUB_SHA": HEAD, **API}
+GITEA = {**GITHUB, "GITEA_ACTIONS": "true"}
+FORGEJO = {**GITHUB, "FORGEJO_ACTIONS": "true"}
+GITLAB = {
+    "GITLAB_CI": "true",
+    "CI_COMMIT_SHA": HEAD,
+    "CI_API_V4_URL": "https://api.example",
+    "CI_PROJECT_ID": "5",
+}
+
+ON_MAIN = {"GITHUB_REF": "refs/heads/main", "GITHUB_EVENT_NAME": "push"}
+MANUAL = {"GITHUB_REF": "refs/heads/main", "GITHUB_EVENT_NAME": "workflow_dispatch"}
+LAB_MAIN = {"CI_COMMIT_BRANCH": "main", "CI_PIPELINE_SOURCE": "push"}
+
+KNOWN_12 = forge.Answer(pull="12", known=True, said="the forge names pull request 12")
+KNOWN_NONE = forge.Answer(pull="", known=True, said="the forge knows no pull request")
+SILENT = forge.Answer(pull="", known=False, said="the forge's API answered 403 (no token was given)")
+
+
+def pull_request(action: str, *, merged: bool = False, base: str = "main") -> dict[str, Any]:
+    return {
+        "action": action,
+        "number": 12,
+        "pull_request": {"number": 12, "merged": merged, "base": {"ref": base}},
+    }
+
+
+def decided(
+    commit: Described,
+    env: Mapping[str, str],
+    payload: Mapping[str, Any] | None = None,
+    answer: forge.Answer | None = None,
+    **more: Any,
+) -> event.Event:
+    where: dict[str, Any] = {"branch": "", "branches": (), "main": "main", "head": HEAD, **more}
+    claim = event.claimed(env, payload or {}, commit.hash, where["main"])
+    return event.decide(event.Facts(judged=commit, claim=claim, answer=answer, **where))
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        {**GITHUB, **ON_MAIN},
+        {**GITEA, **ON_MAIN},
+        {**FORGEJO, **ON_MAIN},
+        {**GITHUB, **MANUAL},
+        {**GITEA, **MANUAL},
+        {**GITLAB, **LAB_MAIN},
+        {**GITLAB, **LAB_MAIN, "CI_PIPELINE_SOURCE": "web"},
+        {},
+    ],
+)
+@pytest.mark.parametrize(
+    ("commit", "answer", "kind", "pull"),
+    [
+        # What the forge knows: also of a rebase merge, of which git keeps no trace.
+        (MERGE, KNOWN_12, "pr-merge", "12"),
+        (SQUASH, KNOWN_12, "pr-merge", "12"),
+        (PLAIN, KNOWN_12, "pr-merge", "12"),
+        (PLAIN, KNOWN_NONE, "direct-push", ""),
+        # Anybody may write such a line; the words of a true merge are the forge's.
+        (SQUASH, KNOWN_NONE, "direct-push", ""),
+        (MERGE, KNOWN_NONE, "pr-merge", "12"),
+        # Where it does not say, git's words count.
+        *(
+            (commit, answer, kind, pull)
+            for answer in (SILENT, None)
+            for commit, kind, pull in (
+                (MERGE, "pr-merge", "12"),
+                (MERGE_GITEA, "pr-merge", "12"),
+                (MERGE_GITLAB, "pr-merge", "12"),
+                (SQUASH, "pr-merge", "12"),
+                (SQUASH_GITLAB, "pr-merge", "12"),
+                (REVERT_BY_PULL, "pr-merge", "13"),
+                (PLAIN, "direct-push", ""),
+                (PULLED, "direct-push", ""),
+                (PULLED_TRACKING, "direct-push", ""),
+                (LOCAL_MERGE, "direct-push", ""),
+                (LOCAL_MERGE_INTO, "direct-push", ""),
+                (REVERT, "direct-push", ""),
+                (PICKED, "direct-push", ""),
+                (MENTION, "direct-push", ""),
+            )
+        ),
+    ],
+)
+def test_on_main(
+    system: dict[str, str], commit: Described, answer: forge.Answer | None, kind: str, pull: str
+) -> None:
+    """A push, a web edit (a push too) and a manual run are judged alike: by how the commit came to main."""
+    found = decided(commit, system, answer=answer, branch="" if system else "main")
+    assert (found.kind, found.pull, found.branch) == (kind, pull, "main")
+    assert found.part == {"pr-merge": "patch", "direct-push": "build"}[kind]
+
+
+@pytest.mark.parametrize("system", [GITHUB, GITEA, FORGEJO])
+@pytest.mark.parametrize("name", ["pull_request", "pull_request_target"])
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (pull_request("opened"), ("pull-request", "12", "topic")),
+        (pull_request("synchronize"), ("pull-request", "12", "topic")),
+        (pull_request("closed"), ("pull-request", "12", "topic")),
+        (pull_request("closed", merged=True), ("pr-merge", "12", "main")),
+        (pull_request("closed", merged=True, base="v1"), ("branch", "", "v1")),
+        # Where the payload is gone, the ref has the number.
+        ({}, ("pull-request", "12", "topic")),
+    ],
+)
+def test_a_pull_request(
+    system: dict[str, str], name: str, payload: dict[str, Any], expected: tuple[str, str, str]
+) -> None:
+    env = {
+        **system,
+        "GITHUB_EVENT_NAME": name,
+        "GITHUB_REF": "refs/pull/12/merge",
+        "GITHUB_HEAD_REF": "topic",
+    }
+    synthetic = Described(hash=HEAD, parents=(BASE, SIDE), message="Merge c into b")
+    found = decided(synthetic, {**env, "GITHUB_SHA": "d" * 40}, payload)
+    assert (found.kind, found.pull, found.branch) == expected
+    assert found.part == ("patch" if expected[0] == "pr-merge" else "")
+
+
+def test_a_merge_queue_tries_a_pull_request() -> None:
+    ref = f"refs/heads/gh-readonly-queue/main/pr-12-{BASE}"
+    found = decided(MERGE, {**GITHUB, "GITHUB_EVENT_NAME": "merge_group", "GITHUB_REF": ref})
+    assert (found.kind, found.pull, found.part) == ("pull-request", "12", "")
+
+
+def test_a_merge_request_of_gitlab() -> None:
+    env = {**GITLAB, "CI_PIPELINE_SOURCE": "merge_request_event", "CI_MERGE_REQUEST_IID": "12"}
+    found = decided(MERGE_GITLAB, {**env, "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "topic"})
+    assert (found.kind, found.pull, found.branch) == ("pull-request", "12", "topic")
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {**GITHUB, "GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/topic"},
+        {**GITHUB, "GITHUB_EVENT_NAME": "workflow_dispatch", "GITHUB_REF": "refs/heads/topic"},
+        {**GITEA, "GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/topic"},
+        {**GITLAB, "CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": "topic"},
+    ],
+)
+def test_a_branch_is_never_released_from(env: dict[str, str]) -> None:
+    """Not even where the commit is on main as well."""
+    found = decided(MERGE, env, branches=("main", "topic"))
+    assert (found.kind, found.pull, found.branch, found.part) == ("branch", "", "topic", "")
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {**GITHUB, "GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/tags/v1.2.3"},
+        {**GITLAB, "CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1.2.3"},
+    ],
+)
+def test_a_tag_is_on_no_branch(env: dict[str, str]) -> None:
+    found = decided(MERGE, env, branches=("main",))
+    assert (found.kind, found.branch) == ("branch", "")
+
+
+def test_main_is_what_is_configured() -> None:
+    env = {**GITHUB, "GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/release/next"}
+    assert decided(SQUASH, env, main="release/next").kind == "pr-merge"
+    assert decided(SQUASH, {**GITHUB, **ON_MAIN}, main="release/next").kind == "branch"
+
+
+@pytest.mark.parametrize(
+    ("branch", "branches", "expected", "kind"),
+    [
+        ("main", ("main",), "main", "direct-push"),
+        ("topic", ("main", "topic"), "topic", "branch"),
+        ("", ("topic", "main"), "main", "direct-push"),
+        ("", ("topic", "else"), "topic", "branch"),
+        ("", (), "", "branch"),
+    ],
+)
+def test_without_a_ci_system_the_refs_say_the_branch(
+    branch: str, branches: tuple[str, ...], expected: str, kind: str
+) -> None:
+    found = decided(PLAIN, {}, branch=branch, branches=branches)
+    assert (found.branch, found.kind) == (expected, kind)
+
+
+def test_what_ci_says_of_another_commit_does_not_count() -> None:
+    """Somebody checked something else out: the run of main's push must not release that."""
+    env = {**GITHUB, **ON_MAIN, "GITHUB_SHA": "d" * 40}
+    found = decided(MERGE, env, branch="topic")
+    assert (found.kind, found.branch) == ("branch", "topic")
+    assert "not what is checked out" in found.evidence
+
+
+def test_what_ci_says_of_the_commit_below_a_version_counts() -> None:
+    """A run that was overtaken goes on from the winner's version, and is still what it was."""
+    found = decided(MERGE, {**GITHUB, **ON_MAIN}, head=SIDE)
+    assert (found.kind, found.pull) == ("pr-merge", "12")
+
+
+@pytest.mark.parametrize(("flag", "part"), [("pr-merge", "patch"), ("direct-push", "build")])
+def test_a_person_s_word_comes_first(flag: event.Flag, part: str) -> None:
+    for commit in (MERGE, PLAIN):
+        facts = event.Facts(head=HEAD, judged=commit, branch="main", branches=(), main="main", claim=None)
+        found = event.decide(facts, flag)
+        assert (found.kind, found.part) == (flag, part)
+        assert flag in found.evidence
+
+
+@pytest.mark.parametrize(
+    ("env", "answer", "words"),
+    [
+        ({**GITHUB, **ON_MAIN}, KNOWN_12, ("GitHub's push event on main", "names pull request 12")),
+        ({**GITHUB, **MANUAL}, SILENT, ("GitHub's workflow_dispatch event", "answered 403", "not that of")),
+        ({**FORGEJO, **ON_MAIN}, None, ("Forgejo's push event", "not that of a merged")),
+        ({**GITLAB, **LAB_MAIN}, None, ("GitLab's pipeline for a push event on main",)),
+    ],
+)
+def test_the_evidence_is_a_sentence_that_names_its_source(
+    env: dict[str, str], answer: forge.Answer | None, words: tuple[str, ...]
+) -> None:
+    said = decided(PLAIN, env, answer=answer).evidence
+    assert [word for word in words if word not in said] == []
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("env", "kind", "token"),
+    [
+        ({**GITHUB, **ON_MAIN, "GITHUB_TOKEN": "t"}, "github", "t"),
+        ({**GITHUB, **ON_MAIN, "GH_TOKEN": "t"}, "github", "t"),
+        ({**GITHUB, **ON_MAIN}, "github", ""),
+        ({**GITEA, **ON_MAIN, "GITEA_TOKEN": "t"}, "gitea", "t"),
+        ({**FORGEJO, **ON_MAIN, "GITHUB_TOKEN": "t"}, "gitea", "t"),
+        ({**GITLAB, **LAB_MAIN, "GITLAB_TOKEN": "t"}, "gitlab", "t"),
+        ({**GITLAB, **LAB_MAIN, "CI_PROJECT_VISIBILITY": "public"}, "gitlab", ""),
+    ],
+)
+def test_the_forge_is_asked_about_the_commit(env: dict[str, str], kind: str, token: str) -> None:
+    claim = event.claimed(env, {}, HEAD, "main")
+    assert claim is not None
+    assert claim.question is not None
+    assert (claim.question.kind, claim.question.token, claim.question.commit) == (kind, token, HEAD)
+
+
+@pytest.mark.parametrize(
+    "env",
+    [{**GITLAB, **LAB_MAIN}, {"GITHUB_ACTIONS": "true", **ON_MAIN}, {**GITLAB, "CI_MERGE_REQUEST_IID": "1"}],
+)
+def test_who_can_t_be_asked_is_not_asked(env: dict[str, str]) -> None:
+    claim = event.claimed(env, {}, HEAD, "main")
+    assert claim is not None
+    assert claim.question is None
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[1]", '"text"'])
+def test_a_payload_that_can_t_be_read_is_none(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "event.json"
+    file.write_text(text, encoding="utf-8")
+    assert event.payload({"GITHUB_EVENT_PATH": str(file)}) == {}
+    assert event.payload({"GITHUB_EVENT_PATH": str(tmp_path)}) == {}
+    assert event.payload({}) == {}
+    file.write_text(json.dumps({"number": 1}), encoding="utf-8")
+    assert event.payload({"GITHUB_EVENT_PATH": str(file)}) == {"number": 1}
+
+
+@pytest.mark.parametrize(
+    ("message", "skips"),
+    [
+        ("Mend a word [notest]", True),
+        ("Mend\n\n[NoTest]", True),
+        ("Mend a word", False),
+        ("Say what notest does", False),
+    ],
+)
+def test_notest(message: str, skips: bool) -> None:
+    assert event.notest(message) is skips
+
+
+def question(kind: forge.Kind) -> forge.Question:
+    return forge.Question(kind=kind, api="https://api.example/", repository="a/s", commit=HEAD, main="main")
+
+
+def merged(kind: forge.Kind, number: int, **more: Any) -> dict[str, Any]:
+    if kind == "gitlab":
+        return {"iid": number, "state": "merged", "target_branch": "main", "sha": SIDE, **more}
+    return {"number": number, "merged_at": "2026-01-01T00:00:00Z", "base": {"ref": "main"}, **more}
+
+
+@pytest.mark.parametrize("kind", ["github", "gitlab"])
+def test_the_merged_pull_request_is_found_among_others(kind: forge.Kind) -> None:
+    others = {
+        "github": [merged(kind, 1, merged_at=None), merged(kind, 2, base={"ref": "v1"}), merged(kind, 3)],
+        "gitlab": [merged(kind, 1, state="opened"), merged(kind, 2, target_branch="v1"), merged(kind, 3)],
+        "gitea": [],
+    }[kind]
+    assert forge.understood(question(kind), 200, others).pull == "3"
+    own = merged(
+        kind, 4, **{"github": {"merge_commit_sha": HEAD}, "gitlab": {"sha": HEAD}, "gitea": {}}[kind]
+    )
+    assert forge.understood(question(kind), 200, [*others, own]).pull == "4"
+    assert forge.understood(question(kind), 200, others[:2]) == forge.Answer(
+        pull="", known=True, said="the forge knows no pull request merged into main for it"
+    )
+
+
+def test_gitea_answers_with_one() -> None:
+    assert forge.understood(question("gitea"), 200, merged("gitea", 4)).pull == "4"
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "no token"),
+        (403, "no token"),
+        (404, "knows no pull request"),
+        (429, "too many"),
+        (500, "answered 500"),
+    ],
+)
+def test_no_answer_is_never_taken_for_none(status: int, words: str) -> None:
+    answer = forge.understood(question("github"), status, None)
+    assert not answer.known
+    assert words in answer.said
+
+
+@pytest.mark.parametrize("document", ["text", 5, [None, "x"], {"base": 5}, [{"base": None, "merged_at": 1}]])
+def test_strange_answers_name_no_pull_request(document: Any) -> None:
+    assert forge.understood(question("github"), 200, document).pull == ""
+
+
+def test_the_addresses() -> None:
+    assert (
+        forge.address(question("github"))
+        == f"https://api.example/repos/a/s/commits/{HEAD}/pulls?per_page=100"
+    )
+    assert forge.address(question("gitea")) == f"https://api.example/repos/a/s/commits/{HEAD}/pull"
+    assert forge.address(question("gitlab")) == (
+        f"https://api.example/projects/a/s/repository/commits/{HEAD}/merge_requests?per_page=100"
+    )
