@@ -20,3 +20,43 @@ from haybale.tools import git
 )
 def test_a_remote_keeps_no_credentials_and_no_path_of_a_machine(url: str, kept: str) -> None:
     assert git.without_credentials(url) == kept
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "unable to access 'https://ada:s3cret@forge.example/a.git/': 403",
+            "unable to access 'https://forge.example/a.git/': 403",
+        ),
+        (
+            "https://token@forge.example and ssh://git@forge.example",
+            "https://forge.example and ssh://forge.example",
+        ),
+        ("http://a:b@c@forge.example/x@y", "http://forge.example/x@y"),
+        ("git@forge.example:a/b.git", "git@forge.example:a/b.git"),
+    ],
+)
+def test_what_git_says_keeps_no_credentials(said: str, shown: str) -> None:
+    assert git.scrubbed(said) == shown
+
+
+def test_the_tags_among_a_remote_s_refs_are_peeled() -> None:
+    found = git.tags_of(
+        {"refs/heads/main": "m", "refs/tags/v1": "t", "refs/tags/v1^{}": "c", "refs/tags/light": "d"}
+    )
+    assert found == {
+        "v1": git.RemoteTag(hash="t", commit="c"),
+        "light": git.RemoteTag(hash="d", commit="d"),
+    }
+
+
+def test_hooks_are_shut_off_beside_what_is_configured_already() -> None:
+    assert git.without_hooks({})["GIT_CONFIG_COUNT"] == "1"
+    found = git.without_hooks({"GIT_CONFIG_COUNT": "2"})
+    assert found["GIT_CONFIG_COUNT"] == "3"
+    assert found["GIT_CONFIG_KEY_2"] == "core.hooksPath"
+
+
+def test_a_commit_s_subject_is_its_first_line() -> None:
+    assert git.Described(hash="a", parents=(), message="One\n\ntwo").subject == "One"

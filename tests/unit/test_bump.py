@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from haybale.errors import MachineError, UsageError
+from haybale.release import bump
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part", "extra"),
+    [
+        ((), "build", ()),
+        (("minor",), "minor", ()),
+        (("--dry-run",), "build", ("--dry-run",)),
+        (("patch", "--dry-run", "--verbose"), "patch", ("--dry-run", "--verbose")),
+        (("patch", "--message", "a  b"), "patch", ("--message", "a  b")),
+    ],
+)
+def test_the_part_comes_first_and_the_rest_is_bump2version_s(
+    arguments: tuple[str, ...], part: str, extra: tuple[str, ...]
+) -> None:
+    assert bump.split(arguments) == (part, extra)
+
+
+@pytest.mark.parametrize("arguments", [("micro",), ("",), ("--dry-run", "minor"), ("patch", "--tag-name=x")])
+def test_a_slip_is_a_usage_error(arguments: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError):
+        bump.split(arguments)
+
+
+def test_an_unknown_part_is_told_the_list() -> None:
+    with pytest.raises(UsageError) as told:
+        bump.split(("micro",))
+    assert "major, minor, patch, build" in told.value.cause
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", 0),
+        ("one\n<<<<<<< HEAD\n=======\n>>>>>>> x\n", 2),
+        ("one\r\n=======\r\ntwo\r\n>>>>>>> x\r\n", 2),
+        ("||||||| base\n", 1),
+        ("Heading\n=======\n", 0),
+        ("a <<<<<<< b\n", 0),
+        ("<<<<<<<<<< ten\n", 0),
+    ],
+)
+def test_a_conflict_marker_is_found_and_a_heading_is_none(text: str, line: int) -> None:
+    assert bump.marker_line(text) == line
+
+
+@pytest.mark.parametrize(
+    ("env", "found"),
+    [
+        ({}, None),
+        ({"GITHUB_ACTOR": "ada"}, None),
+        ({"GITLAB_USER_NAME": "Ada"}, None),
+        ({"GITLAB_USER_NAME": "Ada", "GITLAB_USER_EMAIL": "a@x.org"}, ("Ada", "a@x.org")),
+        (
+            {"GITHUB_ACTOR": "x[bot]", "GITHUB_ACTOR_ID": "4", "GITHUB_SERVER_URL": "https://github.com"},
+            ("x[bot]", "4+x[bot]@users.noreply.github.com"),
+        ),
+        (
+            {
+                "GITHUB_ACTOR": "ada",
+                "GITHUB_SERVER_URL": "https://forge.example:3000/",
+                "FORGEJO_ACTIONS": "true",
+            },
+            ("ada", "ada@noreply.forge.example"),
+        ),
+    ],
+)
+def test_who_a_ci_system_runs_for(env: dict[str, str], found: tuple[str, str] | None) -> None:
+    assert bump.from_ci(env) == found
+
+
+def executable(file: Path) -> str:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("#!/bin/sh\n", encoding="utf-8")
+    file.chmod(0o755)
+    return str(file)
+
+
+def test_bump2version_is_what_is_named_then_beside_python_then_on_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "env/bin/python"))
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    with pytest.raises(MachineError, match="not installed") as told:
+        bump.executable({})
+    assert "nox -s bump" in told.value.step
+    on_path = executable(tmp_path / "path/bumpversion")
+    assert bump.executable({}) == on_path
+    beside = executable(tmp_path / "env/bin/bumpversion")
+    assert bump.executable({}) == beside
+    named = executable(tmp_path / "own/bumpversion")
+    assert bump.executable({"HAYBALE_BUMP2VERSION": named}) == named
+    with pytest.raises(MachineError, match="can't be run"):
+        bump.executable({"HAYBALE_BUMP2VERSION": str(tmp_path / "own")})
