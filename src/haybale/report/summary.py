@@ -46,9 +46,9 @@ MARKS: Mapping[str, tuple[str, str]] = {
 
 # GitHub shows no summary of more than 1 MiB. A text of more characters is cut, a table of more rows too; so
 # many of each stay far below that.
-LONGEST_CELL = 1_000
+LONGEST_CELL = 500
 LONGEST_ERROR = 20_000
-MOST_ROWS = 200
+MOST_ROWS = 100
 
 MINUTE, HOUR = 60, 3600
 LESS_THAN_TEN, WORTH_TELLING = 9.95, 0.05
@@ -275,7 +275,10 @@ def markdown(summary: RunSummary) -> str:
             _markdown_table(("model", "documents"), _documents(summary.counts), right=1),
         ]
     if summary.images:
-        parts += ["### Images", _markdown_table(("image", "digest"), sorted(summary.images.items()))]
+        parts += [
+            "### Images",
+            _markdown_table(("image", "digest"), sorted(summary.images.items())[:MOST_ROWS]),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -288,8 +291,7 @@ def _markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], right: i
     """Return a table; the cells are escaped, the column `right` (from 0) is aligned to that side."""
     lines = [_markdown_row(head)]
     lines.append(_markdown_row(["---:" if number == right else "---" for number in range(len(head))]))
-    filled = [_markdown_row([escaped(cell) for cell in row]) for row in rows]
-    lines += filled[: MOST_ROWS + 2]
+    lines += [_markdown_row([escaped(cell) for cell in row]) for row in rows]
     return "\n".join(lines)
 
 
