@@ -9,10 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
-
 # Seconds to connect and to answer, and how often an answer that may get better is asked for again.
 TIMEOUT = (5, 10)
 TRIES = 2
@@ -53,6 +49,11 @@ class Answer:
 
 def merged_pull(question: Question) -> Answer:
     """Ask the forge."""
+    # Most decisions need no forge, and don't wait for what speaks HTTP to be imported.
+    import requests  # noqa: PLC0415
+    from requests.adapters import HTTPAdapter  # noqa: PLC0415
+    from urllib3.util import Retry  # noqa: PLC0415
+
     try:
         with requests.Session() as session:
             waits = Retry(
