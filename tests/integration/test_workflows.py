@@ -1,0 +1,254 @@
+"""The files that CI systems read: right for their linters, without logic, with no more rights than needed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+GITHUB = ".github/workflows/ci.yml"
+GITLAB = ".gitlab-ci.yml"
+
+PUBLISHES = "./noxw -s engine pipeline -- --publish --next"
+PINNED = re.compile(r"uses:\s*[\w.-]+/[\w./-]+@[0-9a-f]{40} # v[0-9]+(\.[0-9]+)*")
+READ_ONLY = {"contents": "read", "packages": "read"}
+
+
+@pytest.fixture(scope="module")
+def github(root: Path) -> dict[str, Any]:
+    return read(root / GITHUB)
+
+
+@pytest.fixture(scope="module")
+def gitlab(root: Path) -> dict[str, Any]:
+    return read(root / GITLAB)
+
+
+def read(file: Path) -> dict[str, Any]:
+    document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert isinstance(document, dict)
+    return document
+
+
+def commands(github: dict[str, Any], gitlab: dict[str, Any]) -> list[str]:
+    """Return everything that the two files run."""
+    steps = [step for job in github["jobs"].values() for step in job["steps"]]
+    scripts = [
+        line
+        for job in gitlab.values()
+        if isinstance(job, dict)
+        for key in ("before_script", "script", "after_script")
+        for line in job.get(key, [])
+    ]
+    return [step["run"] for step in steps if "run" in step] + scripts
+
+
+def lint(root: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["./noxw", "-s", "workflows", "--", str(folder)],
+        cwd=root, capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"},
+    )  # fmt: skip
+
+
+def copied(root: Path, folder: Path, file: str, old: str, new: str) -> Path:
+    """Copy the files, with one change."""
+    for each in (GITHUB, GITLAB):
+        (folder / each).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / each, folder / each)
+    text = (folder / file).read_text(encoding="utf-8")
+    assert old in text
+    (folder / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+    return folder
+
+
+# What their linters say ------------------------------------------------------------------------------------
+
+
+def test_the_linters_find_nothing(root: Path) -> None:
+    done = lint(root, root)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "complaint"),
+    [
+        # zizmor
+        (GITHUB, "@de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2", "@v6", "unpinned-uses"),
+        (GITHUB, "permissions: {}", "permissions: write-all", "excessive-permissions"),
+        (
+            GITHUB,
+            "run: ./noxw -s engine pipeline\n",
+            'run: echo "${{ github.event.pull_request.title }}"\n',
+            "template-injection",
+        ),
+        # check-jsonschema
+        (GITLAB, "resource_group: publish", "resource_groups: publish", "resource_groups"),
+        (GITLAB, "interruptible: false", "interruptible: perhaps", "perhaps"),
+    ],
+)
+def test_the_linters_would_find_it(  # noqa: PLR0917
+    root: Path, tmp_path: Path, file: str, old: str, new: str, complaint: str
+) -> None:
+    done = lint(root, copied(root, tmp_path, file, old, new))
+    assert done.returncode != 0
+    assert complaint in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(
+    shutil.which("go") is None and ("CI" not in os.environ or "GITLAB_CI" in os.environ),
+    reason="actionlint is built with Go, which is not installed",
+)
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("${{ github.token }}", "${{ github.tokn }}", "tokn"),
+        ("needs: check", "needs: checks", "checks"),
+        ("runs-on: ubuntu-24.04", "runs-on: ubuntu-99", "ubuntu-99"),
+        ("github.event_name == ", "github.event_name = ", "unexpected"),
+    ],
+)
+def test_actionlint_would_find_it(root: Path, tmp_path: Path, old: str, new: str, complaint: str) -> None:
+    done = lint(root, copied(root, tmp_path, GITHUB, old, new))
+    assert done.returncode != 0
+    assert complaint in done.stdout + done.stderr
+    assert "actionlint" in done.stderr
+
+
+# No logic --------------------------------------------------------------------------------------------------
+
+
+def test_they_run_nothing_but_sessions_that_exist(
+    root: Path, github: dict[str, Any], gitlab: dict[str, Any]
+) -> None:
+    listed = subprocess.run(["./noxw", "--list"], cwd=root, capture_output=True, text=True, check=True).stdout
+    sessions = {line.split()[1] for line in listed.splitlines() if line[:2] in {"* ", "- "}}
+    found = commands(github, gitlab)
+    assert found
+    for command in found:
+        match = re.fullmatch(r"\./noxw -s ([a-z_ ]+?)(?: -- (--[a-z -]+))?", command)
+        assert match, f"more than a session: {command}"
+        assert set(match[1].split()) <= sessions, command
+
+
+def test_both_run_the_same(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
+    for name in ("pipeline", "publish"):
+        (ours,) = [step["run"] for step in github["jobs"][name]["steps"] if "run" in step]
+        assert gitlab[name]["script"] == [ours]
+
+
+def test_no_secret_stands_in_a_command(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
+    for command in commands(github, gitlab):
+        assert "$" not in command
+
+
+# Pinned ----------------------------------------------------------------------------------------------------
+
+
+def test_every_action_is_pinned_by_its_commit_with_the_version_beside_it(root: Path) -> None:
+    for file in (root / ".github").rglob("*.yml"):
+        uses = [
+            line.strip().removeprefix("- ")
+            for line in file.read_text(encoding="utf-8").splitlines()
+            if "uses:" in line
+        ]
+        assert uses
+        assert [line for line in uses if not PINNED.fullmatch(line)] == []
+
+
+# Rights ----------------------------------------------------------------------------------------------------
+
+
+def test_only_a_push_to_main_publishes(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
+    """Both ways: the job that publishes runs for nothing else, and the others run for everything else."""
+    on_main = "github.event_name == 'push' && github.ref == 'refs/heads/main'"
+    elsewhere = "github.event_name != 'push' || github.ref != 'refs/heads/main'"
+    jobs = github["jobs"]
+    publishing = {
+        name for name, job in jobs.items() for step in job["steps"] if "publish" in step.get("run", "")
+    }
+    assert publishing == {"publish"}
+    assert jobs["publish"]["if"] == on_main
+    assert jobs["pipeline"]["if"] == elsewhere
+    rule = '$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH && $CI_PIPELINE_SOURCE == "push"'
+    assert gitlab["publish"]["script"] == [PUBLISHES]
+    assert gitlab["publish"]["rules"] == [{"if": rule}]
+    assert gitlab["pipeline"]["rules"] == [{"if": rule, "when": "never"}, {"when": "on_success"}]
+
+
+def test_only_the_job_that_publishes_may_write(github: dict[str, Any]) -> None:
+    assert github["permissions"] == {}
+    for name, job in github["jobs"].items():
+        if name != "publish":
+            assert job["permissions"].items() <= READ_ONLY.items(), name
+    assert github["jobs"]["publish"]["permissions"] == {
+        "contents": "write", "packages": "write", "pull-requests": "read",
+    }  # fmt: skip
+
+
+def test_only_the_job_that_publishes_keeps_credentials_for_git(github: dict[str, Any]) -> None:
+    kept = {
+        name: step["with"]["persist-credentials"]
+        for name, job in github["jobs"].items()
+        for step in job["steps"]
+        if step.get("uses", "").startswith("actions/checkout@")
+    }
+    assert kept == {"check": False, "pipeline": False, "publish": True}
+
+
+def test_a_fork_s_pull_request_is_tested_without_secrets(github: dict[str, Any]) -> None:
+    """`pull_request_target` and `workflow_run` would give a fork's code this repository's rights."""
+    (triggers,) = (value for name, value in github.items() if str(name) == "True")  # YAML 1.1: on is true
+    assert set(triggers) == {"push", "pull_request", "workflow_dispatch"}
+    assert "secrets." not in str(github)
+
+
+# One after the other ---------------------------------------------------------------------------------------
+
+
+def test_publishing_is_never_interrupted_and_never_at_the_same_time(
+    github: dict[str, Any], gitlab: dict[str, Any]
+) -> None:
+    assert github["jobs"]["publish"]["concurrency"] == {"group": "publish", "cancel-in-progress": False}
+    assert "concurrency" not in github
+    assert gitlab["publish"]["resource_group"] == "publish"
+    assert gitlab["publish"]["interruptible"] is False
+
+
+def test_a_branch_s_newer_push_ends_the_older_run(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
+    for name in ("check", "pipeline"):
+        concurrency = github["jobs"][name]["concurrency"]
+        assert concurrency["cancel-in-progress"] is True
+        assert "github.ref" in concurrency["group"]
+        assert gitlab[name]["interruptible"] is True
+
+
+def test_the_history_is_there(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
+    for name in ("pipeline", "publish"):
+        assert github["jobs"][name]["steps"][0]["with"]["fetch-depth"] == 0
+    assert gitlab["variables"]["GIT_DEPTH"] == "0"
+
+
+def test_reports_are_kept_when_tests_fail(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
+    for name in ("pipeline", "publish"):
+        last = github["jobs"][name]["steps"][-1]
+        assert last["uses"].startswith("actions/upload-artifact@")
+        assert last["if"] == "${{ !cancelled() }}"
+        assert last["with"]["path"] == "reports/"
+        assert gitlab[name]["extends"] == ".reports"
+    assert gitlab[".reports"]["artifacts"]["when"] == "always"
+    assert gitlab[".reports"]["artifacts"]["reports"] == {"junit": "reports/*.xml"}
+
+
+def test_nothing_runs_for_ever(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
+    assert all(0 < job["timeout-minutes"] <= 60 for job in github["jobs"].values())
+    assert {gitlab["check"]["timeout"], gitlab[".reports"]["timeout"]} == {"20 minutes", "60 minutes"}
