@@ -224,12 +224,26 @@ def test_publishing_is_never_interrupted_and_never_at_the_same_time(
     assert gitlab["publish"]["interruptible"] is False
 
 
+def test_a_push_to_main_is_published_also_when_the_next_one_follows_at_once(
+    github: dict[str, Any], gitlab: dict[str, Any]
+) -> None:
+    """What publishing waits for is not ended by a newer push either."""
+    concurrency = github["jobs"][github["jobs"]["publish"]["needs"]]["concurrency"]
+    assert concurrency["cancel-in-progress"] is False
+    assert "github.sha" in concurrency["group"]
+    on_main = next(
+        rule
+        for rule in gitlab["workflow"]["rules"]
+        if rule["if"] == "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"
+    )
+    assert on_main["auto_cancel"] == {"on_new_commit": "none"}
+
+
 def test_a_branch_s_newer_push_ends_the_older_run(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
-    for name in ("check", "pipeline"):
-        concurrency = github["jobs"][name]["concurrency"]
-        assert concurrency["cancel-in-progress"] is True
-        assert "github.ref" in concurrency["group"]
-        assert gitlab[name]["interruptible"] is True
+    concurrency = github["jobs"]["pipeline"]["concurrency"]
+    assert concurrency["cancel-in-progress"] is True
+    assert "github.ref" in concurrency["group"]
+    assert gitlab["pipeline"]["interruptible"] is True
 
 
 def test_the_history_is_there(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
