@@ -333,6 +333,14 @@ def test_what_is_no_release_tree_is_not_taken_for_one(clone: Clone, tmp_path: Pa
         bump.remove_release_tree(clone.path, clone.path)
 
 
+def test_a_mark_that_was_cut_off_marks_nothing(clone: Clone) -> None:
+    folder = clone.path.parent / "tree"
+    made = bump.make_release_tree(clone.path, "patch", folder)
+    bump._marker(folder).write_text("", encoding="ascii")
+    assert bump.release_tree(folder) is None
+    assert bump.make_release_tree(clone.path, "patch", folder).version == made.version
+
+
 def test_somebody_else_s_worktrees_stay(clone: Clone, tmp_path: Path) -> None:
     """Also one whose disk is away just now: `git worktree prune` would forget it."""
     clone.git("worktree", "add", "-q", "--detach", str(tmp_path / "theirs"))

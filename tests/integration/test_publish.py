@@ -156,6 +156,17 @@ def test_the_loser_hears_who_won_and_pushes_nothing(clone: Clone, monkeypatch: p
     assert (clone.state(), clone.remote_refs()) == (before, there)
 
 
+def test_losing_is_noticed_before_images_are_pushed(clone: Clone) -> None:
+    other = clone.another("other")
+    tree, winner = tree_of(clone), tree_of(other)
+    publish.check_free(clone.path, tree, "origin", "main")
+    pushed(other, winner)
+    with pytest.raises(publish.LostError, match=r"Ada published v0\.4\.12 first"):
+        publish.check_free(clone.path, tree, "origin", "main")
+    # The winner, going on after it was killed, has not lost to itself.
+    publish.check_free(other.path, winner, "origin", "main")
+
+
 def test_two_runs_with_the_very_same_commit_are_still_two(
     clone: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -273,7 +273,8 @@ def release_tree(folder: Path) -> ReleaseTree | None:
     if not commit or git.changed(folder):
         return None
     parents = git.describe(folder).parents
-    _, base = _marker(folder).read_text(encoding="ascii").split()
+    # The mark may be cut off, where its writer was killed.
+    *_, base = _marker(folder).read_text(encoding="ascii").split() or [""]
     if parents != (base,):
         return None
     return ReleaseTree(path=folder, commit=commit, version=versions.read(folder, {}), base=base)

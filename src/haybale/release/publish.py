@@ -64,6 +64,19 @@ class LostError(ReleaseError):
         self.who = who
 
 
+def check_free(root: Path, tree: ReleaseTree, remote: str, branch: str) -> None:
+    """Raise `LostError` where a version can't be published any more, before its images are pushed.
+
+    Only the push itself decides; this is the last moment at which losing costs nothing. A version that this
+    release tree has published already is no loss.
+    """
+    tag = str(tree.version)
+    refs = _look(root, remote, branch, tag)
+    made = git.resolve_any(tree.path, KEPT)
+    if not (made and _arrived(refs, tag, made)):
+        _judge(root, tree, remote, branch, refs=refs)
+
+
 def push_version(
     root: Path, tree: ReleaseTree, remote: str, branch: str, message_lines: Sequence[str]
 ) -> Published:
@@ -101,8 +114,7 @@ def _push(
     changes = {main: (tree.base, tree.commit), name: ("", tag)}
     done: process.Completed | None = None
     for attempt in range(ATTEMPTS):
-        if refs.get(main) != tree.base or name in refs:
-            raise _lost(root, tree, remote, branch, refs)
+        _judge(root, tree, remote, branch, refs=refs)
         if attempt:
             time.sleep(random.uniform(*PAUSE))  # noqa: S311 - no secret
         done = git.push(root, remote, changes)
@@ -118,6 +130,12 @@ def _push(
         step=f"see what it says, mend that and try again: the commit is to become {branch} of {remote}",
         log=done.stderr.strip() if done else "",
     )
+
+
+def _judge(root: Path, tree: ReleaseTree, remote: str, branch: str, *, refs: Mapping[str, str]) -> None:
+    """Raise `LostError` where main is not where the version was made on, or its tag is there."""
+    if refs.get(f"refs/heads/{branch}") != tree.base or f"refs/tags/{tree.version}" in refs:
+        raise _lost(root, tree, remote, branch, refs)
 
 
 def _look(root: Path, remote: str, branch: str, tag: str) -> dict[str, str]:
