@@ -21,7 +21,7 @@ from haybale.errors import ConfigError, DumpError, MachineError
 from haybale.index import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 PATTERN = "dumps/*latest.sql*"
@@ -69,8 +69,9 @@ def unpack(root: Path) -> dump.Unpacked:
 
 
 def left(root: Path) -> list[str]:
-    """What is in the folder of unpacked databases, apart from the note and the lock."""
-    return sorted({file.name for file in (root / "unpacked").glob("*")} - {"unpacked.json", "lock"})
+    """What is in the folder of unpacked databases, apart from the notes and the lock."""
+    notes = {"unpacked.json", "digest.json", "lock"}
+    return sorted({file.name for file in (root / "unpacked").glob("*")} - notes)
 
 
 @pytest.mark.parametrize("kind", ["zip", "gzip", "plain"])
@@ -476,14 +477,16 @@ def copies(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return made
 
 
-def older(file: Path) -> None:
-    """Date a file back, out of reach of the clock's grain."""
-    found = file.stat()
-    os.utime(file, ns=(found.st_atime_ns, found.st_mtime_ns - 10_000_000_000))
+@pytest.fixture
+def _later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at files when they are older than the clock's grain."""
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() + 10_000_000_000)
 
 
+@pytest.mark.usefixtures("_later")
 def test_an_unchanged_dump_is_unpacked_once(root: Path, database: bytes, copies: list[Path]) -> None:
-    older(put(root, zipped(("db.sqlite3", database))))
+    put(root, zipped(("db.sqlite3", database)))
     assert unpack(root) == unpack(root)
     assert len(copies) == 1
 
@@ -506,16 +509,16 @@ def test_a_dump_is_trusted_when_it_is_older_than_the_coarsest_clock(
     root: Path, database: bytes, copies: list[Path], monkeypatch: pytest.MonkeyPatch, *, ago: int, made: int
 ) -> None:
     file = put(root, zipped(("db.sqlite3", database)))
-    changed = file.stat().st_mtime_ns
+    changed = max(file.stat().st_mtime_ns, file.stat().st_ctime_ns)
     monkeypatch.setattr(time, "time_ns", lambda: changed + ago)
     assert unpack(root) == unpack(root)
     assert len(copies) == made
 
 
+@pytest.mark.usefixtures("_later")
 def test_an_unpacked_database_that_was_written_to_is_made_again(root: Path, database: bytes) -> None:
-    older(put(root, zipped(("db.sqlite3", database))))
+    put(root, zipped(("db.sqlite3", database)))
     path = unpack(root).path
-    older(path)
     path.write_bytes(bytes(len(database)))
     assert unpack(root).path.read_bytes() == database
 
@@ -529,39 +532,127 @@ def test_what_a_killed_run_left_is_no_obstacle_and_goes(root: Path, database: by
     assert left(root) == [found.path.name]
 
 
+@pytest.mark.usefixtures("_later")
 def test_two_at_once_unpack_only_once(root: Path, database: bytes, copies: list[Path]) -> None:
-    older(put(root, zipped(("db.sqlite3", database))))
+    put(root, zipped(("db.sqlite3", database)))
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: unpack(root), range(4)))
     assert len(copies) == 1
     assert len(set(found)) == 1
 
 
+@pytest.mark.usefixtures("_later")
 def test_a_link_that_leads_elsewhere_is_followed_again(
     root: Path, database: bytes, copies: list[Path]
 ) -> None:
-    older(put(root, zipped(("db.sqlite3", database))))
+    put(root, zipped(("db.sqlite3", database)))
     unpack(root)
-    older(put(root, database, "site_2027.sqlite3"))
+    put(root, database, "site_2027.sqlite3")
     unpack(root)
     assert [file.name for file in copies] == ["site_2026.sqlite3.zip", "site_2027.sqlite3"]
 
 
+@pytest.mark.usefixtures("_later")
 def test_a_cached_database_that_is_gone_or_cut_is_made_again(
     root: Path, database: bytes, copies: list[Path]
 ) -> None:
-    older(put(root, zipped(("db.sqlite3", database))))
+    put(root, zipped(("db.sqlite3", database)))
     unpack(root).path.unlink()
     unpack(root).path.write_bytes(b"short")
     assert unpack(root).path.read_bytes() == database
     assert len(copies) == 3
 
 
+@pytest.mark.usefixtures("_later")
 def test_a_broken_note_is_no_obstacle(root: Path, database: bytes) -> None:
-    older(put(root, zipped(("db.sqlite3", database))))
+    put(root, zipped(("db.sqlite3", database)))
     unpack(root)
     (root / "unpacked" / "unpacked.json").write_text('{"fingerprint": 3', encoding="utf-8")
     assert unpack(root).size == len(database)
+
+
+def digest(root: Path) -> str:
+    return dump.digest(dump.resolve(root, PATTERN), root / "unpacked")
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The dumps whose databases were really read."""
+    made: list[Path] = []
+    database_of = dump._database
+
+    def noting(source: dump._Source, room: Path | None = None) -> Iterator[bytes]:
+        made.append(source.file)
+        return database_of(source, room)
+
+    monkeypatch.setattr(dump, "_database", noting)
+    return made
+
+
+def test_the_digest_is_the_database_s_whatever_it_is_packed_in(root: Path, database: bytes) -> None:
+    expected = hashlib.sha256(database).hexdigest()
+    for content in (database, zipped(("db.sqlite3", database)), gzip.compress(database)):
+        put(root, content)
+        assert digest(root) == unpack(root).sha256 == expected
+
+
+def test_the_digest_leaves_nothing_but_its_note(root: Path, database: bytes) -> None:
+    put(root, zipped(("db.sqlite3", database)))
+    digest(root)
+    assert [file.name for file in (root / "unpacked").iterdir()] == ["digest.json"]
+
+
+@pytest.mark.usefixtures("_later")
+def test_an_unchanged_dump_is_read_once(root: Path, database: bytes, readings: list[Path]) -> None:
+    put(root, database)
+    assert digest(root) == digest(root)
+    assert len(readings) == 1
+
+
+@pytest.mark.usefixtures("_later")
+def test_unpacking_gives_the_digest_too(root: Path, database: bytes, readings: list[Path]) -> None:
+    put(root, database)
+    assert unpack(root).sha256 == digest(root)
+    assert len(readings) == 1
+
+
+def test_a_dump_changed_in_the_same_instant_is_read_again(root: Path, database: bytes) -> None:
+    """The other database has the same size, and its file the same inode and time."""
+    file = put(root, database)
+    first = digest(root)
+    stamp = file.stat().st_mtime_ns
+    other = database.replace(b"one", b"two", 1) if b"one" in database else bytes([*database[:-1], 1])
+    file.write_bytes(other)
+    os.utime(file, ns=(stamp, stamp))
+    assert digest(root) != first
+
+
+@pytest.mark.usefixtures("_later")
+def test_a_dump_that_was_dated_back_is_read_again(root: Path, database: bytes, readings: list[Path]) -> None:
+    file = put(root, database)
+    digest(root)
+    stamp = file.stat().st_mtime_ns
+    file.write_bytes(database)
+    os.utime(file, ns=(stamp, stamp))
+    digest(root)
+    assert len(readings) == 2
+
+
+@pytest.mark.parametrize("note", ["", "nonsense", "[]", '{"archive": [], "sha256": "0"}'])
+def test_a_broken_note_is_no_digest(root: Path, database: bytes, note: str) -> None:
+    put(root, database)
+    (root / "unpacked").mkdir()
+    (root / "unpacked" / "digest.json").write_text(note, encoding="utf-8")
+    assert digest(root) == hashlib.sha256(database).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda whole: whole[: len(whole) // 2], lambda whole: whole + b"more", lambda _: b""]
+)
+def test_a_damaged_dump_has_no_digest(root: Path, database: bytes, spoil: Callable[[bytes], bytes]) -> None:
+    put(root, spoil(database))
+    with pytest.raises(DumpError):
+        digest(root)
 
 
 def test_an_older_database_is_dropped(root: Path, database: bytes) -> None:

@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import json
 import lzma
+import os
 import shutil
 import sqlite3
 import stat
@@ -21,12 +22,12 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from haybale.errors import ConfigError, DumpError, MachineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 # Bytes read at once.
 CHUNK = 1 << 20
@@ -64,6 +65,9 @@ DAMAGED = (
     EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile,
     struct.error, ValueError, IndexError, OverflowError,
 )  # fmt: skip
+
+# The file that notes a dump's digest.
+DIGEST_NOTE = "digest.json"
 
 # The coarsest time of change that a file system notes (FAT's), in nanoseconds.
 GRAIN = 2_000_000_000
@@ -147,6 +151,28 @@ def resolve(root: Path, pattern: str) -> Dump:
     return Dump(link=link, target=target)
 
 
+def digest(dump: Dump, into: Path) -> str:
+    """Return the SHA-256 (hex) of the database in the dump, without writing it anywhere.
+
+    It is noted in the folder `into`: a dump whose file is the same since costs only a look at its metadata.
+    Two archives of the same database have the same digest. Raises as `unpack` does, but for what only the
+    unpacked database shows.
+    """
+    note = into / DIGEST_NOTE
+    known = _known_digest(note, dump)
+    if known is not None:
+        return known
+    looked, archive = time.time_ns(), _fingerprint(dump.target)
+    hashed = hashlib.sha256()
+    with _explained(dump, into):
+        with dump.target.open("rb") as stream, _opened(dump.target, stream) as source:
+            for chunk in _database(source):
+                hashed.update(chunk)
+        into.mkdir(parents=True, exist_ok=True)
+        _write_note(note, {"archive": archive, "looked": looked, "sha256": hashed.hexdigest()})
+    return hashed.hexdigest()
+
+
 def unpack(dump: Dump, into: Path) -> Unpacked:
     """Check the dump and unpack its database into the folder `into`; return it.
 
@@ -158,11 +184,18 @@ def unpack(dump: Dump, into: Path) -> Unpacked:
     known = _known(note, dump)
     if known is not None:
         return known
-    try:
+    with _explained(dump, into):
         into.mkdir(parents=True, exist_ok=True)
         with (into / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             return _known(note, dump) or _unpack(dump, into, note)
+
+
+@contextlib.contextmanager
+def _explained(dump: Dump, into: Path) -> Iterator[None]:
+    """Explain what the file system refuses."""
+    try:
+        yield
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         raise MachineError(
@@ -178,54 +211,76 @@ def _unpack(dump: Dump, into: Path, note: Path) -> Unpacked:
     aside = into / "unpacking"
     try:
         with dump.target.open("rb") as stream, _opened(dump.target, stream) as source:
-            size, digest = _copy(source, aside)
+            size, hashed = _copy(source, aside)
         _check_database(dump.target, aside)
         # The site's user reads it, whatever the umask of whoever unpacked it.
         aside.chmod(0o644)
-        path = into / f"{digest}.sqlite3"
+        path = into / f"{hashed}.sqlite3"
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
-    unpacked = Unpacked(path=path, size=size, sha256=digest)
+    unpacked = Unpacked(path=path, size=size, sha256=hashed)
     _remember(note, archive, looked, unpacked)
+    _write_note(into / DIGEST_NOTE, {"archive": archive, "looked": looked, "sha256": hashed})
     _drop_others(into, path)
     return unpacked
 
 
 def _fingerprint(file: Path) -> list[str | int]:
-    """Return what changes when the file does: its path, inode, size, and time of change."""
+    """Return what changes when the file does: its path, inode and size, and when it and its inode changed.
+
+    The inode's time can't be set back, as `touch` and `cp --preserve` do with the file's.
+    """
     found = file.stat()
-    return [str(file), found.st_ino, found.st_size, found.st_mtime_ns]
+    return [str(file), found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
 def _remember(note: Path, archive: list[str | int], looked: int, unpacked: Unpacked) -> None:
-    aside = note.with_suffix(".new")
     fields = {
         "archive": archive, "looked": looked, "unpacked": _fingerprint(unpacked.path),
         "size": unpacked.size, "sha256": unpacked.sha256,
     }  # fmt: skip
+    _write_note(note, fields)
+
+
+def _write_note(note: Path, fields: Mapping[str, Any]) -> None:
+    """Write a note, whole or not at all."""
+    aside = note.with_name(f"{note.name}.{os.getpid()}.new")
     aside.write_text(json.dumps(fields), encoding="utf-8")
     aside.replace(note)
 
 
-def _known(note: Path, dump: Dump) -> Unpacked | None:
-    """Return what was unpacked before, where it can be relied on.
+def _same(noted: Mapping[str, Any], dump: Dump) -> bool:
+    """Return whether a dump's file is what it was when it was noted, as far as that can be relied on.
 
     A file that was changed shortly before our look, or later, may have been changed once more within the
     grain of the file system's time, with the same size: then its time says nothing (git,
     Documentation/technical/racy-git).
     """
+    settled = max(noted["archive"][-2:]) + GRAIN < noted["looked"]
+    return bool(settled and noted["archive"] == _fingerprint(dump.target))
+
+
+def _known_digest(note: Path, dump: Dump) -> str | None:
+    """Return the digest that was noted, where it can be relied on."""
+    try:
+        noted = json.loads(note.read_text(encoding="utf-8"))
+        return str(noted["sha256"]) if _same(noted, dump) else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _known(note: Path, dump: Dump) -> Unpacked | None:
+    """Return what was unpacked before, where it can be relied on."""
     try:
         noted = json.loads(note.read_text(encoding="utf-8"))
         unpacked = Unpacked(
             path=note.parent / f"{noted['sha256']}.sqlite3", size=noted["size"], sha256=noted["sha256"]
         )
-        settled = noted["archive"][-1] + GRAIN < noted["looked"]
-        same = noted["archive"] == _fingerprint(dump.target)
         whole = noted["unpacked"] == _fingerprint(unpacked.path)
+        return unpacked if whole and _same(noted, dump) else None
     except (OSError, ValueError, LookupError, TypeError):
         return None
-    return unpacked if settled and same and whole else None
 
 
 def _drop_others(into: Path, path: Path) -> None:
@@ -378,29 +433,39 @@ def _lies(file: Path, declared: int, but: str) -> DumpError:
 
 
 def _copy(source: _Source, target: Path) -> tuple[int, str]:
-    """Write the database to `target`; return its size in bytes and its SHA-256.
+    """Write the database to `target`; return its size in bytes and its SHA-256."""
+    hashed, size = hashlib.sha256(), 0
+    with contextlib.ExitStack() as stack:
+        output: IO[bytes] | None = None
+        for chunk in _database(source, room=target.parent):
+            # Opened only now: what is no database is not written.
+            output = output or stack.enter_context(target.open("wb"))
+            output.write(chunk)
+            hashed.update(chunk)
+            size += len(chunk)
+    return size, hashed.hexdigest()
 
-    Its header is looked at first: what is no database, or not as long as it says, is not written.
+
+def _database(source: _Source, room: Path | None = None) -> Iterator[bytes]:
+    """Yield the database in pieces, its header first, and check on the way that it is as long as it says.
+
+    `room` is where it is going to be written.
     """
     header = _exactly(source, SQLITE_HEADER)
     expected = _expected(source, header)
     if source.size not in {None, expected}:
         raise _wrong_size(source.file, source.size or 0, expected)
-    if expected > shutil.disk_usage(target.parent).free:
+    if room is not None and expected > shutil.disk_usage(room).free:
         raise OSError(errno.ENOSPC, f"its database has {expected} bytes")
-    digest, size = hashlib.sha256(), 0
-    with target.open("wb") as output:
-        chunk = header
-        while chunk:
-            size += len(chunk)
-            if expected and size > expected:
-                raise _wrong_size(source.file, size, expected)
-            output.write(chunk)
-            digest.update(chunk)
-            chunk = source.read(CHUNK)
+    size, chunk = 0, header
+    while chunk:
+        size += len(chunk)
+        if expected and size > expected:
+            raise _wrong_size(source.file, size, expected)
+        yield chunk
+        chunk = source.read(CHUNK)
     if size < expected:
         raise _wrong_size(source.file, size, expected)
-    return size, digest.hexdigest()
 
 
 def _exactly(source: _Source, size: int) -> bytes:
