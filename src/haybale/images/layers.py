@@ -41,6 +41,44 @@ def of(file: Path) -> tuple[str, ...]:
     return layers(text, str(file))
 
 
+def needed(file: Path, wanted: Sequence[str]) -> str:
+    """Return the instructions of the stages that the `wanted` ones are made of, and of these, a line each.
+
+    With what stands before the first FROM. Comments, blank lines and how lines are broken do not show in it.
+    Raises `ConfigError` as `of` does.
+    """
+    of(file)
+    text = file.read_text(encoding="utf-8")
+    before: list[str] = []
+    stages: dict[str, list[str]] = {}
+    current = before
+    for _, instruction in instructions(text, str(file), whole=True):
+        if _verb(instruction)[0] == "FROM":
+            match = STAGE.fullmatch(instruction)
+            named = (match["name"] or "").lower() if match else ""
+            # BuildKit takes a stage's number for its name too.
+            current = stages[named or str(len(stages))] = []
+        current.append(instruction)
+    found: set[str] = set()
+    left = [name for name in wanted if name in stages]
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += [other for line in stages[name] for other in _sources(line) if other in stages]
+    return "\n".join([*before, *(line for name, lines in stages.items() if name in found for line in lines)])
+
+
+def _sources(instruction: str) -> Iterator[str]:
+    """Yield what an instruction takes its files from: names of stages, and of what is none."""
+    verb, rest = _verb(instruction)
+    if verb == "FROM":
+        image = next((word for word in rest.split() if not word.startswith("--")), "")
+        yield image.lower()
+    for option in re.findall(r"--from=(\S+)|--mount=\S*?\bfrom=([^,\s]+)", rest.split("\n")[0]):
+        yield "".join(option).lower()
+
+
 def layers(text: str, name: str) -> tuple[str, ...]:
     """Return the names of a Dockerfile's stages in their order, in lower case; unnamed stages have none.
 
@@ -77,8 +115,11 @@ def layers(text: str, name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def instructions(text: str, name: str) -> Iterator[tuple[int, str]]:
-    """Yield each instruction on one line, with the number of its first line, without heredocs' bodies."""
+def instructions(text: str, name: str, *, whole: bool = False) -> Iterator[tuple[int, str]]:
+    """Yield each instruction on one line, with the number of its first line, without heredocs' bodies.
+
+    With `whole`, their bodies come after it, on lines of their own.
+    """
     # Not splitlines: a form feed or a line separator ends no line of a Dockerfile.
     lines = [line.rstrip("\r") for line in text.removeprefix("\ufeff").split("\n")]
     escape = re.escape(_escape(lines, name))
@@ -99,8 +140,9 @@ def instructions(text: str, name: str) -> Iterator[tuple[int, str]]:
             instruction += line
             goes_on = cut > 0
         if instruction.strip():
+            body = at
             at = _after_heredocs(instruction, lines, at, f"{name}:{start + 1}")
-            yield start + 1, instruction.strip()
+            yield start + 1, "\n".join([instruction.strip(), *(lines[body:at] if whole else [])])
 
 
 def _escape(lines: Sequence[str], name: str) -> str:

@@ -1,0 +1,209 @@
+"""Which files of a repository determine its index, found by reading them, without running anything of it.
+
+Index code is what the search index modules import, however far that goes inside the site; with an app's
+models come its migrations. What can't be seen that way (a module imported by a computed name, a file that code
+opens) is what the loader's audit finds, and `index.inputs` adds.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from haybale.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# Folders in which nothing of a site's own is.
+LEFT_OUT = frozenset({"__pycache__", "node_modules", ".git", ".nox", ".haybale", ".venv"})
+COMPILED = (".pyc", ".pyo")
+
+# Haystack finds an app's search indexes by this name (haystack/utils/loading.py).
+INDEX_MODULE = "search_indexes"
+# Where a document's template lies (haystack/fields.py, SearchField.prepare_template).
+INDEX_TEMPLATES = "templates/search/indexes/"
+
+# What a template takes from others by a literal name (Django documentation, "Built-in template tags").
+TAG = re.compile(r"\{%-?\s*(extends|include|load)\s+(.*?)\s*-?%\}", re.DOTALL)
+LITERAL = re.compile(r"""^(["'])(?P<name>[^"']+)\1""")
+
+# The line of manage.py that names the settings (django-admin startproject writes it).
+SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*,\s*["'](?P<module>[\w.]+)["']""")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A site's folder, and its files, with / and relative to it."""
+
+    root: Path
+    files: frozenset[str]
+
+    def module(self, name: str) -> str:
+        """Return the file of a module (a.b.c), "" where the site has none of that name."""
+        path = name.replace(".", "/")
+        return next((file for file in (f"{path}/__init__.py", f"{path}.py") if file in self.files), "")
+
+
+def site(root: Path) -> Site:
+    """Look at a site's folder; `ConfigError` where there is none."""
+    if not root.is_dir():
+        raise ConfigError(
+            f"there is no folder {root}",
+            cause="the setting `site` names what becomes the working directory of the site's image",
+            step="mend the setting `site`",
+        )
+    return Site(root=root, files=frozenset(walk(root)))
+
+
+def walk(root: Path) -> Iterator[str]:
+    """Yield the files in a folder and below it, with / and relative to it; compiled Python is left out.
+
+    Links to folders are not followed: a build of an image does not, either.
+    """
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name not in LEFT_OUT]
+        relative = PurePosixPath(Path(folder).relative_to(root).as_posix())
+        for name in files:
+            if not name.endswith(COMPILED):
+                yield str(relative / name)
+
+
+def index_code(files: Site) -> set[str]:
+    """Return the files that the search indexes are made of: their import closure, and their models' apps."""
+    roots = {
+        file
+        for file in files.files
+        if file.endswith(".py") and INDEX_MODULE in PurePosixPath(file).with_suffix("").parts
+    }
+    found: set[str] = set()
+    while roots - found:
+        found |= closure(files, roots - found)
+        roots = {part for file in found for part in _app_of_models(files, file)}
+    return found
+
+
+def _app_of_models(files: Site, file: str) -> Iterator[str]:
+    """Yield what belongs to the models in a file: migrations, and the app's configuration."""
+    path = PurePosixPath(file)
+    if path.name == "models.py":
+        app = path.parent
+    elif path.parent.name == "models":
+        app = path.parent.parent
+    else:
+        return
+    for each in files.files:
+        other = PurePosixPath(each)
+        if (other.parent == app / "migrations" and other.suffix == ".py") or other == app / "apps.py":
+            yield each
+
+
+def closure(files: Site, roots: Iterable[str]) -> set[str]:
+    """Return these files and every module of the site that they import, directly or not."""
+    found: set[str] = set()
+    left = list(roots)
+    while left:
+        file = left.pop()
+        if file in found:
+            continue
+        found.add(file)
+        if file.endswith(".py"):
+            left += [each for name in _imports(files.root / file, file) for each in _modules(files, name)]
+    return found
+
+
+def _modules(files: Site, name: str) -> Iterator[str]:
+    """Yield the files that importing a dotted name runs: each package on the way, and the module itself."""
+    parts = name.split(".")
+    for number in range(1, len(parts) + 1):
+        file = files.module(".".join(parts[:number]))
+        if file:
+            yield file
+
+
+def _imports(path: Path, file: str) -> Iterator[str]:
+    """Yield the dotted names that a file imports, wherever in it: of modules, or of what is in one."""
+    package = PurePosixPath(file).with_suffix("").parts[:-1]
+    # The packages that a module lies in are imported before it.
+    yield ".".join(package)
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, OSError):
+        return  # it counts by its bytes all the same
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            # One dot is the package itself, each further one the package around it.
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            start = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield f"{start}.{alias.name}" if start else alias.name
+
+
+def templates(files: Site) -> set[str]:
+    """Return the documents' templates, and what they extend, include and load by name."""
+    found: set[str] = set()
+    left = [file for file in files.files if INDEX_TEMPLATES in f"/{file}"]
+    libraries: set[str] = set()
+    while left:
+        file = left.pop()
+        if file in found:
+            continue
+        found.add(file)
+        text = (files.root / file).read_text(encoding="utf-8", errors="replace")
+        for tag, rest in TAG.findall(text):
+            if tag == "load":
+                names = rest.partition(" from ")[2].split() or rest.split()
+                libraries |= {
+                    each
+                    for each in files.files
+                    for name in names
+                    if f"/{each}".endswith(f"/templatetags/{name}.py")
+                }
+            else:
+                literal = LITERAL.match(rest)
+                name = literal["name"] if literal else "\0"
+                left += [each for each in files.files if f"/{each}".endswith(f"/templates/{name}")]
+    return found | closure(files, libraries)
+
+
+def settings(files: Site) -> set[str]:
+    """Return the settings module that manage.py names, with what it imports; nothing where it names none."""
+    try:
+        text = (files.root / "manage.py").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return set()
+    named = SETTINGS.search(text)
+    file = files.module(named["module"]) if named else ""
+    return closure(files, [file]) if file else set()
+
+
+def matching(root: Path, globs: Iterable[str]) -> set[str]:
+    """Return the files that globs match, relative to `root`; a folder stands for everything in it.
+
+    Raises `ConfigError` where a glob matches nothing, or can't be one.
+    """
+    found: set[str] = set()
+    for pattern in globs:
+        try:
+            matched = list(root.glob(pattern))
+        except (ValueError, NotImplementedError, IndexError) as error:
+            raise ConfigError(
+                f"index.inputs: {pattern!r}: {error}",
+                cause="it is a glob that starts in the repository, such as web/data/*.json",
+            ) from error
+        if not matched:
+            raise ConfigError(
+                f"index.inputs: nothing matches {pattern!r}",
+                cause="what it named was renamed or removed",
+                step="mend or remove that entry in [tool.haybale.index]",
+            )
+        for path in matched:
+            start = path.relative_to(root).as_posix()
+            found |= {f"{start}/{file}" for file in walk(path)} if path.is_dir() else {start}
+    return found
