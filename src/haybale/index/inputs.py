@@ -1,8 +1,8 @@
 """Which files of a repository determine its index, found by reading them, without running anything of it.
 
 Index code is what the search index modules import, however far that goes inside the site; with an app's
-models come its migrations. What can't be seen that way (a module imported by a computed name, a file that code
-opens) is what the loader's audit finds, and `index.inputs` adds.
+models come its migrations. What can't be seen that way (a module imported by a computed name, a file that
+code opens) is what the loader's audit finds, and `index.inputs` adds.
 """
 
 from __future__ import annotations

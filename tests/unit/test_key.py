@@ -1,0 +1,359 @@
+"""The index key: what changes it, what does not, and the document that an image carries."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from haybale import config
+from haybale.errors import ConfigError, DumpError
+from haybale.index import key
+from haybale.index.key import Component, Key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FILES = {
+    "pyproject.toml": '[tool.haybale]\nname = "site"\nregistry = "r.example/site"\ncore = "site"\n',
+    ".bumpversion.cfg": "[bumpversion]\ncurrent_version = 1.2.3\n",
+    "Dockerfile": (
+        "ARG PYTHON_IMAGE\nFROM ${PYTHON_IMAGE} AS runner\nRUN runner\n"
+        "FROM runner AS release\nCOPY web /app\nFROM release AS tester\nRUN tests\nFROM solr AS solr\nCOPY solr_conf /conf\n"
+    ),
+    "docker-compose.solr.yml": "services: {}\n",
+    "docker-compose.ci.yml": "services: {}\n",
+    "README.md": "words\n",
+    "solr_conf/schema.xml": "<schema/>\n",
+    "solr_conf/lang/stopwords.txt": "a\nthe\n",
+    "web/manage.py": 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "conf")\n',
+    "web/conf.py": "DEBUG = False\n",
+    "web/requirements.prod.txt": "django==5.2\n",
+    "web/requirements.txt": "django==5.2\npytest==9\n",
+    "web/app/search_indexes.py": "from app.models import Note\n",
+    "web/app/models.py": "class Note: pass\n",
+    "web/app/migrations/0001_initial.py": "operations = []\n",
+    "web/app/views.py": "def index(): pass\n",
+    "web/app/templates/search/indexes/app/note_text.txt": "{{ object }}\n",
+    "web/app/templates/page.html": "<html>\n",
+    "web/data/topics.json": "[]\n",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for path, text in FILES.items():
+        write(tmp_path / path, text)
+    (tmp_path / "dumps").mkdir()
+    database(tmp_path / "dumps/site_1.sqlite3", "first")
+    (tmp_path / "dumps/site_latest.sqlite3").symlink_to("site_1.sqlite3")
+    return tmp_path
+
+
+def write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+def database(file: Path, text: str) -> None:
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE word (text)")
+        connection.execute("INSERT INTO word VALUES (?)", [text])
+    connection.close()
+
+
+def key_at(root: Path, **env: str) -> Key:
+    return key.of(config.load(root, env))
+
+
+def changed(before: Key, after: Key) -> list[str]:
+    return [name for name in after.components if after.components[name] != before.components[name]]
+
+
+@pytest.mark.parametrize(
+    ("path", "component"),
+    [
+        ("solr_conf/schema.xml", "solr-conf"),
+        ("solr_conf/lang/stopwords.txt", "solr-conf"),
+        ("web/app/search_indexes.py", "index-code"),
+        ("web/app/models.py", "index-code"),
+        ("web/app/migrations/0001_initial.py", "index-code"),
+        ("web/app/templates/search/indexes/app/note_text.txt", "templates"),
+        ("web/conf.py", "settings"),
+        ("web/requirements.prod.txt", "lock"),
+        ("docker-compose.solr.yml", "environment"),
+    ],
+)
+def test_a_file_that_determines_the_index_changes_the_key_and_its_component_alone(
+    root: Path, path: str, component: str
+) -> None:
+    before = key_at(root)
+    with (root / path).open("a", encoding="utf-8") as file:
+        file.write("# more\n")
+    after = key_at(root)
+    assert after.value != before.value
+    assert changed(before, after) == [component]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "README.md", ".bumpversion.cfg", "docker-compose.ci.yml", "web/app/views.py",
+        "web/app/templates/page.html", "web/data/topics.json", "web/requirements.txt", "web/manage.py",
+    ],
+)  # fmt: skip
+def test_a_file_that_does_not_leaves_the_key_as_it_is(root: Path, path: str) -> None:
+    before = key_at(root)
+    with (root / path).open("a", encoding="utf-8") as file:
+        file.write("# more\n")
+    assert key_at(root) == before
+
+
+def new_file(root: Path) -> None:
+    write(root / "solr_conf/new.txt", "")
+
+
+def gone(root: Path) -> None:
+    (root / "solr_conf/lang/stopwords.txt").unlink()
+
+
+def renamed(root: Path) -> None:
+    (root / "solr_conf/lang/stopwords.txt").rename(root / "solr_conf/lang/words.txt")
+
+
+def other_core(root: Path) -> None:
+    edit(root / "pyproject.toml", 'core = "site"', 'core = "other"')
+
+
+def other_base(root: Path) -> None:
+    with (root / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write('[tool.haybale.images]\nsolr = "solr:9.10.2-slim"\n')
+
+
+def other_stage(root: Path) -> None:
+    edit(root / "Dockerfile", "RUN runner", "RUN other")
+
+
+def other_dump(root: Path) -> None:
+    database(root / "dumps/site_2.sqlite3", "second")
+    link(root, "site_2.sqlite3")
+
+
+def extra_input(root: Path) -> None:
+    with (root / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write('[tool.haybale.index]\ninputs = ["web/data/*.json"]\n')
+
+
+@pytest.mark.parametrize(
+    ("change", "component"),
+    [
+        (new_file, "solr-conf"),
+        (gone, "solr-conf"),
+        (renamed, "solr-conf"),
+        (other_core, "core"),
+        (other_base, "bases"),
+        (other_stage, "dockerfile"),
+        (other_dump, "dump"),
+        (extra_input, "extra"),
+    ],
+)
+def test_other_changes_of_what_determines_the_index(
+    root: Path, change: Callable[[Path], None], component: str
+) -> None:
+    before = key_at(root)
+    change(root)
+    after = key_at(root)
+    assert after.value != before.value
+    assert changed(before, after) == [component]
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def link(root: Path, target: str) -> None:
+    (root / "dumps/site_latest.sqlite3").unlink()
+    (root / "dumps/site_latest.sqlite3").symlink_to(target)
+
+
+def moved_dump(root: Path) -> None:
+    (root / "dumps/site_1.sqlite3").rename(root / "dumps/site_9.sqlite3")
+    link(root, "site_9.sqlite3")
+
+
+def crlf(root: Path) -> None:
+    for path in ("solr_conf/schema.xml", "web/app/models.py", "docker-compose.solr.yml"):
+        file = root / path
+        file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def mode(root: Path) -> None:
+    (root / "solr_conf/schema.xml").chmod(0o755)
+
+
+def linked(root: Path) -> None:
+    file = root / "solr_conf/schema.xml"
+    file.rename(root / "schema.xml")
+    file.symlink_to("../schema.xml")
+
+
+def compiled(root: Path) -> None:
+    write(root / "web/app/__pycache__/models.cpython-313.pyc", "")
+
+
+def commented(root: Path) -> None:
+    edit(root / "Dockerfile", "RUN runner", "# why\n\nRUN runner")
+
+
+def tester(root: Path) -> None:
+    edit(root / "Dockerfile", "RUN tests", "RUN other tests")
+
+
+@pytest.mark.parametrize("change", [moved_dump, crlf, mode, linked, compiled, commented, tester])
+def test_changes_that_do_not_count(root: Path, change: Callable[[Path], None]) -> None:
+    before = key_at(root)
+    change(root)
+    assert key_at(root) == before
+
+
+def test_references_come_from_the_environment_too(root: Path) -> None:
+    pinned = f"python:3.13-slim@sha256:{'1' * 64}"
+    assert key_at(root, PYTHON_IMAGE=pinned).components["bases"].value == f"{pinned} solr:9.10.1-slim"
+    assert key_at(root, PYTHON_IMAGE=pinned).value != key_at(root).value
+
+
+def test_the_pull_request_and_the_registry_do_not_count(root: Path) -> None:
+    assert key_at(root, prNum="7", REGISTRY="other.example/site") == key_at(root)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("web/requirements.prod.txt", r"requirements\.prod\.txt can't be read"),
+        ("docker-compose.solr.yml", r"docker-compose\.solr\.yml can't be read"),
+        ("Dockerfile", "Dockerfile can't be read"),
+    ],
+)
+def test_an_input_that_is_missing_is_named(root: Path, path: str, message: str) -> None:
+    (root / path).unlink()
+    with pytest.raises(ConfigError, match=message):
+        key_at(root)
+
+
+def test_a_link_that_leads_nowhere_is_named(root: Path) -> None:
+    (root / "solr_conf/synonyms.txt").symlink_to("nowhere")
+    with pytest.raises(ConfigError, match=r"synonyms\.txt can't be read"):
+        key_at(root)
+
+
+def test_there_is_no_key_without_a_dump(root: Path) -> None:
+    (root / "dumps/site_1.sqlite3").unlink()
+    with pytest.raises(DumpError, match="does not exist"):
+        key_at(root)
+
+
+def test_all_files_of_a_key_can_be_listed(root: Path) -> None:
+    assert key.files_of(key_at(root)) == {
+        "solr_conf/schema.xml", "solr_conf/lang/stopwords.txt", "web/app/search_indexes.py",
+        "web/app/models.py", "web/app/migrations/0001_initial.py",
+        "web/app/templates/search/indexes/app/note_text.txt", "web/conf.py", "web/requirements.prod.txt",
+        "docker-compose.solr.yml",
+    }  # fmt: skip
+
+
+# How digests are made ------------------------------------------------------------------------------------
+
+
+def test_parts_can_t_be_shifted_into_each_other() -> None:
+    every = [("ab", "c"), ("a", "bc"), ("abc",), ("abc", ""), ("", "abc"), ("c", "ab"), ()]
+    digests = {key.digest_of(parts) for parts in every}
+    assert len(digests) == len(every)
+
+
+def test_neither_can_a_file_s_name_and_its_content() -> None:
+    one = Component(name="a", digest=key.digest_of(["x", "y"]))
+    other = Component(name="ax", digest=key.digest_of(["y"]))
+    assert key.key_of([one]).value != key.key_of([other]).value
+
+
+def test_the_order_of_components_does_not_count() -> None:
+    components = [Component(name=name, digest=name * 64) for name in "abcd"]
+    keys = {key.key_of(order).value for order in itertools.permutations(components)}
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (b"a\r\nb\r\n", b"a\nb\n", True),
+        (b"a\rb", b"a\nb", False),
+        (b"a\r\r\n", b"a\r\n", False),
+        (b"\0a\r\nb", b"\0a\nb", False),
+        (b"x" * 7999 + b"\0\r\n", b"x" * 7999 + b"\0\n", False),
+        (b"x" * 8000 + b"\0\r\n", b"x" * 8000 + b"\0\n", True),
+        (b"x" * (key.CHUNK - 1) + b"\r\ny", b"x" * (key.CHUNK - 1) + b"\ny", True),
+        (b"x" * (key.CHUNK - 1) + b"\r", b"x" * (key.CHUNK - 1) + b"\n", False),
+        (b"", b"\n", False),
+    ],
+)
+def test_text_counts_with_one_line_ending_and_nothing_else_does(one: bytes, other: bytes, same: bool) -> None:
+    digests = [key.digest_of_file(io.BytesIO(content)) for content in (one, other)]
+    assert (digests[0] == digests[1]) == same
+
+
+# The document --------------------------------------------------------------------------------------------
+
+
+def test_the_document_says_everything(root: Path) -> None:
+    found = key_at(root)
+    document = json.loads(found.document)
+    assert list(document) == ["format", "key", "components"]
+    assert (document["format"], document["key"]) == (key.FORMAT, found.value)
+    assert list(document["components"]) == sorted(found.components)
+    assert document["components"]["core"] == {"digest": found.components["core"].digest, "value": "site"}
+    assert list(document["components"]["solr-conf"]["files"]) == [
+        "solr_conf/lang/stopwords.txt", "solr_conf/schema.xml",
+    ]  # fmt: skip
+
+
+def test_a_key_comes_back_from_its_document(root: Path) -> None:
+    found = key_at(root)
+    again = Key.parse(found.document)
+    assert again.value == found.value
+    assert {name: each.digest for name, each in again.components.items()} == {
+        name: each.digest for name, each in found.components.items()
+    }
+    assert again.document == found.document
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "nonsense", "[]", "{}", '{"format": 1}', '{"format": 1, "key": "a", "components": []}', "null"],
+)
+def test_what_is_no_document_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="this is no index key"):
+        Key.parse(text)
+
+
+def test_a_document_of_another_format_is_refused() -> None:
+    with pytest.raises(ConfigError, match="has format 2, not 1"):
+        Key.parse('{"format": 2, "key": "a", "components": {}}')
+
+
+def test_a_thousand_files_fit_into_a_label() -> None:
+    """A command line holds 128 KiB in one argument (Linux, MAX_ARG_STRLEN), and labels are given on one."""
+    files = {f"web/an_application/with/deep/folders/module_{number}.py": "0" * 64 for number in range(1000)}
+    found = key.key_of([Component(name="index-code", digest="0" * 64, files=files)])
+    assert len(found.document.encode()) < 100_000
+
+
+def test_a_key_is_a_legal_tag(root: Path) -> None:
+    assert len(key_at(root).value) == key.LENGTH
+    assert set(key_at(root).value) <= set("0123456789abcdef")
