@@ -132,4 +132,4 @@ def test_events_of_a_later_haybale_are_passed_over() -> None:
 
 
 def test_the_command_line() -> None:
-    assert load.command(500) == ["python", "/haybale/load.py", "--batch", "500"]
+    assert load.command(500, "") == ["python", "/haybale/load.py", "--batch", "500"]

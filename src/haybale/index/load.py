@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from haybale.errors import LoadError
+from haybale.index import audit
 from haybale.tools.process import CommandFailedError
 
 if TYPE_CHECKING:
@@ -62,11 +63,15 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What the loader did. `cores` maps a core to its documents of each type (app.model -> count)."""
+    """What the loader did. `cores` maps a core to its documents of each type (app.model -> count).
+
+    `unknown` is what it read of the site that it was not told of (see audit.py).
+    """
 
     models: tuple[Model, ...]
     cores: Mapping[str, Mapping[str, int]]
     notes: tuple[str, ...] = ()
+    unknown: audit.Unknown = audit.NOTHING
 
     def counts(self, core: str) -> Mapping[str, int]:
         """Return the documents of each type in a core; `LoadError` where the site loaded nothing into it."""
@@ -79,9 +84,13 @@ class Loaded:
         return self.cores[core]
 
 
-def command(batch: int) -> list[str]:
-    """Return the loader's command line in the site's container, for requests of up to `batch` documents."""
-    return ["python", "/haybale/load.py", "--batch", str(batch)]
+def command(batch: int, inputs: str = f"/haybale/{audit.FILE}") -> list[str]:
+    """Return the loader's command line in the site's container, for requests of up to `batch` documents.
+
+    `inputs` is the file that `audit.write_inputs` wrote, "" for no audit.
+    """
+    line = ["python", "/haybale/load.py", "--batch", str(batch)]
+    return [*line, "--inputs", inputs] if inputs else line
 
 
 def load(lines: Iterable[str], progress: Callable[[Progress], None]) -> Loaded:
@@ -92,6 +101,7 @@ def load(lines: Iterable[str], progress: Callable[[Progress], None]) -> Loaded:
     counts: dict[str, Mapping[str, int]] = {}
     notes: list[str] = []
     models: tuple[Model, ...] = ()
+    unknown = audit.NOTHING
     for event in follow(lines, "loaded"):
         if event["event"] == "progress":
             progress(progress_of(event))
@@ -101,11 +111,14 @@ def load(lines: Iterable[str], progress: Callable[[Progress], None]) -> Loaded:
                     counts[str(event["core"])] = {str(name): int(n) for name, n in event["counts"].items()}
                 case "note":
                     notes.append(str(event["text"]))
+                case "unknown-inputs":
+                    found = tuple(of(audit.Finding, finding) for finding in event["findings"])
+                    unknown = audit.Unknown(findings=found, total=int(event["total"]))
                 case "loaded":
                     models = tuple(of(Model, model) for model in event["models"])
                 case _:
                     pass
-    return Loaded(models=models, cores=counts, notes=tuple(notes))
+    return Loaded(models=models, cores=counts, notes=tuple(notes), unknown=unknown)
 
 
 def dump(loaded: Loaded) -> str:

@@ -7,6 +7,8 @@ Every line starts with `{"haybale": 1, "event": NAME`, where 1 is the version of
 | note     | text: something the user should know that is not a failure                                   |
 | progress | alias, model (app.model), done, total (documents; total is the database's count)             |
 | counts   | core, field (that holds the type, django_ct), counts {type: documents}: one event a core     |
+| unknown-inputs | findings [{kind, what, by}] (file, module, socket, program, database; see           |
+|          | haybale_audit.py), total: what was read of the site and is no input, with --inputs only      |
 | loaded   | models [{alias, core, model, database, documents, skipped}]: the last event of load.py       |
 | verified | what verify.py found, see there: its last event                                              |
 | error    | what, cause, step, log: the last event of a script that failed; its exit code is then 1      |

@@ -13,7 +13,7 @@ import sys
 import sysconfig
 import traceback
 from pathlib import Path
-from typing import Any, Callable, Iterator, NamedTuple
+from typing import Any, Callable, Iterable, Iterator, NamedTuple
 
 from haybale_documents import ValueRefused, document
 from haybale_events import Failure, summary
@@ -214,17 +214,26 @@ def prepare(source: Source, row: Any) -> dict[str, Any] | None:
 
 
 def _where(error: BaseException) -> str:
-    """Say which field's preparation an exception comes from, by the frames of haystack/indexes.py."""
+    """Say which field's preparation an exception comes from."""
+    field, method = preparation(frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    if field and method:
+        return "{}(), field {}".format(method, field)
+    return "field {}".format(field) if field else "{}()".format(method or "prepare")
+
+
+def preparation(frames: Iterable[Any]) -> tuple[str, str]:
+    """Return which field frames (outermost first) prepare, and by which method of the site; "" for none.
+
+    By the frames of haystack/indexes.py.
+    """
     field = method = ""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
+    for frame in frames:
         name = frame.f_code.co_name
         if frame.f_globals.get("__name__") == "haystack.indexes" and name in ("prepare", "full_prepare"):
             field = str(frame.f_locals.get("field_name", ""))
         elif name.startswith("prepare") and "haystack" not in str(frame.f_globals.get("__name__")):
             method = name
-    if field and method:
-        return "{}(), field {}".format(method, field)
-    return "field {}".format(field) if field else "{}()".format(method or "prepare")
+    return field, method
 
 
 def frames(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import haybale_site as site
+from haybale_audit import Audit, known
 from haybale_documents import body, encode, flatten
 from haybale_events import Events, Failure, run
 from haybale_solr import BAD_REQUEST, Core, Refused, bisect
@@ -218,19 +219,27 @@ def main(events: Events) -> None:
     """Load every index of every Solr connection."""
     parser = argparse.ArgumentParser(description="Load the site's search index into its empty Solr core.")
     parser.add_argument("--batch", type=int, default=1000, help="documents a request")
+    parser.add_argument(
+        "--inputs", default="", help="what may be read (JSON, see haybale_audit.py); else no audit"
+    )
     options = parser.parse_args()
-    site.setup()
-    names = site.names()
-    sources = site.sources(lambda text: events.send("note", text=text))
+    audit = Audit(known(options.inputs))
+    if options.inputs:
+        audit.install()
+    with audit.starting():
+        site.setup()
+        names = site.names()
+        sources = site.sources(lambda text: events.send("note", text=text))
     cores = list({source.core.url: source.core for source in sources}.values())
     for core in cores:
         core.require_empty()
     tally = Tally(events, names)
     with ThreadPoolExecutor(max_workers=1) as pool:
         for source in sources:
-            tally.begin(source)
             sender = Sender(source, pool)
-            load_partition(source, source.whole(), options.batch, sender, tally)
+            with audit.preparing(source.label):
+                tally.begin(source)
+                load_partition(source, source.whole(), options.batch, sender, tally)
             sender.wait()
             tally.tell()
     for core in cores:
@@ -238,7 +247,18 @@ def main(events: Events) -> None:
         core.close()
     for core in cores:
         events.send("counts", core=core.name, field=names.type, counts=tally.types[core.name])
+    if options.inputs:
+        tell_unknown(events, audit)
     events.send("loaded", models=tally.models)
+
+
+def tell_unknown(events: Events, audit: Audit) -> None:
+    """Send what was read that is no input."""
+    from django.conf import settings  # noqa: PLC0415 - only after `setup`
+
+    if audit.trouble:
+        events.send("note", text="the audit of what is read is not complete: " + audit.trouble)
+    events.send("unknown-inputs", **audit.report(settings.DATABASES.values()))
 
 
 if __name__ == "__main__":

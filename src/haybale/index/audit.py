@@ -1,0 +1,156 @@
+"""The host's side of the audit: what the loader may read, and what follows from anything else.
+
+The audit itself (`insite/haybale_audit.py`) runs in the site's container. An input that the index key does
+not know is a fault of the key: when it changes, an old index passes for a new one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from haybale.errors import InputsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from haybale.config import Settings
+
+# In the folder of the scripts, where the loader finds it.
+FILE = "inputs.json"
+
+# What was done to each kind of thing.
+VERBS = {
+    "file": "read",
+    "module": "used the code in",
+    "socket": "connected to",
+    "program": "ran",
+    "database": "opened",
+}
+
+# HOST:PORT, and not a path.
+_ADDRESS = re.compile(r"[^/]+:(\d+|\*)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something that was read and is no input: its kind (one of `VERBS`), what it is, and who read it.
+
+    `what` is a path (relative to the site's folder, or absolute) or HOST:PORT; `by` is a method such as
+    prepare_topics, or a few words where there is none.
+    """
+
+    kind: str
+    what: str
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unknown:
+    """What the audit found: the first findings, and how many there are in all."""
+
+    findings: tuple[Finding, ...] = ()
+    total: int = 0
+
+
+NOTHING = Unknown()
+
+
+def write_inputs(folder: Path, inputs: frozenset[str], site: str, ignore: Sequence[str]) -> None:
+    """Write what the loader may read into `folder`, for its option --inputs.
+
+    `inputs` are files and `ignore` globs (or HOST:PORT) as seen from the repository's root; the loader sees
+    the site's folder `site` only.
+    """
+    known = {
+        "inputs": sorted(inside(inputs, site)),
+        "ignore": [
+            *(each for each in ignore if _as_it_is(each)),
+            *inside((each for each in ignore if not _as_it_is(each)), site),
+        ],
+    }
+    (folder / FILE).write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+
+
+def _as_it_is(ignored: str) -> bool:
+    """Return whether an entry means the same everywhere: an absolute path, or HOST:PORT."""
+    return ignored.startswith("/") or _ADDRESS.fullmatch(ignored) is not None
+
+
+def inside(paths: Iterable[str], site: str) -> Iterable[str]:
+    """Yield those of the repository's paths that lie in the site's folder, as seen from there."""
+    folder = PurePosixPath(site).parts
+    for path in paths:
+        parts = PurePosixPath(path).parts
+        if len(parts) > len(folder) and all(map(fnmatchcase, folder, parts)):
+            yield str(PurePosixPath(*parts[len(folder) :]))
+        elif parts[:1] == ("**",):
+            # A glob that starts anywhere starts in the site's folder too.
+            yield path
+
+
+def judge(unknown: Unknown, settings: Settings) -> tuple[str, ...]:
+    """Raise `InputsError` for what the key does not know, or return it as warnings, as the settings say."""
+    if not unknown.total:
+        return ()
+    told = [sentence(finding, settings.site) for finding in unknown.findings]
+    more = unknown.total - len(told)
+    if more > 0:
+        told.append(f"and {more} more")
+    if settings.index.unknown == "warn":
+        return tuple(f"the index key does not know it: {each}" for each in told)
+    what = f"{told[0]}, which the index key does not know"
+    if len(told) > 1:
+        what = f"preparing documents read {unknown.total} things that the index key does not know"
+    raise InputsError(
+        what,
+        cause="when it changes, the key stays the same, and an old index passes for a new one",
+        step="in pyproject.toml, let it count (inputs) or say that it does not matter (ignore):\n"
+        + "\n".join(lines(unknown.findings, settings)),
+        log="\n".join(told) if len(told) > 1 else "",
+    )
+
+
+def sentence(finding: Finding, site: str) -> str:
+    """Return a finding as a sentence, with paths as seen from the repository's root."""
+    verb = VERBS.get(finding.kind, "used")
+    return f"`{finding.by}` {verb} `{_in_repository(finding, site)}`"
+
+
+def lines(findings: Iterable[Finding], settings: Settings) -> list[str]:
+    """Return the lines of pyproject.toml that let the findings count, or not matter; what is there is kept.
+
+    A file of the site can be an input. What else is outside of the repository, and can only be ignored.
+    """
+    findings = tuple(findings)
+    found = {
+        "inputs": _added(settings.index.inputs, findings, settings.site, _is_of_site),
+        "ignore": _added(settings.index.ignore, findings, settings.site, lambda each: not _is_of_site(each)),
+    }
+    return ["[tool.haybale.index]", *(f"{name} = {_toml(each)}" for name, each in found.items() if each)]
+
+
+def _added(
+    present: tuple[str, ...], findings: Iterable[Finding], site: str, wanted: Callable[[Finding], bool]
+) -> list[str]:
+    """Return the setting with the wanted findings added; empty where there are none."""
+    new = sorted({_in_repository(each, site) for each in findings if wanted(each)} - set(present))
+    return [*present, *new] if new else []
+
+
+def _is_of_site(finding: Finding) -> bool:
+    return finding.kind in ("file", "module", "database") and not finding.what.startswith("/")
+
+
+def _in_repository(finding: Finding, site: str) -> str:
+    return str(PurePosixPath(site, finding.what)) if _is_of_site(finding) else finding.what
+
+
+def _toml(texts: Iterable[str]) -> str:
+    """Return an array of TOML. Its basic strings are JSON's, but for DEL, which no path should have."""
+    return "[" + ", ".join(json.dumps(text, ensure_ascii=False) for text in texts) + "]"

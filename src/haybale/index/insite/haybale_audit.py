@@ -1,0 +1,454 @@
+"""What is really read while documents are prepared, compared with what the index key knows (its inputs).
+
+Python tells an audit hook of every file that is opened, every connection and every program that is started
+(PEP 578; the table of events is in the docs of the standard library), and it tells which code runs
+(sys.monitoring, before Python 3.12 sys.setprofile). What is no input, no part of Python, of an installed
+package or of the system, and was not written by this very process, is a finding.
+
+Two phases count, both on the main thread only (documents are sent by another one):
+
+- preparing: whatever is read;
+- starting: data that the code of an input reads as it is imported. Not the modules that are imported then:
+  the whole site is, and of these the code that later runs counts.
+
+A hook stays for good and sees everything that Python does, so it is quick to return, and whatever goes wrong
+in it must not be the site's trouble.
+"""
+# Paths are texts here: it is quick, and links must not be followed by the way.
+# ruff: noqa: PTH100, PTH109, PTH110, PTH116, PTH117, PTH118, PTH119, PTH123
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shlex
+import shutil
+import stat
+import sys
+import sysconfig
+import threading
+from importlib.util import source_from_cache
+from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from haybale_events import summary
+from haybale_site import HERE, preparation
+
+# Findings that are told one by one.
+TOLD = 50
+
+# Findings, and paths, that are remembered. A site may read a file for each of a million rows.
+REMEMBERED = 10_000
+
+# Documents of a model whose code is looked at, where looking costs (before Python 3.12).
+PROFILED = 50
+
+# What belongs to the system (Filesystem Hierarchy Standard).
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/proc", "/sys", "/dev")
+
+MODULES = (".py", ".pyc", ".so", ".pyd")
+
+NOTHING, STARTING, PREPARING = range(3)
+
+
+class Finding(NamedTuple):
+    """Something that was read and is no input (the fields of the event `unknown-inputs`)."""
+
+    kind: str
+    what: str
+    by: str
+
+
+class Known(NamedTuple):
+    """What may be read, and where the site is.
+
+    `inputs` are relative to `folder`, `ignored` matches a path (relative to it, or absolute) or HOST:PORT,
+    and `roots` are the folders of Python, its packages and the system.
+    """
+
+    folder: str
+    inputs: frozenset[str]
+    ignored: re.Pattern[str]
+    roots: tuple[str, ...]
+
+    def name(self, path: str) -> str | None:
+        """Return an absolute path as a finding names it (relative in the site's folder); None: known."""
+        name = path
+        if path.startswith(self.folder + os.sep):
+            name = path[len(self.folder) + 1 :]
+            if name in self.inputs:
+                return None
+        return None if self.is_library(path) or self.ignored.fullmatch(name) else name
+
+    def is_library(self, path: str) -> bool:
+        """Return whether a path is Python's, a package's or the system's.
+
+        The nearest folder decides: the site may be in /usr/src, or have its virtual environment inside.
+        """
+        longest = max((root for root in self.roots if path.startswith(root + os.sep)), key=len, default="")
+        inside = path.startswith(self.folder + os.sep)
+        return bool(longest) and not (inside and len(longest) <= len(self.folder))
+
+
+def libraries() -> tuple[str, ...]:
+    """Return the folders of this Python, of its packages, of these scripts and of the system."""
+    found = {HERE, *SYSTEM, sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
+    found.update(sysconfig.get_paths().values())
+    found.update(path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages"))
+    both = found | {os.path.realpath(path) for path in found}
+    return tuple(sorted(path.rstrip(os.sep) for path in both if path.rstrip(os.sep)))
+
+
+def pattern(globs: Iterable[str]) -> re.Pattern[str]:
+    """Return what matches any of these globs: * and ? stay within a folder, ** spans folders."""
+    forms = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = (re.split(r"(\*\*/|\*\*|\*|\?)", glob) for glob in globs)
+    return re.compile(
+        "|".join("".join(forms.get(part) or re.escape(part) for part in each) for each in parts) or "(?!)"
+    )
+
+
+def known(file: str) -> Known:
+    """Return what the host says may be read: {"inputs": [...], "ignore": [...]}; nothing without a file."""
+    said: dict[str, list[str]] = {"inputs": [], "ignore": []}
+    if file:
+        with open(file, encoding="utf-8") as stream:
+            said = json.load(stream)
+    return Known(os.getcwd(), frozenset(said["inputs"]), pattern(said["ignore"]), libraries())
+
+
+class Audit:
+    """Collects findings. `install` switches it on; without that it does nothing."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._thread = threading.get_ident()
+        self._phase = NOTHING
+        self._label = ""
+        self._busy = False
+        self._installed = False
+        self._settled: set[str] = set()  # paths as they were given, that need no second look
+        self._written: set[str] = set()  # by this process: no input
+        self._asked: dict[Any, str] = {}  # port -> the host whose address was looked up last
+        self._found: dict[tuple[str, str], Finding] = {}
+        self._forgotten = 0
+        self._judges: dict[str, Callable[..., None]] = {
+            "open": self._open,
+            "os.rename": self._rename,
+            "socket.getaddrinfo": self._getaddrinfo,
+            "socket.connect": self._connect,
+            "socket.sendto": self._connect,
+            "sqlite3.connect": self._sqlite,
+            "subprocess.Popen": self._program,
+            "os.exec": self._program,
+            "os.posix_spawn": self._program,
+            "os.system": self._shell,
+        }
+        self.trouble = ""  # what went wrong in the audit itself, first
+
+    def install(self) -> None:
+        """Hear of everything from now on. There is no way back: Python removes no audit hook."""
+        self._installed = True
+        sys.addaudithook(self.hook)
+
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[None]:
+        """In the block the site is imported."""
+        with self._phased(STARTING, ""):
+            yield
+
+    @contextlib.contextmanager
+    def preparing(self, label: str) -> Iterator[None]:
+        """In the block the documents of a model (app.Model) are read and prepared."""
+        with self._phased(PREPARING, label), self._traced():
+            yield
+
+    @contextlib.contextmanager
+    def _phased(self, phase: int, label: str) -> Iterator[None]:
+        self._phase, self._label = phase, label
+        try:
+            yield
+        finally:
+            self._phase = NOTHING
+
+    def hook(self, event: str, args: tuple[Any, ...]) -> None:
+        """Hear of an event, as Python gives it to an audit hook; never raises."""
+        judge = self._judges.get(event)
+        if judge is None or self._busy or threading.get_ident() != self._thread:
+            return
+        self._busy = True
+        try:
+            judge(*args)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the site must not see it
+            self.trouble = self.trouble or "{}: {}".format(event, summary(error))
+        finally:
+            self._busy = False
+
+    def _open(self, path: Any, _: Any, flags: int) -> None:
+        if path in self._settled or isinstance(path, int):
+            return
+        full = os.path.abspath(os.fsdecode(path))
+        if flags & os.O_ACCMODE != os.O_RDONLY and self._is_made(full, flags):
+            self._written.add(full)
+            return
+        if self._phase == NOTHING or flags & os.O_ACCMODE == os.O_WRONLY:
+            return
+        self._read(full)
+        if (
+            self._phase == PREPARING
+            and isinstance(path, str)
+            and os.path.isabs(path)
+            and len(self._settled) < REMEMBERED
+        ):
+            self._settled.add(path)
+
+    @staticmethod
+    def _is_made(path: str, flags: int) -> bool:
+        """Return whether opening a file so leaves nothing of what it held before."""
+        return bool(flags & os.O_TRUNC) or (bool(flags & os.O_CREAT) and not os.path.exists(path))
+
+    def _rename(self, source: Any, target: Any, *_: Any) -> None:
+        """Note that what was written aside is our own under its new name too."""
+        if os.path.abspath(os.fsdecode(source)) in self._written:
+            self._written.add(os.path.abspath(os.fsdecode(target)))
+
+    def _read(self, path: str) -> None:
+        """Judge a file that is to be read."""
+        if path in self._written or not _is_file(path):
+            return
+        kind = "module" if path.endswith(MODULES) else "file"
+        if kind == "module":
+            if self._phase == STARTING:
+                return
+            path = _source(path)
+        self._judge_path(kind, path)
+
+    def _judge_path(self, kind: str, path: str) -> None:
+        name = self._known.name(path)
+        # The key may know a link by its target.
+        if name is not None and self._known.name(os.path.realpath(path)) is not None:
+            self._add(kind, name)
+
+    def _getaddrinfo(self, host: Any, port: Any, *_: Any) -> None:
+        if isinstance(host, bytes):
+            host = host.decode("ascii", "replace")
+        if host:
+            self._asked[port] = str(host)
+
+    def _connect(self, _: Any, address: Any) -> None:
+        if self._phase == NOTHING:
+            return
+        if isinstance(address, (str, bytes)):
+            path = os.fsdecode(address)
+            # An address that starts with NUL is no file (Linux' abstract sockets).
+            if not path.startswith("\0"):
+                self._judge_path("socket", os.path.abspath(path))
+            return
+        host, port = str(address[0]), address[1]
+        names = ["{}:{}".format(each, port) for each in (self._asked.get(port, host), host)]
+        if not any(self._known.ignored.fullmatch(name) for name in names):
+            self._add("socket", names[0])
+
+    def _sqlite(self, database: Any) -> None:
+        name = os.fsdecode(database)
+        if name.startswith("file:"):
+            if "mode=memory" in name:
+                return
+            name = unquote(urlsplit(name).path)
+        if not name or name.startswith(":memory:"):
+            return
+        path = os.path.abspath(name)
+        if not os.path.exists(path):
+            self._written.add(path)
+        elif self._phase != NOTHING and path not in self._written:
+            self._judge_path("database", path)
+
+    def _program(self, program: Any, arguments: Any = (), *_: Any) -> None:
+        arguments = [os.fsdecode(each) for each in arguments] if isinstance(arguments, (list, tuple)) else []
+        program = os.fsdecode(program or (arguments or [""])[0])
+        if os.path.basename(program) in ("sh", "bash", "dash") and arguments[1:2] == ["-c"]:
+            self._shell(arguments[2])
+        elif self._phase == PREPARING:
+            path = shutil.which(program) or program
+            if not self._known.ignored.fullmatch(path):
+                self._add("program", path)
+
+    def _shell(self, command: Any) -> None:
+        """Judge a shell's command by its first word: that is what it starts, in all but odd cases."""
+        text = os.fsdecode(command)
+        try:
+            words = shlex.split(text)
+        except ValueError:
+            words = text.split()
+        self._program((words or ["sh"])[0])
+
+    def _add(self, kind: str, what: str) -> None:
+        if (kind, what) in self._found:
+            return
+        if len(self._found) >= REMEMBERED:
+            self._forgotten += 1
+            return
+        frames = _stack()
+        if self._phase == STARTING:
+            # Only what the code of an input does: what the rest of the site reads is not the index's matter.
+            file = self._innermost(frames)
+            if file is None or self._known.name(file) is not None:
+                return
+            by = "import of " + os.path.relpath(file, self._known.folder)
+        else:
+            by = self._by(frames)
+        self._found[kind, what] = Finding(kind, what, by)
+
+    def _innermost(self, frames: list[Any]) -> str | None:
+        """Return the file of the innermost frame of the site's code."""
+        return next((file for file in map(_file, reversed(frames)) if self._is_site(file)), None)
+
+    def _is_site(self, file: str) -> bool:
+        return file.startswith(self._known.folder + os.sep) and not self._known.is_library(file)
+
+    def _by(self, frames: list[Any]) -> str:
+        """Return who did it: the index's own method, else Haystack's field, else the site's function."""
+        field, method = preparation(frames)
+        if method or field:
+            return method or "field " + field
+        mine = [frame for frame in frames if self._is_site(_file(frame))]
+        return mine[-1].f_code.co_name if mine else self._label
+
+    @contextlib.contextmanager
+    def _traced(self) -> Iterator[None]:
+        """Look at which code runs in the block."""
+        if not self._installed:
+            yield
+            return
+        with _monitored(self._ran) if hasattr(sys, "monitoring") else self._profiled():
+            yield
+
+    def _ran(self, code: Any) -> bool:
+        """Note that code ran; return whether it needs no second look."""
+        if threading.get_ident() != self._thread:
+            return False
+        file = code.co_filename
+        if file in self._settled or file.startswith("<"):
+            return True
+        self._settled.add(file)
+        if not self._busy:
+            self._busy = True
+            try:
+                path = os.path.abspath(file)
+                if self._is_site(path):
+                    self._judge_path("module", path)
+            except Exception as error:  # noqa: BLE001 - as in `hook`
+                self.trouble = self.trouble or summary(error)
+            finally:
+                self._busy = False
+        return True
+
+    @contextlib.contextmanager
+    def _profiled(self) -> Iterator[None]:
+        """Look at the code of the first documents: before Python 3.12, looking slows every call."""
+        documents = 0
+
+        def profile(frame: Any, event: str, _: Any) -> None:
+            nonlocal documents
+            if event != "call":
+                return
+            self._ran(frame.f_code)
+            if frame.f_code.co_name == "full_prepare":
+                documents += 1
+                if documents > PROFILED:
+                    sys.setprofile(None)
+
+        if sys.getprofile() is not None:
+            # Somebody else is at it: theirs goes on.
+            yield
+            return
+        sys.setprofile(profile)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+
+    def report(self, databases: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return the fields of the event `unknown-inputs`.
+
+        `databases` are Django's settings.DATABASES: what they name is the dump, which the key knows.
+        """
+        own, hosts = own_databases(databases)
+        left = [
+            finding
+            for finding in self._found.values()
+            if not (
+                finding.kind in ("database", "file") and os.path.join(self._known.folder, finding.what) in own
+            )
+            and not (finding.kind == "socket" and finding.what.rpartition(":")[0] in hosts)
+        ]
+        return {"findings": [each._asdict() for each in left[:TOLD]], "total": len(left) + self._forgotten}
+
+
+def own_databases(databases: Iterable[Mapping[str, Any]]) -> tuple[set[str], set[str]]:
+    """Return the files and the hosts of Django's databases."""
+    files, hosts = set(), set()
+    for database in databases:
+        if "sqlite" in str(database.get("ENGINE", "")) or "spatialite" in str(database.get("ENGINE", "")):
+            files.add(os.path.abspath(str(database.get("NAME", ""))))
+        else:
+            hosts.add(str(database.get("HOST") or "localhost"))
+    return files, hosts
+
+
+@contextlib.contextmanager
+def _monitored(ran: Callable[[Any], bool]) -> Iterator[None]:
+    """Tell `ran` of each code object that starts, until it returns True. Then it is free (PEP 669)."""
+    monitoring: Any = getattr(sys, "monitoring")  # noqa: B009 - unknown to a type checker for 3.11
+    tool = next((each for each in (4, 3, 5, 1) if monitoring.get_tool(each) is None), None)
+    if tool is None:
+        yield
+        return
+
+    def started(code: Any, _: int) -> Any:
+        return monitoring.DISABLE if ran(code) else None
+
+    monitoring.use_tool_id(tool, "haybale")
+    monitoring.register_callback(tool, monitoring.events.PY_START, started)
+    monitoring.set_events(tool, monitoring.events.PY_START)
+    try:
+        yield
+    finally:
+        monitoring.set_events(tool, 0)
+        monitoring.register_callback(tool, monitoring.events.PY_START, None)
+        monitoring.free_tool_id(tool)
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return not stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _source(path: str) -> str:
+    """Return the source that a compiled module stands for."""
+    if not path.endswith(".pyc"):
+        return path
+    try:
+        return source_from_cache(path)
+    except ValueError:
+        return path[:-1]
+
+
+def _file(frame: Any) -> str:
+    name: str = frame.f_code.co_filename
+    return name if name.startswith("<") else os.path.abspath(name)
+
+
+def _stack() -> list[Any]:
+    """Return the frames of this thread, outermost first, without those of this file."""
+    frames = []
+    frame: Any = sys._getframe(1)  # noqa: SLF001 - documented, and what `inspect` does too, slowly
+    while frame is not None:
+        if frame.f_code.co_filename != __file__:
+            frames.append(frame)
+        frame = frame.f_back
+    return frames[::-1]
