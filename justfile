@@ -30,6 +30,18 @@ test *args:
 regen-solr-image *args:
     @"{{ nox }}" -s regen_solr_image -- "$@"
 
+# Take a push the whole way: index, version, tests, publishing (--plan, --publish, --resume)
+pipeline *args:
+    @"{{ nox }}" -s pipeline -- "$@"
+
+# Tell what the index key is made of, and what changed since (a key, an image, --json)
+why *args:
+    @"{{ nox }}" -s why -- "$@"
+
+# Make the next version (part: major, minor, patch or build; then bump2version's options)
+bump part="build" *args:
+    @"{{ nox }}" -s bump -- "$@"
+
 # Compile the site's requirements (--check, --upgrade, --upgrade-package NAME)
 regen-requirements *args:
     @"{{ nox }}" -s regen_requirements -- "$@"
@@ -69,6 +81,10 @@ lint *args:
 # Check types
 typecheck *args:
     @"{{ nox }}" -s typecheck -- "$@"
+
+# Check the files that CI systems read
+workflows *args:
+    @"{{ nox }}" -s workflows -- "$@"
 
 # Compile the locks of the sessions' environments
 lock *args:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import ssl
+import sys
 from pathlib import Path
 
 import nox
@@ -20,6 +22,9 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "typecheck", "unit"]
 
 ROOT = Path(__file__).parent
+
+# In an environment: the digest of what was installed into it.
+STAMP = "haybale-lock"
 
 
 # The verbs of haybale -----------------------------------------------------------------------------------
@@ -47,13 +52,31 @@ def push(session: nox.Session) -> None:
 @nox.session
 def test(session: nox.Session) -> None:
     """Bring up the site with the baked index and run every test."""
-    haybale(session, "test", *session.posargs, lock="tests")
+    haybale(session, "test", *session.posargs, lock="tests", env=bump2version(session))
 
 
 @nox.session
 def regen_solr_image(session: nox.Session) -> None:
     """Index the reference dump, bake the index into the Solr image, prove it."""
     haybale(session, "regen-solr-image", *session.posargs)
+
+
+@nox.session
+def pipeline(session: nox.Session) -> None:
+    """Take a push the whole way: [--plan] [--publish] [--resume] [--strategy key|head] and more."""
+    haybale(session, "pipeline", *session.posargs, lock="tests", env=bump2version(session))
+
+
+@nox.session
+def why(session: nox.Session) -> None:
+    """Tell what the index key is made of, and what changed since: [KEY or IMAGE] [--json]."""
+    haybale(session, "why", *session.posargs)
+
+
+@nox.session
+def bump(session: nox.Session) -> None:
+    """Make the next version with bump2version: [PART=build] [its options] [--offline]."""
+    haybale(session, "bump", *session.posargs, lock="bump")
 
 
 @nox.session
@@ -124,35 +147,83 @@ def typecheck(session: nox.Session) -> None:
 
 
 @nox.session
+def workflows(session: nox.Session) -> None:
+    """Check the files that CI systems read: [FOLDER that has them]."""
+    prepare(session, "workflows", package=False)
+    folder = Path(session.posargs[0] if session.posargs else ROOT).resolve()
+    session.run("zizmor", "--offline", "--no-progress", "--persona=pedantic", str(folder / ".github"))
+    session.run("check-jsonschema", "--builtin-schema=vendor.gitlab-ci", str(folder / ".gitlab-ci.yml"))
+    if shutil.which("go") is None:
+        # GitLab's jobs have no Go, and GitLab does not read what actionlint checks.
+        if os.environ.get("CI") and not os.environ.get("GITLAB_CI"):
+            session.error("actionlint is built with Go, which is not installed here")
+        session.warn("actionlint did NOT run: it is built with Go, which is not installed here")
+        return
+    actionlint = Path(session.bin, "actionlint")
+    with session.chdir(ROOT / "requirements" / "actionlint"):
+        package = "github.com/rhysd/actionlint/cmd/actionlint"
+        session.run("go", "build", "-o", str(actionlint), package, external=True)
+    # Not with the linters of scripts that some machine happens to have.
+    files = sorted((folder / ".github" / "workflows").glob("*.yml"))
+    session.run(str(actionlint), "-shellcheck=", "-pyflakes=", *map(str, files))
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Compile the locks of the sessions' environments: [NAME ...]."""
     prepare(session, "requirements")
     session.run("python", "requirements/compile.py", *session.posargs)
 
 
-def haybale(session: nox.Session, verb: str, *arguments: str, lock: str = "haybale") -> None:
+def haybale(
+    session: nox.Session, verb: str, *arguments: str, lock: str = "haybale", env: dict[str, str] | None = None
+) -> None:
     """Run a verb of haybale in the session's environment.
 
     Its error stream stays apart from its output, so that `$(just tag)` holds nothing else; an interrupt gives
     it the time to take its containers down.
     """
     prepare(session, lock)
-    session.run("haybale", verb, *arguments, stderr=None, interrupt_timeout=None)
+    session.run("haybale", verb, *arguments, env=env, stderr=None, interrupt_timeout=None)
 
 
 def prepare(session: nox.Session, lock: str, *, package: bool = True) -> None:
     """Install a lock (and this package) into the session's environment, unless just that is in it."""
-    file = ROOT / "requirements" / f"{lock}.txt"
-    sources = [file, ROOT / "pyproject.toml", ROOT / ".bumpversion.cfg"] if package else [file]
-    wanted = hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()
-    stamp = Path(session.virtualenv.location, "haybale-lock")
+    stamp = Path(session.virtualenv.location, STAMP)
+    wanted = contents(lock, package=package)
     if stamp.is_file() and stamp.read_text(encoding="ascii") == wanted:
         return
     env = package_index()
-    session.install("--require-hashes", "-r", str(file), env=env)
+    session.install("--require-hashes", "-r", str(lock_file(lock)), env=env)
     if package:
         session.install("--no-deps", "--no-build-isolation", "--editable", str(ROOT), env=env)
     stamp.write_text(wanted, encoding="ascii")
+
+
+def lock_file(lock: str) -> Path:
+    """Return where a lock is."""
+    return ROOT / "requirements" / f"{lock}.txt"
+
+
+def contents(lock: str, *, package: bool = True) -> str:
+    """Return the digest of what belongs into an environment."""
+    own = [ROOT / "pyproject.toml", ROOT / ".bumpversion.cfg"] if package else []
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in [lock_file(lock), *own])).hexdigest()
+
+
+def bump2version(session: nox.Session) -> dict[str, str]:
+    """Return the variable that names bump2version's executable, in the environment of the session `bump`.
+
+    That environment is made where it is missing or old.
+    """
+    folder = Path(session.virtualenv.location).parent
+    stamp = folder / "bump" / STAMP
+    if not stamp.is_file() or stamp.read_text(encoding="ascii") != contents("bump"):
+        session.run(
+            sys.executable, "-m", "nox", "--noxfile", str(ROOT / "noxfile.py"), "--envdir", str(folder),
+            "-s", "bump", "--install-only", external=True, silent=True,
+        )  # fmt: skip
+    return {"HAYBALE_BUMP2VERSION": str(folder / "bump/bin/bumpversion")}
 
 
 def package_index() -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
@@ -16,6 +16,9 @@ from haybale.tools import process
 
 if TYPE_CHECKING:
     from haybale.report.terminal import Terminal
+
+Strategy = Literal["key", "head"]
+EventOption = Literal["pr-merge", "direct-push", "auto"]
 
 # The exit code of a process that Ctrl-C ended, as shells have it.
 INTERRUPTED = 130
@@ -102,9 +105,64 @@ def _build(layer: str, action: str, verbosity: str, extra: tuple[str, ...]) -> N
 @click.option("--keep", is_flag=True, help="Leave the services of this run, for debugging.")
 def regen_solr_image(*, keep: bool) -> None:
     """Index the reference dump, bake the index into the Solr image, prove it."""
-    from haybale.index import regenerate  # noqa: PLC0415
+    from haybale.images import build as images  # noqa: PLC0415
+    from haybale.index import key, regenerate  # noqa: PLC0415
+    from haybale.tools import docker  # noqa: PLC0415
 
-    regenerate.regenerate(config.load(), terminal(), keep=keep)
+    project, shown = config.load(), terminal()
+    baked = regenerate.regenerate(project, key.of(project), shown, keep=keep)
+    name = images.image_name(project, "solr")
+    docker.tag(baked.id, name)
+    shown.done(f"it is {name} now")
+
+
+@verbs.command()
+@click.argument("other", metavar="[KEY OR IMAGE]", default="")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def why(other: str, *, as_json: bool) -> None:
+    """Tell what the index key is made of, and what changed since the last index, or since another one's."""
+    from haybale.index import why as reasons  # noqa: PLC0415
+
+    click.echo(reasons.tell(config.load(), other, as_json=as_json))
+
+
+@verbs.command()
+@click.option("--plan", "only_plan", is_flag=True, help="Print the way and its reasons; touch nothing.")
+@click.option("--json", "as_json", is_flag=True, help="With --plan: for programs.")
+@click.option("--graph", type=click.Choice(["mermaid", "json"]), help="Print the graph of all states.")
+@click.option(
+    "--strategy", type=click.Choice(["key", "head"]), default="key", help="How newData is answered."
+)
+@click.option(
+    "--event", type=click.Choice(["pr-merge", "direct-push", "auto"]), default="auto",
+    help="What kind of push this is.",
+)  # fmt: skip
+@click.option("--publish", is_flag=True, help="On main: make a version, push its images, commit and tag.")
+@click.option(
+    "--next", "take_next", is_flag=True, help="Somebody was faster: make the next version on theirs."
+)
+@click.option("--push-index", is_flag=True, help="Push the index image, so that others need not make it.")
+@click.option(
+    "--resume", is_flag=False, flag_value="", default=None, metavar="[RUN]", help="Go on where a run died."
+)
+def pipeline(
+    *, only_plan: bool, as_json: bool, graph: str | None, strategy: Strategy, event: EventOption,
+    publish: bool, take_next: bool, push_index: bool, resume: str | None,
+) -> None:  # fmt: skip
+    """Take a push the whole way: index, version, tests, publishing; each only where it is needed."""
+    from haybale.pipeline import facts, run, show  # noqa: PLC0415
+
+    if graph:
+        click.echo(show.graph(graph))
+        return
+    project = config.load()
+    options = facts.Options(strategy=strategy, event=event, publish=publish, push_index=push_index)
+    if only_plan:
+        click.echo(show.plan(project, options, as_json=as_json))
+    elif resume is not None:
+        run.resume(project, resume, terminal(), push_index=push_index)
+    else:
+        run.pipeline(project, options, terminal(), take_next=take_next)
 
 
 @verbs.command()
@@ -114,6 +172,22 @@ def test(*, keep: bool) -> None:
     from haybale import testrun  # noqa: PLC0415
 
     testrun.run(config.load(), terminal(), keep=keep)
+
+
+@verbs.command(context_settings=POSITIONAL)
+@click.option("--offline", is_flag=True, help="Leave the remote unasked.")
+@click.argument("arguments", metavar="[PART] [BUMP2VERSION ARGUMENTS]", nargs=-1, type=click.UNPROCESSED)
+def bump(arguments: tuple[str, ...], *, offline: bool) -> None:
+    """Make the next version: commit and tag. PART is major, minor, patch or build (default)."""
+    from haybale.release import bump as bumps  # noqa: PLC0415
+
+    made = bumps.bump(config.load().root, arguments, os.environ, offline=offline)
+    click.echo(made.out, nl=False)
+    click.echo(made.err, nl=False, err=True)
+    if made.dry:
+        terminal().done(f"nothing was changed; this would make {made.version}")
+    else:
+        terminal().done(f"made {made.version}; git push --atomic --follow-tags publishes it")
 
 
 @verbs.command("regen-requirements")

@@ -170,20 +170,30 @@ TRUTH: Mapping[str, bool] = {"1": True, "true": True, "yes": True, "0": False, "
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """A repository and its settings; every path of haybale's starts at `root` (absolute)."""
+    """A repository and its settings; every path of haybale's starts at `root` (absolute).
+
+    `origin` is where the user works, when `root` is another tree of the same repository: a version is built
+    from its own commit, with the user's dump, notes and reports. Else it is None.
+    """
 
     root: Path
     settings: Settings
+    origin: Path | None = None
+
+    @property
+    def home(self) -> Path:
+        """Where the user works: the dump, the reports and what haybale notes for itself are there."""
+        return self.origin or self.root
 
     @property
     def scratch(self) -> Path:
         """The git-ignored folder that is haybale's own."""
-        return self.root / ".haybale"
+        return self.home / ".haybale"
 
     @property
     def reports(self) -> Path:
         """The git-ignored folder where `test` leaves JUnit XML and logs."""
-        return self.root / "reports"
+        return self.home / "reports"
 
     def path(self, relative: str) -> Path:
         """Return a setting's path, absolute."""
@@ -247,14 +257,24 @@ def _settings(file: Path, text: str, table: Mapping[str, Any], env: Mapping[str,
             target = target.setdefault(table_name, {})
         # What should be a table and is none stays there, to be told as that.
         if isinstance(target, dict):
-            value = env[variable]
-            target[key] = TRUTH.get(value.lower(), value) if key == "local" else value
+            target[key] = _said(path, env[variable])
             overridden[path] = variable
     problems: list[str] = []
     settings = _read(Settings, data, (), _Source(file=file, text=text, overridden=overridden), problems)
     if problems:
         raise ConfigError("\n".join(problems), step="mend these settings and try again")
     return settings
+
+
+def _said(path: tuple[str, ...], text: str) -> Any:
+    """Return what an environment variable says for a setting."""
+    if path == ("local",):
+        return TRUTH.get(text.lower(), text)
+    if path == ("registry",):
+        # CI systems give the repository's name as its owner wrote it; the path of an image has no capitals.
+        host, slash, folder = text.partition("/")
+        return host + slash + folder.lower()
+    return text
 
 
 def _read(kind: type[T], data: Any, path: tuple[str, ...], source: _Source, problems: list[str]) -> T:

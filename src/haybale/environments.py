@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 from haybale.errors import BuildError
 from haybale.images import build
-from haybale.index import dump
-from haybale.tools import docker
+from haybale.index import audit, current, dump, key
 from haybale.tools.compose import Compose
 
 if TYPE_CHECKING:
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
 
 SOLR_FILE = "docker-compose.solr.yml"
 CI_FILE = "docker-compose.ci.yml"
+
+# The layers that are under test together: what is released, and what tests it.
+TESTED = ("release", "tester")
 
 # Commands of docker compose (its reference, "Subcommands"), and those of them that make containers, and so
 # need what containers are made of.
@@ -52,15 +54,16 @@ def new_run() -> str:
     return secrets.token_hex(4)
 
 
-def indexing(project: Project, run: str, say: Callable[[str], None]) -> Indexing:
+def indexing(project: Project, run: str, index_key: key.Key, say: Callable[[str], None]) -> Indexing:
     """Make what indexing needs, from the dump to the images. `run` is "" for a developer's own environment.
+
+    The loader compares what it reads with what the key knows.
 
     The dump comes first: a damaged one is found before anything is built or started.
     """
     say(f"checking the dump {project.settings.dump}")
     unpacked = unpack_dump(project)
-    say("building the release layer")
-    build.build(project, "release", "--load", "", say=say)
+    build.ensure(project, "release", say=say)
     empty_image = f"{project.settings.name}-solr-empty:{run or 'dev'}"
     say("building the solr layer, without an index")
     with tempfile.TemporaryDirectory(prefix="haybale-") as nothing:
@@ -72,30 +75,21 @@ def indexing(project: Project, run: str, say: Callable[[str], None]) -> Indexing
             "HAYBALE_SOLR_EMPTY_IMAGE": empty_image,
             "HAYBALE_SOLR_HEAP": project.settings.index.heap,
             "HAYBALE_DUMP": str(unpacked.path),
-            "HAYBALE_INSITE": str(copy_insite(project, run)),
+            "HAYBALE_INSITE": str(copy_insite(project, run, index_key)),
         },
     )  # fmt: skip
     return Indexing(services=services, dump=unpacked, empty_image=empty_image)
 
 
-def testing(project: Project, run: str, say: Callable[[str], None]) -> Compose:
-    """Make what testing needs; raises `BuildError` where no index is baked at this version."""
+def testing(project: Project, run: str, index_image: str) -> Compose:
+    """Return the services that test the built layers around an index image."""
     unpacked = unpack_dump(project)
-    baked = build.image_name(project, "solr")
-    if docker.image(baked) is None:
-        raise BuildError(
-            f"there is no image {baked}", cause="no index has been baked at this version",
-            step="just regen-solr-image",
-        )  # fmt: skip
-    for layer in ("release", "tester"):
-        say(f"building the {layer} layer")
-        build.build(project, layer, "--load", "", say=say)
     return _services(
         project, "ci", CI_FILE, run,
         {
             "HAYBALE_RELEASE_IMAGE": build.image_name(project, "release"),
             "HAYBALE_TESTER_IMAGE": build.image_name(project, "tester"),
-            "HAYBALE_SOLR_BAKED_IMAGE": baked,
+            "HAYBALE_SOLR_BAKED_IMAGE": index_image,
             "HAYBALE_DUMP": str(unpacked.path),
         },
     )  # fmt: skip
@@ -104,7 +98,7 @@ def testing(project: Project, run: str, say: Callable[[str], None]) -> Compose:
 def solr_dc(project: Project, arguments: Sequence[str], say: Callable[[str], None]) -> int:
     """Run docker compose on the environment that indexes; return its exit code."""
     if creates(arguments):
-        services = indexing(project, "", say).services
+        services = indexing(project, "", key.of(project), say).services
         services.write_env()
     else:
         services = _as_it_is(project, "solr", SOLR_FILE)
@@ -114,7 +108,17 @@ def solr_dc(project: Project, arguments: Sequence[str], say: Callable[[str], Non
 def ci_dc(project: Project, arguments: Sequence[str], say: Callable[[str], None]) -> int:
     """Run docker compose on the environment that tests; return its exit code."""
     if creates(arguments):
-        services = testing(project, "", say)
+        index_key = key.of(project)
+        baked = current.on_engine(project, index_key)
+        if baked is None:
+            raise BuildError(
+                f"there is no image {current.name(project, index_key)}",
+                cause="these inputs have not been indexed, or not on this machine (just why)",
+                step="just test, or just regen-solr-image",
+            )
+        for layer in TESTED:
+            build.ensure(project, layer, say=say)
+        services = testing(project, "", baked.name)
         services.write_env()
     else:
         services = _as_it_is(project, "ci", CI_FILE)
@@ -160,18 +164,17 @@ def _as_it_is(project: Project, short: str, file: str) -> Compose:
 
 def unpack_dump(project: Project) -> dump.Unpacked:
     """Check and unpack the reference dump; raises `DumpError`."""
-    found = dump.resolve(project.root, project.settings.dump)
-    unpacked = dump.unpack(found, project.scratch / "dump")
-    unpacked.path.chmod(0o644)  # the site's user reads it, whatever the umask of whoever unpacked it
-    return unpacked
+    found = dump.resolve(project.home, project.settings.dump)
+    return dump.unpack(found, project.scratch / "dump")
 
 
-def copy_insite(project: Project, run: str) -> Path:
-    """Copy the scripts that run in the site's container to where its user can read them."""
+def copy_insite(project: Project, run: str, index_key: key.Key) -> Path:
+    """Copy the scripts of the site's container to where its user can read, with what the key knows."""
     target = project.scratch / "insite" / (run or "dev")
     aside = target.with_name(f"{target.name}.new")
     with resources.as_file(resources.files("haybale.index") / "insite") as source:
         shutil.copytree(source, aside, ignore=shutil.ignore_patterns("__pycache__"))
+    audit.write_inputs(aside, key.files_of(index_key), project.settings.site, project.settings.index.ignore)
     for file in (aside, *aside.rglob("*")):
         file.chmod(0o755 if file.is_dir() else 0o644)
     shutil.rmtree(target, ignore_errors=True)

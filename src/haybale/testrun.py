@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from haybale import environments
 from haybale.errors import TestsFailedError
-from haybale.index import regenerate
+from haybale.images import build, store
+from haybale.index import current, regenerate
+from haybale.index import key as keys
 from haybale.tools import docker, process
 
 if TYPE_CHECKING:
@@ -28,16 +30,41 @@ REPORTS = "/reports"
 
 
 def run(project: Project, terminal: Terminal, *, keep: bool = False) -> None:
-    """Run every test; reports (JUnit XML, the services' logs) go to reports/.
+    """Run every test with the index of the present inputs, which is made where it is missing.
 
-    Makes what is missing first. `keep` leaves the services for debugging. Raises `TestsFailedError` with the
-    names of the suites that failed.
+    Raises as `regenerate` and `tests` do.
     """
-    current, reason = regenerate.is_current(project)
-    if not current:
-        terminal.say(f"{reason}: regenerating")
-        regenerate.regenerate(project, terminal, keep=keep)
-    services = environments.testing(project, environments.new_run(), terminal.say)
+    index_key = keys.of(project)
+    index = current.local(project, index_key) or _obtain(project, index_key, terminal, keep=keep)
+    for layer in environments.TESTED:
+        build.ensure(project, layer, say=terminal.say)
+    run_suites(project, index.name, terminal, keep=keep)
+
+
+def _obtain(project: Project, index_key: keys.Key, terminal: Terminal, *, keep: bool) -> current.IndexImage:
+    """Return the key's index image: proved here now, pulled, or regenerated."""
+    image = current.on_engine(project, index_key)
+    if image is not None:
+        terminal.say(f"starting {image.name} to count its documents")
+        current.prove(project, image)
+        return image
+    images = store.of(project)
+    if images.exists(current.name(project, index_key)):
+        terminal.say(f"pulling {current.name(project, index_key)}")
+        return current.pull(project, index_key, images.pull)
+    terminal.say(f"there is no index of key {index_key} yet: regenerating (just why tells what changed)")
+    return regenerate.regenerate(project, index_key, terminal, keep=keep)
+
+
+def run_suites(
+    project: Project, index_image: str, terminal: Terminal, *, run: str = "", keep: bool = False
+) -> None:
+    """Run every test on the built layers and an index image; reports and logs go to reports/.
+
+    `run` names the services (default: a new name), `keep` leaves them for debugging. Raises
+    `TestsFailedError` with the names of the suites that failed.
+    """
+    services = environments.testing(project, run or environments.new_run(), index_image)
     shutil.rmtree(project.reports, ignore_errors=True)
     project.reports.mkdir(parents=True)
     failed: list[str] = []

@@ -187,6 +187,32 @@ def every_setting(kind: type = config.Settings, table: str = "tool.haybale") -> 
     return found
 
 
+@pytest.mark.parametrize(("text", "local"), [("true", True), ("1", True), ("False", False), ("no", False)])
+def test_the_environment_says_whether_there_is_a_registry(tmp_path: Path, text: str, local: bool) -> None:
+    assert load(tmp_path, SMALLEST, HAYBALE_LOCAL=text).settings.local is local
+
+
+def test_the_environment_says_yes_or_no_and_nothing_else(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="environment variable HAYBALE_LOCAL: local is true or false"):
+        load(tmp_path, SMALLEST, HAYBALE_LOCAL="perhaps")
+
+
+def test_a_registry_from_the_environment_may_be_written_with_capitals(tmp_path: Path) -> None:
+    """As the name of a repository, which CI systems put in; the file has to say it right."""
+    assert load(tmp_path, SMALLEST, REGISTRY="ghcr.io/Some/Site").settings.registry == "ghcr.io/some/site"
+
+
+@pytest.mark.parametrize("name", ["main", "release/1.x", "a-b_c"])
+def test_main_may_be_any_branch(tmp_path: Path, name: str) -> None:
+    assert load(tmp_path, SMALLEST + f'main = "{name}"\n').settings.main == name
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a b", "a..b", "a~1", "a:b", "a/", "/a", "a.lock", "a@{1}", "a."])
+def test_what_can_t_be_a_branch_is_not_main(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="main is the name of a branch"):
+        load(tmp_path, SMALLEST + f'main = "{name}"\n')
+
+
 def test_the_page_of_settings_is_true() -> None:
     page = (Path(__file__).parents[2] / "docs/configuration.md").read_text(encoding="utf-8")
     tables = dict(part.split("]`\n", 1) for part in page.split("## `[")[1:])

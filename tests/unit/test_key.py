@@ -24,7 +24,8 @@ FILES = {
     ".bumpversion.cfg": "[bumpversion]\ncurrent_version = 1.2.3\n",
     "Dockerfile": (
         "ARG PYTHON_IMAGE\nFROM ${PYTHON_IMAGE} AS runner\nRUN runner\n"
-        "FROM runner AS release\nCOPY web /app\nFROM release AS tester\nRUN tests\nFROM solr AS solr\nCOPY solr_conf /conf\n"
+        "FROM runner AS release\nCOPY web /app\nFROM release AS tester\nRUN tests\n"
+        "FROM solr AS solr\nCOPY solr_conf /conf\n"
     ),
     "docker-compose.solr.yml": "services: {}\n",
     "docker-compose.ci.yml": "services: {}\n",
@@ -299,6 +300,8 @@ def test_the_order_of_components_does_not_count() -> None:
         (b"x" * 7999 + b"\0\r\n", b"x" * 7999 + b"\0\n", False),
         (b"x" * 8000 + b"\0\r\n", b"x" * 8000 + b"\0\n", True),
         (b"x" * (key.CHUNK - 1) + b"\r\ny", b"x" * (key.CHUNK - 1) + b"\ny", True),
+        (b"x" * (key.CHUNK - 2) + b"\r\r\ny", b"x" * (key.CHUNK - 2) + b"\r\ny", False),
+        (b"x" * (key.CHUNK - 2) + b"\r\r\n", b"x" * (key.CHUNK - 3) + b"x\r\r\n", True),
         (b"x" * (key.CHUNK - 1) + b"\r", b"x" * (key.CHUNK - 1) + b"\n", False),
         (b"", b"\n", False),
     ],
@@ -335,7 +338,7 @@ def test_a_key_comes_back_from_its_document(root: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "nonsense", "[]", "{}", '{"format": 1}', '{"format": 1, "key": "a", "components": []}', "null"],
+    ["", "nonsense", "[]", "{}", '{"format": 1}', '{"format": 1, "key": "a", "components": {}}', "null"],
 )
 def test_what_is_no_document_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="this is no index key"):

@@ -159,3 +159,81 @@ def test_a_dockerfile_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
         layers.of(tmp_path / "Dockerfile")
     (tmp_path / "Dockerfile").write_text("FROM a AS one\n", encoding="utf-8")
     assert layers.of(tmp_path / "Dockerfile") == ("one",)
+
+
+DOCKERFILE = """\
+# syntax=docker/dockerfile:1
+ARG BASE=python
+FROM ${BASE} AS runner
+RUN one \\
+    # why
+    two
+
+FROM runner AS Builder
+RUN build
+FROM scratch AS files
+FROM runner AS release
+COPY --from=builder /venv /venv
+RUN --mount=type=bind,from=files,target=/f true
+FROM release AS tester
+COPY --from=other /a /b
+FROM solr AS solr
+COPY <<EOF /core.properties
+name=core
+EOF
+FROM solr
+COPY --from=1 /x /y
+"""
+
+
+def needed(folder: Path, text: str, *wanted: str) -> str:
+    (folder / "Dockerfile").write_text(text, encoding="utf-8")
+    return layers.needed(folder / "Dockerfile", wanted)
+
+
+def test_a_stage_needs_those_that_it_is_made_of(tmp_path: Path) -> None:
+    assert needed(tmp_path, DOCKERFILE, "release") == (
+        "ARG BASE=python\nFROM ${BASE} AS runner\nRUN one two\nFROM runner AS Builder\nRUN build\n"
+        "FROM scratch AS files\nFROM runner AS release\nCOPY --from=builder /venv /venv\n"
+        "RUN --mount=type=bind,from=files,target=/f true"
+    )
+
+
+def test_what_stands_in_a_heredoc_belongs_to_its_stage(tmp_path: Path) -> None:
+    assert needed(tmp_path, DOCKERFILE, "solr").endswith("COPY <<EOF /core.properties\nname=core\nEOF")
+    other = DOCKERFILE.replace("name=core", "name=other")
+    assert needed(tmp_path, other, "solr") != needed(tmp_path, DOCKERFILE, "solr")
+
+
+def test_a_stage_without_a_name_is_reached_by_its_number(tmp_path: Path) -> None:
+    text = "FROM a\nRUN unnamed\nFROM b AS release\nCOPY --from=0 /x /y\nFROM c AS unused\nRUN unused\n"
+    assert needed(tmp_path, text, "release") == "FROM a\nRUN unnamed\nFROM b AS release\nCOPY --from=0 /x /y"
+
+
+def test_a_stage_with_a_name_is_reached_by_its_number_too(tmp_path: Path) -> None:
+    text = "FROM a AS builder\nRUN build\nFROM b AS release\nCOPY --from=0 /x /y\n"
+    assert "RUN build" in needed(tmp_path, text, "release")
+
+
+@pytest.mark.parametrize("argument", ["${B}", "$B"])
+def test_a_stage_is_found_behind_a_build_argument(tmp_path: Path, argument: str) -> None:
+    text = f"ARG B=builder\nFROM a AS builder\nRUN build\nFROM {argument} AS release\n"
+    assert "RUN build" in needed(tmp_path, text, "release")
+
+
+def test_a_stage_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no stage 'solr'"):
+        needed(tmp_path, "FROM a AS release\n", "release", "solr")
+
+
+def test_blanks_in_quotes_count_and_others_do_not(tmp_path: Path) -> None:
+    one, other = "FROM a AS release\nRUN x    y\n", "FROM a AS release\nRUN x y\n"
+    assert needed(tmp_path, one, "release") == needed(tmp_path, other, "release")
+    one, other = one.replace("x    y", "'x    y'"), other.replace("x y", "'x y'")
+    assert needed(tmp_path, one, "release") != needed(tmp_path, other, "release")
+
+
+def test_comments_and_other_stages_change_nothing_in_it(tmp_path: Path) -> None:
+    before = needed(tmp_path, DOCKERFILE, "release", "solr")
+    text = DOCKERFILE.replace("# why", "# because").replace("/a /b", "/c /d")
+    assert needed(tmp_path, text, "release", "solr") == before

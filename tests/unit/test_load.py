@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from haybale.errors import LoadError
-from haybale.index import load
+from haybale.index import audit, load
 from haybale.tools.process import CommandFailedError
 
 if TYPE_CHECKING:
@@ -53,6 +53,13 @@ def test_a_whole_stream() -> None:
     )
     assert loaded.counts("hay") == {"a.b": 2}
     assert json.loads(load.dump(loaded)) == {"models": [MODEL], "counts": {"hay": {"a.b": 2}}}
+
+
+def test_what_was_read_and_is_no_input() -> None:
+    finding = {"kind": "file", "what": "topics.json", "by": "prepare_topics"}
+    loaded = load.load([said("unknown-inputs", findings=[finding], total=2), *GOOD], lambda _: None)
+    assert loaded.unknown == audit.Unknown(findings=(audit.Finding(**finding),), total=2)
+    assert "topics" not in load.dump(loaded)
 
 
 def test_a_core_that_was_not_loaded() -> None:
@@ -109,6 +116,7 @@ def test_only_the_tail_of_the_log_is_kept() -> None:
         said("loaded", models=[{**MODEL, "more": 1}]),
         said("loaded", models=[{}]),
         said("loaded"),
+        said("unknown-inputs", findings=[{"kind": "file"}], total=1),
     ],
 )
 def test_a_malformed_event(line: str) -> None:
@@ -133,3 +141,4 @@ def test_events_of_a_later_haybale_are_passed_over() -> None:
 
 def test_the_command_line() -> None:
     assert load.command(500, "") == ["python", "/haybale/load.py", "--batch", "500"]
+    assert load.command(500)[-2:] == ["--inputs", f"/haybale/{audit.FILE}"]

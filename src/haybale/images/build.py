@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 ACTIONS = ("--load", "--push")
 
+# OCI image specification, "Pre-Defined Annotation Keys".
+SOURCE = "org.opencontainers.image.source"
+REVISION = "org.opencontainers.image.revision"
+VERSION = "org.opencontainers.image.version"
+CREATED = "org.opencontainers.image.created"
+BASE_DIGEST = "org.opencontainers.image.base.digest"
+
 # What of a machine's pip configuration a build needs to reach the same packages.
 PIP_KEYS = ("index-url", "extra-index-url", "trusted-host", "proxy")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
@@ -111,6 +118,34 @@ def build(
     return name
 
 
+def ensure(project: Project, layer: str, *, say: Callable[[str], None]) -> bool:
+    """Build a layer unless its image is of just this commit, version and base; return whether it was built.
+
+    Files that git ignores are taken to be no part of an image.
+    """
+    if is_current(project, layer):
+        return False
+    say(f"building the {layer} layer")
+    build(project, layer, "--load", "", say=say)
+    return True
+
+
+def is_current(project: Project, layer: str) -> bool:
+    """Return whether the engine has the layer's image of the commit checked out, with nothing changed."""
+    image, base_image = docker.image(image_name(project, layer)), docker.image(project.settings.images.python)
+    commit = git.head(project.root)
+    if image is None or base_image is None or commit == git.NO_COMMIT:
+        return False
+    if commit.revision.endswith("-dirty") or git.untracked(project.root):
+        return False
+    wanted = {
+        REVISION: commit.revision,
+        VERSION: str(version.read(project.root, os.environ)),
+        BASE_DIGEST: base_image.digest,
+    }
+    return all(image.labels.get(label) == value for label, value in wanted.items())
+
+
 def image_name(project: Project, layer: str) -> str:
     """Return the name that a layer's image has at this version."""
     return refs.step_tag(project.settings.registry, str(version.read(project.root, os.environ)), layer)
@@ -167,9 +202,9 @@ def _run(
 ) -> None:
     settings = project.settings
     if layer == "solr":
-        base.ensure(settings.images.solr, "solr", say)
+        base_image = base.ensure(settings.images.solr, "solr", say)
     else:
-        base.ensure(settings.images.python, "python", say)
+        base_image = base.ensure(settings.images.python, "python", say)
     commit = git.head(project.root)
     caching = cache and settings.build.cache and registry.answers(settings.registry)
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
@@ -189,11 +224,11 @@ def _run(
             contexts=contexts or {},
             secrets=_secrets(Path(folder), os.environ),
             labels={
-                # OCI image specification, "Pre-Defined Annotation Keys".
-                "org.opencontainers.image.source": commit.source or settings.name,
-                "org.opencontainers.image.revision": commit.revision,
-                "org.opencontainers.image.version": str(version.read(project.root, os.environ)),
-                "org.opencontainers.image.created": timestamp(commit.time),
+                SOURCE: commit.source or settings.name,
+                REVISION: commit.revision,
+                VERSION: str(version.read(project.root, os.environ)),
+                CREATED: timestamp(commit.time),
+                BASE_DIGEST: base_image.digest,
                 **(labels or {}),
             },
             cache_from=refs.cache(settings.registry, layer) if caching else (),

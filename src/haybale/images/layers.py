@@ -45,38 +45,59 @@ def needed(file: Path, wanted: Sequence[str]) -> str:
     """Return the instructions of the stages that the `wanted` ones are made of, and of these, a line each.
 
     With what stands before the first FROM. Comments, blank lines and how lines are broken do not show in it.
-    Raises `ConfigError` as `of` does.
+    Raises `ConfigError` as `of` does, and where there is no such stage.
     """
-    of(file)
-    text = file.read_text(encoding="utf-8")
+    known = of(file)
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(
+                f"{file}: there is no stage {name!r}",
+                cause=f"there are: {', '.join(known) or 'none with a name'}",
+            )
     before: list[str] = []
-    stages: dict[str, list[str]] = {}
-    current = before
-    for _, instruction in instructions(text, str(file), whole=True):
+    stages: list[list[str]] = []
+    numbers: dict[str, int] = {}
+    for _, instruction in instructions(file.read_text(encoding="utf-8"), str(file), whole=True):
         if _verb(instruction)[0] == "FROM":
             match = STAGE.fullmatch(instruction)
-            named = (match["name"] or "").lower() if match else ""
-            # BuildKit takes a stage's number for its name too.
-            current = stages[named or str(len(stages))] = []
-        current.append(instruction)
-    found: set[str] = set()
-    left = [name for name in wanted if name in stages]
+            # A stage goes by its number too.
+            numbers[str(len(stages))] = len(stages)
+            numbers[(match["name"] or "").lower() if match else ""] = len(stages)
+            stages.append([])
+        (stages[-1] if stages else before).append(instruction)
+    found: set[int] = set()
+    left = [numbers[name] for name in wanted]
     while left:
-        name = left.pop()
-        if name not in found:
-            found.add(name)
-            left += [other for line in stages[name] for other in _sources(line) if other in stages]
-    return "\n".join([*before, *(line for name, lines in stages.items() if name in found for line in lines)])
+        number = left.pop()
+        if number not in found:
+            found.add(number)
+            names = [_default(each, before) for line in stages[number] for each in _sources(line)]
+            left += [numbers[name] for name in names if name in numbers]
+    lines = [*before, *(line for number in sorted(found) for line in stages[number])]
+    return "\n".join(_evenly(line) for line in lines)
+
+
+def _evenly(instruction: str) -> str:
+    """Return an instruction with its blanks as single ones, where none of them can be in quotes."""
+    first, newline, body = instruction.partition("\n")
+    return (first if "'" in first or '"' in first else " ".join(first.split())) + newline + body
 
 
 def _sources(instruction: str) -> Iterator[str]:
     """Yield what an instruction takes its files from: names of stages, and of what is none."""
     verb, rest = _verb(instruction)
     if verb == "FROM":
-        image = next((word for word in rest.split() if not word.startswith("--")), "")
-        yield image.lower()
-    for option in re.findall(r"--from=(\S+)|--mount=\S*?\bfrom=([^,\s]+)", rest.split("\n")[0]):
-        yield "".join(option).lower()
+        yield next((word for word in rest.split() if not word.startswith("--")), "")
+    for found in re.findall(r"--from=(\S+)|--mount=\S*?\bfrom=([^,\s]+)", rest.split("\n")[0]):
+        yield "".join(found)
+
+
+def _default(name: str, before: Sequence[str]) -> str:
+    """Return a stage's name in small letters; ${NAME} is what the ARG before the first FROM says."""
+    said = dict(
+        re.findall(r"^ARG\s+(\w+)=[\"']?([^\s\"']*)", "\n".join(before), re.MULTILINE | re.IGNORECASE)
+    )
+    return re.sub(r"\$\{?(\w+)\}?", lambda found: said.get(found[1], found[0]), name).lower()
 
 
 def layers(text: str, name: str) -> tuple[str, ...]:

@@ -99,6 +99,11 @@ def step_tag(registry: str, version: str, step: str) -> str:
     return tag(registry, version if step == RELEASE else f"{version}-{step}")
 
 
+def index(registry: str, key: str) -> str:
+    """Return the name of the index image of a key: REGISTRY:solr-KEY."""
+    return tag(registry, f"solr-{key}")
+
+
 def cache(registry: str, layer: str) -> tuple[str, ...]:
     """Return the build caches of a layer, to read from; the last one is the layer's own, to write to."""
     own = () if layer == RELEASE else (tag(registry, f"last-{layer}"),)

@@ -65,12 +65,32 @@ def walk(root: Path) -> Iterator[str]:
 
     Links to folders are not followed: a build of an image does not, either.
     """
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in os.walk(root, onerror=_unreadable):
         folders[:] = [name for name in folders if name not in LEFT_OUT]
         relative = PurePosixPath(Path(folder).relative_to(root).as_posix())
         for name in files:
             if not name.endswith(COMPILED):
                 yield str(relative / name)
+
+
+def _unreadable(error: OSError) -> None:
+    raise ConfigError(
+        f"{error.filename} can't be read: {error.strerror}",
+        cause="what is in that folder may determine the index",
+        step="let whoever runs this read it",
+    ) from error
+
+
+def read(path: Path) -> bytes:
+    """Return a file's content; `ConfigError` where it can't be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"{path} can't be read: {error.strerror}",
+            cause="it determines the index, and is a link that leads nowhere, or not for whoever runs this",
+            step="put it there, or remove it",
+        ) from error
 
 
 def index_code(files: Site) -> set[str]:
@@ -112,7 +132,8 @@ def closure(files: Site, roots: Iterable[str]) -> set[str]:
             continue
         found.add(file)
         if file.endswith(".py"):
-            left += [each for name in _imports(files.root / file, file) for each in _modules(files, name)]
+            names = _imports(read(files.root / file), file)
+            left += [each for name in names for each in _modules(files, name)]
     return found
 
 
@@ -125,14 +146,14 @@ def _modules(files: Site, name: str) -> Iterator[str]:
             yield file
 
 
-def _imports(path: Path, file: str) -> Iterator[str]:
+def _imports(source: bytes, file: str) -> Iterator[str]:
     """Yield the dotted names that a file imports, wherever in it: of modules, or of what is in one."""
     package = PurePosixPath(file).with_suffix("").parts[:-1]
     # The packages that a module lies in are imported before it.
     yield ".".join(package)
     try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError, OSError):
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return  # it counts by its bytes all the same
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -155,7 +176,7 @@ def templates(files: Site) -> set[str]:
         if file in found:
             continue
         found.add(file)
-        text = (files.root / file).read_text(encoding="utf-8", errors="replace")
+        text = read(files.root / file).decode(errors="replace")
         for tag, rest in TAG.findall(text):
             if tag == "load":
                 names = rest.partition(" from ")[2].split() or rest.split()
@@ -167,18 +188,22 @@ def templates(files: Site) -> set[str]:
                 }
             else:
                 literal = LITERAL.match(rest)
-                name = literal["name"] if literal else "\0"
-                left += [each for each in files.files if f"/{each}".endswith(f"/templates/{name}")]
+                # Relative ones start in their own template's folder.
+                name = literal["name"].lstrip("./") if literal else "\0"
+                left += [each for each in files.files if _is_template(each, name)]
     return found | closure(files, libraries)
+
+
+def _is_template(file: str, name: str) -> bool:
+    """Whether a file may be the template of a name, given whole or from the folder of another one."""
+    return "/templates/" in f"/{file}" and f"/{file}".endswith(f"/{name}")
 
 
 def settings(files: Site) -> set[str]:
     """Return the settings module that manage.py names, with what it imports; nothing where it names none."""
-    try:
-        text = (files.root / "manage.py").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    if "manage.py" not in files.files:
         return set()
-    named = SETTINGS.search(text)
+    named = SETTINGS.search(read(files.root / "manage.py").decode(errors="replace"))
     file = files.module(named["module"]) if named else ""
     return closure(files, [file]) if file else set()
 
@@ -205,5 +230,8 @@ def matching(root: Path, globs: Iterable[str]) -> set[str]:
             )
         for path in matched:
             start = path.relative_to(root).as_posix()
-            found |= {f"{start}/{file}" for file in walk(path)} if path.is_dir() else {start}
+            if path.is_dir():
+                found |= {f"{start}/{file}" for file in walk(path)}
+            elif not start.endswith(COMPILED):
+                found.add(start)
     return found

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import IO, TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ LABEL = "io.haybale.key"
 
 # Hexadecimal digits of a key.
 LENGTH = 32
+
+FORM = re.compile(rf"^[0-9a-f]{{{LENGTH}}}$")
 
 # The description of the environment that indexes.
 ENVIRONMENT = "docker-compose.solr.yml"
@@ -88,7 +91,7 @@ class Key:
         """
         components = {name: _shown(each) for name, each in sorted(self.components.items())}
         document = {"format": FORMAT, "key": self.value, "components": components}
-        return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+        return json.dumps(document, separators=(",", ":"))
 
     @classmethod
     def parse(cls, text: str) -> Key:
@@ -111,8 +114,9 @@ class Key:
                 )
                 for name, each in document["components"].items()
             }
-            return cls(value=str(document["key"]), components=components)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            (value,) = FORM.findall(document["key"])
+            return cls(value=value, components=components)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(
                 f"this is no index key: {text[:80]}", cause="the image's label is another tool's, or damaged"
             ) from error
@@ -194,8 +198,8 @@ def digest_of_file(file: IO[bytes]) -> str:
     chunk = file.read(max(TEXT, CHUNK))
     text = b"\0" not in chunk[:TEXT]
     while chunk:
-        if text and chunk.endswith(b"\r"):
-            chunk += file.read(1)
+        while text and chunk.endswith(b"\r") and (more := file.read(1)):
+            chunk += more
         hashed.update(chunk.replace(b"\r\n", b"\n") if text else chunk)
         chunk = file.read(CHUNK)
     return hashed.hexdigest()

@@ -6,18 +6,17 @@ Nothing gets its name before it is proved, and nothing that the run made is left
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haybale import environments
-from haybale.errors import HaybaleError
+from haybale.errors import HaybaleError, LoadError
 from haybale.images import build
-from haybale.index import bake, load, verify
-from haybale.tools import docker, process
+from haybale.index import audit, bake, current, load, verify, why
+from haybale.index import key as keys
+from haybale.tools import docker, git, process
 from haybale.tools.solr import Solr
 
 if TYPE_CHECKING:
@@ -27,30 +26,19 @@ if TYPE_CHECKING:
     from haybale.report.terminal import Terminal
     from haybale.tools.compose import Compose
 
-# Labels of the baked image, and of what a run leaves nowhere.
-DUMP_LABEL = "io.haybale.dump"
-COUNTS_LABEL = "io.haybale.counts"
-RUN_LABEL = "io.haybale.run"
 
+def regenerate(
+    project: Project, index_key: keys.Key, terminal: Terminal, *, run: str = "", keep: bool = False
+) -> current.IndexImage:
+    """Index the dump, prove the index, bake it, prove the image, and only then name it `REGISTRY:solr-KEY`.
 
-@dataclass(frozen=True, kw_only=True)
-class Baked:
-    """An index image: its name, the documents of each model (app.model -> count), the index's bytes."""
-
-    image: str
-    counts: Mapping[str, int]
-    size: int
-
-
-def regenerate(project: Project, terminal: Terminal, *, keep: bool = False) -> Baked:
-    """Index the dump, prove the index, bake it, prove the image, and only then name it `TAG-solr`.
-
-    `keep` leaves the services for debugging. Raises a `HaybaleError` of the step that failed.
+    `run` names what is made on the way (default: a new name), `keep` leaves the services for debugging.
+    Raises a `HaybaleError` of the step that failed.
     """
-    run = environments.new_run()
-    name = build.image_name(project, "solr")
+    run = run or environments.new_run()
+    name = current.name(project, index_key)
     with _leaving_nothing(project, run, keep=keep), tempfile.TemporaryDirectory(prefix="haybale-") as scratch:
-        made = environments.indexing(project, run, terminal.say)
+        made = environments.indexing(project, run, index_key, terminal.say)
         index = Path(scratch) / "data"
         terminal.say("starting Solr and the site")
         if keep:
@@ -64,30 +52,31 @@ def regenerate(project: Project, terminal: Terminal, *, keep: bool = False) -> B
             size = bake.take(container, project.settings, index)
         terminal.say(f"baking {size / 1e6:.1f} MB of index")
         unproved = f"{project.settings.name}-solr-unproved:{run}"
-        labels = {DUMP_LABEL: made.dump.sha256, COUNTS_LABEL: verify.shown(counts)}
+        labels = current.labels(index_key, counts)
         build.solr(project, unproved, index, labels=labels, say=terminal.say)
         terminal.say("starting the baked image to count its documents")
-        bake.prove(unproved, project.settings, counts, {RUN_LABEL: run})
+        bake.prove(unproved, project.settings, counts, {current.RUN_LABEL: run})
+        _check_unchanged(project, index_key)
         docker.tag(unproved, name)
-    total = sum(counts.values())
-    terminal.done(f"{name}: {total} documents of {len(counts)} models, as in the database")
-    return Baked(image=name, counts=counts, size=size)
+        baked = current.on_engine(project, index_key)
+    if baked is None:
+        raise LoadError(f"{name} was made and is not there", cause="somebody removed it", step="try again")
+    current.remember(project, baked.id)
+    why.remember(project, index_key, git.head(project.root).revision)
+    terminal.done(f"{name}: {sum(counts.values())} documents of {len(counts)} models, as in the database")
+    return baked
 
 
-def counts_of(labels: Mapping[str, str]) -> Mapping[str, int]:
-    """Return the counts (app.model -> documents) that an index image's labels carry."""
-    return {str(name): int(count) for name, count in json.loads(labels[COUNTS_LABEL]).items()}
-
-
-def is_current(project: Project) -> tuple[bool, str]:
-    """Return whether the baked image exists and holds the present dump, and if not, why not."""
-    name = build.image_name(project, "solr")
-    image = docker.image(name)
-    if image is None:
-        return False, f"there is no image {name} yet"
-    if image.labels.get(DUMP_LABEL) != environments.unpack_dump(project).sha256:
-        return False, f"{name} was made from another dump"
-    return True, ""
+def _check_unchanged(project: Project, index_key: keys.Key) -> None:
+    """Raise `LoadError` where an input changed while it was being indexed: the image would lie."""
+    now = keys.of(project)
+    changed = [name for name, each in now.components.items() if each != index_key.components.get(name)]
+    if now.value != index_key.value:
+        raise LoadError(
+            f"the inputs of the index changed while they were being indexed: {', '.join(changed)}",
+            cause="somebody edited the work tree meanwhile",
+            step="regenerate once more",
+        )
 
 
 def _load(project: Project, services: Compose, terminal: Terminal) -> Mapping[str, int]:
@@ -101,7 +90,7 @@ def _load(project: Project, services: Compose, terminal: Terminal) -> Mapping[st
         )
         for model in loaded.models:
             advance(model.model, model.database, model.database)
-    for note in loaded.notes:
+    for note in (*loaded.notes, *audit.judge(loaded.unknown, project.settings)):
         terminal.say(note)
     terminal.say(f"verifying: counts, and {settings.sample} documents of each model field by field")
     report = verify.verify(services.exec("loader", verify.command(loaded, settings.sample)))
@@ -131,13 +120,18 @@ def _explained(services: Compose) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _leaving_nothing(project: Project, run: str, *, keep: bool) -> Iterator[None]:
-    """Remove what the run made besides its services: images without their final name, containers, folders."""
+    """Remove what the run made besides its services."""
     try:
         yield
     finally:
         if not keep:
             with process.uninterrupted():
-                docker.sweep(RUN_LABEL, run)
-                for name in ("empty", "unproved"):
-                    docker.remove_image(f"{project.settings.name}-solr-{name}:{run}")
-                shutil.rmtree(project.scratch / "insite" / run, ignore_errors=True)
+                sweep(project, run)
+
+
+def sweep(project: Project, run: str) -> None:
+    """Remove what a run made besides its services: images without their final name, containers, folders."""
+    docker.sweep(current.RUN_LABEL, run)
+    for name in ("empty", "unproved"):
+        docker.remove_image(f"{project.settings.name}-solr-{name}:{run}")
+    shutil.rmtree(project.scratch / "insite" / run, ignore_errors=True)

@@ -35,6 +35,11 @@ class Terminal:
         """Print a step."""
         self.console.print(Text.assemble(("• ", "cyan"), text))
 
+    def state(self, name: str, reason: str, *, skipped: bool = False) -> None:
+        """Print a state of the pipeline and why it is there."""
+        mark, style = ("○ ", "dim") if skipped else ("▸ ", "bold cyan")
+        self.console.print(Text.assemble((mark, style), (name, style), (f"  {reason}", "dim")))
+
     def done(self, text: str) -> None:
         """Print a result."""
         self.console.print(Text.assemble(("✓ ", "green"), text))

@@ -31,12 +31,16 @@ TAIL = 25
 
 @dataclass(frozen=True, kw_only=True)
 class ImageInfo:
-    """An image on the engine: id, digest (its id where no registry has it), labels, size in bytes."""
+    """An image on the engine: id, digest (its id where no registry has it), labels, size in bytes.
+
+    `digests` are all that it has in registries, as far as the engine knows.
+    """
 
     id: str
     digest: str
     labels: Mapping[str, str]
     size: int
+    digests: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +96,13 @@ def image(reference: str) -> ImageInfo | None:
             cause=str(error.explanation),
             step="mend the name of the image, or ask the engine by hand: docker image inspect",
         ) from error
-    named: Sequence[str] = found.attrs.get("RepoDigests") or ()
+    digests = [name.partition("@")[2] for name in found.attrs.get("RepoDigests") or ()]
     return ImageInfo(
         id=str(found.id),
-        digest=next((name.partition("@")[2] for name in named), str(found.id)),
+        digest=next(iter(digests), str(found.id)),
         labels=found.labels,
         size=int(found.attrs["Size"]),
+        digests=frozenset(digests),
     )
 
 

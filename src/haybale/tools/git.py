@@ -193,6 +193,13 @@ def changed(root: Path) -> tuple[str, ...]:
     return tuple(entry[3:] for entry in done.stdout.split("\0") if entry)
 
 
+def untracked(root: Path) -> tuple[str, ...]:
+    """Return what git neither has nor ignores (folders with a slash), but for what tools leave at the top."""
+    left = (":!.haybale", ":!.nox", ":!reports")
+    found = ask(root, "ls-files", "--others", "--exclude-standard", "--directory", "-z", "--", ".", *left)
+    return tuple(name for name in found.split("\0") if name)
+
+
 def is_ancestor(root: Path, ancestor: str, of: str) -> bool:
     """Whether a commit is another one's ancestor (or that one itself), as far as this clone goes back."""
     return run(root, "merge-base", "--is-ancestor", ancestor, of).ok

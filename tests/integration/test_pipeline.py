@@ -1,0 +1,634 @@
+"""The whole way of a push: a small site with a real engine, a real Solr, a real registry and real git.
+
+One push is taken the whole way first; what others are about starts from where that left everything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import docker
+import pytest
+import requests
+
+from haybale import config
+from haybale.errors import DumpError, RegistryError, UsageError, VerifyError
+from haybale.images import build
+from haybale.index import key as keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.integration.conftest import Leftovers
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine")]
+
+# As in `git commit` by anybody; CI machines have no identity of their own.
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org",
+    "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org",
+}  # fmt: skip
+# What a CI system around these tests says of itself is not about the repositories of these tests.
+STRANGE = ("GITHUB_", "GITLAB_", "GITEA_", "FORGEJO_", "CI_", "RUNNER_")
+
+# A stand-in for the suites: leaves a trace in reports/ when it ran. (haybale adds the name of a report.)
+SUITE = '["sh", "-c", "echo ran > /reports/ran"]'
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A clone of the small site, whose remote and registry are real servers' on this machine."""
+
+    path: Path
+    remote: Path
+    registry: str
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=self.path, env={**os.environ, **IDENTITY}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def commit(self, message: str) -> str:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def haybale(self, *arguments: str, code: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run a verb; `code` None: any that is not 0."""
+        done = subprocess.run(
+            [sys.executable, "-m", "haybale", *arguments],
+            cwd=self.path, env={**self.env(), **env}, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == code or (code is None and done.returncode), done.stderr
+        return done
+
+    def env(self) -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(STRANGE)}
+        clean.pop("prNum", None)
+        return {**clean, **IDENTITY}
+
+    def key(self) -> str:
+        return keys.of(config.load(self.path, {})).value
+
+    def version(self) -> str:
+        return self.haybale("version").stdout.strip()
+
+    def plan(self, *arguments: str) -> dict[str, Any]:
+        return dict(json.loads(self.haybale("pipeline", "--plan", "--json", *arguments).stdout))
+
+    def digest(self, tag: str) -> str:
+        """The registry's own answer; "" for none."""
+        host, _, name = self.registry.partition("/")
+        accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
+        accept += "application/vnd.docker.distribution.manifest.v2+json"
+        answer = requests.head(
+            f"http://{host}/v2/{name}/manifests/{tag}", headers={"Accept": accept}, timeout=30
+        )
+        assert answer.status_code in {200, 404}
+        return answer.headers["Docker-Content-Digest"] if answer.ok else ""
+
+    def remote_refs(self) -> dict[str, str]:
+        listed = subprocess.run(
+            ["git", "for-each-ref", "--format=%(refname) %(objectname)"],
+            cwd=self.remote, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return dict(line.split() for line in listed.stdout.splitlines())  # type: ignore[misc]
+
+    def summary(self) -> dict[str, Any]:
+        newest = max((self.path / ".haybale/runs").iterdir())
+        return dict(json.loads((newest / "summary.json").read_text(encoding="utf-8")))
+
+    def outcomes(self) -> dict[str, str]:
+        return {step["state"]: step["outcome"] for step in self.summary()["steps"]}
+
+
+FEWER = """
+CREATE TEMP TABLE few AS SELECT id FROM archive_address ORDER BY sequence LIMIT NUMBER;
+DELETE FROM archive_passage WHERE address_id NOT IN few;
+DELETE FROM archive_passage_topics WHERE passage_id NOT IN (SELECT id FROM archive_passage);
+DELETE FROM archive_address_topics WHERE address_id NOT IN few;
+DELETE FROM archive_address WHERE id NOT IN few;
+DELETE FROM archive_president WHERE id NOT IN (SELECT president_id FROM archive_address);
+DELETE FROM archive_term WHERE president_id NOT IN (SELECT id FROM archive_president);
+VACUUM;
+"""
+
+
+def shrink(root: Path, clone: Path, addresses: int) -> None:
+    """Give a clone a dump with a few addresses, under a name of its own."""
+    whole = (root / "dumps/sotu_latest.sqlite3.zip").resolve()
+    with zipfile.ZipFile(whole) as archive:
+        (member,) = archive.namelist()
+        archive.extract(member, clone)
+    with contextlib.closing(sqlite3.connect(clone / member)) as database:
+        database.executescript(FEWER.replace("NUMBER", str(addresses)))
+    link = clone / "dumps/sotu_latest.sqlite3.zip"
+    link.resolve().unlink()
+    link.unlink()
+    small = clone / f"dumps/small_{addresses}.sqlite3.zip"
+    with zipfile.ZipFile(small, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(clone / member, "db.sqlite3")
+    (clone / member).unlink()
+    link.symlink_to(small.name)
+
+
+@pytest.fixture(scope="module")
+def before(on_engine: Callable[[], Leftovers]) -> Iterator[Leftovers]:
+    """What was on the engine; the images that came meanwhile are removed after all tests of this file."""
+    was = on_engine()
+    yield was
+    now = on_engine()
+    subprocess.run(
+        ["docker", "image", "rm", "--force", *(now.images - was.images)], capture_output=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def first(root: Path, tmp_path_factory: pytest.TempPathFactory, registry: str, before: Leftovers) -> Clone:
+    """A clone whose main was published once, as v0.1.0-r1."""
+    assert before
+    folder = tmp_path_factory.mktemp("pipeline")
+    path, remote = folder / "site", folder / "remote.git"
+    path.mkdir()
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=root, capture_output=True, check=True,
+    )  # fmt: skip
+    tar = folder / "site.tar"
+    subprocess.run(
+        ["tar", "--create", "--null", "--files-from=-", "--file", str(tar)], cwd=root, input=listed.stdout,
+        check=True,
+    )  # fmt: skip
+    subprocess.run(["tar", "--extract", "--file", str(tar)], cwd=path, check=True)
+    shrink(root, path, 3)
+    file = path / "pyproject.toml"
+    text = file.read_text(encoding="utf-8")
+    head, _, rest = text.partition("[tool.haybale]")
+    _, _, rest = rest.partition("[tool.mypy]")
+    file.write_text(
+        f'{head}[tool.haybale]\nname = "small"\nregistry = "{registry}/small"\ncore = "sotu"\n'
+        f"[tool.haybale.test]\nsite = {SUITE}\nbrowser = []\nrepository = []\n"
+        f"[tool.mypy]{rest}",
+        encoding="utf-8",
+    )
+    plain_tester(path / "Dockerfile")
+    version_file(path).write_text(
+        version_file(root).read_text(encoding="utf-8").replace(released(root), "0.1.0"), encoding="utf-8"
+    )
+    subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", str(remote)], check=True)
+    clone = Clone(path=path, remote=remote, registry=f"{registry}/small")
+    clone.git("init", "--quiet", "--initial-branch=main")
+    clone.commit("The first commit")
+    clone.git("remote", "add", "origin", str(remote))
+    clone.git("push", "--quiet", "--set-upstream", "origin", "main")
+    clone.haybale("pipeline", "--publish")
+    return clone
+
+
+def plain_tester(dockerfile: Path) -> None:
+    """Take the browser out of the tester: here nothing is tested but that tests are run."""
+    text = dockerfile.read_text(encoding="utf-8")
+    before, _, rest = text.partition("FROM runner AS tester\n")
+    _, _, after = rest.partition("# Solr with")
+    stage = (
+        "FROM release AS tester\nUSER root\nRUN install -d -o app -g app /reports\nUSER app\n"
+        'CMD ["sleep", "infinity"]\n'
+    )
+    dockerfile.write_text(f"{before}{stage}\n# Solr with{after}", encoding="utf-8")
+
+
+def version_file(folder: Path) -> Path:
+    return folder / ".bumpversion.cfg"
+
+
+def released(folder: Path) -> str:
+    lines = version_file(folder).read_text(encoding="utf-8").splitlines()
+    return next(line.split("=")[1].strip() for line in lines if line.startswith("current_version"))
+
+
+def fork(first: Clone, folder: Path) -> Clone:
+    """A clone of the small site with a remote of its own, as the first push left them."""
+    remote, path = folder / "remote.git", folder / "site"
+    subprocess.run(["git", "clone", "--quiet", "--mirror", str(first.remote), str(remote)], check=True)
+    subprocess.run(["git", "clone", "--quiet", str(remote), str(path)], check=True)
+    return Clone(path=path, remote=remote, registry=first.registry)
+
+
+# What the first push left --------------------------------------------------------------------------------
+
+
+def test_a_published_push_leaves_images_commit_and_tag(first: Clone) -> None:
+    refs = first.remote_refs()
+    tagged = subprocess.run(
+        ["git", "cat-file", "-p", "v0.1.0-r1"], cwd=first.remote, capture_output=True, text=True, check=True
+    ).stdout
+    assert set(refs) == {"refs/heads/main", "refs/tags/v0.1.0-r1"}
+    assert f"object {refs['refs/heads/main']}" in tagged
+    assert first.git("rev-parse", "HEAD") == refs["refs/heads/main"]
+    assert first.git("status", "--porcelain") == ""
+    index = first.digest(f"solr-{first.key()}")
+    assert index
+    assert first.digest("v0.1.0-r1-solr") == index
+    assert f"{first.registry}:v0.1.0-r1@{first.digest('v0.1.0-r1')}" in tagged
+    assert f"{first.registry}:v0.1.0-r1-solr@{index}" in tagged
+    labels = docker.from_env().images.get(f"{first.registry}:v0.1.0-r1").labels
+    assert labels["org.opencontainers.image.revision"] == refs["refs/heads/main"]
+    assert labels["org.opencontainers.image.version"] == "v0.1.0-r1"
+    assert (first.path / "reports/ran").read_text(encoding="utf-8") == "ran\n"
+
+
+def test_the_path_that_was_run_is_written_down(first: Clone) -> None:
+    assert first.outcomes() == {
+        "onPush": "done", "changeDetected": "done", "newData": "done", "regenSolr": "done",
+        "untagSolrImage": "done", "postCheck": "done", "bumpVersion": "done", "bvMerge": "done",
+        "retagSolrImage": "done", "buildTestRunner": "done", "runTests": "done", "publish": "done",
+    }  # fmt: skip
+    (log,) = (first.path / ".haybale/runs").glob("*/events.jsonl")
+    written = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert written[0]["event"] == "planned"
+    assert written[-1] | {"time": ""} == {"time": "", "event": "ended", "outcome": "passed"}
+    started = [event["state"] for event in written if event["event"] == "started"]
+    finished = [event["state"] for event in written if event["event"] == "finished"]
+    assert started == finished == list(first.outcomes())
+
+
+def test_nothing_is_left_on_the_engine_but_images(
+    first: Clone, before: Leftovers, on_engine: Callable[[], Leftovers]
+) -> None:
+    after = on_engine()
+    assert first.path
+    assert after.containers == before.containers
+    assert after.volumes == before.volumes
+    assert after.networks == before.networks
+    assert not {image for image in after.images - before.images if "unproved" in image or "empty" in image}
+
+
+def test_the_plan_touches_nothing(first: Clone, on_engine: Callable[[], Leftovers], tmp_path: Path) -> None:
+    clone = fork(first, tmp_path)
+    was, refs = on_engine(), clone.remote_refs()
+    planned = clone.plan("--publish")
+    assert on_engine() == was
+    assert clone.remote_refs() == refs
+    assert clone.git("status", "--porcelain", "--branch") == "## main...origin/main"
+    assert not (clone.path / ".haybale/runs").exists()
+    assert planned["facts"]["released"] == "v0.1.0-r1"
+
+
+# Checks of what hurt before ------------------------------------------------------------------------------
+
+
+def test_check_13_a_second_run_on_unchanged_inputs_builds_and_pushes_nothing(first: Clone) -> None:
+    """Counted from the engine's own events and the registry's own log."""
+    client = docker.from_env()
+    since = int(time.time())
+    writes = pushes(first.registry)
+    first.haybale("pipeline", "--publish")
+    until = int(time.time()) + 1
+    events = list(client.events(since=since, until=until, decode=True))
+    made = [event["Actor"]["Attributes"].get("name", "") for event in events if event["Type"] == "image"
+            and event["Action"] in {"build", "pull", "push", "load", "create"}]  # fmt: skip
+    assert made == []
+    assert pushes(first.registry) == writes
+    solr = [event for event in events if event["Type"] == "container" and event["Action"] == "start"
+            and event["Actor"]["Attributes"].get("com.docker.compose.service") is None]  # fmt: skip
+    assert solr == []
+    assert first.outcomes()["pullSolrImage"] == "done"
+    assert first.outcomes()["publish"] == "skipped"
+
+
+def pushes(repository: str) -> int:
+    """Return how many requests that write the registry has had, by its own log."""
+    port = repository.partition("/")[0].rpartition(":")[2]
+    for container in docker.from_env().containers.list():
+        for bindings in container.ports.values():
+            if any(binding["HostPort"] == port for binding in bindings or ()):
+                log = container.logs().decode(errors="replace")
+                return sum(log.count(f'"{verb} /v2/') for verb in ("PUT", "POST", "PATCH"))
+    pytest.fail("there is no registry on that port")
+
+
+def test_check_10_notest_skips_the_tests_where_everybody_sees_it(first: Clone, tmp_path: Path) -> None:
+    clone = fork(first, tmp_path)
+    (clone.path / "README.md").write_text("Other words\n", encoding="utf-8")
+    clone.commit("Reword [notest]")
+    told = tmp_path / "step-summary.md"
+    said = clone.haybale("pipeline", GITHUB_STEP_SUMMARY=str(told)).stderr
+    assert clone.outcomes()["runTests"] == "skipped"
+    assert "[notest]" in said
+    assert "was NOT tested" in told.read_text(encoding="utf-8")
+    assert not (clone.path / "reports/ran").exists()
+
+
+def test_check_3_a_broken_dump_ends_it_before_any_container_starts(first: Clone, tmp_path: Path) -> None:
+    clone = fork(first, tmp_path)
+    link = clone.path / "dumps/sotu_latest.sqlite3.zip"
+    since = int(time.time())
+    whole = link.read_bytes()
+    for spoil, name in (
+        (lambda: link.resolve().write_bytes(whole[: len(whole) // 2]), link.resolve().name),
+        (lambda: link.resolve().unlink(), link.name),
+        (link.unlink, "dumps/"),
+    ):
+        spoil()
+        assert name in clone.haybale("pipeline", code=DumpError.exit_code).stderr
+    events = docker.from_env().events(since=since, until=int(time.time()) + 1, decode=True)
+    assert [event for event in events if event["Type"] == "container"] == []
+
+
+def test_check_8_a_failed_image_push_leaves_the_remote_as_it_was(first: Clone, tmp_path: Path) -> None:
+    clone = fork(first, tmp_path)
+    (clone.path / "README.md").write_text("Other words\n", encoding="utf-8")
+    clone.commit("Reword [notest]")
+    clone.git("push", "--quiet")
+    refs = clone.remote_refs()
+    with gate(first.registry) as (address, refused):
+        said = clone.haybale("pipeline", "--publish", code=None, REGISTRY=f"{address}/small").stderr
+    assert refused, said
+    assert "could not be pushed" in said
+    assert clone.remote_refs() == refs
+    assert clone.git("tag", "--list") == "v0.1.0-r1"
+    assert clone.git("rev-parse", "HEAD") == refs["refs/heads/main"]
+    assert clone.outcomes()["publish"] == "failed"
+
+
+@contextlib.contextmanager
+def gate(repository: str) -> Iterator[tuple[str, list[str]]]:
+    """A server before the registry that lets everybody read and nobody write: HOST:PORT, and refusals."""
+    behind = f"http://{repository.partition('/')[0]}"
+    refused: list[str] = []
+
+    class Gate(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        # The engine tries TLS first; an answer that looks like HTTP tells it to go without.
+        default_request_version = "HTTP/1.1"
+
+        def read(self) -> None:
+            headers = {name: value for name, value in self.headers.items() if name != "Host"}
+            answer = requests.request(
+                self.command, behind + self.path, headers=headers, timeout=60, stream=True
+            )
+            self.send_response(answer.status_code)
+            for name, value in answer.headers.items():
+                if name not in {"Connection", "Transfer-Encoding"}:
+                    self.send_header(name, value)
+            self.send_header("Connection", "close")
+            self.end_headers()
+            for chunk in answer.raw.stream(1 << 16, decode_content=False):
+                self.wfile.write(chunk)
+
+        def refuse(self) -> None:
+            refused.append(f"{self.command} {self.path}")
+            self.send_response(403)
+            self.send_header("Content-Length", "0")
+            self.send_header("Connection", "close")
+            self.end_headers()
+
+        do_GET = do_HEAD = read  # noqa: N815 - http.server's names
+        do_PUT = do_POST = do_PATCH = refuse  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gate) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"127.0.0.1:{server.server_port}", refused
+        finally:
+            server.shutdown()
+
+
+def test_a_layer_s_image_is_taken_as_long_as_nothing_it_is_made_of_changed(first: Clone) -> None:
+    project = config.load(first.path, {})
+    build.ensure(project, "release", say=lambda _: None)
+    assert build.is_current(project, "release")
+    assert not build.ensure(project, "release", say=pytest.fail)
+    new, tracked = first.path / "web/new.txt", first.path / "web/archive/topics.py"
+    before = tracked.read_text(encoding="utf-8")
+    new.touch()
+    assert not build.is_current(project, "release")
+    new.unlink()
+    tracked.write_text(before + "# changed\n", encoding="utf-8")
+    assert not build.is_current(project, "release")
+    tracked.write_text(before, encoding="utf-8")
+    assert build.is_current(project, "release")
+    other_base = config.load(first.path, {"PYTHON_IMAGE": project.settings.images.solr})
+    assert not build.is_current(other_base, "release")
+
+
+# A branch with data of its own ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def topic(root: Path, first: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A pull request with another dump, after its pipeline."""
+    clone = fork(first, tmp_path_factory.mktemp("topic"))
+    clone.git("switch", "--quiet", "--create", "topic")
+    shrink(root, clone.path, 2)
+    clone.commit("Fewer addresses")
+    payload = clone.path.parent / "event.json"
+    payload.write_text(
+        json.dumps({"pull_request": {"number": 12, "head": {"ref": "topic"}, "base": {"ref": "main"}}}),
+        encoding="utf-8",
+    )
+    clone.haybale(
+        "pipeline", "--push-index", GITHUB_ACTIONS="true", GITHUB_EVENT_NAME="pull_request",
+        GITHUB_EVENT_PATH=str(payload), GITHUB_REF="refs/pull/12/merge", GITHUB_HEAD_REF="topic",
+        GITHUB_BASE_REF="main", GITHUB_REPOSITORY="a/b", GITHUB_SHA=clone.git("rev-parse", "HEAD"),
+    )  # fmt: skip
+    return clone
+
+
+def test_check_4_two_branches_with_different_data_at_one_version_have_different_indexes(
+    first: Clone, topic: Clone
+) -> None:
+    assert topic.version() == first.version()
+    assert topic.key() != first.key()
+    main, other = first.digest(f"solr-{first.key()}"), topic.digest(f"solr-{topic.key()}")
+    assert main
+    assert other
+    assert main != other
+    assert first.digest("v0.1.0-r1-solr") == main
+    assert not first.digest("v0.1.0-r1-12-solr")
+
+
+def test_check_5_a_pull_request_with_new_data_tests_the_index_that_was_built_of_it(topic: Clone) -> None:
+    (log,) = (topic.path / ".haybale/runs").glob("*/events.jsonl")
+    events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    made = {event["state"]: event["product"] for event in events if event["event"] == "finished"}
+    image = docker.from_env().images.get(f"{topic.registry}:solr-{topic.key()}")
+    assert made["regenSolr"]["id"] == made["runTests"]["index"] == image.id
+    assert keys.Key.parse(image.labels[keys.LABEL]).value == topic.key()
+    assert topic.summary()["event"] == "pull-request"
+    assert topic.outcomes()["bumpVersion"] == topic.outcomes()["publish"] == "skipped"
+
+
+def test_a_pull_request_s_number_is_in_its_version_and_nothing_of_it_is_published(topic: Clone) -> None:
+    assert topic.summary()["release"] == "v0.1.0-r1-12"
+    assert set(topic.remote_refs()) == {"refs/heads/main", "refs/tags/v0.1.0-r1"}
+
+
+def test_an_index_that_was_pushed_is_pulled_and_not_made_again(topic: Clone) -> None:
+    name = f"{topic.registry}:solr-{topic.key()}"
+    for tag in docker.from_env().images.get(name).tags:
+        if tag.startswith(topic.registry) or tag == "solr:latest":
+            docker.from_env().images.remove(tag)
+    planned = topic.plan()
+    assert (planned["facts"]["here"], planned["facts"]["there"]) == (False, True)
+    topic.haybale("pipeline")
+    assert topic.outcomes()["pullSolrImage"] == "done"
+    assert "regenSolr" not in topic.outcomes()
+    assert docker.from_env().images.get(name).tags
+
+
+def test_an_image_that_is_not_what_its_name_says_is_refused(first: Clone, root: Path, tmp_path: Path) -> None:
+    """Somebody gave main's index the name of another key."""
+    clone = fork(first, tmp_path)
+    shrink(root, clone.path, 1)
+    name = f"{clone.registry}:solr-{clone.key()}"
+    client = docker.from_env()
+    client.images.get(f"{first.registry}:solr-{first.key()}").tag(name)
+    client.images.push(name)
+    client.images.remove(name)
+    said = clone.haybale("pipeline", code=VerifyError.exit_code).stderr
+    assert f"{name} is not the index that its name says" in said
+    with pytest.raises(docker.errors.ImageNotFound):
+        client.images.get(name)
+
+
+def test_a_registry_that_does_not_answer_is_no_reason_to_index_again(
+    first: Clone, root: Path, tmp_path: Path
+) -> None:
+    clone = fork(first, tmp_path)
+    shrink(root, clone.path, 1)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        closed = f"127.0.0.1:{taken.getsockname()[1]}/small"
+        said = clone.haybale("pipeline", code=RegistryError.exit_code, REGISTRY=closed).stderr
+    assert closed.partition("/")[0] in said
+    assert not list((clone.path / ".haybale/runs").glob("*/summary.json"))
+
+
+# What is killed goes on ----------------------------------------------------------------------------------
+
+# Kills its own process with SIGKILL at an event of a state: after it was written ("started"), or just before
+# ("finished": the work is done, and not written down).
+KILLED = """
+import os, signal, sys
+from haybale.pipeline import log
+event, state, *arguments = sys.argv[1:]
+write = log.Run.write
+def deadly(self, told, **fields):
+    if (told, fields.get("state")) == ("finished", state) and event == "finished":
+        os.killpg(0, signal.SIGKILL)
+    write(self, told, **fields)
+    if (told, fields.get("state")) == ("started", state) and event == "started":
+        os.killpg(0, signal.SIGKILL)
+log.Run.write = deadly
+sys.argv = ["haybale", *arguments]
+from haybale.cli import main
+main()
+"""
+
+STATES = (
+    "onPush", "changeDetected", "newData", "regenSolr", "untagSolrImage", "postCheck", "bumpVersion",
+    "bvMerge", "retagSolrImage", "buildTestRunner", "runTests", "publish",
+)  # fmt: skip
+
+
+def test_a_run_that_is_killed_at_every_state_ends_as_one_that_is_not(
+    root: Path, first: Clone, tmp_path: Path, before: Leftovers, on_engine: Callable[[], Leftovers]
+) -> None:
+    killed, calm = fork(first, tmp_path / "killed"), fork(first, tmp_path / "calm")
+    for clone in (killed, calm):
+        shrink(root, clone.path, 4)
+        clone.commit("More addresses")
+        clone.git("push", "--quiet")
+    with subprocess.Popen(
+        [sys.executable, "-m", "haybale", "pipeline", "--publish"],
+        cwd=killed.path, env=killed.env(), start_new_session=True, stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    ) as loading:  # fmt: skip
+        assert loading.stderr
+        assert any(line.strip() == "• loading" for line in loading.stderr)
+        os.killpg(loading.pid, signal.SIGKILL)
+    assert on_engine().containers > before.containers
+    arguments = ["pipeline", "--resume"]
+    for state in STATES:
+        for event in ("started", "finished"):
+            with subprocess.Popen(
+                [sys.executable, "-c", KILLED, event, state, *arguments],
+                cwd=killed.path, env=killed.env(), start_new_session=True, stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            ) as process:  # fmt: skip
+                _, said = process.communicate()
+            assert process.returncode == -signal.SIGKILL, said
+    killed.haybale("pipeline", "--resume")
+    assert len(list((killed.path / ".haybale/runs").iterdir())) == 1
+    calm.haybale("pipeline", "--publish")
+
+    assert killed.key() == calm.key()
+    assert killed.version() == calm.version() == "v0.1.0-r2"
+    assert set(killed.remote_refs()) == set(calm.remote_refs())
+    assert killed.git("rev-parse", "HEAD") == killed.remote_refs()["refs/heads/main"]
+    assert killed.git("rev-parse", "HEAD^{tree}") == calm.git("rev-parse", "HEAD^{tree}")
+    assert killed.git("rev-list", "--count", "HEAD") == calm.git("rev-list", "--count", "HEAD")
+    images = [killed.summary()["images"], calm.summary()["images"]]
+    assert set(images[0]) == set(images[1])
+    index = f"{first.registry}:v0.1.0-r2-solr"
+    assert images[0][index] == images[1][index] == killed.digest(f"solr-{killed.key()}")
+    assert set(killed.outcomes().values()) == {"done", "resumed"}
+    after = on_engine()
+    assert after.containers == before.containers
+    assert after.volumes == before.volumes
+    assert after.networks == before.networks
+    assert killed.git("worktree", "list").count("\n") == 0
+
+
+def test_finished_steps_are_not_repeated_and_lost_products_are(first: Clone, tmp_path: Path) -> None:
+    clone = fork(first, tmp_path)
+    (clone.path / "README.md").write_text("Other words\n", encoding="utf-8")
+    clone.commit("Reword")
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, "started", "runTests", "pipeline"],
+        cwd=clone.path, env=clone.env(), start_new_session=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        process.wait()
+    docker.from_env().images.remove(f"{clone.registry}:{clone.version()}-tester", force=True)
+    clone.haybale("pipeline", "--resume")
+    assert clone.outcomes() | {"onPush": "", "changeDetected": "", "newData": "", "postCheck": ""} == {
+        "onPush": "", "changeDetected": "", "newData": "", "postCheck": "", "checkCurrentSolrExists": "done",
+        "pullSolrImage": "resumed", "untagSolrImage": "resumed", "bumpVersion": "skipped",
+        "retagSolrImage": "resumed", "buildTestRunner": "done", "runTests": "done", "publish": "skipped",
+    }  # fmt: skip
+
+
+def test_a_run_does_not_go_on_in_another_tree(first: Clone, tmp_path: Path) -> None:
+    clone = fork(first, tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, "started", "untagSolrImage", "pipeline"], cwd=clone.path,
+        env=clone.env(), start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        process.wait()
+    (clone.path / "README.md").write_text("Other words\n", encoding="utf-8")
+    clone.commit("Reword")
+    assert "can't go on" in clone.haybale("pipeline", "--resume", code=UsageError.exit_code).stderr
