@@ -87,11 +87,11 @@ def inside(paths: Iterable[str], site: str) -> Iterable[str]:
     folder = PurePosixPath(site).parts
     for path in paths:
         parts = PurePosixPath(path).parts
-        if len(parts) > len(folder) and all(map(fnmatchcase, folder, parts)):
-            yield str(PurePosixPath(*parts[len(folder) :]))
-        elif parts[:1] == ("**",):
+        if parts[:1] == ("**",):
             # A glob that starts anywhere starts in the site's folder too.
             yield path
+        elif len(parts) > len(folder) and all(map(fnmatchcase, folder, parts)):
+            yield str(PurePosixPath(*parts[len(folder) :]))
 
 
 def judge(unknown: Unknown, settings: Settings) -> tuple[str, ...]:

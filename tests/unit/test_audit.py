@@ -1,0 +1,125 @@
+"""What the loader is told, and what follows from its findings."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from haybale import config
+from haybale.errors import InputsError
+from haybale.index import audit
+from haybale.index.audit import Finding, Unknown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TOPICS = Finding(kind="file", what="data/topics.json", by="prepare_topics")
+PEOPLE = Finding(kind="module", what="people/models.py", by="prepare_author")
+SERVER = Finding(kind="socket", what="10.0.0.7:443", by="prepare_title")
+PROGRAM = Finding(kind="program", what="/usr/bin/pdftotext", by="prepare_text")
+OUTSIDE = Finding(kind="file", what="/srv/media/1.pdf", by="prepare_text")
+FARM = Finding(kind="database", what="farm.sqlite3", by="prepare_farm")
+
+
+def settings(**index: object) -> config.Settings:
+    base = config.Settings(name="barn", registry="registry.example/barn", core="hay", site="web")
+    return replace(base, index=replace(base.index, **index))  # type: ignore[arg-type]
+
+
+def unknown(*findings: Finding) -> Unknown:
+    return Unknown(findings=findings, total=len(findings))
+
+
+def judged(found: Unknown, **index: object) -> InputsError:
+    with pytest.raises(InputsError) as caught:
+        audit.judge(found, settings(**index))
+    return caught.value
+
+
+def proposal(error: InputsError) -> object:
+    """Return what the proposed lines say, read as TOML."""
+    _, _, lines = error.step.partition("\n")
+    return tomllib.loads(lines)["tool"]["haybale"]["index"]
+
+
+@pytest.mark.parametrize("policy", ["fail", "warn"])
+def test_nothing_unknown_is_no_matter(policy: str) -> None:
+    assert audit.judge(Unknown(), settings(unknown=policy)) == ()
+
+
+def test_a_single_finding_is_the_error_itself() -> None:
+    error = judged(unknown(TOPICS))
+    assert error.what.startswith("`prepare_topics` read `web/data/topics.json`")
+    assert proposal(error) == {"inputs": ["web/data/topics.json"]}
+    assert error.exit_code == 14
+
+
+def test_every_finding_is_a_sentence() -> None:
+    error = judged(unknown(TOPICS, PEOPLE, SERVER, PROGRAM, OUTSIDE, FARM))
+    assert "6 things" in error.what
+    assert error.log.splitlines() == [
+        "`prepare_topics` read `web/data/topics.json`",
+        "`prepare_author` used the code in `web/people/models.py`",
+        "`prepare_title` connected to `10.0.0.7:443`",
+        "`prepare_text` ran `/usr/bin/pdftotext`",
+        "`prepare_text` read `/srv/media/1.pdf`",
+        "`prepare_farm` opened `web/farm.sqlite3`",
+    ]
+
+
+def test_the_lines_to_add_keep_what_is_there() -> None:
+    found = unknown(TOPICS, PEOPLE, SERVER, PROGRAM, OUTSIDE, FARM)
+    error = judged(found, inputs=("web/z.json", "web/data/topics.json"), ignore=("db:5432",))
+    assert proposal(error) == {
+        "inputs": ["web/z.json", "web/data/topics.json", "web/farm.sqlite3", "web/people/models.py"],
+        "ignore": ["db:5432", "/srv/media/1.pdf", "/usr/bin/pdftotext", "10.0.0.7:443"],
+    }
+
+
+def test_a_name_with_quotes_is_still_toml() -> None:
+    odd = replace(TOPICS, what='data/"ä"\\.json')
+    assert proposal(judged(unknown(odd))) == {"inputs": ['web/data/"ä"\\.json']}
+
+
+def test_what_was_not_told_is_counted() -> None:
+    error = judged(Unknown(findings=(TOPICS, PEOPLE), total=52))
+    assert "52 things" in error.what
+    assert error.log.splitlines()[-1] == "and 50 more"
+
+
+def test_a_warning_instead() -> None:
+    told = audit.judge(unknown(TOPICS, SERVER), settings(unknown="warn"))
+    assert [each.partition(": ")[2] for each in told] == [
+        "`prepare_topics` read `web/data/topics.json`",
+        "`prepare_title` connected to `10.0.0.7:443`",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("site", "inputs", "ignore"),
+    [
+        ("web", ["a.py", "b/c.py"], ["/srv/*", "db:5432", "*:443", "data/**", "**/*.txt"]),
+        ("web/b", ["c.py"], ["/srv/*", "db:5432", "*:443", "**/*.txt"]),
+        (
+            ".",
+            ["Dockerfile", "web/a.py", "web/b/c.py", "website/a.py"],
+            ["/srv/*", "db:5432", "*:443", "web/data/**", "**/*.txt", "other/*"],
+        ),
+    ],
+)
+def test_the_loader_sees_the_sites_folder_only(
+    tmp_path: Path, site: str, inputs: list[str], ignore: list[str]
+) -> None:
+    audit.write_inputs(
+        tmp_path,
+        frozenset({"web/b/c.py", "web/a.py", "Dockerfile", "website/a.py"}),
+        site,
+        ("web/data/**", "/srv/*", "db:5432", "**/*.txt", "other/*", "*:443"),
+    )
+    said = json.loads((tmp_path / audit.FILE).read_text())
+    assert said["inputs"] == inputs
+    assert sorted(said["ignore"]) == sorted(ignore)

@@ -1,0 +1,314 @@
+"""The audit in the site's container: what counts as read, and what is known.
+
+The hook is called as Python calls it; it is never installed here, for it could not be taken away again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import haybale.index
+
+INSITE = Path(haybale.index.__file__).parent / "insite"
+sys.path.append(str(INSITE))
+
+import haybale_audit  # noqa: E402 - found only now
+from haybale_audit import Audit, Known  # noqa: E402 - found only now
+
+READ = os.O_RDONLY | os.O_CLOEXEC
+WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+BOTH = os.O_RDWR | os.O_CLOEXEC
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make a site's folder with a few files."""
+    for name in ("barn/topics.json", "barn/search_indexes.py", "barn/other.py", ".venv/lib/thing.py"):
+        file = tmp_path / "web" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}")
+    return tmp_path / "web"
+
+
+def auditing(folder: Path, inputs: tuple[str, ...] = (), ignore: tuple[str, ...] = ()) -> Audit:
+    roots = ("/usr", "/etc", str(folder / ".venv"))
+    return Audit(Known(str(folder), frozenset(inputs), haybale_audit.pattern(ignore), roots))
+
+
+def found(audit: Audit, *databases: dict[str, Any]) -> list[tuple[str, str]]:
+    report = audit.report(databases)
+    assert report["total"] == len(report["findings"])
+    return [(finding["kind"], finding["what"]) for finding in report["findings"]]
+
+
+def prepared(audit: Audit, *events: tuple[Any, ...]) -> list[tuple[str, str]]:
+    with audit.preparing("barn.Bale"):
+        for event, *args in events:
+            audit.hook(event, tuple(args))
+    assert not audit.trouble
+    return found(audit)
+
+
+def test_a_file_of_the_site_that_is_no_input_is_found_once(folder: Path) -> None:
+    path = str(folder / "barn/topics.json")
+    again = os.path.relpath(path)
+    events = [("open", each, "r", READ) for each in (path, path, Path(path), path.encode(), again)]
+    assert prepared(auditing(folder), *events) == [("file", "barn/topics.json")]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "ignore"),
+    [
+        (("barn/topics.json",), ()),
+        ((), ("barn/topics.json",)),
+        ((), ("barn/*.json",)),
+        ((), ("**/*.json",)),
+        ((), ("barn/**",)),
+    ],
+)
+def test_an_input_and_what_is_ignored_are_not_found(
+    folder: Path, inputs: tuple[str, ...], ignore: tuple[str, ...]
+) -> None:
+    path = str(folder / "barn/topics.json")
+    assert prepared(auditing(folder, inputs, ignore), ("open", path, "r", READ)) == []
+
+
+@pytest.mark.parametrize("ignore", ["*.json", "barn/?.json", "barn", "topics.json", "barn/topicsXjson"])
+def test_a_glob_that_means_something_else_hides_nothing(folder: Path, ignore: str) -> None:
+    path = str(folder / "barn/topics.json")
+    assert prepared(auditing(folder, ignore=(ignore,)), ("open", path, "r", READ))
+
+
+def test_what_is_not_a_file_of_somebodys_is_not_found(folder: Path) -> None:
+    assert (
+        prepared(
+            auditing(folder),
+            ("open", str(folder / "barn/missing.json"), "r", READ),
+            ("open", str(folder / "barn"), None, READ),
+            ("open", 3, "r", READ),
+            ("open", "/etc/hostname", "r", READ),
+            ("open", str(folder / ".venv/lib/thing.py"), "r", READ),
+            ("os.listdir", str(folder)),
+        )
+        == []
+    )
+
+
+def test_a_file_outside_is_found_by_its_full_path(folder: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.txt"
+    outside.write_text("")
+    assert prepared(auditing(folder), ("open", str(outside), "r", READ)) == [("file", str(outside))]
+    ignored = auditing(folder, ignore=(f"{tmp_path}/*.txt",))
+    assert prepared(ignored, ("open", str(outside), "r", READ)) == []
+
+
+def test_the_site_may_lie_in_a_folder_of_the_systems() -> None:
+    known = Known("/usr/src/app", frozenset(), haybale_audit.pattern(()), ("/usr", "/usr/src/app/.venv"))
+    assert known.name("/usr/src/app/a.json") == "a.json"
+    assert known.name("/usr/src/other/a.json") is None
+    assert known.name("/usr/src/app/.venv/a.json") is None
+    assert known.name("/usr/src/app.json") is None
+    assert known.name("/user/a.json") == "/user/a.json"
+
+
+def test_the_site_may_be_its_own_virtual_environment() -> None:
+    known = Known("/app", frozenset(), haybale_audit.pattern(()), ("/app", "/app/lib/python3.12"))
+    assert known.name("/app/a.json") == "a.json"
+    assert known.name("/app/lib/python3.12/json.py") is None
+
+
+def test_a_link_counts_as_what_it_names_or_where_it_leads(folder: Path) -> None:
+    link = folder / "latest.json"
+    link.symlink_to("barn/topics.json")
+    event = ("open", str(link), "r", READ)
+    assert prepared(auditing(folder), event) == [("file", "latest.json")]
+    assert prepared(auditing(folder, ("latest.json",)), event) == []
+    assert prepared(auditing(folder, ("barn/topics.json",)), event) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "barn/other.py",
+        "barn/__pycache__/other.cpython-312.pyc",
+        "barn/__pycache__/other.cpython-39.opt-1.pyc",
+    ],
+)
+def test_a_module_is_its_source_however_it_is_read(folder: Path, path: str) -> None:
+    file = folder / path
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
+    event = ("open", str(file), "rb", READ)
+    assert prepared(auditing(folder), event) == [("module", "barn/other.py")]
+    assert prepared(auditing(folder, ("barn/other.py",)), event) == []
+
+
+def test_what_the_process_wrote_itself_is_not_found(folder: Path) -> None:
+    cache, aside, target = str(folder / "cache"), str(folder / "aside"), str(folder / "target")
+    audit = auditing(folder)
+    audit.hook("open", (aside, None, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+    Path(aside).touch()
+    audit.hook("os.rename", (aside, target, -1, -1))
+    Path(aside).rename(target)
+    Path(cache).touch()
+    events = [("open", cache, "w", WRITE), ("open", cache, "r", READ), ("open", target, "r", READ)]
+    assert prepared(audit, *events) == []
+
+
+def test_opening_a_file_to_change_it_reads_it(folder: Path) -> None:
+    path = str(folder / "barn/topics.json")
+    assert prepared(auditing(folder), ("open", path, "r+", BOTH)) == [("file", "barn/topics.json")]
+    assert prepared(auditing(folder), ("open", path, "a", os.O_WRONLY | os.O_APPEND | os.O_CREAT)) == []
+
+
+def test_only_the_preparing_thread_in_its_time_counts(folder: Path) -> None:
+    audit = auditing(folder)
+    event = ("open", (str(folder / "barn/topics.json"), "r", READ))
+    audit.hook(*event)
+    with audit.preparing("barn.Bale"):
+        other = threading.Thread(target=audit.hook, args=event)
+        other.start()
+        other.join()
+    assert found(audit) == []
+    with audit.preparing("barn.Bale"):
+        audit.hook(*event)
+    assert found(audit) == [("file", "barn/topics.json")]
+
+
+def run_as(file: Path, audit: Audit, event: tuple[Any, ...], function: str = "look") -> None:
+    """Call the hook from a function of a file of the site."""
+    code = compile(f"def {function}():\n    hook(*event)\n{function}()", str(file), "exec")
+    exec(code, {"hook": audit.hook, "event": event, "__name__": "barn.made_up"})  # noqa: S102
+
+
+def test_data_that_an_input_reads_as_it_is_imported_counts(folder: Path) -> None:
+    data = ("open", (str(folder / "barn/topics.json"), "r", READ))
+    module = ("open", (str(folder / "barn/other.py"), "rb", READ))
+    audit = auditing(folder, ("barn/search_indexes.py",))
+    with audit.starting():
+        run_as(folder / "barn/other.py", audit, data)
+        run_as(folder / "barn/search_indexes.py", audit, module)
+        audit.hook(*data)
+    assert found(audit) == []
+    with audit.starting():
+        run_as(folder / "barn/search_indexes.py", audit, data)
+    (finding,) = audit.report([])["findings"]
+    assert finding == {"kind": "file", "what": "barn/topics.json", "by": "import of barn/search_indexes.py"}
+
+
+@pytest.mark.parametrize(
+    ("function", "by"), [("prepare_topics", "prepare_topics"), ("lookup", "lookup"), ("", "barn.Bale")]
+)
+def test_who_read_it(folder: Path, function: str, by: str) -> None:
+    audit = auditing(folder)
+    event = ("open", (str(folder / "barn/topics.json"), "r", READ))
+    with audit.preparing("barn.Bale"):
+        if function:
+            run_as(folder / "barn/other.py", audit, event, function)
+        else:
+            audit.hook(*event)
+    assert [finding["by"] for finding in audit.report([])["findings"]] == [by]
+
+
+def test_a_connection_is_named_by_what_was_asked_for(folder: Path) -> None:
+    lookup = ("socket.getaddrinfo", "farm.example", 443, 0, 1, 0)
+    named = ("socket.connect", None, ("10.0.0.7", 443))
+    other = ("socket.connect", None, ("::1", 80, 0, 0))
+    assert prepared(auditing(folder), lookup, named, other) == [
+        ("socket", "farm.example:443"),
+        ("socket", "::1:80"),
+    ]
+    for ignored in ("10.0.0.7:443", "farm.example:443", "*.example:443"):
+        assert prepared(auditing(folder, ignore=(ignored, "::1:80")), lookup, named, other) == []
+    assert prepared(auditing(folder, ignore=("10.0.0.7:44",)), named) == [("socket", "10.0.0.7:443")]
+
+
+def test_a_socket_file_is_a_path(folder: Path) -> None:
+    events = [("socket.connect", None, path) for path in ("/etc/log", "\0abstract", "/run/cache.sock")]
+    assert prepared(auditing(folder), *events) == [("socket", "/run/cache.sock")]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ("subprocess.Popen", "cut", ["cut", "-c1"], None, None),
+        ("subprocess.Popen", None, ["/usr/bin/cut"], None, None),
+        ("subprocess.Popen", "/bin/sh", ["/bin/sh", "-c", "cut -c1 | cat"], None, None),
+        ("subprocess.Popen", b"/usr/bin/cut", "cut -c1", None, None),
+        ("os.posix_spawn", "/usr/bin/cut", ["cut"], {}),
+        ("os.exec", "/usr/bin/cut", ("cut",), None),
+        ("os.system", b"cut -c1"),
+        ("os.system", "cut -c1 'an open quote"),
+    ],
+)
+def test_a_program(folder: Path, event: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        haybale_audit.shutil, "which", lambda name: f"/usr/bin/{name}" if name == "cut" else name
+    )
+    assert prepared(auditing(folder), event) == [("program", "/usr/bin/cut")]
+    assert prepared(auditing(folder, ignore=("/usr/bin/cut",)), event) == []
+
+
+def test_a_database_counts_unless_it_is_djangos_or_nobodys(folder: Path) -> None:
+    farm = folder / "farm.sqlite3"
+    farm.touch()
+    audit = auditing(folder)
+    names = [farm, f"file:{farm}?mode=ro", ":memory:", "", "file:x?mode=memory&cache=shared", folder / "no"]
+    events = [("sqlite3.connect", name) for name in names]
+    assert prepared(audit, *events) == [("database", "farm.sqlite3")]
+    assert found(audit, {"ENGINE": "django.db.backends.sqlite3", "NAME": farm}) == []
+    assert prepared(auditing(folder, ("farm.sqlite3",)), *events) == []
+
+
+def test_the_server_of_djangos_database_is_known(folder: Path) -> None:
+    audit = auditing(folder)
+    prepared(audit, ("socket.getaddrinfo", "db", 5432), ("socket.connect", None, ("10.0.0.3", 5432)))
+    engine = "django.db.backends.postgresql"
+    assert found(audit, {"ENGINE": engine, "HOST": "db"}) == []
+    assert found(audit, {"ENGINE": engine, "HOST": "other"}) == [("socket", "db:5432")]
+
+
+def test_all_are_counted_and_the_first_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(haybale_audit, "REMEMBERED", 70)
+    audit = auditing(folder)
+    with audit.preparing("barn.Bale"):
+        for port in range(100):
+            audit.hook("socket.connect", (None, ("10.0.0.7", port)))
+    report = audit.report([])
+    assert report["total"] == 100
+    assert [each["what"] for each in report["findings"]] == [f"10.0.0.7:{port}" for port in range(50)]
+
+
+def test_trouble_in_the_audit_is_not_the_sites(folder: Path) -> None:
+    audit = auditing(folder)
+    with audit.preparing("barn.Bale"):
+        audit.hook("socket.connect", (None, None))
+    assert audit.trouble.startswith("socket.connect: TypeError")
+    assert found(audit) == []
+
+
+def test_libraries_are_those_of_this_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packages = tmp_path / "site-packages"
+    monkeypatch.setattr(sys, "path", [str(tmp_path), str(packages), *sys.path])
+    known = Known(str(tmp_path), frozenset(), haybale_audit.pattern(()), haybale_audit.libraries())
+    assert known.is_library(os.__file__)
+    assert known.is_library(pytest.__file__)
+    assert known.is_library(str(INSITE / "load.py"))
+    assert known.is_library(str(packages / "thing.py"))
+    assert not known.is_library(str(tmp_path / "thing.py"))
+
+
+def test_what_the_host_says(tmp_path: Path) -> None:
+    file = tmp_path / "inputs.json"
+    file.write_text('{"inputs": ["a.py"], "ignore": ["b*.py"]}')
+    known = haybale_audit.known(str(file))
+    assert known.inputs == {"a.py"}
+    assert known.folder == str(Path.cwd())
+    assert known.ignored.fullmatch("bc.py")
+    assert haybale_audit.known("").inputs == frozenset()
