@@ -8,6 +8,8 @@ import io
 import json
 import os
 import random
+import shutil
+import socket
 import subprocess
 import sys
 import tarfile
@@ -21,7 +23,7 @@ import requests
 
 import haybale.index
 from haybale.errors import LoadError, StackError, VerifyError
-from haybale.index import load, verify
+from haybale.index import audit, inputs, load, verify
 from haybale.tools import process
 from haybale.tools.solr import Solr
 
@@ -59,8 +61,8 @@ class Site:
         script = str(INSITE / Path(command[1]).name)
         return process.lines([sys.executable, script, *command[2:]], cwd=SITE, env=self.env, merge=False)
 
-    def loaded(self, batch: int = 40) -> load.Loaded:
-        return load.load(self.run(load.command(batch)), lambda _: None)
+    def loaded(self, batch: int = 40, inputs: str = "") -> load.Loaded:
+        return load.load(self.run(load.command(batch, inputs)), lambda _: None)
 
     def report(self, loaded: load.Loaded, sample: int = 10_000) -> verify.Report:
         return verify.verify(self.run(verify.command(loaded, sample)))
@@ -193,7 +195,7 @@ def test_the_documents_are_those_that_haystack_sends(database: Path) -> None:
 
 def test_a_loaded_index_is_the_databases(site: Site) -> None:
     told: list[load.Progress] = []
-    loaded = load.load(site.run(load.command(40)), told.append)
+    loaded = load.load(site.run(load.command(40, "")), told.append)
     counts = loaded.counts(site.core)
 
     assert counts["barn.bale"] == ROWS + 5
@@ -333,6 +335,45 @@ def test_a_core_that_does_not_exist_is_named(site: Site) -> None:
 def test_another_core_than_the_expected_one_is_named(site: Site) -> None:
     with pytest.raises(LoadError, match="loaded nothing into the core 'hay'"):
         site.loaded().counts("hay")
+
+
+def what_the_key_knows(folder: Path, *without: str) -> str:
+    """Write what the index key knows of the site, but for these files, for the loader."""
+    files = inputs.site(SITE)
+    known = inputs.index_code(files) | inputs.templates(files) | {"barn_settings.py"}
+    assert known.issuperset(without)
+    audit.write_inputs(folder, frozenset(known.difference(without)), ".", ())
+    return str(folder / audit.FILE)
+
+
+def test_a_site_whose_inputs_are_known_reads_nothing_else(site: Site, tmp_path: Path) -> None:
+    loaded = site.loaded(inputs=what_the_key_knows(tmp_path))
+    assert loaded.unknown == audit.NOTHING
+    assert not [note for note in loaded.notes if "audit" in note]
+
+
+def test_whatever_else_is_read_is_found(site: Site, tmp_path: Path) -> None:
+    other = tmp_path / "other.sqlite3"
+    other.touch()
+    template = "barn/templates/search/indexes/barn/bale_text.txt"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        stray = site.with_fault("strays", BARN_PORT=port, BARN_OTHER=str(other))
+        loaded = stray.loaded(inputs=what_the_key_knows(tmp_path, template))
+    found = {(each.kind, each.what, each.by) for each in loaded.unknown.findings}
+    assert found == {
+        ("file", "barn/data/breeds.json", "import of barn/strays.py"),
+        ("file", "barn/data/prices.json", "prepare_place"),
+        ("file", "barn/templates/barn/label.txt", "prepare_place"),
+        ("file", template, "field text"),
+        ("module", "barn/late.py", "prepare_columns"),
+        ("module", "barn/early.py", "prepare_columns"),
+        ("module", "meadow/models.py", "prepare_columns"),
+        ("socket", f"localhost:{port}", "prepare_columns"),
+        ("program", shutil.which("true"), "prepare_columns"),
+        ("database", str(other), "prepare_columns"),
+    }
+    assert loaded.unknown.total == len(found)
 
 
 @contextlib.contextmanager

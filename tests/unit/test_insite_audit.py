@@ -70,6 +70,7 @@ def test_a_file_of_the_site_that_is_no_input_is_found_once(folder: Path) -> None
         ((), ("barn/*.json",)),
         ((), ("**/*.json",)),
         ((), ("barn/**",)),
+        ((), ("barn",)),
     ],
 )
 def test_an_input_and_what_is_ignored_are_not_found(
@@ -79,7 +80,7 @@ def test_an_input_and_what_is_ignored_are_not_found(
     assert prepared(auditing(folder, inputs, ignore), ("open", path, "r", READ)) == []
 
 
-@pytest.mark.parametrize("ignore", ["*.json", "barn/?.json", "barn", "topics.json", "barn/topicsXjson"])
+@pytest.mark.parametrize("ignore", ["*.json", "barn/?.json", "bar", "topics.json", "barn/topicsXjson"])
 def test_a_glob_that_means_something_else_hides_nothing(folder: Path, ignore: str) -> None:
     path = str(folder / "barn/topics.json")
     assert prepared(auditing(folder, ignore=(ignore,)), ("open", path, "r", READ))

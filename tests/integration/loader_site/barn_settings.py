@@ -3,7 +3,7 @@
 import os
 
 SECRET_KEY = "only-for-tests"
-INSTALLED_APPS = ["django.contrib.contenttypes", "haystack", "barn"]
+INSTALLED_APPS = ["django.contrib.contenttypes", "haystack", "barn", "meadow"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["BARN_DATABASE"]}}
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]

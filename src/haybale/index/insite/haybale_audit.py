@@ -102,12 +102,14 @@ def libraries() -> tuple[str, ...]:
 
 
 def pattern(globs: Iterable[str]) -> re.Pattern[str]:
-    """Return what matches any of these globs: * and ? stay within a folder, ** spans folders."""
+    """Return what matches any of these globs: * and ? stay within a folder, ** spans folders.
+
+    A folder stands for everything in it.
+    """
     forms = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     parts = (re.split(r"(\*\*/|\*\*|\*|\?)", glob) for glob in globs)
-    return re.compile(
-        "|".join("".join(forms.get(part) or re.escape(part) for part in each) for each in parts) or "(?!)"
-    )
+    each = ("".join(forms.get(part) or re.escape(part) for part in glob) for glob in parts)
+    return re.compile("(?:{})(?:/.*)?".format("|".join(each) or "(?!)"))
 
 
 def known(file: str) -> Known:
@@ -311,8 +313,11 @@ class Audit:
     def _by(self, frames: list[Any]) -> str:
         """Return who did it: the index's own method, else Haystack's field, else the site's function."""
         field, method = preparation(frames)
-        if method or field:
-            return method or "field " + field
+        if field and method in ("", "prepare"):
+            # A `prepare` of the site's is around every field.
+            return "field " + field
+        if method:
+            return method
         mine = [frame for frame in frames if self._is_site(_file(frame))]
         return mine[-1].f_code.co_name if mine else self._label
 

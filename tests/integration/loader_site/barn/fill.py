@@ -15,13 +15,18 @@ def main(rows: int) -> None:
     """Make the tables and about `rows` bales."""
     django.setup()
     from django.core.management import call_command
+    from meadow.models import Owner
 
     from barn import models
 
     call_command("migrate", run_syncdb=True, verbosity=0)
     chance = random.Random(7)
     # Few bales for each farm: the join of the bales' index repeats a row for each neighbour.
-    farms = [models.Farm(code=f"f-{number}", name=f"Farm {number}") for number in range(max(60, rows // 3))]
+    owner = Owner.objects.create(name="Ann")
+    farms = [
+        models.Farm(code=f"f-{number}", name=f"Farm {number}", owner=owner)
+        for number in range(max(60, rows // 3))
+    ]
     models.Farm.objects.bulk_create(farms)
     models.Plaque.objects.bulk_create(models.Plaque(farm=farm, words=farm.name) for farm in farms[:9])
     models.Bale.objects.bulk_create(

@@ -12,6 +12,7 @@ class Farm(models.Model):
 
     code = models.CharField(primary_key=True, max_length=20)
     name = models.CharField(max_length=50)
+    owner = models.ForeignKey("meadow.Owner", on_delete=models.CASCADE, null=True)
 
 
 class Bale(models.Model):

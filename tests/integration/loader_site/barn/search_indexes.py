@@ -10,7 +10,7 @@ from typing import Any
 from haystack import indexes
 from haystack.exceptions import SkipDocument
 
-from barn import oddities
+from barn import oddities, strays
 from barn.faults import FAULT
 from barn.models import Bale, Farm, Plaque, RoundBale, Stack, Token
 
@@ -43,6 +43,9 @@ class BaleIndex(indexes.SearchIndex, indexes.Indexable):
         return Bale
 
     def prepare_place(self, row: Bale) -> str:
+        if strays.STRAY:
+            strays.topics()
+            strays.label(row)
         return f"{row.pk % 90}.25,-{row.pk % 180}.125"
 
     def prepare_tags(self, row: Any) -> Any:
@@ -56,6 +59,11 @@ class BaleIndex(indexes.SearchIndex, indexes.Indexable):
         return [day, day.date()][: row.pk % 3]
 
     def prepare_columns(self, row: Any) -> Any:
+        if strays.STRAY:
+            strays.code(row)
+            # Once: nobody takes the connections, and a server holds few of them.
+            if row.pk == 1:
+                strays.outside()
         return ["hay", "straw", "hay"][: row.pk % 4]
 
     def prepare_hidden(self, row: Any) -> Any:

@@ -1,0 +1,5 @@
+"""Imported with the site, and never run."""
+
+
+def rest() -> None:
+    """Do nothing."""
