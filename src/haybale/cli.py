@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -15,10 +15,10 @@ from haybale import config, errors
 from haybale.tools import process
 
 if TYPE_CHECKING:
+    from haybale.pipeline.plan import Strategy
+    from haybale.release.event import Flag
     from haybale.report.terminal import Terminal
 
-Strategy = Literal["key", "head"]
-EventOption = Literal["pr-merge", "direct-push", "auto"]
 
 # The exit code of a process that Ctrl-C ended, as shells have it.
 INTERRUPTED = 130
@@ -146,7 +146,7 @@ def why(other: str, *, as_json: bool) -> None:
     "--resume", is_flag=False, flag_value="", default=None, metavar="[RUN]", help="Go on where a run died."
 )
 def pipeline(
-    *, only_plan: bool, as_json: bool, graph: str | None, strategy: Strategy, event: EventOption,
+    *, only_plan: bool, as_json: bool, graph: str | None, strategy: Strategy, event: Flag,
     publish: bool, take_next: bool, push_index: bool, resume: str | None,
 ) -> None:  # fmt: skip
     """Take a push the whole way: index, version, tests, publishing; each only where it is needed."""

@@ -18,7 +18,7 @@ import requests
 from haybale import config
 from haybale.errors import LoadError
 from haybale.images import build
-from haybale.index import bake, regenerate
+from haybale.index import bake, current
 from haybale.tools import docker as engine_adapter
 from haybale.tools.solr import Solr
 
@@ -132,7 +132,7 @@ def test_success_leaves_one_image_whose_counts_are_the_database_s(
     project = config.load(site, {})
     name = build.image_name(project, "solr")
     assert {image for image in after.images - before.images if "solr" in image} == {name}
-    assert "archive.passage" in docker.from_env().images.get(name).labels[regenerate.COUNTS_LABEL]
+    assert "archive.passage" in docker.from_env().images.get(name).labels[current.COUNTS_LABEL]
 
 
 def tiny(name: str) -> str:
@@ -241,7 +241,7 @@ def test_a_baked_image_serves_its_own_index_where_an_older_one_s_volume_is_mount
             volumes={volume.name: {"bind": "/var/solr", "mode": "rw"}},
         )  # fmt: skip
         try:
-            counts = regenerate.counts_of(client.images.get(name).labels)
+            counts = current.counts_of(client.images.get(name).labels)
             assert sum(counts.values()) == documents(container.id or "", project.settings.core)
         finally:
             container.remove(force=True)

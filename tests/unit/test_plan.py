@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from haybale.pipeline import plan as plans
-from haybale.pipeline.plan import Facts, plan, text
+from haybale.pipeline.plan import Facts, Strategy, plan, text
 from haybale.pipeline.states import EDGES, NODES, Edge, State
+from haybale.release.event import Kind
 
 FACTS = Facts(
     event="pr-merge",
@@ -34,8 +36,8 @@ EVERY = [
         notest=notest, strategy=strategy, publish=publish, pull="7" if event == "pull-request" else "",
     )
     for event, released, here, there, at_head, notest, strategy, publish in itertools.product(
-        ("pr-merge", "direct-push", "pull-request", "branch"), ("", "v1.2.3"), (False, True), (False, True),
-        (False, True), ("", "abc123"), ("key", "head"), (False, True),
+        get_args(Kind), ("", "v1.2.3"), (False, True), (False, True), (False, True), ("", "abc123"),
+        get_args(Strategy), (False, True),
     )
 ]  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from haybale.images import store
 from haybale.index import current, dump
@@ -27,7 +27,7 @@ class Options:
     """
 
     strategy: Strategy = "key"
-    event: Literal["pr-merge", "direct-push", "auto"] = "auto"
+    event: events.Flag = "auto"
     publish: bool = False
     push_index: bool = False
     again: bool = False
@@ -66,5 +66,5 @@ def gather(project: Project, index_key: Key, options: Options, env: Mapping[str,
 def _dump_at_head(project: Project) -> bool:
     """Return whether the last commit that touched the dump's link, or its file, is the one checked out."""
     found = dump.resolve(project.root, project.settings.dump)
-    head = git.head(project.root).revision.removesuffix("-dirty")
-    return git.last_commit(project.root, (found.link, found.target)) == head
+    last = git.last_touch(project.root, [str(found.link), str(found.target)])
+    return last is not None and last.hash == git.resolve(project.root, "HEAD")

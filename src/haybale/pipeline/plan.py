@@ -10,6 +10,8 @@ from haybale.pipeline.states import State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from haybale.release.event import Kind
+
 Strategy = Literal["key", "head"]
 
 # The version of what `as_json` gives (docs/pipeline.md, "The plan as JSON").
@@ -28,7 +30,7 @@ class Facts:
     none; `publish`: whether publishing was asked for.
     """
 
-    event: Literal["pr-merge", "direct-push", "pull-request", "branch"]
+    event: Kind
     evidence: str
     branch: str
     pull: str
@@ -118,7 +120,7 @@ def _change_detected(facts: Facts) -> list[Step]:
         found = f"{image} {f'is {where}' if exists else 'is nowhere'}"
         steps.append(Step(state=State.CHECK_CURRENT_SOLR_EXISTS, reason=found))
     if new or not exists:
-        why = "new data" if new else "the index image is missing"
+        why = "there is new data" if new else "the index image is missing"
         steps.append(Step(state=State.REGEN_SOLR, reason=why))
     else:
         how = (

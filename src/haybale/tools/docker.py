@@ -106,6 +106,11 @@ def image(reference: str) -> ImageInfo | None:
     )
 
 
+def names(repository: str) -> list[str]:
+    """Return the names that images of a repository have on this engine: REPOSITORY:TAG."""
+    return [str(tag) for image in client().images.list(repository) for tag in image.tags]
+
+
 def tag(source: str, target: str) -> None:
     """Give an image another name; an image that had that name as its last one goes, if nothing uses it."""
     before = image(target)

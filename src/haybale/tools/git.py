@@ -352,3 +352,35 @@ def fast_forward(root: Path, commit: str) -> bool:
     It goes only where no change of the user's is in the way.
     """
     return run(root, *NO_HOOKS, "merge", "--quiet", "--ff-only", commit).ok
+
+
+@dataclass(frozen=True, kw_only=True)
+class Touch:
+    """A commit that touched a file: its hash, the day it was made on (ISO 8601), author and subject."""
+
+    hash: str
+    date: str
+    author: str
+    subject: str
+
+
+def last_touch(root: Path, paths: Sequence[str], since: str = "") -> Touch | None:
+    """Return the last commit that touched one of these paths (from `root`), None where there is none.
+
+    With `since`, only those that this commit does not have; where this clone does not know it, all.
+    """
+    start = resolve(root, since) if since else ""
+    span = [f"{start}..HEAD"] if start else []
+    form = "--format=%H%x00%cs%x00%an%x00%s"
+    # Also what came in by a merge's own resolution; git leaves merges out otherwise.
+    found = run(root, "log", "-1", "--diff-merges=cc", form, *span, "--", *paths)
+    if not found.ok or not found.stdout.strip():
+        return None
+    hashed, date, author, subject = found.stdout.splitlines()[0].split("\0")
+    return Touch(hash=hashed, date=date, author=author, subject=subject)
+
+
+def not_committed(root: Path) -> frozenset[str]:
+    """Return the files (from `root`) whose content is not that of the commit checked out, new ones too."""
+    listed = run(root, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
+    return frozenset(entry[3:] for entry in listed.stdout.split("\0") if len(entry) > 3)  # noqa: PLR2004

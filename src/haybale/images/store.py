@@ -1,0 +1,172 @@
+"""Where index images and releases are kept: the registry, or the engine's own store where there is none.
+
+Names are REGISTRY:TAG or REGISTRY@DIGEST. A push is read back, and what is there is compared by digest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from haybale.errors import BuildError, RegistryError
+from haybale.images import refs
+from haybale.tools import credentials, docker, process, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from haybale.config import Project
+
+
+class Store(Protocol):
+    """A place that has images under names."""
+
+    def digest(self, name: str) -> str | None:
+        """Return an image's digest; None only where there is no such image."""
+
+    def exists(self, name: str) -> bool:
+        """Return whether there is such an image."""
+
+    def labels(self, name: str) -> Mapping[str, str] | None:
+        """Return an image's labels; None only where there is no such image."""
+
+    def pull(self, name: str) -> None:
+        """Bring an image to the engine under that name."""
+
+    def push(self, name: str) -> str:
+        """Bring the engine's image of that name here, replacing what has it; return its digest, read back."""
+
+    def push_first(self, name: str) -> str:
+        """Bring the engine's image here unless one of that name is here; return the digest that is here."""
+
+    def retag(self, source: str, target: str) -> str:
+        """Give an image another name, byte for byte; return its digest."""
+
+
+def of(project: Project) -> Store:
+    """Return where a project's images are kept."""
+    if project.settings.local:
+        return EngineStore()
+    return RegistryStore(registry.Repository(project.settings.registry))
+
+
+class RegistryStore:
+    """A repository of a registry."""
+
+    def __init__(self, repository: registry.Repository) -> None:
+        self._repository = repository
+        self._host = refs.parse(repository.name).domain
+
+    def digest(self, name: str) -> str | None:
+        """See `Store`."""
+        return self._repository.digest(_reference(name))
+
+    def exists(self, name: str) -> bool:
+        """See `Store`."""
+        return self.digest(name) is not None
+
+    def labels(self, name: str) -> Mapping[str, str] | None:
+        """See `Store`."""
+        return self._repository.labels(_reference(name))
+
+    def pull(self, name: str) -> None:
+        """See `Store`; raises `BuildError`."""
+        with credentials.cli_environment(self._host) as env:
+            pulled = process.run(["docker", "pull", "--quiet", name], env=env)
+        if not pulled.ok:
+            raise BuildError(
+                f"{name} could not be pulled",
+                cause="see what the engine said",
+                step=f"docker login {self._host}, or try again",
+                log=pulled.output,
+            )
+
+    def push(self, name: str) -> str:
+        """See `Store`; raises `BuildError`, or `RegistryError` where another image has the name after it."""
+        with credentials.cli_environment(self._host) as env:
+            pushed = process.run(["docker", "push", "--quiet", name], env=env)
+        if not pushed.ok:
+            raise BuildError(
+                f"{name} could not be pushed",
+                cause="see what the engine said",
+                step=f"docker login {self._host}, or mend REGISTRY",
+                log=pushed.output,
+            )
+        there, image = self.digest(name), docker.image(name)
+        if image is None or there not in {*image.digests, image.id}:
+            raise RegistryError(
+                f"{name} is {there or 'absent'} in the registry after it was pushed, not what was pushed",
+                cause="somebody else pushed that name at the same moment",
+                step="try again",
+            )
+        return there or ""
+
+    def push_first(self, name: str) -> str:
+        """See `Store`.
+
+        Between the look and the push somebody else may push the same name: a registry has no "only if it is
+        absent". Then the later image stays. Both are of the same key, so both are right, and whoever asks
+        after that gets the one that stayed.
+        """
+        there = self.digest(name)
+        if there is not None:
+            return there
+        try:
+            return self.push(name)
+        except RegistryError:
+            there = self.digest(name)
+            if there is None:
+                raise
+            return there
+
+    def retag(self, source: str, target: str) -> str:
+        """See `Store`; no layer is moved."""
+        return self._repository.retag(_reference(source), _reference(target))
+
+
+class EngineStore:
+    """The engine's own images: for a site without a registry. Nothing is pushed or pulled."""
+
+    def digest(self, name: str) -> str | None:
+        """See `Store`."""
+        image = docker.image(name)
+        return image.digest if image else None
+
+    def exists(self, name: str) -> bool:
+        """See `Store`."""
+        return docker.image(name) is not None
+
+    def labels(self, name: str) -> Mapping[str, str] | None:
+        """See `Store`."""
+        image = docker.image(name)
+        return image.labels if image else None
+
+    def pull(self, name: str) -> None:
+        """See `Store`."""
+        self.push(name)
+
+    def push(self, name: str) -> str:
+        """See `Store`: it is here, or it is nowhere."""
+        digest = self.digest(name)
+        if digest is None:
+            raise BuildError(
+                f"there is no image {name} on this engine",
+                cause="there is no registry either (local = true)",
+                step="build it",
+            )
+        return digest
+
+    def push_first(self, name: str) -> str:
+        """See `Store`."""
+        return self.push(name)
+
+    def retag(self, source: str, target: str) -> str:
+        """See `Store`."""
+        self.push(source)
+        docker.tag(source, target)
+        return self.push(target)
+
+
+def _reference(name: str) -> str:
+    """Return the tag or digest of a name: what the registry calls a reference."""
+    found = refs.parse(name)
+    return found.digest or found.tag
