@@ -46,7 +46,10 @@ class Other:
 
 @dataclass(frozen=True, kw_only=True)
 class FileChange:
-    """A file that differs, and the commit that did it: None where git knows none, "" in it for the tree."""
+    """A file that differs, and the last commit that touched it: None where git knows none.
+
+    `committed` is false where its content is not that of the commit checked out.
+    """
 
     path: str
     kind: Kind
@@ -220,8 +223,8 @@ def text(present: key.Key, other: Other | None, changes: Sequence[Change]) -> st
         return "\n".join([f"index key {present}: the same as {other.source}{of}", "", *_made_of(present)])
     names = ", ".join(change.component for change in changes)
     lines = [
-        f"index key {present}: not that of {other.source}{of},",
-        f"which is {other.key}",
+        f"index key {present}",
+        f"is not    {other.key}, {other.source}{of}",
         "",
         f"changed: {names}",
     ]

@@ -1,0 +1,228 @@
+"""Who changed the index, in real git repositories; and what an image says that it is of."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import docker
+import pytest
+
+from haybale import config
+from haybale.errors import UsageError
+from haybale.images import build
+from haybale.index import current, key, why
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+FILES = {
+    "pyproject.toml": (
+        '[tool.haybale]\nname = "why"\nregistry = "why.example/site"\ncore = "site"\nlocal = true\n'
+    ),
+    ".bumpversion.cfg": "[bumpversion]\ncurrent_version = 1.2.3\n",
+    "Dockerfile": "FROM python AS release\nCOPY web /app\nFROM solr AS solr\n",
+    "docker-compose.solr.yml": "services: {}\n",
+    "README.md": "words\n",
+    "solr_conf/schema.xml": "<schema/>\n",
+    "web/requirements.prod.txt": "django==5.2\n",
+    "web/app/search_indexes.py": "x = 1\n",
+}
+ENV = {
+    "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org", "GIT_COMMITTER_NAME": "Ada",
+    "GIT_COMMITTER_EMAIL": "ada@example.org", "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_SYSTEM": "/dev/null",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository whose first commit was indexed."""
+
+    root: Path
+
+    @property
+    def project(self) -> config.Project:
+        return config.load(self.root, {})
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.root, env={**os.environ, **ENV}, capture_output=True, text=True,
+            check=True,
+        )  # fmt: skip
+        return done.stdout.strip()
+
+    def write(self, path: str, text: str) -> None:
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_text(text, encoding="utf-8")
+
+    def commit(self, message: str) -> str:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def indexed(self) -> None:
+        why.remember(self.project, key.of(self.project), self.git("rev-parse", "HEAD"))
+
+    def told(self, other: str = "") -> dict[str, Any]:
+        return dict(json.loads(why.tell(self.project, other, as_json=True)))
+
+    def blamed(self) -> dict[str, str]:
+        """Return what each changed file is put down to: a commit's subject, or that there is none."""
+        files = [file for change in self.told()["changes"] for file in change["files"]]
+        return {
+            file["path"]: (file["commit"] or {}).get("subject", "no commit")
+            if file["committed"]
+            else "nobody yet"
+            for file in files
+        }
+
+
+def database(file: Path, text: str) -> None:
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE word (text)")
+        connection.execute("INSERT INTO word VALUES (?)", [text])
+    connection.close()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    made = Repository(root=tmp_path / "site")
+    for path, text in FILES.items():
+        made.write(path, text)
+    made.write(".gitignore", "/.haybale/\n")
+    (made.root / "dumps").mkdir()
+    database(made.root / "dumps/site_1.sqlite3", "first")
+    (made.root / "dumps/site_latest.sqlite3").symlink_to("site_1.sqlite3")
+    made.git("init", "--quiet", "--initial-branch=main")
+    made.commit("The first commit")
+    made.indexed()
+    return made
+
+
+def test_what_is_the_same_is_said_to_be(repository: Repository) -> None:
+    repository.write("README.md", "other words\n")
+    repository.commit("Reword")
+    assert repository.told()["same"] is True
+
+
+def test_the_commit_that_changed_a_file_is_named_and_no_later_one(repository: Repository) -> None:
+    repository.write("solr_conf/schema.xml", "<schema><field/></schema>\n")
+    repository.commit("Add a field")
+    repository.write("README.md", "other words\n")
+    repository.commit("Reword")
+    assert repository.blamed() == {"solr_conf/schema.xml": "Add a field"}
+
+
+def test_the_commit_in_a_merge_is_named_and_not_the_merge(repository: Repository) -> None:
+    repository.git("switch", "--quiet", "--create", "topic")
+    repository.write("web/app/search_indexes.py", "x = 2\n")
+    repository.commit("Index more")
+    repository.git("switch", "--quiet", "main")
+    repository.write("README.md", "other words\n")
+    repository.commit("Reword")
+    repository.git("merge", "--quiet", "--no-edit", "topic")
+    assert repository.blamed() == {"web/app/search_indexes.py": "Index more"}
+
+
+def test_what_is_not_committed_is_said_to_be_that(repository: Repository) -> None:
+    repository.write("solr_conf/schema.xml", "<other/>\n")
+    repository.write("solr_conf/new.txt", "new\n")
+    (repository.root / "web/requirements.prod.txt").write_text("django==6\n", encoding="utf-8")
+    assert set(repository.blamed().values()) == {"nobody yet"}
+    assert len(repository.blamed()) == 3
+
+
+def test_a_file_that_is_gone_is_put_down_to_the_commit_that_removed_it(repository: Repository) -> None:
+    repository.write("solr_conf/words.txt", "a\n")
+    repository.commit("Add words")
+    repository.indexed()
+    (repository.root / "solr_conf/words.txt").unlink()
+    repository.commit("Remove words")
+    assert repository.blamed() == {"solr_conf/words.txt": "Remove words"}
+
+
+def test_another_dump_is_put_down_to_the_commit_that_brought_it(repository: Repository) -> None:
+    database(repository.root / "dumps/site_2.sqlite3", "second")
+    repository.commit("Fetch the dump")
+    (repository.root / "dumps/site_latest.sqlite3").unlink()
+    (repository.root / "dumps/site_latest.sqlite3").symlink_to("site_2.sqlite3")
+    repository.commit("Use it")
+    assert repository.blamed() == {
+        "dumps/site_2.sqlite3": "Fetch the dump", "dumps/site_latest.sqlite3": "Use it",
+    }  # fmt: skip
+
+
+def test_a_changed_stage_is_put_down_to_the_dockerfile_s_commit(repository: Repository) -> None:
+    repository.write("Dockerfile", FILES["Dockerfile"].replace("COPY web", "RUN more\nCOPY web"))
+    repository.commit("Install more")
+    assert repository.blamed() == {"Dockerfile": "Install more"}
+
+
+def test_another_base_is_told_by_its_reference(repository: Repository) -> None:
+    repository.write(
+        "pyproject.toml", FILES["pyproject.toml"] + '[tool.haybale.images]\nsolr = "solr:9.11"\n'
+    )
+    (change,) = repository.told()["changes"]
+    assert (change["before"], change["after"]) == (
+        "python:3.13-slim solr:9.10.1-slim", "python:3.13-slim solr:9.11",
+    )  # fmt: skip
+
+
+def test_a_clone_that_does_not_know_the_old_commit_names_the_last_one_that_touched_it(
+    repository: Repository, tmp_path: Path
+) -> None:
+    old = key.of(repository.project)
+    repository.write("solr_conf/schema.xml", "<other/>\n")
+    repository.commit("Change the schema")
+    shallow = Repository(root=tmp_path / "shallow")
+    subprocess.run(
+        ["git", "clone", "--quiet", "--depth=1", f"file://{repository.root}", shallow.root], check=True
+    )
+    why.remember(shallow.project, old, repository.git("rev-parse", "HEAD~1"))
+    assert shallow.blamed() == {"solr_conf/schema.xml": "Change the schema"}
+
+
+@pytest.fixture
+def image(repository: Repository, engine: None) -> Iterator[str]:  # noqa: ARG001 - it must answer
+    """An image that says that it is the index of the first commit."""
+    made, project = key.of(repository.project), repository.project
+    name = current.name(project, made)
+    labels = {**current.labels(made, {"app.note": 1}), build.REVISION: repository.git("rev-parse", "HEAD")}
+    options = [word for label, value in labels.items() for word in ("--label", f"{label}={value}")]
+    subprocess.run(
+        ["docker", "buildx", "build", "--quiet", "--load", "--tag", name, *options, "-"],
+        input=b"FROM scratch\n", capture_output=True, check=True,
+    )  # fmt: skip
+    yield name
+    docker.from_env().images.remove(name, force=True)
+
+
+def test_an_image_and_the_beginning_of_its_key_are_the_same_to_it(repository: Repository, image: str) -> None:
+    first = key.of(repository.project).value
+    repository.write("solr_conf/schema.xml", "<other/>\n")
+    repository.commit("Change the schema")
+    for other in (image, first, first[:6]):
+        told = repository.told(other)
+        assert (told["other"], told["same"]) == (first, False)
+        assert told["changes"][0]["files"][0]["commit"]["subject"] == "Change the schema"
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("other", ["abcdef", "0" * 32, "why.example/site:solr-no"])
+def test_what_is_not_there_is_a_sentence(repository: Repository, other: str) -> None:
+    with pytest.raises(UsageError, match=r"there is no image|no index images"):
+        repository.told(other)
+
+
+@pytest.mark.usefixtures("engine")
+def test_an_image_without_the_label_is_no_index(repository: Repository) -> None:
+    with pytest.raises(UsageError, match="is no index image"):
+        repository.told(repository.project.settings.images.solr)

@@ -1,0 +1,147 @@
+"""What differs between two index keys, and how that is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from haybale import config
+from haybale.index import key, why
+from haybale.index.key import Component, Key
+from haybale.index.why import Change, FileChange, Other
+from haybale.tools.git import Touch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def made(**components: Mapping[str, str] | str) -> Key:
+    """A key of components: a text is a value, a mapping files."""
+    return key.key_of(
+        Component(name=name.replace("_", "-"), digest=key.digest_of([name, what]), value=what)
+        if isinstance(what, str)
+        else Component(
+            name=name.replace("_", "-"),
+            digest=key.digest_of([part for pair in sorted(what.items()) for part in pair]),
+            files=what,
+        )
+        for name, what in components.items()
+    )
+
+
+ONE, TWO, THREE = ("1" * 64, "2" * 64, "3" * 64)
+OLD = made(core="site", bases="python solr:9", solr_conf={"solr_conf/a": ONE, "solr_conf/b": ONE})
+NEW = made(core="site", bases="python solr:10", solr_conf={"solr_conf/b": TWO, "solr_conf/c": ONE})
+
+
+def test_what_differs_is_found_and_nothing_else() -> None:
+    assert why.compare(OLD, NEW) == (
+        Change(component="bases", before="python solr:9", after="python solr:10"),
+        Change(
+            component="solr-conf",
+            files=(
+                FileChange(path="solr_conf/a", kind="removed"),
+                FileChange(path="solr_conf/b", kind="changed"),
+                FileChange(path="solr_conf/c", kind="added"),
+            ),
+        ),
+    )
+    assert why.compare(OLD, OLD) == ()
+
+
+def test_a_key_from_a_label_is_compared_by_its_short_digests() -> None:
+    assert why.compare(Key.parse(OLD.document), OLD) == ()
+    assert why.compare(Key.parse(OLD.document), NEW) == why.compare(OLD, NEW)
+
+
+def test_components_come_and_go() -> None:
+    assert [change.component for change in why.compare(made(core="a"), made(loader="b"))] == [
+        "core",
+        "loader",
+    ]
+
+
+def test_the_same_key_is_told_with_what_it_is_made_of() -> None:
+    told = why.text(OLD, Other(key=OLD, source="the last index made here", revision="abcdef" * 6), ())
+    first, _, *parts = told.splitlines()
+    assert first == f"index key {OLD}: the same as the last index made here (commit abcdefabcdef)"
+    assert [line.split()[0] for line in parts] == ["bases", "core", "solr-conf"]
+    assert parts[2].endswith("2 files")
+
+
+def test_without_another_key_it_says_so() -> None:
+    assert why.text(OLD, None, ()).startswith(f"index key {OLD}: nothing was indexed here yet\n")
+
+
+def test_a_change_names_the_file_and_the_commit() -> None:
+    touch = Touch(hash="a1b2c3d4e5f60718", date="2026-11-20", author="Ada", subject="Mend the schema")
+    changes = (
+        Change(
+            component="solr-conf",
+            files=(
+                FileChange(path="solr_conf/b", kind="changed", commit=touch),
+                FileChange(path="solr_conf/c", kind="added", committed=False),
+                FileChange(path="solr_conf/d", kind="removed"),
+            ),
+        ),
+        Change(component="bases", before="python solr:9", after="python solr:10"),
+    )
+    told = why.text(NEW, Other(key=OLD, source="reg:solr-1", revision=""), changes)
+    assert told.splitlines() == [
+        f"index key {NEW}",
+        f"is not    {OLD}, reg:solr-1",
+        "",
+        "changed: solr-conf, bases",
+        "",
+        "solr-conf",
+        "  solr_conf/b (changed)",
+        "    a1b2c3d4e5f6 2026-11-20 Ada: Mend the schema",
+        "  solr_conf/c (added)",
+        "    not committed",
+        "  solr_conf/d (removed)",
+        "    by no commit that this clone has",
+        "",
+        "bases",
+        "  was python solr:9",
+        "  is  python solr:10",
+    ]
+
+
+def test_the_document_is_what_the_documentation_says() -> None:
+    changes = why.compare(OLD, NEW)
+    document = why.document(NEW, Other(key=OLD, source="reg:solr-1", revision="abc"), changes)
+    assert list(document) == [
+        "version", "key", "other", "other_source", "other_revision", "same", "components", "changes",
+    ]  # fmt: skip
+    assert (document["version"], document["key"], document["other"]) == (1, NEW.value, OLD.value)
+    assert document["same"] is False
+    assert document["changes"][1]["files"][0] == {
+        "path": "solr_conf/a", "kind": "removed", "commit": None, "committed": True,
+    }  # fmt: skip
+    assert why.document(NEW, None, ())["other"] is None
+    assert why.document(NEW, Other(key=NEW, source="x", revision=""), ())["same"] is True
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> config.Project:
+    settings = config.Settings(name="site", registry="r.example/site", core="site")
+    return config.Project(root=tmp_path, settings=settings)
+
+
+def test_what_was_indexed_last_is_remembered(project: config.Project) -> None:
+    assert why.last(project) is None
+    why.remember(project, OLD, "abc-dirty")
+    why.remember(project, NEW, "def-dirty")
+    found = why.last(project)
+    assert found is not None
+    assert (found.key.value, found.revision) == (NEW.value, "def")
+    assert [file.name for file in project.scratch.iterdir()] == ["indexed.json"]
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "{}", '{"key": "x", "revision": "y"}'])
+def test_a_damaged_note_is_none(project: config.Project, text: str) -> None:
+    project.scratch.mkdir()
+    (project.scratch / "indexed.json").write_text(text, encoding="utf-8")
+    assert why.last(project) is None
