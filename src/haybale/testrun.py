@@ -36,6 +36,7 @@ def run(project: Project, terminal: Terminal, *, keep: bool = False) -> None:
     """
     index_key = keys.of(project)
     index = current.local(project, index_key) or _obtain(project, index_key, terminal, keep=keep)
+    docker.tag(index.id, build.image_name(project, "solr"))
     for layer in environments.TESTED:
         build.ensure(project, layer, say=terminal.say)
     run_suites(project, index.name, terminal, keep=keep)

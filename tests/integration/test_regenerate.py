@@ -19,6 +19,7 @@ from haybale import config
 from haybale.errors import LoadError
 from haybale.images import build
 from haybale.index import bake, current
+from haybale.index import key as keys
 from haybale.tools import docker as engine_adapter
 from haybale.tools.solr import Solr
 
@@ -131,7 +132,12 @@ def test_success_leaves_one_image_whose_counts_are_the_database_s(
     assert after.networks == before.networks
     project = config.load(site, {})
     name = build.image_name(project, "solr")
-    assert {image for image in after.images - before.images if "solr" in image} == {name}
+    made = keys.of(project)
+    key_name = current.name(project, made)
+    assert {image for image in after.images - before.images if "solr" in image} == {name, key_name}
+    found = current.local(project, made)
+    assert found is not None, "it is the key's, and was proved here"
+    assert found.counts["archive.passage"] > 0
     assert "archive.passage" in docker.from_env().images.get(name).labels[current.COUNTS_LABEL]
 
 
