@@ -7,6 +7,7 @@ INSTALLED_APPS = ["django.contrib.contenttypes", "haystack", "barn", "meadow"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["BARN_DATABASE"]}}
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+ROOT_URLCONF = "barn.urls"
 USE_TZ = True
 TIME_ZONE = "Europe/Berlin"
 

@@ -9,7 +9,8 @@ Two phases count, both on the main thread only (documents are sent by another on
 
 - preparing: whatever is read;
 - starting: data that the code of an input reads as it is imported. Not the modules that are imported then:
-  the whole site is, and of these the code that later runs counts.
+  the whole site is, and of these the code that later runs counts. It is the same later on, where Django
+  imports whatever there is of a kind: all views for one URL, all template tags for one template.
 
 A hook stays for good and sees everything that Python does, so it is quick to return, and whatever goes wrong
 in it must not be the site's trouble.
@@ -132,6 +133,7 @@ class Audit:
         self._busy = False
         self._installed = False
         self._settled: set[str] = set()  # paths as they were given, that need no second look
+        self._run: set[str] = set()  # files whose code ran, as their code names them
         self._written: set[str] = set()  # by this process: no input
         self._asked: dict[Any, str] = {}  # port -> the host whose address was looked up last
         self._found: dict[tuple[str, str], Finding] = {}
@@ -197,13 +199,8 @@ class Audit:
             return
         if self._phase == NOTHING or flags & os.O_ACCMODE == os.O_WRONLY:
             return
-        self._read(full)
-        if (
-            self._phase == PREPARING
-            and isinstance(path, str)
-            and os.path.isabs(path)
-            and len(self._settled) < REMEMBERED
-        ):
+        settled = self._read(full) and self._phase == PREPARING
+        if settled and isinstance(path, str) and os.path.isabs(path) and len(self._settled) < REMEMBERED:
             self._settled.add(path)
 
     @staticmethod
@@ -216,22 +213,20 @@ class Audit:
         if os.path.abspath(os.fsdecode(source)) in self._written:
             self._written.add(os.path.abspath(os.fsdecode(target)))
 
-    def _read(self, path: str) -> None:
-        """Judge a file that is to be read."""
+    def _read(self, path: str) -> bool:
+        """Judge a file that is to be read; return whether that is so for good."""
         if path in self._written or not _is_file(path):
-            return
-        kind = "module" if path.endswith(MODULES) else "file"
-        if kind == "module":
-            if self._phase == STARTING:
-                return
-            path = _source(path)
-        self._judge_path(kind, path)
+            return False
+        if path.endswith(MODULES):
+            return self._judge_path("module", _source(path))
+        return self._judge_path("file", path)
 
-    def _judge_path(self, kind: str, path: str) -> None:
+    def _judge_path(self, kind: str, path: str) -> bool:
         name = self._known.name(path)
         # The key may know a link by its target.
-        if name is not None and self._known.name(os.path.realpath(path)) is not None:
-            self._add(kind, name)
+        if name is None or self._known.name(os.path.realpath(path)) is None:
+            return True
+        return self._add(kind, name)
 
     def _getaddrinfo(self, host: Any, port: Any, *_: Any) -> None:
         if isinstance(host, bytes):
@@ -272,7 +267,7 @@ class Audit:
         program = os.fsdecode(program or (arguments or [""])[0])
         if os.path.basename(program) in ("sh", "bash", "dash") and arguments[1:2] == ["-c"]:
             self._shell(arguments[2])
-        elif self._phase == PREPARING:
+        elif self._phase != NOTHING:
             path = shutil.which(program) or program
             if not self._known.ignored.fullmatch(path):
                 self._add("program", path)
@@ -286,22 +281,24 @@ class Audit:
             words = text.split()
         self._program((words or ["sh"])[0])
 
-    def _add(self, kind: str, what: str) -> None:
+    def _add(self, kind: str, what: str) -> bool:
+        """Note something that is not known; return whether it was told, or will not be."""
         if (kind, what) in self._found:
-            return
+            return True
         if len(self._found) >= REMEMBERED:
             self._forgotten += 1
-            return
+            return False
         frames = _stack()
-        if self._phase == STARTING:
-            # Only what the code of an input does: what the rest of the site reads is not the index's matter.
+        if self._phase == STARTING or is_survey(frames):
+            # What the rest of the site reads then is not the index's matter.
             file = self._innermost(frames)
-            if file is None or self._known.name(file) is not None:
-                return
+            if kind in ("module", "program") or file is None or self._known.name(file) is not None:
+                return False
             by = "import of " + os.path.relpath(file, self._known.folder)
         else:
             by = self._by(frames)
         self._found[kind, what] = Finding(kind, what, by)
+        return True
 
     def _innermost(self, frames: list[Any]) -> str | None:
         """Return the file of the innermost frame of the site's code."""
@@ -331,23 +328,29 @@ class Audit:
             yield
 
     def _ran(self, code: Any) -> bool:
-        """Note that code ran; return whether it needs no second look."""
-        if threading.get_ident() != self._thread:
+        """Note that code runs; return whether it needs no second look; never raises."""
+        if threading.get_ident() != self._thread or self._busy:
             return False
-        file = code.co_filename
-        if file in self._settled or file.startswith("<"):
+        if code.co_filename in self._run:
             return True
-        self._settled.add(file)
-        if not self._busy:
-            self._busy = True
-            try:
-                path = os.path.abspath(file)
-                if self._is_site(path):
-                    self._judge_path("module", path)
-            except Exception as error:  # noqa: BLE001 - as in `hook`
-                self.trouble = self.trouble or summary(error)
-            finally:
-                self._busy = False
+        self._busy = True
+        try:
+            return self._judge_code(code.co_filename)
+        except Exception as error:  # noqa: BLE001 - as in `hook`
+            self.trouble = self.trouble or summary(error)
+            return True
+        finally:
+            self._busy = False
+
+    def _judge_code(self, file: str) -> bool:
+        path = os.path.abspath(file)
+        if file.startswith("<") or not self._is_site(path):
+            return True
+        # A module's own code, and what that calls, is its import, which was judged when it was opened.
+        if any(each.f_code.co_name == "<module>" and self._is_site(_file(each)) for each in _stack()):
+            return False
+        self._judge_path("module", path)
+        self._run.add(file)
         return True
 
     @contextlib.contextmanager
@@ -424,6 +427,24 @@ def _monitored(ran: Callable[[Any], bool]) -> Iterator[None]:
         monitoring.set_events(tool, 0)
         monitoring.register_callback(tool, monitoring.events.PY_START, None)
         monitoring.free_tool_id(tool)
+
+
+def is_survey(frames: list[Any]) -> bool:
+    """Return whether Django is importing whatever there is of a kind, by the frames of that.
+
+    Template tags are all imported for the first template (django/template/backends/django.py), views with the
+    URLconf for the first URL (django/urls/resolvers.py). A URLconf itself is needed for a URL, and counts.
+    """
+    nearest = ""
+    for frame in reversed(frames):
+        module = str(frame.f_globals.get("__name__"))
+        if frame.f_code.co_name == "get_template_tag_modules":
+            return True
+        if module.startswith("django.urls."):
+            return nearest == "<module>"
+        if frame.f_code.co_name == "<module>":
+            nearest = "<module>"
+    return False
 
 
 def _is_file(path: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.module_loading import import_string
 
 from barn.faults import FAULT
@@ -41,6 +42,7 @@ def code(row: Any) -> None:
     importlib.import_module("barn." + "late").weigh(row)
     RANK(row)
     str(row.farm.owner)
+    reverse("bale", args=[row.pk])
 
 
 def label(row: Any) -> None:

@@ -1,0 +1,1 @@
+"""Django imports all of these for the first template."""
