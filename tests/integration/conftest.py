@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import subprocess
 import sys
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import docker
 import pytest
+import requests
+
+from haybale import config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
 ROOT = Path(__file__).parents[2]
 
@@ -159,3 +167,94 @@ def look() -> Leftovers:
         networks=listed("network", "ls", "--format", "{{.Name}}"),
         images=listed("image", "ls", "--format", "{{.Repository}}:{{.Tag}}"),
     )
+
+
+# A registry server of the distribution, over the Python base, which is on the engine anyway.
+REGISTRY_IMAGE = "haybale-test-registry:latest"
+REGISTRY_DOCKERFILE = """\
+FROM {base}
+RUN apt-get update && apt-get install -y --no-install-recommends docker-registry
+CMD ["docker-registry", "serve", "/registry/config.yml"]
+"""
+REGISTRY_CONFIG = (
+    "version: 0.1\nstorage: {filesystem: {rootdirectory: /tmp/registry}}\nhttp:\n  addr: ':5000'\n"
+)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A registry server on loopback: HOST:PORT, and its container."""
+
+    address: str
+    container: str
+
+    def log(self) -> str:
+        return docker.from_env().containers.get(self.container).logs().decode(errors="replace")
+
+
+@pytest.fixture(scope="session")
+def serve_registry(
+    engine: None,  # noqa: ARG001 - it must answer
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., AbstractContextManager[Registry]]]:
+    """Give a function that runs a registry: (more configuration, files beside it, how to ask it)."""
+    folder = tmp_path_factory.mktemp("registry")
+    base = config.load(ROOT, {}).settings.images.python
+    (folder / "Dockerfile").write_text(REGISTRY_DOCKERFILE.format(base=base), encoding="utf-8")
+    subprocess.run(
+        ["docker", "buildx", "build", "--quiet", "--load", "--tag", REGISTRY_IMAGE, folder],
+        capture_output=True, check=True,
+    )  # fmt: skip
+
+    @contextlib.contextmanager
+    def serve(
+        more: str = "", files: Mapping[str, bytes] | None = None, scheme: str = "http", **ask: object
+    ) -> Iterator[Registry]:
+        client = docker.from_env()
+        container = client.containers.create(
+            REGISTRY_IMAGE, labels={"io.haybale.test": "registry"}, ports={"5000/tcp": ("127.0.0.1", 0)}
+        )
+        try:
+            beside = {"config.yml": (REGISTRY_CONFIG + more).encode(), **(files or {})}
+            container.put_archive("/", _tar("registry", beside))
+            container.start()
+            container.reload()
+            address = f"127.0.0.1:{container.ports['5000/tcp'][0]['HostPort']}"
+            _await(f"{scheme}://{address}/v2/", ask)
+            yield Registry(address=address, container=str(container.id))
+        finally:
+            container.remove(force=True, v=True)
+
+    yield serve
+    docker.from_env().images.remove(REGISTRY_IMAGE, force=True)
+
+
+@pytest.fixture(scope="session")
+def registry_server(serve_registry: Callable[..., AbstractContextManager[Registry]]) -> Iterator[Registry]:
+    """Run a registry that everybody may read and write."""
+    with serve_registry() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def registry(registry_server: Registry) -> str:
+    """Return HOST:PORT of a registry that everybody may read and write."""
+    return registry_server.address
+
+
+def _tar(folder: str, files: Mapping[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"{folder}/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def _await(url: str, ask: Mapping[str, object]) -> None:
+    for _ in range(3000):
+        with contextlib.suppress(requests.ConnectionError):
+            if requests.get(url, timeout=10, **ask).status_code in {200, 401}:  # type: ignore[arg-type]
+                return
+    pytest.fail("the registry does not answer")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import secrets
@@ -14,25 +13,13 @@ import docker
 import pytest
 import requests
 
-from haybale import config
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine")]
 
-LABELS = {"io.haybale.test": "registry"}
-REGISTRY_IMAGE = "haybale-test-registry:latest"
 BUILD_FAILED = 6  # BuildError.exit_code
-
-REGISTRY = """\
-FROM {base}
-RUN apt-get update && apt-get install -y --no-install-recommends docker-registry
-RUN printf '%s\\n' 'version: 0.1' 'storage: {{filesystem: {{rootdirectory: /tmp/registry}}}}' \\
-    'http: {{addr: ":5000"}}' > /registry.yml
-CMD ["docker-registry", "serve", "/registry.yml"]
-"""
 
 SITE = """\
 ARG PYTHON_IMAGE
@@ -43,35 +30,6 @@ RUN cat /drawn > /tested
 FROM release AS broken
 RUN echo "the reason is here" && false
 """
-
-
-@pytest.fixture(scope="module")
-def registry(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A registry server of the distribution, on loopback: HOST:PORT."""
-    base = config.load(root, {}).settings.images.python
-    folder = tmp_path_factory.mktemp("registry")
-    (folder / "Dockerfile").write_text(REGISTRY.format(base=base), encoding="utf-8")
-    subprocess.run(["docker", "buildx", "build", "--quiet", "--tag", REGISTRY_IMAGE, folder], check=True)
-    client = docker.from_env()
-    container = client.containers.run(
-        REGISTRY_IMAGE, detach=True, labels=LABELS, ports={"5000/tcp": ("127.0.0.1", 0)}
-    )
-    try:
-        container.reload()
-        address = f"127.0.0.1:{(container.ports['5000/tcp'] or [{}])[0]['HostPort']}"
-        await_registry(address)
-        yield address
-    finally:
-        container.remove(force=True, v=True)
-        client.images.remove(REGISTRY_IMAGE, force=True)
-
-
-def await_registry(address: str) -> None:
-    for _ in range(3000):
-        with contextlib.suppress(requests.ConnectionError):
-            if requests.get(f"http://{address}/v2/", timeout=10).ok:
-                return
-    pytest.fail("the registry does not answer")
 
 
 @pytest.fixture

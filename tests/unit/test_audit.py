@@ -80,9 +80,9 @@ def test_the_lines_to_add_keep_what_is_there() -> None:
     }
 
 
-def test_a_name_with_quotes_is_still_toml() -> None:
-    odd = replace(TOPICS, what='data/"ä"\\.json')
-    assert proposal(judged(unknown(odd))) == {"inputs": ['web/data/"ä"\\.json']}
+def test_a_name_with_quotes_and_brackets_is_still_toml_and_a_glob() -> None:
+    odd = replace(TOPICS, what='data/"ä"\\[1].json')
+    assert proposal(judged(unknown(odd))) == {"inputs": ['web/data/"ä"\\[[]1].json']}
 
 
 def test_what_was_not_told_is_counted() -> None:

@@ -13,7 +13,7 @@ from haybale.images.base import packages
 from haybale.tools import apt, docker, process
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 ERROR = "Error response from daemon: "
 RESOLVE = f'{ERROR}failed to resolve reference "docker.io/library/solr:1": '
@@ -59,12 +59,15 @@ class Machine:
         self.there = there
         monkeypatch.setattr(docker, "image", self.image)
         monkeypatch.setattr(process, "run", self.run)
+        # Whoever runs the tests may keep logins in a program.
+        monkeypatch.setenv("DOCKER_CONFIG", "/nowhere")
         monkeypatch.setattr(packages, "build", self.build)
 
     def image(self, _ref: str) -> docker.ImageInfo | None:
         return docker.ImageInfo(id="sha256:1", digest="sha256:2", labels={}, size=3) if self.there else None
 
-    def run(self, command: Sequence[str]) -> process.Completed:
+    def run(self, command: Sequence[str], *, env: Mapping[str, str]) -> process.Completed:
+        assert not env, "there is no login for the hub"
         self.done.append(" ".join(command))
         self.there = not self.hub
         return process.Completed(command=tuple(command), code=1 if self.hub else 0, stderr=self.hub)

@@ -6,14 +6,18 @@ The hook is called as Python calls it; it is never installed here, for it could 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import haybale.index
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 INSITE = Path(haybale.index.__file__).parent / "insite"
 sys.path.append(str(INSITE))
@@ -182,10 +186,16 @@ def test_only_the_preparing_thread_in_its_time_counts(folder: Path) -> None:
     assert found(audit) == [("file", "barn/topics.json")]
 
 
+def execute(source: str, file: Path | str, **names: Any) -> dict[str, Any]:
+    """Run a module's source as that of a file; return what it holds then."""
+    exec(compile(source, str(file), "exec"), names)  # noqa: S102
+    return names
+
+
 def run_as(file: Path, audit: Audit, event: tuple[Any, ...], function: str = "look") -> None:
     """Call the hook from a function of a file of the site."""
-    code = compile(f"def {function}():\n    hook(*event)\n{function}()", str(file), "exec")
-    exec(code, {"hook": audit.hook, "event": event, "__name__": "barn.made_up"})  # noqa: S102
+    source = f"def {function}():\n    hook(*event)\n{function}()"
+    execute(source, file, hook=audit.hook, event=event, __name__="barn.made_up")
 
 
 def test_data_that_an_input_reads_as_it_is_imported_counts(folder: Path) -> None:
@@ -201,6 +211,40 @@ def test_data_that_an_input_reads_as_it_is_imported_counts(folder: Path) -> None
         run_as(folder / "barn/search_indexes.py", audit, data)
     (finding,) = audit.report([])["findings"]
     assert finding == {"kind": "file", "what": "barn/topics.json", "by": "import of barn/search_indexes.py"}
+
+
+def survey(module: str, function: str, look: Callable[[], None]) -> None:
+    """Call `look` from a function of a module of Django's."""
+    execute(f"def {function}():\n    look()\n{function}()", "/usr/django.py", look=look, __name__=module)
+
+
+def test_views_and_tags_that_django_imports_to_know_them_do_not_count(folder: Path) -> None:
+    audit = auditing(folder, ("barn/search_indexes.py",))
+    module = ("open", (str(folder / "barn/other.py"), "rb", READ))
+    data = ("open", (str(folder / "barn/topics.json"), "r", READ))
+    with audit.preparing("barn.Bale"):
+        survey("django.template.backends.django", "get_template_tag_modules", lambda: audit.hook(*module))
+        for event in (module, data):
+            survey("django.urls.resolvers", "_", lambda e=event: run_as(folder / "barn/views.py", audit, e))  # type: ignore[misc]
+    assert found(audit) == []
+    with audit.preparing("barn.Bale"):
+        survey("django.urls.resolvers", "urlconf_module", lambda: audit.hook(*module))
+        survey("django.urls.resolvers", "_", lambda: run_as(folder / "barn/search_indexes.py", audit, data))
+    assert found(audit) == [("module", "barn/other.py"), ("file", "barn/topics.json")]
+
+
+def test_code_that_runs_counts_but_not_while_a_module_is_imported(folder: Path) -> None:
+    audit = auditing(folder, ("barn/search_indexes.py",))
+    known, other = (
+        compile("", str(folder / "barn" / name), "exec") for name in ("search_indexes.py", "other.py")
+    )
+    with audit.preparing("barn.Bale"):
+        assert audit._ran(known), "needs no second look"
+        names = execute("again = ran(other)", folder / "barn/views.py", ran=audit._ran, other=other)
+        assert not names["again"], "it may run later on"
+        assert found(audit) == []
+        assert audit._ran(other)
+    assert found(audit) == [("module", "barn/other.py")]
 
 
 @pytest.mark.parametrize(
@@ -249,9 +293,7 @@ def test_a_socket_file_is_a_path(folder: Path) -> None:
     ],
 )
 def test_a_program(folder: Path, event: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        haybale_audit.shutil, "which", lambda name: f"/usr/bin/{name}" if name == "cut" else name
-    )
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name == "cut" else name)
     assert prepared(auditing(folder), event) == [("program", "/usr/bin/cut")]
     assert prepared(auditing(folder, ignore=("/usr/bin/cut",)), event) == []
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haybale.errors import BuildError, UsageError
-from haybale.images import base, layers, refs
+from haybale.images import base, layers, refs, store
 from haybale.release import version
-from haybale.tools import docker, git, process, registry
+from haybale.tools import credentials, docker, git, process, registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -166,14 +166,7 @@ def _solr(name: str, action: str, say: Callable[[str], None]) -> str:
         )
     if action == "--push":
         say(f"pushing {name}")
-        pushed = process.run(["docker", "push", name])
-        if not pushed.ok:
-            raise BuildError(
-                f"{name} could not be pushed",
-                cause="see what the engine said",
-                step="docker login, or mend REGISTRY",
-                log=pushed.output,
-            )  # fmt: skip
+        store.send(name)
     return name
 
 
@@ -247,11 +240,12 @@ def _execute(plan: Plan, *, quiet: bool) -> None:
     line = command(plan, quiet=quiet)
     # SOURCE_DATE_EPOCH makes BuildKit date the image by the commit, not by the clock.
     env = {"SOURCE_DATE_EPOCH": str(plan.epoch), "DOCKER_BUILDKIT": "1"}
-    if quiet:
-        done = process.run(line, env=env)
-        code, log = done.code, done.output
-    else:
-        code, log = process.hand_over(line, env=env), ""
+    with credentials.cli_environment(refs.parse(plan.image).domain) as login:
+        if quiet:
+            done = process.run(line, env={**env, **login})
+            code, log = done.code, done.output
+        else:
+            code, log = process.hand_over(line, env={**env, **login}), ""
     if code:
         raise BuildError(
             f"the layer {plan.layer} could not be built (buildx exited with {code})",

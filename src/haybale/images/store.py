@@ -82,23 +82,17 @@ class RegistryStore:
 
     def push(self, name: str) -> str:
         """See `Store`; raises `BuildError`, or `RegistryError` where another image has the name after it."""
-        with credentials.cli_environment(self._host) as env:
-            pushed = process.run(["docker", "push", "--quiet", name], env=env)
-        if not pushed.ok:
-            raise BuildError(
-                f"{name} could not be pushed",
-                cause="see what the engine said",
-                step=f"docker login {self._host}, or mend REGISTRY",
-                log=pushed.output,
-            )
+        send(name)
         there, image = self.digest(name), docker.image(name)
+        if there is None:
+            raise _vanished(name)
         if image is None or there not in {*image.digests, image.id}:
             raise RegistryError(
-                f"{name} is {there or 'absent'} in the registry after it was pushed, not what was pushed",
+                f"{name} is {there} in the registry after it was pushed, not what was pushed",
                 cause="somebody else pushed that name at the same moment",
                 step="try again",
             )
-        return there or ""
+        return there
 
     def push_first(self, name: str) -> str:
         """See `Store`.
@@ -110,13 +104,11 @@ class RegistryStore:
         there = self.digest(name)
         if there is not None:
             return there
-        try:
-            return self.push(name)
-        except RegistryError:
-            there = self.digest(name)
-            if there is None:
-                raise
-            return there
+        send(name)
+        there = self.digest(name)
+        if there is None:
+            raise _vanished(name)
+        return there
 
     def retag(self, source: str, target: str) -> str:
         """See `Store`; no layer is moved."""
@@ -164,6 +156,28 @@ class EngineStore:
         self.push(source)
         docker.tag(source, target)
         return self.push(target)
+
+
+def send(name: str) -> None:
+    """Push the engine's image of a name to its registry; raises `BuildError`."""
+    host = refs.parse(name).domain
+    with credentials.cli_environment(host) as env:
+        pushed = process.run(["docker", "push", "--quiet", name], env=env)
+    if not pushed.ok:
+        raise BuildError(
+            f"{name} could not be pushed",
+            cause="see what the engine said",
+            step=f"docker login {host}, or mend REGISTRY",
+            log=pushed.output,
+        )
+
+
+def _vanished(name: str) -> RegistryError:
+    return RegistryError(
+        f"{name} was pushed and is not in the registry",
+        cause="somebody removed it, or what answers is another registry than the engine's",
+        step="try again",
+    )
 
 
 def _reference(name: str) -> str:

@@ -2,9 +2,9 @@
 
 In this order, the first that knows the registry counts:
 
-1. DOCKER_AUTH_CONFIG, the content of a config.json (GitLab's documentation, "Use statically-defined
+1. Docker's own: config.json in DOCKER_CONFIG or ~/.docker, with credHelpers, credsStore and auths.
+2. DOCKER_AUTH_CONFIG, the content of a config.json (GitLab's documentation, "Use statically-defined
    credentials").
-2. Docker's own: config.json in DOCKER_CONFIG or ~/.docker, with credHelpers, credsStore and auths.
 3. CI_REGISTRY_USER and CI_REGISTRY_PASSWORD, for the registry that CI_REGISTRY names (GitLab's "Predefined
    CI/CD variables").
 4. GITHUB_TOKEN with GITHUB_ACTOR, for ghcr.io (GitHub's "Working with the Container registry").
@@ -45,7 +45,12 @@ class Credentials:
 def find(host: str, env: Mapping[str, str] | None = None) -> Credentials | None:
     """Return the login for a registry (docker.io for the hub), None where there is none."""
     env = os.environ if env is None else env
-    return _of_auth_config(host, env) or _of_docker(host, env) or of_ci(host, env)
+    return _of_docker(host, env) or of_environment(host, env)
+
+
+def of_environment(host: str, env: Mapping[str, str]) -> Credentials | None:
+    """Return the login that the environment gives, which Docker's command line does not know; or None."""
+    return _of_auth_config(host, env) or of_ci(host, env)
 
 
 def _of_auth_config(host: str, env: Mapping[str, str]) -> Credentials | None:
@@ -56,12 +61,13 @@ def _of_auth_config(host: str, env: Mapping[str, str]) -> Credentials | None:
         auths = json.loads(text).get("auths", {})
         entry = auths.get(_key(host)) or auths.get(host)
         return _of_entry(entry, "DOCKER_AUTH_CONFIG") if entry else None
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError):
+        # Without what was raised, which has the secret in it.
         raise RegistryError(
             "DOCKER_AUTH_CONFIG can't be read",
-            cause="it is not the JSON of a Docker configuration",  # not its text, which is secret
+            cause="it is not the JSON of a Docker configuration",
             step="mend or unset it",
-        ) from error
+        ) from None
 
 
 def _of_entry(entry: Mapping[str, Any], source: str) -> Credentials:
@@ -122,10 +128,7 @@ def cli_environment(host: str, env: Mapping[str, str] | None = None) -> Iterator
     has the user's too; that one is not touched.
     """
     env = os.environ if env is None else env
-    if _of_docker(host, env) is not None:
-        yield {}
-        return
-    found = find(host, env)
+    found = None if _of_docker(host, env) else of_environment(host, env)
     if found is None:
         yield {}
         return
@@ -135,8 +138,9 @@ def cli_environment(host: str, env: Mapping[str, str] | None = None) -> Iterator
         auth = base64.b64encode(f"{found.user}:{found.secret}".encode()).decode("ascii")
         entry = {"identitytoken": found.identity_token} if found.identity_token else {"auth": auth}
         configuration.setdefault("auths", {})[_key(host)] = entry
-        # A store would be asked in place of it.
-        configuration.pop("credsStore", None)
+        # A helper or a store would be asked in place of it. An empty helper says that there is none for this
+        # registry, and leaves the store for all others (docker/cli, cli/config/configfile/file.go).
+        configuration.setdefault("credHelpers", {})[host] = ""
         (Path(folder) / "config.json").write_text(json.dumps(configuration), encoding="utf-8")
         for name in ("cli-plugins", "contexts", "buildx"):
             if (own / name).exists():

@@ -17,7 +17,6 @@ import random
 import re
 import ssl
 import time
-import urllib.parse
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -150,10 +149,12 @@ def _seconds(text: str, now: dt.datetime) -> float | None:
 class Repository:
     """A repository of a registry: `name` is its whole name, ghcr.io/owner/site.
 
-    `wait` sleeps some seconds; `find` gives the credentials for a host.
+    `patience` is how many seconds an answer may take, `wait` sleeps some; `find` gives the credentials for a
+    host.
     """
 
     name: str
+    patience: float = ANSWER
     wait: Callable[[float], None] = time.sleep
     find: Callable[[str], credentials.Credentials | None] = credentials.find
     _token: str = field(default="", init=False, repr=False)
@@ -168,7 +169,8 @@ class Repository:
         self._path = reference.path
         self._session = requests.Session()
         # Credentials come from us alone, not from a .netrc.
-        self._session.auth = _no_auth
+        # Credentials and authorities come from here alone, proxies from the environment, for each question.
+        self._session.trust_env = False
         self._session.verify = authorities(self._host, os.environ)
 
     def digest(self, reference: str) -> str | None:
@@ -211,10 +213,15 @@ class Repository:
             return None
         if found.media_type.partition(";")[0] in INDEXES or "manifests" in found.document:
             found = self._needed(_first_image(found.document))
-        config = found.document.get("config", {}).get("digest", "")
-        answer = self._ask("GET", f"blobs/{config}", follow=True)
-        if answer.status_code == HTTPStatus.NOT_FOUND:
-            raise RegistryError(f"{self._shown(reference)} has no configuration", step="push the image again")
+        config = str((found.document.get("config") or {}).get("digest", ""))
+        answer = self._ask("GET", f"blobs/{config}", follow=True) if config else None
+        digest = f"sha256:{hashlib.sha256(answer.content).hexdigest()}" if answer is not None else ""
+        if answer is None or digest != config:
+            raise RegistryError(
+                f"the registry has no configuration of {self._shown(reference)}",
+                cause="it is no container image, or was damaged",
+                step="push the image again",
+            )
         with contextlib.suppress(ValueError, AttributeError):
             labels = (json.loads(answer.content).get("config") or {}).get("Labels") or {}
             return {str(name): str(value) for name, value in labels.items()}
@@ -270,7 +277,7 @@ class Repository:
         while True:
             attempt += 1
             answer, fault = self._once(method, url, headers, content, follow=follow)
-            if answer is not None and (answer.ok or (answer.status_code == HTTPStatus.NOT_FOUND and (
+            if answer is not None and (_succeeded(answer) or (answer.status_code == HTTPStatus.NOT_FOUND and (
                 method == "HEAD" or is_registrys(answer)
             ))):  # fmt: skip
                 return answer
@@ -294,63 +301,75 @@ class Repository:
             login = {"Authorization": authorization} if authorization else {}
             # requests takes the login off where a redirect leads to another host.
             return self._session.request(
-                method,
-                url,
-                headers={**headers, **login},
-                data=content,
-                timeout=ANSWER,
-                allow_redirects=follow,
-            )
+                method, url, headers={**headers, **login}, data=content, timeout=self.patience,
+                allow_redirects=follow, proxies=requests.utils.get_environ_proxies(url),
+            )  # fmt: skip
 
         try:
             answer = send(self._token)
             if answer.status_code == HTTPStatus.UNAUTHORIZED:
-                self._token = self._login(
-                    answer.headers.get("WWW-Authenticate", ""), writes=content is not None
-                )
+                challenge = answer.headers.get("WWW-Authenticate", "")
+                self._token, refused = self._login(challenge, writes=content is not None)
+                if refused is not None:
+                    return refused, ""
                 if self._token:
                     answer = send(self._token)
         except requests.exceptions.SSLError as error:
-            return None, f"certificate: {error}"
+            # A connection that was cut while it was made ends here too, and may go well the next time.
+            kind = "certificate" if "certificate" in str(error).lower() else "connection"
+            return None, f"{kind}: {error}"
         except requests.Timeout as error:
             return None, f"timeout: {error}"
         except requests.RequestException as error:
             return None, f"connection: {error}"
         return answer, ""
 
-    def _login(self, challenge: str, *, writes: bool) -> str:
-        """Return what the Authorization header has to say to a challenge (RFC 7235); "" for nothing."""
+    def _login(self, challenge: str, *, writes: bool) -> tuple[str, requests.Response | None]:
+        """Return what the Authorization header has to say to a challenge (RFC 7235); "" for nothing.
+
+        And the token service's own answer, where that is no token.
+        """
         kind, _, rest = challenge.partition(" ")
         known = self.find(self._domain)
         if kind.lower() == "basic":
-            return f"Basic {_basic(known.user, known.secret)}" if known and known.secret else ""
-        if kind.lower() != "bearer":
-            return ""
+            return (f"Basic {_basic(known)}" if known and known.secret else ""), None
         asked = dict(re.findall(r'(\w+)="([^"]*)"', rest))
+        if kind.lower() != "bearer" or not asked.get("realm"):
+            return "", None
         actions = "pull,push" if writes else "pull"
-        scope = f"repository:{self._path}:{actions}"
-        return f"Bearer {self._fetch_token(asked, scope, known)}" if asked.get("realm") else ""
+        answer = self._ask_for_token(asked, f"repository:{self._path}:{actions}", known)
+        if not _succeeded(answer):
+            return "", answer
+        with contextlib.suppress(ValueError, AttributeError):
+            found = answer.json()
+            token = found.get("token") or found.get("access_token")
+            return (f"Bearer {token}" if token else ""), None
+        return "", None
 
-    def _fetch_token(
+    def _ask_for_token(
         self, asked: Mapping[str, str], scope: str, known: credentials.Credentials | None
-    ) -> str:
-        """Ask the token service that a registry names (distribution, "Token authentication")."""
-        service = asked.get("service", "")
+    ) -> requests.Response:
+        """Ask the token service that a registry names (distribution, "Token authentication").
+
+        Redirects are not followed: they would carry the login on to somebody else.
+        """
+        import requests  # noqa: PLC0415 - a quarter of the start-up time of the verbs that only print
+
+        realm, service = asked["realm"], asked.get("service", "")
+        proxies = requests.utils.get_environ_proxies(realm)
         if known and known.identity_token:
             form = {
                 "grant_type": "refresh_token", "service": service, "scope": scope, "client_id": "haybale",
                 "refresh_token": known.identity_token,
             }  # fmt: skip
-            answer = self._session.post(asked["realm"], data=form, timeout=ANSWER)
-        else:
-            login = {"Authorization": f"Basic {_basic(known.user, known.secret)}"} if known else {}
-            query = urllib.parse.urlencode({"service": service, "scope": scope})
-            joint = "&" if "?" in asked["realm"] else "?"
-            answer = self._session.get(f"{asked['realm']}{joint}{query}", headers=login, timeout=ANSWER)
-        with contextlib.suppress(ValueError, AttributeError):
-            found = answer.json()
-            return str(found.get("token") or found.get("access_token") or "")
-        return ""
+            return self._session.post(
+                realm, data=form, timeout=self.patience, allow_redirects=False, proxies=proxies
+            )
+        login = {"Authorization": f"Basic {_basic(known)}"} if known else {}
+        return self._session.get(
+            realm, params={"service": service, "scope": scope}, headers=login, timeout=self.patience,
+            allow_redirects=False, proxies=proxies,
+        )  # fmt: skip
 
     def _failure(
         self, path: str, answer: requests.Response | None, fault: str, attempts: int
@@ -388,10 +407,10 @@ class Repository:
                 cause=f"it says to come back after {when}" if when else "see its limits",
                 step="docker login raises the limit of many registries; or wait",
             )
-        if status == HTTPStatus.NOT_FOUND:
+        if status == HTTPStatus.NOT_FOUND or status // 100 == 3:  # noqa: PLR2004
             return RegistryError(
                 f"what answers at {self._host} is no registry",
-                cause="its 404 is not that of the distribution API",
+                cause=f"its {status} is not that of the distribution API",
                 step="mend the setting `registry`, or REGISTRY",
             )
         return RegistryError(
@@ -403,7 +422,7 @@ class Repository:
 
 def is_registrys(answer: requests.Response) -> bool:
     """Return whether a 404 is a registry's: it says so in its body, or in a header of the API."""
-    with contextlib.suppress(ValueError, AttributeError, TypeError):
+    with contextlib.suppress(ValueError, LookupError, AttributeError, TypeError):
         if any(error.get("code") in ABSENT for error in answer.json()["errors"]):
             return True
     with contextlib.suppress(KeyError):
@@ -429,12 +448,13 @@ def authorities(host: str, env: Mapping[str, str]) -> str | bool:
     return next((str(file) for file in files if file.is_file()), True)
 
 
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
+def _succeeded(answer: requests.Response) -> bool:
+    """Whether it is a 2xx: a redirect is no answer about an image."""
+    return answer.status_code // 100 == 2  # noqa: PLR2004
 
 
-def _basic(user: str, secret: str) -> str:
-    return base64.b64encode(f"{user}:{secret}".encode()).decode("ascii")
+def _basic(known: credentials.Credentials) -> str:
+    return base64.b64encode(f"{known.user}:{known.secret}".encode()).decode("ascii")
 
 
 def _said(answer: requests.Response) -> str:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from haybale.errors import BuildError, MachineError
+from haybale.images import refs
 from haybale.images.base import packages
-from haybale.tools import docker, process
+from haybale.tools import credentials, docker, process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -84,7 +85,8 @@ def ensure(ref: str, kind: str, say: Callable[[str], None]) -> Base:
         return Base(ref=ref, digest=found.digest, origin="local")
     say(f"pulling {ref}")
     # The command line, not the SDK: it knows every way in which a machine may keep its logins.
-    pulled = process.run(["docker", "pull", "--quiet", ref])
+    with credentials.cli_environment(refs.parse(ref).domain) as login:
+        pulled = process.run(["docker", "pull", "--quiet", ref], env=login)
     if pulled.ok:
         return Base(ref=ref, digest=_there(ref).digest, origin="pulled")
     refusal = judge(pulled.output)

@@ -1,0 +1,94 @@
+"""What is asked again and when, and how registries are spoken to."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import pytest
+
+from haybale.tools import registry
+from haybale.tools.registry import Outcome, pause
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "again"),
+    [
+        *((Outcome(status=status), True) for status in (408, 425, 429, 500, 502, 503, 504)),
+        *((Outcome(status=status), False) for status in (301, 307, 400, 401, 403, 404, 405, 501)),
+        (Outcome(fault="timeout"), True),
+        (Outcome(fault="connection"), True),
+        (Outcome(fault="certificate"), False),
+    ],
+)
+def test_what_may_be_otherwise_in_a_moment_is_asked_again(outcome: Outcome, again: bool) -> None:
+    assert (pause(1, outcome, NOW, 0.5) is not None) == again
+
+
+def test_the_number_of_questions_is_bounded_and_the_pauses_grow() -> None:
+    failed = Outcome(status=503)
+    pauses = [pause(attempt, failed, NOW, 1.0) for attempt in range(1, registry.ATTEMPTS + 2)]
+    assert pauses == [1.0, 2.0, 4.0, None, None]
+
+
+def test_no_two_clients_ask_again_at_the_same_moment() -> None:
+    assert pause(1, Outcome(status=503), NOW, 0.0) == 0.5
+    assert pause(1, Outcome(status=503), NOW, 1.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("7", 7.0),
+        ("60", 60.0),
+        ("61", None),
+        ("Mon, 23 Nov 2026 12:00:30 GMT", 30.0),
+        ("Mon, 23 Nov 2026 11:00:00 GMT", 0.0),
+        ("Mon, 23 Nov 2026 13:00:00 GMT", None),
+    ],
+)
+def test_a_registry_that_says_when_to_come_back_is_believed(text: str, seconds: float | None) -> None:
+    assert pause(1, Outcome(status=429, retry_after=text), NOW, 0.0) == seconds
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "", "1e9"])
+def test_what_is_no_time_is_not(text: str) -> None:
+    assert pause(1, Outcome(status=429, retry_after=text), NOW, 1.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("host", "scheme"),
+    [
+        ("localhost", "http"),
+        ("localhost:5000", "http"),
+        ("127.0.0.1:5000", "http"),
+        ("127.1.2.3", "http"),
+        ("[::1]:5000", "http"),
+        ("ghcr.io", "https"),
+        ("10.0.0.1:5000", "https"),
+        ("localhost.example:5000", "https"),
+        ("127.0.0.1.example", "https"),
+    ],
+)
+def test_only_this_machine_is_spoken_to_without_tls(host: str, scheme: str) -> None:
+    assert registry.scheme(host) == scheme
+
+
+def test_the_authorities_of_the_registry_count_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "CERTS", tmp_path / "certs.d")
+    own, bundle, file = tmp_path / "certs.d/r.example/ca.crt", tmp_path / "bundle", tmp_path / "file"
+    env = {"REQUESTS_CA_BUNDLE": str(bundle), "SSL_CERT_FILE": str(file)}
+    file.touch()
+    assert registry.authorities("r.example", env) == str(file)
+    bundle.touch()
+    assert registry.authorities("r.example", env) == str(bundle)
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert registry.authorities("r.example", env) == str(own)
+    assert registry.authorities("other.example", env) == str(bundle)
