@@ -6,6 +6,7 @@ not know is a fault of the key: when it changes, an old index passes for a new o
 
 from __future__ import annotations
 
+import glob
 import json
 import re
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from haybale.errors import InputsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from haybale.config import Settings
@@ -127,20 +128,21 @@ def lines(findings: Iterable[Finding], settings: Settings) -> list[str]:
 
     A file of the site can be an input. What else is outside of the repository, and can only be ignored.
     """
-    findings = tuple(findings)
-    found = {
-        "inputs": _added(settings.index.inputs, findings, settings.site, _is_of_site),
-        "ignore": _added(settings.index.ignore, findings, settings.site, lambda each: not _is_of_site(each)),
-    }
+    inputs, ignore = set(), set()
+    for finding in findings:
+        if _is_of_site(finding):
+            # A name is no glob, whatever is in it.
+            inputs.add(glob.escape(_in_repository(finding, settings.site)))
+        else:
+            ignore.add(finding.what)
+    index = settings.index
+    found = {"inputs": _added(index.inputs, inputs), "ignore": _added(index.ignore, ignore)}
     return ["[tool.haybale.index]", *(f"{name} = {_toml(each)}" for name, each in found.items() if each)]
 
 
-def _added(
-    present: tuple[str, ...], findings: Iterable[Finding], site: str, wanted: Callable[[Finding], bool]
-) -> list[str]:
-    """Return the setting with the wanted findings added; empty where there are none."""
-    new = sorted({_in_repository(each, site) for each in findings if wanted(each)} - set(present))
-    return [*present, *new] if new else []
+def _added(present: tuple[str, ...], new: set[str]) -> list[str]:
+    """Return a setting with what is new added; empty where nothing is."""
+    return [*present, *sorted(new - set(present))] if new - set(present) else []
 
 
 def _is_of_site(finding: Finding) -> bool:

@@ -154,8 +154,15 @@ class Audit:
 
     def install(self) -> None:
         """Hear of everything from now on. There is no way back: Python removes no audit hook."""
+        judges, hook = self._judges, self.hook
+
+        def quick(event: str, args: tuple[Any, ...]) -> None:
+            # Python tells of hundreds of thousands of events that are none of ours.
+            if event in judges:
+                hook(event, args)
+
         self._installed = True
-        sys.addaudithook(self.hook)
+        sys.addaudithook(quick)
 
     @contextlib.contextmanager
     def starting(self) -> Iterator[None]:
@@ -345,6 +352,7 @@ class Audit:
     def _judge_code(self, file: str) -> bool:
         path = os.path.abspath(file)
         if file.startswith("<") or not self._is_site(path):
+            self._run.add(file)
             return True
         # A module's own code, and what that calls, is its import, which was judged when it was opened.
         if any(each.f_code.co_name == "<module>" and self._is_site(_file(each)) for each in _stack()):
@@ -356,13 +364,14 @@ class Audit:
     @contextlib.contextmanager
     def _profiled(self) -> Iterator[None]:
         """Look at the code of the first documents: before Python 3.12, looking slows every call."""
-        documents = 0
+        documents, run = 0, self._run
 
         def profile(frame: Any, event: str, _: Any) -> None:
             nonlocal documents
             if event != "call":
                 return
-            self._ran(frame.f_code)
+            if frame.f_code.co_filename not in run:
+                self._ran(frame.f_code)
             if frame.f_code.co_name == "full_prepare":
                 documents += 1
                 if documents > PROFILED:
