@@ -2,7 +2,7 @@
 
 Python tells an audit hook of every file that is opened, every connection and every program that is started
 (PEP 578; the table of events is in the docs of the standard library), and it tells which code runs
-(sys.monitoring, before Python 3.12 sys.setprofile). What is no input, no part of Python, of an installed
+(sys.monitoring, before Python 3.12 sys.settrace). What is no input, no part of Python, of an installed
 package or of the system, and was not written by this very process, is a finding.
 
 Two phases count, both on the main thread only (documents are sent by another one):
@@ -44,7 +44,7 @@ TOLD = 50
 REMEMBERED = 10_000
 
 # Documents of a model whose code is looked at, where looking costs (before Python 3.12).
-PROFILED = 50
+SAMPLED = 50
 
 # What belongs to the system (Filesystem Hierarchy Standard).
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/proc", "/sys", "/dev")
@@ -331,7 +331,7 @@ class Audit:
         if not self._installed:
             yield
             return
-        with _monitored(self._ran) if hasattr(sys, "monitoring") else self._profiled():
+        with _monitored(self._ran) if hasattr(sys, "monitoring") else self._sampled():
             yield
 
     def _ran(self, code: Any) -> bool:
@@ -362,30 +362,29 @@ class Audit:
         return True
 
     @contextlib.contextmanager
-    def _profiled(self) -> Iterator[None]:
+    def _sampled(self) -> Iterator[None]:
         """Look at the code of the first documents: before Python 3.12, looking slows every call."""
         documents, run = 0, self._run
 
-        def profile(frame: Any, event: str, _: Any) -> None:
+        def started(frame: Any, _: str, __: Any) -> None:
+            # Returning None asks for no more than each call of Python's: a profiler hears of C's too.
             nonlocal documents
-            if event != "call":
-                return
             if frame.f_code.co_filename not in run:
                 self._ran(frame.f_code)
             if frame.f_code.co_name == "full_prepare":
                 documents += 1
-                if documents > PROFILED:
-                    sys.setprofile(None)
+                if documents > SAMPLED:
+                    sys.settrace(None)
 
-        if sys.getprofile() is not None:
+        if sys.gettrace() is not None:
             # Somebody else is at it: theirs goes on.
             yield
             return
-        sys.setprofile(profile)
+        sys.settrace(started)
         try:
             yield
         finally:
-            sys.setprofile(None)
+            sys.settrace(None)
 
     def report(self, databases: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """Return the fields of the event `unknown-inputs`.
