@@ -49,8 +49,8 @@ ENVIRONMENT = "docker-compose.solr.yml"
 # The stages that the index is made with.
 STAGES = ("release", "solr")
 
-# Scripts of the loader that look at the index and don't make it.
-LOOKING = ("verify.py", "haybale_compare.py")
+# Scripts of the loader that look on and make no documents.
+LOOKING = ("verify.py", "haybale_compare.py", "haybale_audit.py", "haybale_events.py")
 
 # So many bytes decide whether a file is text; so many are read at once; so many digits of a file's digest are
 # in the document, where they only explain.
