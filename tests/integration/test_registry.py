@@ -480,7 +480,7 @@ def test_a_registry_that_names_no_digest_is_asked_for_the_bytes() -> None:
 # Tokens --------------------------------------------------------------------------------------------------
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="http://{address}/token?x=1",service="barn"'}
-TOKEN = (200, {}, b'{"token": "t0k3n"}')
+TOKEN: tuple[int, dict[str, str], bytes] = (200, {}, b'{"token": "t0k3n"}')
 
 
 def test_a_token_is_fetched_where_the_registry_says_and_kept() -> None:
