@@ -187,7 +187,6 @@ def first(root: Path, tmp_path_factory: pytest.TempPathFactory, registry: str, b
     file.write_text(
         f'{head}[tool.haybale]\nname = "small"\nregistry = "{registry}/small"\ncore = "sotu"\n'
         '[tool.haybale.index]\ninputs = ["web/sotu/urls.py"]\n'
-        'ignore = ["web/archive/views.py", "web/archive/search.py", "web/archive/charts.py"]\n'
         f"[tool.haybale.test]\nsite = {SUITE}\nbrowser = []\nrepository = []\n"
         f"[tool.mypy]{rest}",
         encoding="utf-8",
