@@ -156,6 +156,31 @@ def test_the_settings_are_those_that_manage_py_names(tmp_path: Path, line: str) 
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ENV A=1 DJANGO_SETTINGS_MODULE=conf.prod B=2",
+        'ENV DJANGO_SETTINGS_MODULE="conf.prod"',
+        "ENV DJANGO_SETTINGS_MODULE conf.prod",
+        "    environment:\n      DJANGO_SETTINGS_MODULE: conf.prod\n",
+        "      - DJANGO_SETTINGS_MODULE=conf.prod",
+        "      DJANGO_SETTINGS_MODULE: ${DJANGO_SETTINGS_MODULE:-conf.prod}",
+    ],
+)
+def test_what_the_site_s_container_says_goes_before_manage_py(tmp_path: Path, said: str) -> None:
+    write(tmp_path, "manage.py", 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "conf.dev")')
+    site = make(tmp_path, conf__prod="import base", conf__dev="", base="")
+    assert inputs.settings(site, ["FROM python AS release", said]) == {"conf/prod.py", "base.py"}
+
+
+def test_settings_that_are_not_the_site_s_are_not_its_files(tmp_path: Path) -> None:
+    write(tmp_path, "manage.py", 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "conf.dev")')
+    site = make(tmp_path, conf__dev="")
+    said = "ENV DJANGO_SETTINGS_MODULE=installed.settings"
+    assert inputs.settings(site, [said]) == {"conf/dev.py"}
+    assert inputs.settings(site, ["ENV DJANGO_SETTINGS_MODULE=$(which)"]) == {"conf/dev.py"}
+
+
 def test_without_a_name_there_are_no_settings(tmp_path: Path) -> None:
     assert inputs.settings(make(tmp_path, settings="")) == set()
     write(tmp_path, "manage.py", "print()")
@@ -173,6 +198,30 @@ def test_what_python_compiles_is_no_file_of_the_site(tmp_path: Path) -> None:
     ):
         write(tmp_path, path)
     assert inputs.site(tmp_path).files == {"a.py", "d/e.txt"}
+
+
+def test_a_link_to_a_folder_counts_as_what_it_leads_to(tmp_path: Path) -> None:
+    write(tmp_path, "site/real/a.py")
+    write(tmp_path, "shared/deep/b.py")
+    write(tmp_path, "shared/node_modules/c.js")
+    (tmp_path / "site/near").symlink_to("real")
+    (tmp_path / "site/far").symlink_to("../shared")
+    (tmp_path / "site/node_modules").symlink_to("real")
+    assert inputs.site(tmp_path / "site").files == {"real/a.py", "near/a.py", "far/deep/b.py"}
+
+
+def test_links_that_lead_back_end(tmp_path: Path) -> None:
+    write(tmp_path, "site/a/x.py")
+    write(tmp_path, "site/b/y.py")
+    for link, target in (("site/a/b", "../b"), ("site/b/a", "../a"), ("site/a/up", ".."), ("site/top", "/")):
+        (tmp_path / link).symlink_to(target)
+    assert inputs.site(tmp_path / "site").files == {"a/x.py", "b/y.py", "a/b/y.py", "b/a/x.py"}
+
+
+def test_links_that_lead_nowhere_are_there_to_be_named(tmp_path: Path) -> None:
+    (tmp_path / "gone.py").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    assert inputs.site(tmp_path).files == {"gone.py", "loop"}
 
 
 def test_a_site_s_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -140,6 +140,17 @@ def other_stage(root: Path) -> None:
     edit(root / "Dockerfile", "RUN runner", "RUN other")
 
 
+def other_folder(root: Path) -> None:
+    (root / "solr_conf/lang").rename(root / "lang")
+    (root / "solr_conf/lang").symlink_to("../lang")
+    write(root / "lang/stopwords.txt", "der\ndie\n")
+
+
+def other_settings(root: Path) -> None:
+    write(root / "web/prod.py", "DEBUG = False\n")
+    edit(root / "docker-compose.solr.yml", "{}", "{web: {environment: {DJANGO_SETTINGS_MODULE: prod}}}")
+
+
 def other_dump(root: Path) -> None:
     database(root / "dumps/site_2.sqlite3", "second")
     link(root, "site_2.sqlite3")
@@ -156,9 +167,11 @@ def extra_input(root: Path) -> None:
         (new_file, "solr-conf"),
         (gone, "solr-conf"),
         (renamed, "solr-conf"),
+        (other_folder, "solr-conf"),
         (other_core, "core"),
         (other_base, "bases"),
         (other_stage, "dockerfile"),
+        (other_settings, "settings environment"),
         (other_dump, "dump"),
         (extra_input, "extra"),
     ],
@@ -170,7 +183,7 @@ def test_other_changes_of_what_determines_the_index(
     change(root)
     after = key_at(root)
     assert after.value != before.value
-    assert changed(before, after) == [component]
+    assert changed(before, after) == component.split()
 
 
 def edit(file: Path, old: str, new: str) -> None:
@@ -205,6 +218,11 @@ def linked(root: Path) -> None:
     file.symlink_to("../schema.xml")
 
 
+def linked_folder(root: Path) -> None:
+    (root / "solr_conf/lang").rename(root / "lang")
+    (root / "solr_conf/lang").symlink_to("../lang")
+
+
 def compiled(root: Path) -> None:
     write(root / "web/app/__pycache__/models.cpython-313.pyc", "")
 
@@ -217,7 +235,9 @@ def tester(root: Path) -> None:
     edit(root / "Dockerfile", "RUN tests", "RUN other tests")
 
 
-@pytest.mark.parametrize("change", [moved_dump, crlf, mode, linked, compiled, commented, tester])
+@pytest.mark.parametrize(
+    "change", [moved_dump, crlf, mode, linked, linked_folder, compiled, commented, tester]
+)
 def test_changes_that_do_not_count(root: Path, change: Callable[[Path], None]) -> None:
     before = key_at(root)
     change(root)

@@ -12,12 +12,12 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from haybale.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 # Folders in which nothing of a site's own is.
 LEFT_OUT = frozenset({"__pycache__", "node_modules", ".git", ".nox", ".haybale", ".venv"})
@@ -26,14 +26,15 @@ COMPILED = (".pyc", ".pyo")
 # Haystack finds an app's search indexes by this name (haystack/utils/loading.py).
 INDEX_MODULE = "search_indexes"
 # Where a document's template lies (haystack/fields.py, SearchField.prepare_template).
-INDEX_TEMPLATES = "templates/search/indexes/"
+INDEX_TEMPLATES = "/templates/search/indexes/"
 
 # What a template takes from others by a literal name (Django documentation, "Built-in template tags").
 TAG = re.compile(r"\{%-?\s*(extends|include|load)\s+(.*?)\s*-?%\}", re.DOTALL)
 LITERAL = re.compile(r"""^(["'])(?P<name>[^"']+)\1""")
 
-# The line of manage.py that names the settings (django-admin startproject writes it).
-SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*,\s*["'](?P<module>[\w.]+)["']""")
+# What names the settings: a call in manage.py (django-admin startproject writes it), ENV in a Dockerfile, a
+# line of a compose file, also as a default.
+SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']?\s*(?::-|[,=:\s])\s*["']?(?P<module>[A-Za-z_][\w.]*)""")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,17 +64,41 @@ def site(root: Path) -> Site:
 def walk(root: Path) -> Iterator[str]:
     """Yield the files in a folder and below it, with / and relative to it; compiled Python is left out.
 
-    Links to folders are not followed: a build of an image does not, either.
+    A link to a folder counts as what it leads to, unless it leads back to a folder that it lies in. A link
+    that leads nowhere is yielded: whoever reads it says so.
     """
-    for folder, folders, files in os.walk(root, onerror=_unreadable):
-        folders[:] = [name for name in folders if name not in LEFT_OUT]
-        relative = PurePosixPath(Path(folder).relative_to(root).as_posix())
-        for name in files:
-            if not name.endswith(COMPILED):
-                yield str(relative / name)
+    real = root.resolve()
+    yield from _below(str(root), "", str(real), frozenset({str(real), *map(str, real.parents)}))
 
 
-def _unreadable(error: OSError) -> None:
+def _below(folder: str, start: str, real: str, above: frozenset[str]) -> Iterator[str]:
+    """Yield the files of a folder, each with `start` before it; `real` is its path without links.
+
+    `above` are such paths: its own, and those of all folders on the way to it.
+    """
+    try:
+        with os.scandir(folder) as scanned:
+            entries = list(scanned)
+    except OSError as error:
+        _unreadable(error)
+    for entry in entries:
+        if _is(entry.is_dir):
+            inner = os.path.realpath(entry.path) if entry.is_symlink() else f"{real}/{entry.name}"
+            if entry.name not in LEFT_OUT and inner not in above:
+                yield from _below(entry.path, f"{start}{entry.name}/", inner, above | {inner})
+        elif not entry.name.endswith(COMPILED) and (_is(entry.is_file) or entry.is_symlink()):
+            yield start + entry.name
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """Ask what an entry of a folder is; a link that leads back to itself is nothing."""
+    try:
+        return kind()
+    except OSError:
+        return False
+
+
+def _unreadable(error: OSError) -> NoReturn:
     raise ConfigError(
         f"{error.filename} can't be read: {error.strerror}",
         cause="what is in that folder may determine the index",
@@ -199,13 +224,18 @@ def _is_template(file: str, name: str) -> bool:
     return "/templates/" in f"/{file}" and f"/{file}".endswith(f"/{name}")
 
 
-def settings(files: Site) -> set[str]:
-    """Return the settings module that manage.py names, with what it imports; nothing where it names none."""
-    if "manage.py" not in files.files:
-        return set()
-    named = SETTINGS.search(read(files.root / "manage.py").decode(errors="replace"))
-    file = files.module(named["module"]) if named else ""
-    return closure(files, [file]) if file else set()
+def settings(files: Site, environment: Iterable[str] = ()) -> set[str]:
+    """Return the settings module, with what it imports; nothing where no module of the site's is named.
+
+    The texts `environment` say what is set in the site's container; that goes before manage.py's word, as in
+    Django, which is asked only where they name none.
+    """
+    own = read(files.root / "manage.py") if "manage.py" in files.files else b""
+    for text in ("\n".join(environment), own.decode(errors="replace")):
+        named = {files.module(found["module"]) for found in SETTINGS.finditer(text)} - {""}
+        if named:
+            return closure(files, named)
+    return set()
 
 
 def matching(root: Path, globs: Iterable[str]) -> set[str]:

@@ -138,17 +138,21 @@ def of(project: Project) -> Key:
             step="mend the setting `solr_conf`",
         )
     conf = {f"{settings.solr_conf}/{file}" for file in inputs.walk(configuration)}
+    stages = layers.needed(root / settings.dockerfile, STAGES)
+    # Missing, it is named below.
+    environment = root / ENVIRONMENT
+    named = environment.read_text(encoding="utf-8", errors="replace") if environment.is_file() else ""
     components = [
         _value("format", str(FORMAT)),
         _value("core", settings.core),
         _value("bases", f"{settings.images.python} {settings.images.solr}"),
         _value("loader", loader()),
-        _value("dockerfile", digest_of([layers.needed(root / settings.dockerfile, STAGES)])),
+        _value("dockerfile", digest_of([stages])),
         _value("dump", dump.digest(found, project.scratch / "dump")),
         _files("solr-conf", root, conf),
         _files("index-code", root, _in_site(settings.site, inputs.index_code(site))),
         _files("templates", root, _in_site(settings.site, inputs.templates(site))),
-        _files("settings", root, _in_site(settings.site, inputs.settings(site))),
+        _files("settings", root, _in_site(settings.site, inputs.settings(site, [stages, named]))),
         _files("environment", root, [ENVIRONMENT]),
         _files("lock", root, [settings.requirements.production]),
         _files("extra", root, inputs.matching(root, settings.index.inputs)),
