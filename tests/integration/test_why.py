@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 from dataclasses import dataclass
@@ -138,6 +139,50 @@ def test_what_is_not_committed_is_said_to_be_that(repository: Repository) -> Non
     (repository.root / "web/requirements.prod.txt").write_text("django==6\n", encoding="utf-8")
     assert set(repository.blamed().values()) == {"nobody yet"}
     assert len(repository.blamed()) == 3
+
+
+def test_what_git_ignores_is_not_committed(repository: Repository) -> None:
+    with (repository.root / ".git/info/exclude").open("a", encoding="utf-8") as excluded:
+        excluded.write("*.local\n")
+    repository.write("solr_conf/words.local", "a\n")
+    assert repository.git("status", "--porcelain") == ""
+    assert repository.blamed() == {"solr_conf/words.local": "nobody yet"}
+
+
+def test_a_link_is_put_down_to_the_commit_that_changed_what_it_leads_to(repository: Repository) -> None:
+    repository.write("shared/words.txt", "a\n")
+    repository.write("shared/de/stop.txt", "der\n")
+    repository.write("shared/fr/stop.txt", "le\n")
+    for link, target in (("words.txt", "../shared/words.txt"), ("lang", "../shared/de")):
+        (repository.root / "solr_conf" / link).symlink_to(target)
+    repository.commit("Share words")
+    repository.indexed()
+    repository.write("shared/words.txt", "b\n")
+    repository.commit("Change the words")
+    (repository.root / "solr_conf/lang").unlink()
+    (repository.root / "solr_conf/lang").symlink_to("../shared/fr")
+    repository.commit("Speak French")
+    assert repository.blamed() == {
+        "solr_conf/words.txt": "Change the words", "solr_conf/lang/stop.txt": "Speak French",
+    }  # fmt: skip
+    repository.write("shared/fr/stop.txt", "la\n")
+    assert repository.blamed()["solr_conf/lang/stop.txt"] == "nobody yet"
+
+
+def test_a_site_in_a_folder_of_its_repository_is_told_by_its_own_paths(
+    repository: Repository, tmp_path: Path
+) -> None:
+    (tmp_path / "outer").mkdir()
+    inner = Repository(root=tmp_path / "outer/site")
+    repository.root.rename(inner.root)
+    shutil.rmtree(inner.root / ".git")
+    Repository(root=tmp_path / "outer").git("init", "--quiet")
+    inner.commit("The first commit")
+    inner.indexed()
+    inner.write("solr_conf/schema.xml", "<other/>\n")
+    assert inner.blamed() == {"solr_conf/schema.xml": "nobody yet"}
+    inner.commit("Change the schema")
+    assert inner.blamed() == {"solr_conf/schema.xml": "Change the schema"}
 
 
 def test_a_file_that_is_gone_is_put_down_to_the_commit_that_removed_it(repository: Repository) -> None:

@@ -181,7 +181,6 @@ def _labels_there(project: Project, reference: str) -> Mapping[str, str] | None:
 
 def _blamed(project: Project, changes: Sequence[Change], since: str) -> tuple[Change, ...]:
     """Add to each file the commit that changed it since the old index was made."""
-    uncommitted = git.not_committed(project.root)
     found = []
     for change in changes:
         paths = change.files
@@ -189,15 +188,7 @@ def _blamed(project: Project, changes: Sequence[Change], since: str) -> tuple[Ch
             paths = tuple(FileChange(path=path, kind="changed") for path in _dump_files(project))
         elif change.component == "dockerfile":
             paths = (FileChange(path=project.settings.dockerfile, kind="changed"),)
-        files = tuple(
-            FileChange(
-                path=each.path,
-                kind=each.kind,
-                commit=git.last_touch(project.root, [each.path], since),
-                committed=each.path not in uncommitted,
-            )
-            for each in paths
-        )
+        files = tuple(_blame(project, each, since) for each in paths)
         if change.component == "dump":
             # The link and its file are one input; what did not change says nothing.
             files = tuple(each for each in files if each.commit or not each.committed) or files
@@ -205,6 +196,27 @@ def _blamed(project: Project, changes: Sequence[Change], since: str) -> tuple[Ch
             Change(component=change.component, files=files, before=change.before, after=change.after)
         )
     return tuple(found)
+
+
+def _blame(project: Project, change: FileChange, since: str) -> FileChange:
+    """Return a file with the commit that changed it."""
+    places = _places(project.root, change.path)
+    return FileChange(
+        path=change.path,
+        kind=change.kind,
+        commit=git.last_touch(project.root, places, since),
+        committed=not git.not_committed(project.root, places),
+    )
+
+
+def _places(root: Path, path: str) -> list[str]:
+    """Return where a file may have been changed: there, at links on the way, and where these lead."""
+    links = [each for each in (root / path).parents if each.is_relative_to(root) and each.is_symlink()]
+    places = [path, *(each.relative_to(root).as_posix() for each in links)]
+    target, real = (root / path).resolve(), root.resolve()
+    if target.is_relative_to(real):
+        places.append(target.relative_to(real).as_posix())
+    return list(dict.fromkeys(places))
 
 
 def _dump_files(project: Project) -> list[str]:

@@ -380,7 +380,11 @@ def last_touch(root: Path, paths: Sequence[str], since: str = "") -> Touch | Non
     return Touch(hash=hashed, date=date, author=author, subject=subject)
 
 
-def not_committed(root: Path) -> frozenset[str]:
-    """Return the files (from `root`) whose content is not that of the commit checked out, new ones too."""
-    listed = run(root, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
-    return frozenset(entry[3:] for entry in listed.stdout.split("\0") if len(entry) > 3)  # noqa: PLR2004
+def not_committed(root: Path, paths: Sequence[str]) -> frozenset[str]:
+    """Return those of these files (from `root`) that are not as in the commit checked out.
+
+    New ones too, and those that git ignores: nobody who clones the repository has them.
+    """
+    differ = run(root, "diff", "--name-only", "-z", "--relative", "--no-renames", "HEAD", "--", *paths)
+    unknown = run(root, "ls-files", "-z", "--others", "--", *paths)
+    return frozenset(f"{differ.stdout}{unknown.stdout}".split("\0")) - {""}
