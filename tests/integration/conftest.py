@@ -219,8 +219,7 @@ def serve_registry(
             container.put_archive("/", _tar("registry", beside))
             container.start()
             container.reload()
-            (binding,) = container.ports["5000/tcp"] or ()
-            address = f"127.0.0.1:{binding['HostPort']}"
+            address = f"127.0.0.1:{(container.ports['5000/tcp'] or [{}])[0]['HostPort']}"
             _await(f"{scheme}://{address}/v2/", ask)
             yield Registry(address=address, container=str(container.id))
         finally:
