@@ -1,4 +1,4 @@
-"""Which event it is, on real repositories and with a real server for a forge's API (pains, check 11)."""
+"""Which event it is, on real repositories and with a real server for a forge's API."""
 
 from __future__ import annotations
 

@@ -408,7 +408,7 @@ def history(clone: Clone) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("parts", [["patch"] * PUBLISHERS, ["patch", "build", "minor"] * 2])
-def test_of_six_publishers_at_once_exactly_one_wins(clone: Clone, parts: list[str]) -> None:
+def test_check_7_of_six_publishers_at_once_exactly_one_wins(clone: Clone, parts: list[str]) -> None:
     clones = [clone.another(f"runner{number}") for number in range(PUBLISHERS)]
     for number in range(1, 6):
         results = at_once([publisher(each, part=part) for each, part in zip(clones, parts, strict=True)])
