@@ -88,6 +88,7 @@ class History:
         for name in INPUTS:
             self.put(name, "first")
         self.put_dump("first", "site_0.sqlite3")
+        self.speak("first")
         self.commit()
 
     def write(self, path: str, text: str) -> None:
@@ -97,6 +98,16 @@ class History:
     def put(self, name: str, text: str) -> None:
         self.write(INPUTS[name], f"# {text}\n# {text}\n")
         self.content[name] = text
+
+    def speak(self, language: str) -> None:
+        """Let a folder of Solr's configuration be a link to that of a language."""
+        self.write(f"shared/{language}/stopwords.txt", f"{language}\n")
+        self.link("solr_conf/lang", f"../shared/{language}")
+        self.content["language"] = language
+
+    def link(self, path: str, target: str) -> None:
+        (self.root / path).unlink(missing_ok=True)
+        (self.root / path).symlink_to(target)
 
     def put_dump(self, text: str, name: str, *, packed: bool = False) -> None:
         """Give the dump another content, file or archive; what was there before goes."""
@@ -218,6 +229,8 @@ NAME = st.sampled_from(sorted(INPUTS))
 OPERATION = st.one_of(
     st.tuples(st.just("change"), NAME, TEXT),
     st.tuples(st.just("dump"), TEXT, st.booleans()),
+    st.tuples(st.just("speak"), TEXT),
+    st.tuples(st.sampled_from(["keep elsewhere", "end lines otherwise", "make executable", "try"]), NAME),
     st.tuples(st.sampled_from(["unrelated", "rename", "deeper", "repack", "force", "revert", "clone"])),
     st.tuples(st.sampled_from(["merge", "squash"]), NAME, TEXT, NAME, TEXT),
 )
@@ -232,6 +245,30 @@ def step(history: History, operation: tuple[object, ...], folder: Path) -> None:
         case ("dump", str(text), bool(packed)):
             history.put_dump(text, f"site_{history.another()}.sqlite3", packed=packed)
             history.commit()
+        case ("speak", str(language)):
+            history.speak(language)
+            history.commit()
+        case ("keep elsewhere", str(name)):
+            file = history.root / INPUTS[name]
+            kept = f"shared/{name}_{history.another()}"
+            history.write(kept, file.read_text(encoding="utf-8"))
+            history.link(INPUTS[name], os.path.relpath(history.root / kept, file.parent))
+            history.commit()
+        case ("end lines otherwise", str(name)):
+            file = history.root / INPUTS[name]
+            lines = file.read_bytes()
+            old, new = (b"\r\n", b"\n") if b"\r\n" in lines else (b"\n", b"\r\n")
+            file.write_bytes(lines.replace(old, new))
+            history.commit()
+        case ("make executable", str(name)):
+            (history.root / INPUTS[name]).chmod(0o755)
+            history.commit()
+        case ("try", str(name)):
+            before_it = history.key()
+            history.put(name, "what nobody commits")
+            assert history.key() != before_it
+            history.git("reset", "--quiet", "--hard")
+            history.recall()
         case ("unrelated",):
             history.write("README.md", history.another())
             history.write("web/app/views.py", f"x = {history.another()}\n")
@@ -283,12 +320,21 @@ def step(history: History, operation: tuple[object, ...], folder: Path) -> None:
             pass
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(operations=st.lists(OPERATION, min_size=3, max_size=9))
 @example(operations=[("rename",), ("clone",), ("change", "schema", "a"), ("revert",), ("clone",)])
 @example(
     operations=[("merge", "index", "a", "lock", "b"), ("force",), ("squash", "extra", "a", "schema", "b")]
 )
+@example(
+    operations=[
+        ("keep elsewhere", "index"),
+        ("end lines otherwise", "index"),
+        ("speak", "a"),
+        ("try", "index"),
+    ]
+)
+@example(operations=[("keep elsewhere", "lock"), ("merge", "lock", "a", "index", "b"), ("speak", "first")])
 @example(operations=[("dump", "a", True), ("repack",), ("deeper",), ("dump", "first", False), ("unrelated",)])
 def test_the_key_changes_if_and_only_if_an_input_s_content_did(operations: list[tuple[object, ...]]) -> None:
     keys: dict[Content, str] = {}
