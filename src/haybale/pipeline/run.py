@@ -139,6 +139,8 @@ class Walk:
         self._tree: bump.ReleaseTree | None = None
         self._built: Project = project
         self._digests: dict[str, str] = {}
+        # What is tested, and so may be published: ids by name.
+        self._chosen: Product = {}
         self._steps: list[summary.StepResult] = []
         self._actions = {
             State.REGEN_SOLR: _Action(do=self._regen_solr, there=self._has_index),
@@ -274,6 +276,7 @@ class Walk:
         for layer in TESTED:
             if not build.ensure(self._built, layer, say=self._terminal.say):
                 self._terminal.say(f"the {layer} layer is of this commit already")
+        self._chosen = self._under_test()
         return self._layers()
 
     def _layers(self) -> Product:
@@ -281,20 +284,32 @@ class Walk:
         return {"images": {name: _identity(name) for name in names}}
 
     def _has_layers(self, product: Product) -> bool:
+        self._chosen = self._under_test()
         return self._layers() == product
 
     def _run_tests(self) -> Product:
         testrun.run_suites(self._built, self._proved_index().name, self._terminal, run=self._run.name)
+        self._check_chosen()
         return self._under_test()
 
     def _under_test(self) -> Product:
-        return {**self._layers(), "index": self._proved_index().id}
+        return {**self._layers(), "index": _identity(self._proved_index().name)}
+
+    def _check_chosen(self) -> None:
+        """Raise `ReleaseError` where the names of what was built stand for something else by now."""
+        if self._under_test() != self._chosen:
+            raise ReleaseError(
+                "the images of this run were replaced while it ran",
+                cause="another run on this engine builds the same version",
+                step="run one after the other: just pipeline --resume",
+            )
 
     def _tested(self, product: Product) -> bool:
         return self._under_test() == product
 
     def _publish(self) -> Product:
         tree, index = self._made_tree(), self._proved_index()
+        self._check_chosen()
         root, main = self._project.root, self._project.settings.main
         publish.check_free(root, tree, publish.REMOTE, main)
         if not self._project.settings.local:
