@@ -76,14 +76,13 @@ class Repository:
         return dict(json.loads(why.tell(self.project, other, as_json=True)))
 
     def blamed(self) -> dict[str, str]:
-        """Return what each changed file is put down to: a commit's subject, or that there is none."""
+        """Return what each changed file is put down to: a commit's subject, or why there is none."""
         files = [file for change in self.told()["changes"] for file in change["files"]]
-        return {
-            file["path"]: (file["commit"] or {}).get("subject", "no commit")
-            if file["committed"]
-            else "nobody yet"
-            for file in files
-        }
+        return {file["path"]: (file["commit"] or {}).get("subject", file["blame"]) for file in files}
+
+    def blames(self) -> dict[str, str]:
+        """Return how each changed file is put down to somebody."""
+        return {file["path"]: file["blame"] for change in self.told()["changes"] for file in change["files"]}
 
 
 def database(file: Path, text: str) -> None:
@@ -137,7 +136,7 @@ def test_what_is_not_committed_is_said_to_be_that(repository: Repository) -> Non
     repository.write("solr_conf/schema.xml", "<other/>\n")
     repository.write("solr_conf/new.txt", "new\n")
     (repository.root / "web/requirements.prod.txt").write_text("django==6\n", encoding="utf-8")
-    assert set(repository.blamed().values()) == {"nobody yet"}
+    assert set(repository.blamed().values()) == {"uncommitted"}
     assert len(repository.blamed()) == 3
 
 
@@ -146,7 +145,7 @@ def test_what_git_ignores_is_not_committed(repository: Repository) -> None:
         excluded.write("*.local\n")
     repository.write("solr_conf/words.local", "a\n")
     assert repository.git("status", "--porcelain") == ""
-    assert repository.blamed() == {"solr_conf/words.local": "nobody yet"}
+    assert repository.blamed() == {"solr_conf/words.local": "uncommitted"}
 
 
 def test_a_link_is_put_down_to_the_commit_that_changed_what_it_leads_to(repository: Repository) -> None:
@@ -166,7 +165,7 @@ def test_a_link_is_put_down_to_the_commit_that_changed_what_it_leads_to(reposito
         "solr_conf/words.txt": "Change the words", "solr_conf/lang/stop.txt": "Speak French",
     }  # fmt: skip
     repository.write("shared/fr/stop.txt", "la\n")
-    assert repository.blamed()["solr_conf/lang/stop.txt"] == "nobody yet"
+    assert repository.blamed()["solr_conf/lang/stop.txt"] == "uncommitted"
 
 
 def test_a_site_in_a_folder_of_its_repository_is_told_by_its_own_paths(
@@ -180,7 +179,7 @@ def test_a_site_in_a_folder_of_its_repository_is_told_by_its_own_paths(
     inner.commit("The first commit")
     inner.indexed()
     inner.write("solr_conf/schema.xml", "<other/>\n")
-    assert inner.blamed() == {"solr_conf/schema.xml": "nobody yet"}
+    assert inner.blamed() == {"solr_conf/schema.xml": "uncommitted"}
     inner.commit("Change the schema")
     assert inner.blamed() == {"solr_conf/schema.xml": "Change the schema"}
 
@@ -211,28 +210,123 @@ def test_a_changed_stage_is_put_down_to_the_dockerfile_s_commit(repository: Repo
     assert repository.blamed() == {"Dockerfile": "Install more"}
 
 
-def test_another_base_is_told_by_its_reference(repository: Repository) -> None:
-    repository.write(
-        "pyproject.toml", FILES["pyproject.toml"] + '[tool.haybale.images]\nsolr = "solr:9.11"\n'
-    )
+SOLR = '[tool.haybale.images]\nsolr = "solr:9.11"\n'
+
+
+def test_another_base_is_told_by_its_reference_and_put_down_to_who_wrote_it(repository: Repository) -> None:
+    repository.write("pyproject.toml", FILES["pyproject.toml"] + SOLR)
     (change,) = repository.told()["changes"]
     assert (change["before"], change["after"]) == (
         "python:3.13-slim solr:9.10.1-slim", "python:3.13-slim solr:9.11",
     )  # fmt: skip
+    assert repository.blamed() == {"pyproject.toml": "uncommitted"}
+    repository.commit("Take the new Solr")
+    repository.write("pyproject.toml", FILES["pyproject.toml"] + SOLR + "[tool.other]\n")
+    assert repository.blamed() == {"pyproject.toml": "Take the new Solr"}
+    repository.commit("Configure something else")
+    assert repository.blamed() == {"pyproject.toml": "Take the new Solr"}
 
 
-def test_a_clone_that_does_not_know_the_old_commit_names_the_last_one_that_touched_it(
-    repository: Repository, tmp_path: Path
+def test_a_base_that_the_settings_do_not_name_any_more_is_put_down_to_who_removed_it(
+    repository: Repository,
 ) -> None:
-    old = key.of(repository.project)
+    repository.write("pyproject.toml", FILES["pyproject.toml"] + SOLR)
+    repository.commit("Take the new Solr")
+    repository.indexed()
+    repository.write("pyproject.toml", FILES["pyproject.toml"])
+    repository.commit("Take the default")
+    assert repository.blamed() == {"pyproject.toml": "Take the default"}
+
+
+def test_a_renamed_file_is_put_down_to_the_commit_that_renamed_it(repository: Repository) -> None:
+    repository.write("solr_conf/words.txt", "a\n")
+    repository.commit("Add words")
+    repository.indexed()
+    repository.git("mv", "solr_conf/words.txt", "solr_conf/more.txt")
+    assert repository.blamed() == {"solr_conf/more.txt": "uncommitted"}
+    repository.commit("Call them more")
+    (file,) = repository.told()["changes"][0]["files"]
+    assert (file["kind"], file["was"], file["commit"]["subject"]) == (
+        "renamed", "solr_conf/words.txt", "Call them more",
+    )  # fmt: skip
+
+
+def test_what_another_branch_changed_is_not_put_down_to_this_one(repository: Repository) -> None:
+    repository.git("switch", "--quiet", "--create", "topic")
     repository.write("solr_conf/schema.xml", "<other/>\n")
     repository.commit("Change the schema")
-    shallow = Repository(root=tmp_path / "shallow")
+    repository.indexed()
+    repository.git("switch", "--quiet", "main")
+    assert repository.blamed() == {"solr_conf/schema.xml": "Change the schema"}
+    assert repository.blames() == {"solr_conf/schema.xml": "elsewhere"}
+    repository.write("solr_conf/schema.xml", "<third/>\n")
+    repository.commit("Change it otherwise")
+    assert repository.blamed() == {"solr_conf/schema.xml": "Change it otherwise"}
+    assert repository.blames() == {"solr_conf/schema.xml": "commit"}
+
+
+def test_an_index_of_what_was_not_committed_is_said_to_be_that(repository: Repository) -> None:
+    repository.write("solr_conf/schema.xml", "<other/>\n")
+    revision = repository.git("rev-parse", "HEAD")
+    why.remember(repository.project, key.of(repository.project), f"{revision}-dirty")
+    repository.git("checkout", "--quiet", "solr_conf/schema.xml")
+    told = repository.told()
+    assert (told["other_revision"], told["other_dirty"]) == (revision, True)
+    assert repository.blames() == {"solr_conf/schema.xml": "untouched"}
+
+
+def test_a_file_that_counts_only_now_is_not_put_down_to_an_old_commit(repository: Repository) -> None:
+    repository.write("web/app/words.py", "y = 1\n")
+    repository.commit("Write a module that nothing imports")
+    repository.indexed()
+    repository.write("web/app/search_indexes.py", "from app import words\n")
+    repository.write("web/app/__init__.py", "")
+    repository.commit("Import it")
+    assert repository.blamed()["web/app/search_indexes.py"] == "Import it"
+    assert repository.blamed()["web/app/words.py"] == "untouched"
+
+
+def test_a_merge_s_own_resolution_is_put_down_to_the_merge(repository: Repository) -> None:
+    for branch in ("one", "two"):
+        repository.git("switch", "--quiet", "--create", branch, "main")
+        repository.write("solr_conf/schema.xml", f"<{branch}/>\n")
+        repository.commit(f"Make it {branch}")
+    repository.git("merge", "--quiet", "--strategy=ours", "--no-commit", "one")
+    repository.write("solr_conf/schema.xml", "<both/>\n")
+    repository.commit("Make it both")
+    assert repository.blamed() == {"solr_conf/schema.xml": "Make it both"}
+
+
+def test_outside_of_a_repository_of_git_the_files_are_named_alone(repository: Repository) -> None:
+    repository.write("solr_conf/schema.xml", "<other/>\n")
+    shutil.rmtree(repository.root / ".git")
+    assert repository.blames() == {"solr_conf/schema.xml": "unknown"}
+
+
+@pytest.fixture
+def shallow(repository: Repository, tmp_path: Path) -> Repository:
+    """A clone of the last two of three commits after the index, of which the first changed the schema."""
+    old, revision = key.of(repository.project), repository.git("rev-parse", "HEAD")
+    for path, text, message in (
+        ("solr_conf/schema.xml", "<other/>\n", "Change the schema"),
+        ("README.md", "other words\n", "Reword"),
+        ("web/app/search_indexes.py", "x = 2\n", "Index more"),
+    ):
+        repository.write(path, text)
+        repository.commit(message)
+    clone = Repository(root=tmp_path / "shallow")
     subprocess.run(
-        ["git", "clone", "--quiet", "--depth=1", f"file://{repository.root}", shallow.root], check=True
+        ["git", "clone", "--quiet", "--depth=2", f"file://{repository.root}", clone.root], check=True
     )
-    why.remember(shallow.project, old, repository.git("rev-parse", "HEAD~1"))
-    assert shallow.blamed() == {"solr_conf/schema.xml": "Change the schema"}
+    why.remember(clone.project, old, revision)
+    return clone
+
+
+def test_a_shallow_clone_names_what_it_has_and_says_where_it_does_not_go_back(shallow: Repository) -> None:
+    assert shallow.blames() == {"web/app/search_indexes.py": "commit", "solr_conf/schema.xml": "earlier"}
+    assert shallow.blamed()["web/app/search_indexes.py"] == "Index more"
+    told = " ".join(why.tell(shallow.project, "", as_json=False).split())
+    assert "Ada: Reword (or one before it, which this shallow clone does not have)" in told
 
 
 @pytest.fixture
@@ -263,8 +357,35 @@ def test_an_image_and_the_beginning_of_its_key_are_the_same_to_it(repository: Re
 @pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("other", ["abcdef", "0" * 32, "why.example/site:solr-no"])
 def test_what_is_not_there_is_a_sentence(repository: Repository, other: str) -> None:
-    with pytest.raises(UsageError, match=r"there is no image|no index images"):
+    with pytest.raises(UsageError, match=r"there is no image|no index images") as error:
         repository.told(other)
+    assert error.value.cause == "this engine has no index image"
+
+
+def test_the_keys_that_are_here_are_named_where_another_is_asked_for(
+    repository: Repository, image: str
+) -> None:
+    with pytest.raises(UsageError) as error:
+        repository.told("0" * 32)
+    assert error.value.cause == f"this engine has the keys {image.rpartition('-')[2]}"
+
+
+def test_without_a_note_the_newest_index_image_here_is_the_last(repository: Repository, image: str) -> None:
+    (repository.project.scratch / "indexed.json").unlink()
+    repository.write("solr_conf/schema.xml", "<other/>\n")
+    told = repository.told()
+    assert (told["other"], told["other_source"]) == (
+        image.rpartition("-")[2], "the newest index image on this engine",
+    )  # fmt: skip
+    assert repository.blames() == {"solr_conf/schema.xml": "uncommitted"}
+
+
+@pytest.mark.usefixtures("engine")
+def test_where_nothing_was_indexed_the_parts_are_told(repository: Repository) -> None:
+    (repository.project.scratch / "indexed.json").unlink()
+    told = repository.told()
+    assert (told["other"], told["same"], told["changes"]) == (None, False, [])
+    assert "solr-conf" in told["components"]
 
 
 @pytest.mark.usefixtures("engine")

@@ -33,7 +33,7 @@ def made(**components: Mapping[str, str] | str) -> Key:
 
 ONE, TWO, THREE = ("1" * 64, "2" * 64, "3" * 64)
 OLD = made(core="site", bases="python solr:9", solr_conf={"solr_conf/a": ONE, "solr_conf/b": ONE})
-NEW = made(core="site", bases="python solr:10", solr_conf={"solr_conf/b": TWO, "solr_conf/c": ONE})
+NEW = made(core="site", bases="python solr:10", solr_conf={"solr_conf/b": TWO, "solr_conf/c": THREE})
 
 
 def test_what_differs_is_found_and_nothing_else() -> None:
@@ -63,10 +63,38 @@ def test_components_come_and_go() -> None:
     ]
 
 
+def test_a_file_whose_content_is_at_another_path_now_was_renamed() -> None:
+    old = made(solr_conf={"solr_conf/a": ONE, "solr_conf/same": THREE})
+    new = made(solr_conf={"solr_conf/b": ONE, "solr_conf/same": THREE})
+    (change,) = why.compare(Key.parse(old.document), new)
+    assert change.files == (FileChange(path="solr_conf/b", kind="renamed", was="solr_conf/a"),)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param({"a": ONE, "b": ONE}, {"c": ONE}, id="two went"),
+        pytest.param({"a": ONE}, {"b": ONE, "c": ONE}, id="two came"),
+        pytest.param({"a": ONE}, {"a": ONE, "b": ONE}, id="it is still there"),
+        pytest.param({"a": ONE}, {"b": TWO}, id="other content"),
+    ],
+)
+def test_what_is_not_evident_is_not_called_renamed(before: dict[str, str], after: dict[str, str]) -> None:
+    (change,) = why.compare(made(extra=before), made(extra=after))
+    kinds = {file.path: file.kind for file in change.files}
+    assert kinds == {
+        **dict.fromkeys(before.keys() - after.keys(), "removed"),
+        **dict.fromkeys(after.keys() - before.keys(), "added"),
+    }
+
+
 def test_the_same_key_is_told_with_what_it_is_made_of() -> None:
-    told = why.text(OLD, Other(key=OLD, source="the last index made here", revision="abcdef" * 6), ())
-    first, _, *parts = told.splitlines()
-    assert first == f"index key {OLD}: the same as the last index made here (commit abcdefabcdef)"
+    other = Other(key=OLD, source="the last index", revision="abcdef" * 6, day="2026-11-20")
+    first, second, _, *parts = why.text(OLD, other, ()).splitlines()
+    assert (first, second) == (
+        f"index key {OLD}: the same as the last index, of",
+        "  commit abcdefabcdef of 2026-11-20",
+    )
     assert [line.split()[0] for line in parts] == ["bases", "core", "solr-conf"]
     assert parts[2].endswith("2 files")
 
@@ -75,28 +103,33 @@ def test_without_another_key_it_says_so() -> None:
     assert why.text(OLD, None, ()).startswith(f"index key {OLD}: nothing was indexed here yet\n")
 
 
-def test_a_change_names_the_file_and_the_commit() -> None:
-    touch = Touch(hash="a1b2c3d4e5f60718", date="2026-11-20", author="Ada", subject="Mend the schema")
+TOUCH = Touch(hash="a1b2c3d4e5f60718", date="2026-11-20", author="Ada", subject="Mend the schema")
+
+
+def test_a_change_names_the_files_and_the_commit() -> None:
     changes = (
         Change(
             component="solr-conf",
             files=(
-                FileChange(path="solr_conf/b", kind="changed", commit=touch),
-                FileChange(path="solr_conf/c", kind="added", committed=False),
+                FileChange(path="solr_conf/a", kind="changed", blame="commit", commit=TOUCH),
+                FileChange(path="solr_conf/b", kind="renamed", was="a", blame="commit", commit=TOUCH),
+                FileChange(path="solr_conf/c", kind="added", blame="uncommitted"),
                 FileChange(path="solr_conf/d", kind="removed"),
             ),
         ),
         Change(component="bases", before="python solr:9", after="python solr:10"),
+        Change(component="loader", before=ONE, after=TWO),
     )
-    told = why.text(NEW, Other(key=OLD, source="reg:solr-1", revision=""), changes)
+    told = why.text(NEW, Other(key=OLD, source="reg:solr-1", revision="abc", dirty=True), changes)
+    short = OLD.value[:12]
     assert told.splitlines() == [
-        f"index key {NEW}",
-        f"is not    {OLD}, reg:solr-1",
-        "",
-        "changed: solr-conf, bases",
+        f"index key {NEW}: differs from {short}:",
+        "  solr-conf, bases, loader",
+        f"({short} is reg:solr-1, of commit abc and what was not committed)",
         "",
         "solr-conf",
-        "  solr_conf/b (changed)",
+        "  solr_conf/a (changed)",
+        "  solr_conf/b (renamed from a)",
         "    a1b2c3d4e5f6 2026-11-20 Ada: Mend the schema",
         "  solr_conf/c (added)",
         "    not committed",
@@ -106,19 +139,35 @@ def test_a_change_names_the_file_and_the_commit() -> None:
         "bases",
         "  was python solr:9",
         "  is  python solr:10",
+        "",
+        "loader",
+        "  was 111111111111",
+        "  is  222222222222",
     ]
+
+
+def test_long_lines_are_broken_and_no_word_is() -> None:
+    subject = "Let titles be searched without their accents, as people who write in a hurry leave them out"
+    name = f"registry.example/team/{'site-' * 20}index:solr-1"
+    touch = Touch(hash="a1b2c3d4e5f60718", date="2026-11-20", author="Ada", subject=subject)
+    file = FileChange(path="solr_conf/a", kind="changed", blame="elsewhere", commit=touch)
+    change = Change(component="solr-conf", files=(file,))
+    told = why.text(NEW, Other(key=OLD, source=name, revision=""), (change,))
+    assert {line for line in told.splitlines() if len(line) > why.WIDTH} == {f"  {name})"}
+    assert f"{subject} (which is not in the history of" in " ".join(told.split())
 
 
 def test_the_document_is_what_the_documentation_says() -> None:
     changes = why.compare(OLD, NEW)
     document = why.document(NEW, Other(key=OLD, source="reg:solr-1", revision="abc"), changes)
     assert list(document) == [
-        "version", "key", "other", "other_source", "other_revision", "same", "components", "changes",
+        "version", "key", "other", "other_source", "other_revision", "other_dirty", "same", "components",
+        "changes",
     ]  # fmt: skip
     assert (document["version"], document["key"], document["other"]) == (1, NEW.value, OLD.value)
     assert document["same"] is False
     assert document["changes"][1]["files"][0] == {
-        "path": "solr_conf/a", "kind": "removed", "commit": None, "committed": True,
+        "path": "solr_conf/a", "kind": "removed", "was": "", "blame": "unknown", "commit": None,
     }  # fmt: skip
     assert why.document(NEW, None, ())["other"] is None
     assert why.document(NEW, Other(key=NEW, source="x", revision=""), ())["same"] is True
@@ -131,12 +180,12 @@ def project(tmp_path: Path) -> config.Project:
 
 
 def test_what_was_indexed_last_is_remembered(project: config.Project) -> None:
-    assert why.last(project) is None
+    assert why.noted(project) is None
     why.remember(project, OLD, "abc-dirty")
     why.remember(project, NEW, "def-dirty")
-    found = why.last(project)
+    found = why.noted(project)
     assert found is not None
-    assert (found.key.value, found.revision) == (NEW.value, "def")
+    assert (found.key.value, found.revision, found.dirty) == (NEW.value, "def", True)
     assert [file.name for file in project.scratch.iterdir()] == ["indexed.json"]
 
 
@@ -144,4 +193,4 @@ def test_what_was_indexed_last_is_remembered(project: config.Project) -> None:
 def test_a_damaged_note_is_none(project: config.Project, text: str) -> None:
     project.scratch.mkdir()
     (project.scratch / "indexed.json").write_text(text, encoding="utf-8")
-    assert why.last(project) is None
+    assert why.noted(project) is None

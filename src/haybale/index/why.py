@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+import textwrap
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
-from haybale.errors import ConfigError, UsageError
+from haybale import config
+from haybale.errors import ConfigError, MachineError, UsageError
 from haybale.images import build, refs, store
 from haybale.index import dump, key
 from haybale.tools import docker, git
@@ -30,31 +34,53 @@ NOTE = "indexed.json"
 # The beginning of a key that is enough to name it.
 PREFIX = re.compile(rf"[0-9a-f]{{6,{key.LENGTH}}}")
 
+# The components whose values the settings file has.
+SETTINGS = ("bases", "core")
+
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
-Kind = Literal["added", "removed", "changed"]
+# Columns of what people read, and the hexadecimal digits of a digest there.
+WIDTH = 80
+SHORT = 12
+
+Kind = Literal["added", "removed", "changed", "renamed"]
+
+# Who changed a file:
+# - commit: a commit of the history checked out, which the other index's does not have.
+# - elsewhere: a commit of the other index's history, which the one checked out does not have.
+# - earlier: the commit that a shallow clone begins with, or one before it.
+# - uncommitted: nobody yet, it is not as in the commit checked out.
+# - untouched: no commit since the other index's: it counts only now, or no more, or was not committed then.
+# - unknown: git has no commit of it.
+Blame = Literal["commit", "elsewhere", "earlier", "uncommitted", "untouched", "unknown"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Other:
-    """What the present key is compared with: its source for people, and the commit it is of ("": unknown)."""
+    """What the present key is compared with: its source for people, and the commit it is of ("": unknown).
+
+    `dirty` says that files differed from that commit, `day` when it was made (ISO 8601, "": unknown).
+    """
 
     key: key.Key
     source: str
     revision: str
+    dirty: bool = False
+    day: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileChange:
-    """A file that differs, and the last commit that touched it: None where git knows none.
+    """A file that differs, who changed it, and the commit that did where that is known.
 
-    `committed` is false where its content is not that of the commit checked out.
+    `was` is the path that a renamed file had before.
     """
 
     path: str
     kind: Kind
+    was: str = ""
+    blame: Blame = "unknown"
     commit: git.Touch | None = None
-    committed: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,26 +112,35 @@ def compare(old: key.Key, new: key.Key) -> tuple[Change, ...]:
 
 
 def _compare_files(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[FileChange, ...]:
-    found = []
-    for path in sorted({*before, *after}):
-        # A key that comes from a label has short digests.
-        old, new = before.get(path, "")[: key.SHORT], after.get(path, "")[: key.SHORT]
-        if old != new:
-            kind: Kind = "added" if not old else "removed" if not new else "changed"
-            found.append(FileChange(path=path, kind=kind))
-    return tuple(found)
+    # A key that comes from a label has short digests.
+    old = {path: digest[: key.SHORT] for path, digest in before.items()}
+    new = {path: digest[: key.SHORT] for path, digest in after.items()}
+    came = {path: digest for path, digest in new.items() if path not in old}
+    went = {path: digest for path, digest in old.items() if path not in new}
+    # A file has another name now where its content went from one path and came to one path, and no more.
+    once = {digest for digest, count in Counter(came.values()).items() if count == 1}
+    once &= {digest for digest, count in Counter(went.values()).items() if count == 1}
+    names = {digest: path for path, digest in went.items() if digest in once}
+    found = [FileChange(path=path, kind="changed") for path in old if path in new and old[path] != new[path]]
+    found += [FileChange(path=path, kind="removed") for path in went if went[path] not in once]
+    for path, digest in came.items():
+        kind: Kind = "renamed" if digest in once else "added"
+        found.append(FileChange(path=path, kind=kind, was=names.get(digest, "")))
+    return tuple(sorted(found, key=lambda change: change.path))
 
 
 def tell(project: Project, other: str, *, as_json: bool) -> str:
-    """Return what `why` prints: about the last index made here ("": default), a key, or an image.
+    """Return what `why` prints about another key: the last one ("", see `last`), a key, or an image's.
 
     Raises `UsageError` where there is no such key or image.
     """
     present = key.of(project)
     compared = _find(project, other) if other else last(project)
-    changes = compare(compared.key, present) if compared else ()
-    if compared and changes:
-        changes = _blamed(project, changes, compared.revision)
+    changes: tuple[Change, ...] = ()
+    if compared:
+        if compared.revision:
+            compared = replace(compared, day=git.day(project.root, compared.revision))
+        changes = _blamed(project, compare(compared.key, present), compared.revision)
     if as_json:
         return json.dumps(document(present, compared, changes), indent=2)
     return text(present, compared, changes)
@@ -121,38 +156,71 @@ def remember(project: Project, made: key.Key, revision: str) -> None:
 
 
 def last(project: Project) -> Other | None:
-    """Return the key that was indexed here last, None where none was."""
+    """Return the key that was indexed here last; else that of the newest index image here; else None."""
+    return noted(project) or _newest(project)
+
+
+def noted(project: Project) -> Other | None:
+    """Return what `remember` noted, None where there is no note, or a damaged one."""
     try:
-        noted = json.loads((project.scratch / NOTE).read_text(encoding="utf-8"))
-        found = key.Key.parse(noted["key"])
-        revision = str(noted["revision"]).removesuffix("-dirty")
+        note = json.loads((project.scratch / NOTE).read_text(encoding="utf-8"))
+        return _other(key.Key.parse(note["key"]), "the last index made here", str(note["revision"]))
     except (OSError, ValueError, LookupError, TypeError, ConfigError):
         return None
-    return Other(key=found, source="the last index made here", revision=revision)
+
+
+def _newest(project: Project) -> Other | None:
+    """Return the key of the newest index image on this engine, None where there is none, or no engine."""
+    try:
+        identity = docker.newest(project.settings.registry, key.LABEL)
+        image = docker.image(identity) if identity else None
+        return _labelled(image.labels, "the newest index image on this engine") if image else None
+    except (MachineError, ConfigError):
+        return None
+
+
+def _labelled(labels: Mapping[str, str], source: str) -> Other:
+    return _other(key.Key.parse(labels[key.LABEL]), source, labels.get(build.REVISION, ""))
+
+
+def _other(found: key.Key, source: str, revision: str) -> Other:
+    commit = revision.removesuffix("-dirty")
+    known = "" if commit == git.NO_COMMIT.revision else commit
+    return Other(key=found, source=source, revision=known, dirty=commit != revision)
 
 
 def _find(project: Project, name: str) -> Other:
     """Return the key of an image: by the key (or its beginning), or by the image's name."""
-    if PREFIX.fullmatch(name):
-        reference = _named(project, name)
-    else:
-        reference = name
-        refs.parse(name)
+    reference = _named(project, name) if PREFIX.fullmatch(name) else name
+    refs.parse(reference)
     image = docker.image(reference)
     labels = image.labels if image else _labels_there(project, reference)
-    if labels is None or key.LABEL not in labels:
+    if labels is None:
+        where = "on this engine" if project.settings.local else "on this engine or in the registry"
         raise UsageError(
-            f"{reference} is no index image"
-            if labels is not None
-            else f"there is no image {reference}, neither on this engine nor in the registry",
-            cause=f"it has no label {key.LABEL}" if labels is not None else "",
+            f"there is no image {reference} {where}",
+            cause=_known(project),
             step="just why KEY, or just why REGISTRY:solr-KEY",
         )
-    return Other(
-        key=key.Key.parse(labels[key.LABEL]),
-        source=reference,
-        revision=labels.get(build.REVISION, "").removesuffix("-dirty"),
-    )
+    if key.LABEL not in labels:
+        raise UsageError(
+            f"{reference} is no index image",
+            cause=f"it has no label {key.LABEL}; {_known(project)}",
+            step="just why KEY, or just why REGISTRY:solr-KEY",
+        )
+    return _labelled(labels, reference)
+
+
+def _known(project: Project) -> str:
+    """Return a sentence that says which keys this engine has."""
+    keys = [name.rpartition("-")[2] for name in _index_images(project)]
+    return f"this engine has the keys {', '.join(keys)}" if keys else "this engine has no index image"
+
+
+def _index_images(project: Project) -> list[str]:
+    start = refs.index(project.settings.registry, "")
+    names = docker.names(project.settings.registry)
+    return sorted({name for name in names if key.FORM.fullmatch(name.removeprefix(start))})
 
 
 def _named(project: Project, start: str) -> str:
@@ -160,12 +228,12 @@ def _named(project: Project, start: str) -> str:
     full = refs.index(project.settings.registry, start)
     if len(start) == key.LENGTH:
         return full
-    found = sorted({name for name in docker.names(project.settings.registry) if name.startswith(full)})
+    found = [name for name in _index_images(project) if name.startswith(full)]
     if len(found) != 1:
         raise UsageError(
             f"{len(found) or 'no'} index images on this engine have a key that begins with {start}",
-            cause=f"they are: {', '.join(found)}" if found else "a key in the registry is given whole",
-            step="give more of it",
+            cause=_known(project),
+            step="give more of it; a key that only the registry has is given whole",
         )
     return found[0]
 
@@ -180,33 +248,55 @@ def _labels_there(project: Project, reference: str) -> Mapping[str, str] | None:
 
 
 def _blamed(project: Project, changes: Sequence[Change], since: str) -> tuple[Change, ...]:
-    """Add to each file the commit that changed it since the old index was made."""
-    found = []
-    for change in changes:
-        paths = change.files
-        if change.component == "dump":
-            paths = tuple(FileChange(path=path, kind="changed") for path in _dump_files(project))
-        elif change.component == "dockerfile":
-            paths = (FileChange(path=project.settings.dockerfile, kind="changed"),)
-        files = tuple(_blame(project, each, since) for each in paths)
-        if change.component == "dump":
-            # The link and its file are one input; what did not change says nothing.
-            files = tuple(each for each in files if each.commit or not each.committed) or files
-        found.append(
-            Change(component=change.component, files=files, before=change.before, after=change.after)
-        )
-    return tuple(found)
+    """Add to each change the files it is of, and to each file who changed it since the old index was made."""
+    root = project.root
+    if not changes or git.head(root) == git.NO_COMMIT:
+        return tuple(changes)
+    history = _History(root=root, since=git.resolve(root, since) if since else "", first=git.first_here(root))
+    return tuple(replace(each, files=_blamed_files(project, history, each)) for each in changes)
 
 
-def _blame(project: Project, change: FileChange, since: str) -> FileChange:
-    """Return a file with the commit that changed it."""
-    places = _places(project.root, change.path)
-    return FileChange(
-        path=change.path,
-        kind=change.kind,
-        commit=git.last_touch(project.root, places, since),
-        committed=not git.not_committed(project.root, places),
-    )
+def _blamed_files(project: Project, history: _History, change: Change) -> tuple[FileChange, ...]:
+    if change.component == "dump":
+        # The link and its file are one input; what did not change says nothing.
+        found = [_blame(history, FileChange(path=path, kind="changed")) for path in _dump_files(project)]
+        return tuple(each for each in found if each.blame not in {"untouched", "unknown"}) or tuple(found)
+    if change.component == "dockerfile":
+        return (_blame(history, FileChange(path=project.settings.dockerfile, kind="changed")),)
+    if change.component in SETTINGS:
+        # The settings file has much that is not in the key: only who wrote the new value there, or took away
+        # the old one, changed it. Nobody did where it comes from the environment.
+        old, new = change.before.split(), change.after.split()
+        words = [word for word in (*new, *old) if (word in old) != (word in new)]
+        file = FileChange(path=config.FILE, kind="changed")
+        found = [_blame(history, file, text=word) for word in words]
+        return tuple(each for each in found if each.blame not in {"untouched", "unknown"})[:1]
+    return tuple(_blame(history, each) for each in change.files)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _History:
+    """A repository, the other index's commit ("" where it is not in this clone), and `git.first_here`."""
+
+    root: Path
+    since: str
+    first: frozenset[str]
+
+
+def _blame(history: _History, change: FileChange, *, text: str = "") -> FileChange:
+    """Return a file with who changed it; with `text`, who added or removed that."""
+    root, since = history.root, history.since
+    places = _places(root, change.path) + [change.was] * bool(change.was)
+    if git.not_committed(root, places, text=text):
+        return replace(change, blame="uncommitted")
+    blame: Blame = "commit"
+    commit = git.last_touch(root, places, since, text=text)
+    if commit is None and since:
+        blame = "elsewhere"
+        commit = git.last_touch(root, places, "HEAD", upto=since, text=text)
+    if commit is None:
+        return replace(change, blame="untouched" if since else "unknown")
+    return replace(change, blame="earlier" if commit.hash in history.first else blame, commit=commit)
 
 
 def _places(root: Path, path: str) -> list[str]:
@@ -228,34 +318,71 @@ def _dump_files(project: Project) -> list[str]:
 
 def text(present: key.Key, other: Other | None, changes: Sequence[Change]) -> str:
     """Return an explanation for people."""
+    key_is = f"index key {present}"
     if other is None:
-        return "\n".join([f"index key {present}: nothing was indexed here yet", "", *_made_of(present)])
-    of = f" (commit {other.revision[:12]})" if other.revision else ""
+        return "\n".join([f"{key_is}: nothing was indexed here yet", "", *_made_of(present)])
+    said = f"{other.source}{_of(other)}"
     if not changes:
-        return "\n".join([f"index key {present}: the same as {other.source}{of}", "", *_made_of(present)])
+        return "\n".join([*_wrapped(f"{key_is}: the same as {said}"), "", *_made_of(present)])
     names = ", ".join(change.component for change in changes)
-    lines = [
-        f"index key {present}",
-        f"is not    {other.key}, {other.source}{of}",
-        "",
-        f"changed: {names}",
-    ]
+    lines = _wrapped(f"{key_is}: differs from {other.key.value[:SHORT]}: {names}")
+    lines += _wrapped(f"({other.key.value[:SHORT]} is {said})")
     for change in changes:
         lines += ["", change.component]
-        if not change.files or change.component == "bases":
-            lines += [f"  was {change.before or 'nothing'}", f"  is  {change.after or 'nothing'}"]
-        for file in change.files:
-            lines.append(f"  {file.path} ({file.kind})")
-            lines.append(f"    {_by(file)}")
+        if change.component in SETTINGS or not change.files:
+            lines += [f"  was {_short(change.before)}", f"  is  {_short(change.after)}"]
+        for who, files in groupby(change.files, _by):
+            lines += [f"  {file.path} ({_kind(file)})" for file in files]
+            lines += _wrapped(who, "    ")
     return "\n".join(lines)
 
 
+def _wrapped(line: str, indent: str = "") -> list[str]:
+    wrapped = textwrap.TextWrapper(
+        width=WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return wrapped.wrap(line)
+
+
+def _of(other: Other) -> str:
+    if not other.revision:
+        return ""
+    day = f" of {other.day}" if other.day else ""
+    changed = " and what was not committed" if other.dirty else ""
+    return f", of commit {other.revision[:SHORT]}{day}{changed}"
+
+
+def _short(value: str) -> str:
+    return value[:SHORT] if DIGEST.fullmatch(value) else value or "nothing"
+
+
+def _kind(file: FileChange) -> str:
+    return f"renamed from {file.was}" if file.was else file.kind
+
+
+# What is said where no commit did it, by what became of the file.
+UNTOUCHED: Mapping[Kind, str] = {
+    "added": "no commit since then: it was there, and counts only now",
+    "removed": "no commit since then: it counts no more, or was not committed then",
+    "changed": "no commit since then: it was not committed as it is when that index was made",
+    "renamed": "no commit since then: the one counts only now, the other no more",
+}
+
+
 def _by(file: FileChange) -> str:
-    if not file.committed:
+    if file.blame == "uncommitted":
         return "not committed"
+    if file.blame == "untouched":
+        return UNTOUCHED[file.kind]
     if file.commit is None:
         return "by no commit that this clone has"
-    return f"{file.commit.hash[:12]} {file.commit.date} {file.commit.author}: {file.commit.subject}"
+    by = f"{file.commit.hash[:SHORT]} {file.commit.date} {file.commit.author}: {file.commit.subject}"
+    if file.blame == "elsewhere":
+        return f"{by} (which is not in the history of what is checked out)"
+    if file.blame == "earlier":
+        return f"{by} (or one before it, which this shallow clone does not have)"
+    return by
 
 
 def _made_of(present: key.Key) -> list[str]:
@@ -264,7 +391,7 @@ def _made_of(present: key.Key) -> list[str]:
     for name, each in sorted(present.components.items()):
         files = f"{len(each.files)} file{'s' * (len(each.files) != 1)}"
         said = "" if DIGEST.fullmatch(each.value) else each.value
-        rows.append((name, each.digest[:12], said if each.value else files))
+        rows.append((name, each.digest[:SHORT], said if each.value else files))
     width = max(len(name) for name, _, _ in rows)
     return [f"{name:<{width}}  {digest}  {what}".rstrip() for name, digest, what in rows]
 
@@ -277,6 +404,7 @@ def document(present: key.Key, other: Other | None, changes: Sequence[Change]) -
         "other": other.key.value if other else None,
         "other_source": other.source if other else None,
         "other_revision": other.revision if other else None,
+        "other_dirty": other.dirty if other else None,
         "same": other is not None and not changes,
         "components": json.loads(present.document)["components"],
         "changes": [asdict(change) for change in changes],

@@ -111,6 +111,13 @@ def names(repository: str) -> list[str]:
     return [str(tag) for image in client().images.list(repository) for tag in image.tags]
 
 
+def newest(repository: str, label: str) -> str:
+    """Return the id of the newest image of a repository on this engine that has a label, "" for none."""
+    # One question; asked image by image, one may be gone in between.
+    found = client().api.images(repository, filters={"label": label})
+    return str(max(found, key=lambda each: (each["Created"], each["Id"]))["Id"]) if found else ""
+
+
 def tag(source: str, target: str) -> None:
     """Give an image another name; an image that had that name as its last one goes, if nothing uses it."""
     before = image(target)

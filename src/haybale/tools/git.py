@@ -364,27 +364,48 @@ class Touch:
     subject: str
 
 
-def last_touch(root: Path, paths: Sequence[str], since: str = "") -> Touch | None:
-    """Return the last commit that touched one of these paths (from `root`), None where there is none.
+def last_touch(
+    root: Path, paths: Sequence[str], since: str = "", *, upto: str = "HEAD", text: str = ""
+) -> Touch | None:
+    """Return the last commit up to `upto` that touched one of these paths (from `root`), None for none.
 
-    With `since`, only those that this commit does not have; where this clone does not know it, all.
+    With `since`, only those that this commit does not have; where this clone does not know it, all. With
+    `text`, only those that added or removed it there.
     """
     start = resolve(root, since) if since else ""
-    span = [f"{start}..HEAD"] if start else []
+    span = f"{start}..{upto}" if start else upto
     form = "--format=%H%x00%cs%x00%an%x00%s"
     # Also what came in by a merge's own resolution; git leaves merges out otherwise.
-    found = run(root, "log", "-1", "--diff-merges=cc", form, *span, "--", *paths)
+    found = run(root, "log", "-1", "--diff-merges=cc", *_only(text), form, span, "--", *paths)
     if not found.ok or not found.stdout.strip():
         return None
     hashed, date, author, subject = found.stdout.splitlines()[0].split("\0")
     return Touch(hash=hashed, date=date, author=author, subject=subject)
 
 
-def not_committed(root: Path, paths: Sequence[str]) -> frozenset[str]:
+def not_committed(root: Path, paths: Sequence[str], *, text: str = "") -> frozenset[str]:
     """Return those of these files (from `root`) that are not as in the commit checked out.
 
-    New ones too, and those that git ignores: nobody who clones the repository has them.
+    New ones too, and those that git ignores: nobody who clones the repository has them. With `text`, only
+    those of git's files where it was added or removed.
     """
-    differ = run(root, "diff", "--name-only", "-z", "--relative", "--no-renames", "HEAD", "--", *paths)
-    unknown = run(root, "ls-files", "-z", "--others", "--", *paths)
-    return frozenset(f"{differ.stdout}{unknown.stdout}".split("\0")) - {""}
+    names = ("--name-only", "-z", "--relative", "--no-renames")
+    differ = run(root, "diff", *names, *_only(text), "HEAD", "--", *paths).stdout
+    unknown = "" if text else run(root, "ls-files", "-z", "--others", "--", *paths).stdout
+    return frozenset(f"{differ}{unknown}".split("\0")) - {""}
+
+
+def _only(text: str) -> list[str]:
+    return [f"-S{text}"] if text else []
+
+
+def day(root: Path, commit: str) -> str:
+    """Return the day that a commit was made on (ISO 8601); "" where this clone does not have it."""
+    shown = run(root, "show", "-s", "--no-show-signature", "--format=%cs", f"{commit}^{{commit}}")
+    return shown.stdout.strip() if shown.ok else ""
+
+
+def first_here(root: Path) -> frozenset[str]:
+    """Return the commits that a shallow clone begins with: to git, they brought everything that they have."""
+    noted = root / run(root, "rev-parse", "--git-path", "shallow").stdout.strip()
+    return frozenset(noted.read_text(encoding="ascii").split()) if noted.is_file() else frozenset()
