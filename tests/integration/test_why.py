@@ -238,6 +238,15 @@ def test_a_base_that_the_settings_do_not_name_any_more_is_put_down_to_who_remove
     assert repository.blamed() == {"pyproject.toml": "Take the default"}
 
 
+def test_a_name_with_a_star_is_no_pattern(repository: Repository) -> None:
+    repository.write("solr_conf/stop*.txt", "a\n")
+    repository.commit("Add a star")
+    repository.write("solr_conf/stopwords.txt", "b\n")
+    assert repository.blamed() == {
+        "solr_conf/stop*.txt": "Add a star", "solr_conf/stopwords.txt": "uncommitted",
+    }  # fmt: skip
+
+
 def test_a_renamed_file_is_put_down_to_the_commit_that_renamed_it(repository: Repository) -> None:
     repository.write("solr_conf/words.txt", "a\n")
     repository.commit("Add words")
@@ -249,6 +258,16 @@ def test_a_renamed_file_is_put_down_to_the_commit_that_renamed_it(repository: Re
     assert (file["kind"], file["was"], file["commit"]["subject"]) == (
         "renamed", "solr_conf/words.txt", "Call them more",
     )  # fmt: skip
+
+
+def test_a_renamed_file_whose_old_path_is_still_committed_is_not_committed(repository: Repository) -> None:
+    repository.write("solr_conf/words.txt", "a\n")
+    repository.commit("Add words")
+    repository.indexed()
+    repository.write("solr_conf/more.txt", "a\n")
+    repository.commit("Copy them")
+    (repository.root / "solr_conf/words.txt").unlink()
+    assert repository.blamed() == {"solr_conf/more.txt": "uncommitted"}
 
 
 def test_what_another_branch_changed_is_not_put_down_to_this_one(repository: Repository) -> None:
@@ -300,6 +319,14 @@ def test_a_merge_s_own_resolution_is_put_down_to_the_merge(repository: Repositor
 def test_outside_of_a_repository_of_git_the_files_are_named_alone(repository: Repository) -> None:
     repository.write("solr_conf/schema.xml", "<other/>\n")
     shutil.rmtree(repository.root / ".git")
+    assert repository.blames() == {"solr_conf/schema.xml": "unknown"}
+
+
+def test_without_git_the_files_are_named_alone(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.write("solr_conf/schema.xml", "<other/>\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
     assert repository.blames() == {"solr_conf/schema.xml": "unknown"}
 
 

@@ -138,9 +138,10 @@ def tell(project: Project, other: str, *, as_json: bool) -> str:
     compared = _find(project, other) if other else last(project)
     changes: tuple[Change, ...] = ()
     if compared:
-        if compared.revision:
+        changes = compare(compared.key, present)
+        if git.head(project.root) != git.NO_COMMIT:
             compared = replace(compared, day=git.day(project.root, compared.revision))
-        changes = _blamed(project, compare(compared.key, present), compared.revision)
+            changes = _blamed(project, changes, compared.revision)
     if as_json:
         return json.dumps(document(present, compared, changes), indent=2)
     return text(present, compared, changes)
@@ -247,47 +248,80 @@ def _labels_there(project: Project, reference: str) -> Mapping[str, str] | None:
     return store.of(project).labels(reference)
 
 
-def _blamed(project: Project, changes: Sequence[Change], since: str) -> tuple[Change, ...]:
-    """Add to each change the files it is of, and to each file who changed it since the old index was made."""
-    root = project.root
-    if not changes or git.head(root) == git.NO_COMMIT:
-        return tuple(changes)
-    history = _History(root=root, since=git.resolve(root, since) if since else "", first=git.first_here(root))
-    return tuple(replace(each, files=_blamed_files(project, history, each)) for each in changes)
-
-
-def _blamed_files(project: Project, history: _History, change: Change) -> tuple[FileChange, ...]:
-    if change.component == "dump":
-        # The link and its file are one input; what did not change says nothing.
-        found = [_blame(history, FileChange(path=path, kind="changed")) for path in _dump_files(project)]
-        return tuple(each for each in found if each.blame not in {"untouched", "unknown"}) or tuple(found)
-    if change.component == "dockerfile":
-        return (_blame(history, FileChange(path=project.settings.dockerfile, kind="changed")),)
-    if change.component in SETTINGS:
-        # The settings file has much that is not in the key: only who wrote the new value there, or took away
-        # the old one, changed it. Nobody did where it comes from the environment.
-        old, new = change.before.split(), change.after.split()
-        words = [word for word in (*new, *old) if (word in old) != (word in new)]
-        file = FileChange(path=config.FILE, kind="changed")
-        found = [_blame(history, file, text=word) for word in words]
-        return tuple(each for each in found if each.blame not in {"untouched", "unknown"})[:1]
-    return tuple(_blame(history, each) for each in change.files)
-
-
 @dataclass(frozen=True, kw_only=True)
 class _History:
-    """A repository, the other index's commit ("" where it is not in this clone), and `git.first_here`."""
+    """A repository, the other index's commit ("" where this clone does not have it), and its state.
+
+    `uncommitted` are those of the files in question that are not as in HEAD; `first` is `git.first_here`.
+    """
 
     root: Path
     since: str
     first: frozenset[str]
+    uncommitted: frozenset[str]
+
+
+def _blamed(project: Project, changes: Sequence[Change], since: str) -> tuple[Change, ...]:
+    """Add to each change the files it is of, and to each file who changed it since the old index was made."""
+    root = project.root
+    if not changes:
+        return ()
+    changes = [replace(each, files=_files(project, each)) for each in changes]
+    places = {place for change in changes for file in change.files for place in _places(root, file)}
+    history = _History(
+        root=root,
+        since=git.resolve(root, since) if since else "",
+        first=git.first_here(root),
+        uncommitted=git.not_committed(root, sorted(places)) if places else frozenset(),
+    )
+    return tuple(replace(each, files=_blamed_files(history, each)) for each in changes)
+
+
+def _files(project: Project, change: Change) -> tuple[FileChange, ...]:
+    """Return the files that a change is of; a component that has only a value is of those that say it."""
+    if change.component == "dump":
+        paths = _dump_files(project)
+    elif change.component == "dockerfile":
+        paths = [project.settings.dockerfile]
+    elif change.component in SETTINGS:
+        paths = [config.FILE]
+    else:
+        return change.files
+    return tuple(FileChange(path=path, kind="changed") for path in paths)
+
+
+def _blamed_files(history: _History, change: Change) -> tuple[FileChange, ...]:
+    if change.component in SETTINGS:
+        return _blamed_settings(history, change)
+    found = tuple(_blame(history, each) for each in change.files)
+    # The dump's link and its file are one input; what did not change says nothing.
+    return (_touched(found) or found) if change.component == "dump" else found
+
+
+def _blamed_settings(history: _History, change: Change) -> tuple[FileChange, ...]:
+    """Return the settings file with who wrote the new value there, or took away the old one.
+
+    Most of what is in it is not in the key. Nobody did where the value comes from the environment.
+    """
+    old, new = change.before.split(), change.after.split()
+    words = [word for word in (*new, *old) if (word in old) != (word in new)]
+    found = []
+    for word in words:
+        uncommitted = git.not_committed(history.root, [file.path for file in change.files], text=word)
+        at_word = replace(history, uncommitted=uncommitted)
+        found += [_blame(at_word, each, text=word) for each in change.files]
+    return _touched(found)[:1]
+
+
+def _touched(files: Sequence[FileChange]) -> tuple[FileChange, ...]:
+    return tuple(each for each in files if each.blame not in {"untouched", "unknown"})
 
 
 def _blame(history: _History, change: FileChange, *, text: str = "") -> FileChange:
     """Return a file with who changed it; with `text`, who added or removed that."""
     root, since = history.root, history.since
-    places = _places(root, change.path) + [change.was] * bool(change.was)
-    if git.not_committed(root, places, text=text):
+    places = _places(root, change)
+    if not history.uncommitted.isdisjoint(places):
         return replace(change, blame="uncommitted")
     blame: Blame = "commit"
     commit = git.last_touch(root, places, since, text=text)
@@ -299,10 +333,13 @@ def _blame(history: _History, change: FileChange, *, text: str = "") -> FileChan
     return replace(change, blame="earlier" if commit.hash in history.first else blame, commit=commit)
 
 
-def _places(root: Path, path: str) -> list[str]:
+def _places(root: Path, change: FileChange) -> list[str]:
     """Return where a file may have been changed: there, at links on the way, and where these lead."""
+    path = change.path
     links = [each for each in (root / path).parents if each.is_relative_to(root) and each.is_symlink()]
     places = [path, *(each.relative_to(root).as_posix() for each in links)]
+    if change.was:
+        places.append(change.was)
     target, real = (root / path).resolve(), root.resolve()
     if target.is_relative_to(real):
         places.append(target.relative_to(real).as_posix())

@@ -354,6 +354,10 @@ def fast_forward(root: Path, commit: str) -> bool:
     return run(root, *NO_HOOKS, "merge", "--quiet", "--ff-only", commit).ok
 
 
+# Paths are what they say, also where they have a * or a [ in them.
+EXACT = ("--literal-pathspecs",)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Touch:
     """A commit that touched a file: its hash, the day it was made on (ISO 8601), author and subject."""
@@ -369,14 +373,13 @@ def last_touch(
 ) -> Touch | None:
     """Return the last commit up to `upto` that touched one of these paths (from `root`), None for none.
 
-    With `since`, only those that this commit does not have; where this clone does not know it, all. With
-    `text`, only those that added or removed it there.
+    With `since` (a commit that this clone has), only those that it does not have. With `text`, only those
+    that added or removed it there.
     """
-    start = resolve(root, since) if since else ""
-    span = f"{start}..{upto}" if start else upto
+    span = f"{since}..{upto}" if since else upto
     form = "--format=%H%x00%cs%x00%an%x00%s"
     # Also what came in by a merge's own resolution; git leaves merges out otherwise.
-    found = run(root, "log", "-1", "--diff-merges=cc", *_only(text), form, span, "--", *paths)
+    found = run(root, *EXACT, "log", "-1", "--diff-merges=cc", *_only(text), form, span, "--", *paths)
     if not found.ok or not found.stdout.strip():
         return None
     hashed, date, author, subject = found.stdout.splitlines()[0].split("\0")
@@ -390,8 +393,8 @@ def not_committed(root: Path, paths: Sequence[str], *, text: str = "") -> frozen
     those of git's files where it was added or removed.
     """
     names = ("--name-only", "-z", "--relative", "--no-renames")
-    differ = run(root, "diff", *names, *_only(text), "HEAD", "--", *paths).stdout
-    unknown = "" if text else run(root, "ls-files", "-z", "--others", "--", *paths).stdout
+    differ = run(root, *EXACT, "diff", *names, *_only(text), "HEAD", "--", *paths).stdout
+    unknown = "" if text else run(root, *EXACT, "ls-files", "-z", "--others", "--", *paths).stdout
     return frozenset(f"{differ}{unknown}".split("\0")) - {""}
 
 
@@ -401,8 +404,8 @@ def _only(text: str) -> list[str]:
 
 def day(root: Path, commit: str) -> str:
     """Return the day that a commit was made on (ISO 8601); "" where this clone does not have it."""
-    shown = run(root, "show", "-s", "--no-show-signature", "--format=%cs", f"{commit}^{{commit}}")
-    return shown.stdout.strip() if shown.ok else ""
+    found = resolve(root, commit) if commit else ""
+    return ask(root, "show", "-s", "--no-show-signature", "--format=%cs", found) if found else ""
 
 
 def first_here(root: Path) -> frozenset[str]:
