@@ -378,6 +378,12 @@ def test_whatever_else_is_read_is_found(site: Site, tmp_path: Path) -> None:
     assert loaded.unknown.total == len(found)
 
 
+def test_url_patterns_count_also_where_they_were_imported_long_before(site: Site, tmp_path: Path) -> None:
+    loaded = site.with_fault("early-urls").loaded(inputs=what_the_key_knows(tmp_path))
+    (found,) = loaded.unknown.findings
+    assert (found.kind, found.what) == ("module", "barn/urls.py")
+
+
 @contextlib.contextmanager
 def midway(site: Site, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], None]]]:
     """Start the loader and hold it in the midst of its work, until it is let go: (loader, let go)."""

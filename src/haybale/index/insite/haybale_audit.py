@@ -173,8 +173,20 @@ class Audit:
     @contextlib.contextmanager
     def preparing(self, label: str) -> Iterator[None]:
         """In the block the documents of a model (app.Model) are read and prepared."""
-        with self._phased(PREPARING, label), self._traced():
-            yield
+        before = _urls_asked()
+        with self._phased(PREPARING, label):
+            with self._traced():
+                yield
+            if self._installed and _urls_asked() != before:
+                self._judge_urls()
+
+    def _judge_urls(self) -> None:
+        """Judge the URL patterns: addresses depend on them, also where they were imported long before."""
+        try:
+            for file in _url_files():
+                self._judge_path("module", os.path.abspath(file))
+        except Exception as error:  # noqa: BLE001 - as in `hook`
+            self.trouble = self.trouble or summary(error)
 
     @contextlib.contextmanager
     def _phased(self, phase: int, label: str) -> Iterator[None]:
@@ -435,6 +447,29 @@ def _monitored(ran: Callable[[Any], bool]) -> Iterator[None]:
         monitoring.set_events(tool, 0)
         monitoring.register_callback(tool, monitoring.events.PY_START, None)
         monitoring.free_tool_id(tool)
+
+
+def _urls_asked() -> int:
+    """Return how often Django was asked for its URL patterns (django/urls/resolvers.py, get_resolver)."""
+    resolvers = sys.modules.get("django.urls.resolvers")
+    cached = getattr(resolvers, "_get_cached_resolver", None)
+    if not hasattr(cached, "cache_info"):
+        return 0
+    asked = cached.cache_info()
+    return int(asked.hits + asked.misses)
+
+
+def _url_files() -> Iterator[str]:
+    """Yield the files of the site's URL patterns, and of those that they include."""
+    from django.urls import get_resolver  # noqa: PLC0415 - only after `setup`
+
+    left = [get_resolver()]
+    while left:
+        resolver = left.pop()
+        file = getattr(getattr(resolver, "urlconf_module", None), "__file__", None)
+        if file:
+            yield file
+        left += [each for each in resolver.url_patterns if hasattr(each, "url_patterns")]
 
 
 def is_survey(frames: list[Any]) -> bool:

@@ -64,6 +64,8 @@ class BaleIndex(indexes.SearchIndex, indexes.Indexable):
             # Once: nobody takes the connections, and a server holds few of them.
             if row.pk == 1:
                 strays.outside()
+        if strays.EARLY_URLS:
+            strays.address(row)
         return ["hay", "straw", "hay"][: row.pk % 4]
 
     def prepare_hidden(self, row: Any) -> Any:

@@ -19,6 +19,11 @@ from barn.faults import FAULT
 DATA = Path(__file__).parent / "data"
 STRAY = FAULT == "strays"
 
+# The URL patterns are imported before any document needs them, as by an AppConfig's `ready`.
+EARLY_URLS = FAULT == "early-urls"
+if EARLY_URLS:
+    import_string("barn.urls.urlpatterns")
+
 if STRAY:
     BREEDS = json.loads((DATA / "breeds.json").read_text())
     RANK = import_string("barn.early.rank")
@@ -42,6 +47,11 @@ def code(row: Any) -> None:
     importlib.import_module("barn." + "late").weigh(row)
     RANK(row)
     str(row.farm.owner)
+    address(row)
+
+
+def address(row: Any) -> None:
+    """Ask for a page's address."""
     reverse("bale", args=[row.pk])
 
 
