@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -204,6 +205,14 @@ def test_another_dump_is_put_down_to_the_commit_that_brought_it(repository: Repo
     }  # fmt: skip
 
 
+def test_a_dump_that_another_took_the_place_of_is_named_without_its_link(repository: Repository) -> None:
+    (repository.root / "dumps/site_1.sqlite3").unlink()
+    database(repository.root / "dumps/site_1.sqlite3", "second")
+    assert repository.blamed() == {"dumps/site_1.sqlite3": "uncommitted"}
+    repository.commit("Fetch it again")
+    assert repository.blamed() == {"dumps/site_1.sqlite3": "Fetch it again"}
+
+
 def test_a_changed_stage_is_put_down_to_the_dockerfile_s_commit(repository: Repository) -> None:
     repository.write("Dockerfile", FILES["Dockerfile"].replace("COPY web", "RUN more\nCOPY web"))
     repository.commit("Install more")
@@ -356,9 +365,9 @@ def test_a_shallow_clone_names_what_it_has_and_says_where_it_does_not_go_back(sh
     assert "Ada: Reword (or one before it, which this shallow clone does not have)" in told
 
 
-@pytest.fixture
-def image(repository: Repository, engine: None) -> Iterator[str]:  # noqa: ARG001 - it must answer
-    """An image that says that it is the index of the first commit."""
+@contextlib.contextmanager
+def baked(repository: Repository) -> Iterator[str]:
+    """An image on the engine that says that it is the index of what is checked out."""
     made, project = key.of(repository.project), repository.project
     name = current.name(project, made)
     labels = {**current.labels(made, {"app.note": 1}), build.REVISION: repository.git("rev-parse", "HEAD")}
@@ -367,8 +376,35 @@ def image(repository: Repository, engine: None) -> Iterator[str]:  # noqa: ARG00
         ["docker", "buildx", "build", "--quiet", "--load", "--tag", name, *options, "-"],
         input=b"FROM scratch\n", capture_output=True, check=True,
     )  # fmt: skip
-    yield name
-    docker.from_env().images.remove(name, force=True)
+    try:
+        yield name
+    finally:
+        docker.from_env().images.remove(name, force=True)
+
+
+@pytest.fixture
+def image(repository: Repository, engine: None) -> Iterator[str]:  # noqa: ARG001 - it must answer
+    with baked(repository) as name:
+        yield name
+
+
+def test_an_index_that_only_the_registry_has_is_found_by_its_whole_key(
+    repository: Repository, registry: str
+) -> None:
+    settings = FILES["pyproject.toml"].replace("why.example/site", f"{registry}/why")
+    repository.write("pyproject.toml", settings.replace("local = true", ""))
+    repository.commit("Use a registry")
+    first = key.of(repository.project).value
+    with baked(repository) as name:
+        subprocess.run(["docker", "push", "--quiet", name], check=True, capture_output=True)
+    repository.write("solr_conf/schema.xml", "<other/>\n")
+    repository.commit("Change the schema")
+    for other in (first, name):
+        told = repository.told(other)
+        assert (told["other"], told["other_source"]) == (first, name)
+        assert told["changes"][0]["files"][0]["commit"]["subject"] == "Change the schema"
+    with pytest.raises(UsageError, match=r"there is no image .* on this engine or in the registry"):
+        repository.told("0" * 32)
 
 
 def test_an_image_and_the_beginning_of_its_key_are_the_same_to_it(repository: Repository, image: str) -> None:

@@ -267,7 +267,7 @@ def _blamed(project: Project, changes: Sequence[Change], since: str) -> tuple[Ch
     if not changes:
         return ()
     changes = [replace(each, files=_files(project, each)) for each in changes]
-    places = {place for change in changes for file in change.files for place in _places(root, file)}
+    places = {place for each in changes for file in each.files for place in _places(root, file, each)}
     history = _History(
         root=root,
         since=git.resolve(root, since) if since else "",
@@ -293,7 +293,7 @@ def _files(project: Project, change: Change) -> tuple[FileChange, ...]:
 def _blamed_files(history: _History, change: Change) -> tuple[FileChange, ...]:
     if change.component in SETTINGS:
         return _blamed_settings(history, change)
-    found = tuple(_blame(history, each) for each in change.files)
+    found = tuple(_blame(history, each, _places(history.root, each, change)) for each in change.files)
     # The dump's link and its file are one input; what did not change says nothing.
     return (_touched(found) or found) if change.component == "dump" else found
 
@@ -307,9 +307,8 @@ def _blamed_settings(history: _History, change: Change) -> tuple[FileChange, ...
     words = [word for word in (*new, *old) if (word in old) != (word in new)]
     found = []
     for word in words:
-        uncommitted = git.not_committed(history.root, [file.path for file in change.files], text=word)
-        at_word = replace(history, uncommitted=uncommitted)
-        found += [_blame(at_word, each, text=word) for each in change.files]
+        at_word = replace(history, uncommitted=git.not_committed(history.root, [config.FILE], text=word))
+        found += [_blame(at_word, each, [config.FILE], text=word) for each in change.files]
     return _touched(found)[:1]
 
 
@@ -317,10 +316,9 @@ def _touched(files: Sequence[FileChange]) -> tuple[FileChange, ...]:
     return tuple(each for each in files if each.blame not in {"untouched", "unknown"})
 
 
-def _blame(history: _History, change: FileChange, *, text: str = "") -> FileChange:
-    """Return a file with who changed it; with `text`, who added or removed that."""
+def _blame(history: _History, change: FileChange, places: Sequence[str], *, text: str = "") -> FileChange:
+    """Return a file with who changed it in these places; with `text`, who added or removed that."""
     root, since = history.root, history.since
-    places = _places(root, change)
     if not history.uncommitted.isdisjoint(places):
         return replace(change, blame="uncommitted")
     blame: Blame = "commit"
@@ -333,16 +331,18 @@ def _blame(history: _History, change: FileChange, *, text: str = "") -> FileChan
     return replace(change, blame="earlier" if commit.hash in history.first else blame, commit=commit)
 
 
-def _places(root: Path, change: FileChange) -> list[str]:
+def _places(root: Path, file: FileChange, change: Change) -> list[str]:
     """Return where a file may have been changed: there, at links on the way, and where these lead."""
-    path = change.path
-    links = [each for each in (root / path).parents if each.is_relative_to(root) and each.is_symlink()]
-    places = [path, *(each.relative_to(root).as_posix() for each in links)]
-    if change.was:
-        places.append(change.was)
-    target, real = (root / path).resolve(), root.resolve()
-    if target.is_relative_to(real):
-        places.append(target.relative_to(real).as_posix())
+    path = root / file.path
+    links = [each for each in path.parents if each.is_relative_to(root) and each.is_symlink()]
+    places = [file.path, *(each.relative_to(root).as_posix() for each in links)]
+    if file.was:
+        places.append(file.was)
+    # What the dump's link leads to is a file of its own.
+    leads = path.parent.resolve() / path.name if change.component == "dump" else path.resolve()
+    real = root.resolve()
+    if leads.is_relative_to(real):
+        places.append(leads.relative_to(real).as_posix())
     return list(dict.fromkeys(places))
 
 
