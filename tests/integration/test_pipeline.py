@@ -294,6 +294,22 @@ def test_the_plan_touches_nothing(first: Clone, on_engine: Callable[[], Leftover
     assert planned["facts"]["released"] == "v0.1.0-r1"
 
 
+def test_the_diagram_s_literal_rule_asks_for_the_dump_s_last_commit(
+    first: Clone, root: Path, tmp_path: Path
+) -> None:
+    clone = fork(first, tmp_path)
+    asked = ("--strategy", "head")
+    assert clone.plan(*asked)["facts"]["dump_at_head"] is False
+    shrink(root, clone.path, 1)
+    clone.commit("Fewer addresses")
+    planned = clone.plan(*asked)
+    assert planned["facts"]["dump_at_head"] is True
+    assert "regenSolr" in [step["state"] for step in planned["steps"]]
+    (clone.path / "README.md").write_text("Other words\n", encoding="utf-8")
+    clone.commit("Reword")
+    assert clone.plan(*asked)["facts"]["dump_at_head"] is False
+
+
 # Checks of what hurt before ------------------------------------------------------------------------------
 
 

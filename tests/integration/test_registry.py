@@ -339,8 +339,9 @@ API = {registry.VERSION_HEADER: "registry/2.0"}
 UNKNOWN = json.dumps({"errors": [{"code": "MANIFEST_UNKNOWN", "message": "unknown"}]}).encode()
 CONTENT = b'{"schemaVersion": 2}'
 DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
-FOUND = (200, {registry.DIGEST_HEADER: DIGEST, **API}, CONTENT)
-CUT, HANG = 0, -1
+KIND = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}
+FOUND = (200, {registry.DIGEST_HEADER: DIGEST, **API, **KIND}, CONTENT)
+CUT, HANG, HALF = 0, -1, -2
 
 
 @contextlib.contextmanager
@@ -359,10 +360,10 @@ def failing(*answers: tuple[int, dict[str, str], bytes]) -> Iterator[Faults]:
             if status in {CUT, HANG}:
                 self.close_connection = True
                 return
-            self.send_response(status)
+            self.send_response(200 if status == HALF else status)
             for name, value in headers.items():
                 self.send_header(name, value.replace("{address}", faults.address))
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(body) * (2 if status == HALF else 1)))
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body)
@@ -465,7 +466,7 @@ def test_what_is_no_registry_has_no_absent_images_and_no_present_ones(
 
 
 def test_bytes_that_are_not_the_digest_s_are_refused() -> None:
-    with failing((200, {registry.DIGEST_HEADER: f"sha256:{'0' * 64}"}, CONTENT)) as faults:
+    with failing((200, {registry.DIGEST_HEADER: f"sha256:{'0' * 64}", **KIND}, CONTENT)) as faults:
         with pytest.raises(RegistryError, match="arrived damaged"):
             repository(faults.address).manifest("a")
         with pytest.raises(RegistryError, match="arrived damaged"):
@@ -473,7 +474,7 @@ def test_bytes_that_are_not_the_digest_s_are_refused() -> None:
 
 
 def test_a_registry_that_names_no_digest_is_asked_for_the_bytes() -> None:
-    with failing((200, API, CONTENT)) as faults:
+    with failing((200, {**API, **KIND}, CONTENT)) as faults:
         assert repository(faults.address).digest("a") == DIGEST
 
 
@@ -530,7 +531,7 @@ def test_a_login_does_not_follow_a_redirect_to_somebody_else() -> None:
     with failing((200, {}, config)) as elsewhere:
         place = elsewhere.address.replace("127.0.0.1", "localhost")
         moved = (307, {"Location": f"http://{place}/blob"}, b"")
-        with failing((401, CHALLENGE, b""), TOKEN, (200, {}, manifest), moved) as faults:
+        with failing((401, CHALLENGE, b""), TOKEN, (200, KIND, manifest), moved) as faults:
             assert repository(faults.address, find=lambda _: None).labels("a") == LABELS
     assert faults.asked[-1][2] == "Bearer t0k3n"
     assert elsewhere.asked == [("GET", "/blob", "")]

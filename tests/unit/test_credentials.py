@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale.errors import RegistryError
-from haybale.tools import credentials
 from haybale.tools.credentials import Credentials, cli_environment, find
 
 if TYPE_CHECKING:
@@ -51,16 +50,81 @@ def test_a_login_goes_to_its_own_registry_alone(
     assert (found and (found.user, found.secret)) == login
 
 
-def test_docker_s_own_login_comes_first(tmp_path: Path) -> None:
-    """Its command line would use that one too."""
-    entry = {"auths": {"ghcr.io": {"auth": basic("own", "o")}}}
-    (tmp_path / "config.json").write_text(json.dumps(entry), encoding="utf-8")
-    env = {"DOCKER_CONFIG": str(tmp_path), **GITHUB, **in_variable("ghcr.io", auth=basic("bob", "x"))}
-    found = find("ghcr.io", env)
-    assert found is not None
-    assert (found.user, found.source) == ("own", str(tmp_path / "config.json"))
+def in_file(folder: Path, document: object) -> dict[str, str]:
+    (folder / "config.json").write_text(json.dumps(document), encoding="utf-8")
+    return {"DOCKER_CONFIG": str(folder)}
+
+
+def test_the_variable_comes_before_docker_s_own_file_and_that_before_the_ci_system_s(tmp_path: Path) -> None:
+    """Docker's command line and GitLab's runners have the same order."""
+    variable = in_variable("ghcr.io", auth=basic("bob", "x"))
+    env = in_file(tmp_path, {"auths": {"ghcr.io": {"auth": basic("own", "o")}}}) | GITHUB
+    found = [
+        find("ghcr.io", env | variable),
+        find("ghcr.io", env),
+        find("ghcr.io", GITHUB | {"HOME": "/none"}),
+    ]
+    assert [each and each.source for each in found] == [
+        "DOCKER_AUTH_CONFIG", str(tmp_path / "config.json"), "GITHUB_TOKEN",
+    ]  # fmt: skip
+
+
+def test_what_docker_s_own_file_has_needs_no_other_one(tmp_path: Path) -> None:
+    env = in_file(tmp_path, {"auths": {"ghcr.io": {"auth": basic("own", "o")}}}) | GITHUB
     with cli_environment("ghcr.io", env) as more:
         assert more == {}
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "entry", "login"),
+    [
+        ("r.example", "r.example", {"auth": basic("bob", "a:b")}, ("bob", "a:b", "")),
+        ("r.example", "r.example", {"username": "bob", "password": "x"}, ("bob", "x", "")),
+        ("r.example", "https://r.example/v2/", {"auth": basic("bob", "x")}, ("bob", "x", "")),
+        ("r.example:5000", "https://r.example:5000", {"auth": basic("bob", "x")}, ("bob", "x", "")),
+        ("docker.io", "https://index.docker.io/v1/", {"auth": basic("bob", "x")}, ("bob", "x", "")),
+        ("r.example", "r.example", {"auth": basic("bob", ""), "identitytoken": "1d"}, ("bob", "", "1d")),
+        ("r.example", "r.example", {"auth": basic("bob", "x\0\0")}, ("bob", "x", "")),
+        ("r.example", "r.example", {}, None),
+        ("r.example", "r.example", {"email": "bob@example.org"}, None),
+        ("r.example", "r.example:5000", {"auth": basic("bob", "x")}, None),
+        ("r.example", "other.example/r.example", {"auth": basic("bob", "x")}, None),
+    ],
+)
+def test_docker_s_own_file_is_read_as_docker_reads_it(
+    tmp_path: Path, host: str, address: str, entry: dict[str, str], login: tuple[str, str, str] | None
+) -> None:
+    found = find(host, in_file(tmp_path, {"auths": {address: entry}}))
+    assert (found and (found.user, found.secret, found.identity_token)) == login
+
+
+@pytest.mark.parametrize("document", [{}, {"auths": None}, {"auths": {}, "credHelpers": {"r.example": ""}}])
+def test_a_configuration_without_logins_has_none(tmp_path: Path, document: object) -> None:
+    assert find("r.example", in_file(tmp_path, document)) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"auths": []}', '{"auths": {"r.example": "s3cret"}}', '{"credHelpers": ["s3cret"]}']
+    + [
+        json.dumps({"auths": {"r.example": {"auth": auth}}})
+        for auth in ("s3cret", "czNjcmV0", "OnMzY3JldA==")
+    ],
+)
+def test_a_file_that_can_t_be_read_is_named_and_not_shown(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text, encoding="utf-8")
+    with pytest.raises(RegistryError, match=r"config\.json can't be read") as refused:
+        find("r.example", {"DOCKER_CONFIG": str(tmp_path)})
+    assert "s3cret" not in str(vars(refused.value))
+    assert refused.value.__context__ is None or refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize("name", ["no-such-program-here", "../evil", "/bin/sh", ".."])
+def test_a_helper_that_is_not_on_path_is_named_and_not_run(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RegistryError, match=r"the login for r\.example can't be had") as refused:
+        find("r.example", in_file(tmp_path, {"credsStore": name}))
+    assert f"docker-credential-{name}" in refused.value.cause
+    assert "config.json" in refused.value.step
 
 
 @pytest.mark.parametrize("text", ["nonsense-s3cret", "[1]", '{"auths": {"ghcr.io": {"auth": "s3cret"}}}'])
@@ -69,7 +133,7 @@ def test_a_variable_that_can_t_be_read_is_named_and_not_shown(tmp_path: Path, te
         find("ghcr.io", {"HOME": str(tmp_path), "DOCKER_AUTH_CONFIG": text})
     assert "s3cret" not in str(vars(refused.value))
     assert refused.value.__cause__ is None
-    assert refused.value.__suppress_context__
+    assert refused.value.__context__ is None or refused.value.__suppress_context__
 
 
 def test_a_secret_is_not_in_what_is_printed() -> None:
@@ -78,24 +142,27 @@ def test_a_secret_is_not_in_what_is_printed() -> None:
     assert "t0k3n" not in shown
 
 
-def test_the_command_line_keeps_the_user_s_other_logins(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("host", "key"), [("ghcr.io", "ghcr.io"), ("docker.io", "https://index.docker.io/v1/")]
+)
+def test_the_command_line_keeps_the_user_s_other_logins(tmp_path: Path, host: str, key: str) -> None:
     own = {"auths": {"a.example": {"auth": "x"}}, "credsStore": "keychain", "credHelpers": {"b.example": "h"}}
-    (tmp_path / "config.json").write_text(json.dumps(own), encoding="utf-8")
+    env = in_file(tmp_path, own) | in_variable(key, auth=basic("ada", "gh"))
     (tmp_path / "buildx").mkdir()
-    env = {"DOCKER_CONFIG": str(tmp_path)} | GITHUB
-
-    def nothing(*_: object) -> None:
-        return None
-
-    with pytest.MonkeyPatch.context() as patch:
-        # The store is a program, which unit tests don't start; it has nothing for this registry.
-        patch.setattr(credentials, "_of_docker", nothing)
-        with cli_environment("ghcr.io", env) as more:
-            folder = tmp_path.__class__(more["DOCKER_CONFIG"])
-            merged = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            assert (folder / "buildx").resolve() == tmp_path / "buildx"
-    assert merged["auths"] == {"a.example": {"auth": "x"}, "ghcr.io": {"auth": basic("ada", "gh")}}
+    with cli_environment(host, env) as more:
+        folder = tmp_path.__class__(more["DOCKER_CONFIG"])
+        merged = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        assert (folder / "buildx").resolve() == tmp_path / "buildx"
+        assert folder.stat().st_mode & 0o077 == 0
+    assert merged["auths"] == {"a.example": {"auth": "x"}, key: {"auth": basic("ada", "gh")}}
     assert merged["credsStore"] == "keychain"
-    assert merged["credHelpers"] == {"b.example": "h", "ghcr.io": ""}
+    assert merged["credHelpers"] == {"b.example": "h", key: ""}
     assert not folder.exists()
     assert json.loads((tmp_path / "config.json").read_text(encoding="utf-8")) == own
+
+
+def test_an_identity_token_reaches_the_command_line_as_one(tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path), **in_variable("r.example", auth=basic("bob", ""), identitytoken="1d")}
+    with cli_environment("r.example", env) as more:
+        merged = json.loads(tmp_path.__class__(more["DOCKER_CONFIG"], "config.json").read_text("utf-8"))
+    assert merged["auths"] == {"r.example": {"identitytoken": "1d"}}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from haybale.errors import RegistryError
 from haybale.tools import registry
 from haybale.tools.registry import Outcome, pause
 
@@ -80,15 +81,63 @@ def test_only_this_machine_is_spoken_to_without_tls(host: str, scheme: str) -> N
     assert registry.scheme(host) == scheme
 
 
-def test_the_authorities_of_the_registry_count_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "CERTS", tmp_path / "certs.d")
-    own, bundle, file = tmp_path / "certs.d/r.example/ca.crt", tmp_path / "bundle", tmp_path / "file"
+def test_no_question_is_begun_when_all_of_them_took_long_enough() -> None:
+    failed = Outcome(status=503)
+    assert pause(1, failed, NOW, 1.0, registry.ENOUGH - 2.0) == 1.0
+    assert pause(1, failed, NOW, 1.0, registry.ENOUGH - 0.5) is None
+    assert pause(2, Outcome(status=429, retry_after="50"), NOW, 0.0, registry.ENOUGH - 49.0) is None
+
+
+def test_what_this_machine_s_tools_are_told_counts_before_the_system_s(tmp_path: Path) -> None:
+    bundle, file = tmp_path / "bundle", tmp_path / "file"
     env = {"REQUESTS_CA_BUNDLE": str(bundle), "SSL_CERT_FILE": str(file)}
+    assert registry.authorities(env) not in {str(bundle), str(file)}
     file.touch()
-    assert registry.authorities("r.example", env) == str(file)
+    assert registry.authorities(env) == str(file)
     bundle.touch()
-    assert registry.authorities("r.example", env) == str(bundle)
-    own.parent.mkdir(parents=True)
-    own.touch()
-    assert registry.authorities("r.example", env) == str(own)
-    assert registry.authorities("other.example", env) == str(bundle)
+    assert registry.authorities(env) == str(bundle)
+
+
+def test_certificates_are_where_docker_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker's engine looks in /etc, or in the user's folder where it runs without root."""
+    monkeypatch.setattr(registry, "CERTS", tmp_path / "etc")
+    system, own = tmp_path / "etc/r.example:5000", tmp_path / "home/.config/docker/certs.d/r.example:5000"
+    env = {"HOME": str(tmp_path / "home")}
+    assert registry.certificates("r.example:5000", env) == ([], None)
+    for file in (
+        system / "b.crt",
+        system / "a.crt",
+        own / "c.crt",
+        system / "lone.cert",
+        own / "client.cert",
+    ):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    assert registry.certificates("r.example:5000", env) == (
+        [system / "a.crt", system / "b.crt", own / "c.crt"],
+        None,
+    )
+    (own / "client.key").touch()
+    assert registry.certificates("r.example:5000", env)[1] == (own / "client.cert", own / "client.key")
+    assert registry.certificates("other.example", env) == ([], None)
+
+
+def test_a_certificate_that_can_t_be_used_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "CERTS", tmp_path)
+    (tmp_path / "r.example").mkdir()
+    (tmp_path / "r.example/ca.crt").write_text("no certificate", encoding="utf-8")
+    with pytest.raises(RegistryError, match=r"the certificates for r\.example can't be used") as refused:
+        registry.session("r.example", {})
+    assert str(tmp_path / "r.example") in refused.value.step
+
+
+def test_this_machine_is_not_asked_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://proxy.example:3128")
+    assert registry.proxies("http://127.0.0.1:5000/v2/") == {}
+    assert registry.proxies("http://localhost:5000/v2/") == {}
+    assert registry.proxies("https://ghcr.io/v2/")["https"] == "http://proxy.example:3128"
+    monkeypatch.setenv("no_proxy", "ghcr.io")
+    assert registry.proxies("https://ghcr.io/v2/") == {}

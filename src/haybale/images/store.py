@@ -50,15 +50,15 @@ def of(project: Project) -> Store:
 
 
 class RegistryStore:
-    """A repository of a registry."""
+    """A repository of a registry. Names of other repositories raise `RegistryError`."""
 
     def __init__(self, repository: registry.Repository) -> None:
         self._repository = repository
-        self._host = refs.parse(repository.name).domain
+        self._whole = refs.parse(repository.name)
 
     def digest(self, name: str) -> str | None:
         """See `Store`."""
-        return self._repository.digest(_reference(name))
+        return self._repository.digest(self._reference(name))
 
     def exists(self, name: str) -> bool:
         """See `Store`."""
@@ -66,17 +66,17 @@ class RegistryStore:
 
     def labels(self, name: str) -> Mapping[str, str] | None:
         """See `Store`."""
-        return self._repository.labels(_reference(name))
+        return self._repository.labels(self._reference(name))
 
     def pull(self, name: str) -> None:
         """See `Store`; raises `BuildError`."""
-        with credentials.cli_environment(self._host) as env:
+        with credentials.cli_environment(self._whole.domain) as env:
             pulled = process.run(["docker", "pull", "--quiet", name], env=env)
         if not pulled.ok:
             raise BuildError(
                 f"{name} could not be pulled",
                 cause="see what the engine said",
-                step=f"docker login {self._host}, or try again",
+                step=f"docker login {self._whole.domain}, or try again",
                 log=pulled.output,
             )
 
@@ -112,7 +112,18 @@ class RegistryStore:
 
     def retag(self, source: str, target: str) -> str:
         """See `Store`; no layer is moved."""
-        return self._repository.retag(_reference(source), _reference(target))
+        return self._repository.retag(self._reference(source), self._reference(target))
+
+    def _reference(self, name: str) -> str:
+        """Return the tag or digest of a name: what the registry calls a reference."""
+        found = refs.parse(name)
+        if found.repository != self._whole.repository:
+            raise RegistryError(
+                f"{name} is not looked for in {self._whole.repository}",
+                cause="it belongs to another repository",
+                step="give a name of this one, or set REGISTRY",
+            )
+        return found.digest or found.tag or "latest"
 
 
 class EngineStore:
@@ -178,9 +189,3 @@ def _vanished(name: str) -> RegistryError:
         cause="somebody removed it, or what answers is another registry than the engine's",
         step="try again",
     )
-
-
-def _reference(name: str) -> str:
-    """Return the tag or digest of a name: what the registry calls a reference."""
-    found = refs.parse(name)
-    return found.digest or found.tag

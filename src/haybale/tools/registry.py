@@ -12,6 +12,7 @@ import datetime as dt
 import email.utils
 import hashlib
 import json
+import math
 import os
 import random
 import re
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
 PATIENCE = 3
 ANSWER = 30
 
-# How often a question is asked, and the longest pause between, in seconds. A registry that asks for a longer
-# one gets no further question.
+# How often a question is asked, the longest pause between, and when none is begun any more after the first,
+# in seconds. A registry that asks for a longer pause gets no further question.
 ATTEMPTS = 4
 LONGEST = 60
+ENOUGH = 120
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]", "::1")
 # Where the public hub answers; its images' names say docker.io.
@@ -56,15 +58,16 @@ MANIFESTS = (
 )
 DIGEST_HEADER = "Docker-Content-Digest"
 VERSION_HEADER = "Docker-Distribution-Api-Version"
-# What a registry says where there is no such image (spec.md, "Error Codes").
-ABSENT = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND"})
+# What a registry says where there is no such image, or part of one (spec.md, "Error Codes"; Harbor's own).
+ABSENT = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"})
 
 # Answers that may be others in a moment.
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
-# Where Docker looks for a registry's own certificate authority (docs.docker.com, "Verify repository client
-# with certificates").
+# Where Docker looks for a registry's own certificates (docs.docker.com, "Verify repository client with
+# certificates"); in ~/.config where its engine runs without root (moby, daemon/command: configureCertsDir).
 CERTS = Path("/etc/docker/certs.d")
+OWN_CERTS = "docker/certs.d"
 # The system's authorities on Debian and its like.
 SYSTEM = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -80,8 +83,10 @@ def answers(repository: str) -> bool:
     host, slash, _ = repository.partition("/")
     if not slash or not ("." in host or ":" in host or host == "localhost"):
         return False
+    url = f"{scheme(host)}://{host}/v2/"
     try:
-        answer = requests.get(f"{scheme(host)}://{host}/v2/", timeout=PATIENCE)
+        with session(host, os.environ) as asking:
+            answer = asking.get(url, timeout=PATIENCE, allow_redirects=False, proxies=proxies(url))
     except requests.RequestException:
         return False
     return answer.status_code in {200, 401}
@@ -91,6 +96,18 @@ def scheme(host: str) -> str:
     """Return how a registry is spoken to: without TLS only on this machine, as Docker does."""
     name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
     return "http" if name in LOCAL or re.fullmatch(r"127(\.\d+){3}", name) else "https"
+
+
+def proxies(url: str) -> dict[str, str]:
+    """Return the proxies for an address that the environment names; none for this machine, as in Docker.
+
+    (Go, net/http: ProxyFromEnvironment.)
+    """
+    import requests  # noqa: PLC0415 - a quarter of the start-up time of the verbs that only print
+
+    if scheme(_host(url)) == "http":
+        return {}
+    return dict(requests.utils.get_environ_proxies(url))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,18 +139,21 @@ class Outcome:
     retry_after: str = ""
 
 
-def pause(attempt: int, outcome: Outcome, now: dt.datetime, chance: float) -> float | None:
+def pause(attempt: int, outcome: Outcome, now: dt.datetime, chance: float, spent: float = 0) -> float | None:
     """Return the seconds to wait before a question is asked again; None: it is not.
 
-    `attempt` counts from 1, `chance` is from 0 to 1. RFC 9110, 10.2.3: Retry-After is seconds or a date.
+    `attempt` counts from 1, `chance` is from 0 to 1, `spent` are the seconds since the question was first
+    asked. RFC 9110, 10.2.3: Retry-After is seconds or a date.
     """
     passing = outcome.fault in {"timeout", "connection"} or outcome.status in PASSING
     if not passing or attempt >= ATTEMPTS:
         return None
     asked = _seconds(outcome.retry_after, now)
-    if asked is not None:
-        return asked + chance if asked <= LONGEST else None
-    return min(LONGEST, 2.0 ** (attempt - 1)) * (0.5 + chance / 2)
+    if asked is None:
+        seconds = 2.0 ** (attempt - 1) * (0.5 + chance / 2)
+    else:
+        seconds = asked + chance if asked <= LONGEST else math.inf
+    return seconds if spent + seconds <= ENOUGH else None
 
 
 def _seconds(text: str, now: dt.datetime) -> float | None:
@@ -157,30 +177,27 @@ class Repository:
     patience: float = ANSWER
     wait: Callable[[float], None] = time.sleep
     find: Callable[[str], credentials.Credentials | None] = credentials.find
-    _token: str = field(default="", init=False, repr=False)
+    # What the Authorization header says, for reading and for writing; and the login behind it.
+    _authorization: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+    _known: credentials.Credentials | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Take the name apart."""
-        import requests  # noqa: PLC0415 - a quarter of the start-up time of the verbs that only print
-
         reference = refs.parse(self.name)
         self._domain = reference.domain
         self._host = HUB_HOST if reference.domain == refs.HUB else reference.domain
         self._path = reference.path
-        self._session = requests.Session()
-        # Credentials come from us alone, not from a .netrc.
-        # Credentials and authorities come from here alone, proxies from the environment, for each question.
-        self._session.trust_env = False
-        self._session.verify = authorities(self._host, os.environ)
+        self._session = session(self._host, os.environ)
 
     def digest(self, reference: str) -> str | None:
         """Return the digest of a tag's manifest; None only where the registry has no such tag."""
         answer = self._ask("HEAD", f"manifests/{reference}", accept=MANIFESTS)
-        if answer.status_code == HTTPStatus.NOT_FOUND or DIGEST_HEADER not in answer.headers:
-            # The answer to HEAD has no body that would say whose 404 it is.
-            found = self.manifest(reference)
-            return found.digest if found else None
-        return str(answer.headers[DIGEST_HEADER])
+        said = str(answer.headers.get(DIGEST_HEADER, ""))
+        if _succeeded(answer) and refs.DIGEST.fullmatch(said):
+            return said
+        # The answer to HEAD has no body that would say whose 404 it is, or what a digest is to be made of.
+        found = self.manifest(reference)
+        return found.digest if found else None
 
     def manifest(self, reference: str) -> Manifest | None:
         """Return the manifest of a tag or a digest; None only where the registry has none.
@@ -190,6 +207,14 @@ class Repository:
         answer = self._ask("GET", f"manifests/{reference}", accept=MANIFESTS)
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return None
+        media_type = str(answer.headers.get("Content-Type", ""))
+        if media_type.partition(";")[0].strip() not in MANIFESTS:
+            # Such as the page of a proxy that wants somebody to log in.
+            raise RegistryError(
+                f"{self._host} answers {media_type or 'something'} for {self._shown(reference)}",
+                cause="that is no image's manifest, so it is no registry, or keeps something else there",
+                step="mend the setting `registry`, or REGISTRY",
+            )
         digest = f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
         said = answer.headers.get(DIGEST_HEADER, digest)
         for wanted in (said, reference if reference.startswith("sha256:") else digest):
@@ -199,9 +224,7 @@ class Repository:
                     cause="something between here and the registry changed it",
                     step="try again",
                 )
-        return Manifest(
-            content=answer.content, media_type=answer.headers.get("Content-Type", ""), digest=digest
-        )
+        return Manifest(content=answer.content, media_type=media_type, digest=digest)
 
     def labels(self, reference: str) -> Mapping[str, str] | None:
         """Return an image's labels; None only where the registry has no such image.
@@ -211,7 +234,7 @@ class Repository:
         found = self.manifest(reference)
         if found is None:
             return None
-        if found.media_type.partition(";")[0] in INDEXES or "manifests" in found.document:
+        while "manifests" in found.document:
             found = self._needed(_first_image(found.document))
         config = str((found.document.get("config") or {}).get("digest", ""))
         answer = self._ask("GET", f"blobs/{config}", follow=True) if config else None
@@ -273,20 +296,22 @@ class Repository:
         headers = {"Accept": ", ".join(accept)} if accept else {}
         if media_type:
             headers["Content-Type"] = media_type
-        attempt = 0
+        begun, attempt = time.monotonic(), 0
         while True:
             attempt += 1
             answer, fault = self._once(method, url, headers, content, follow=follow)
-            if answer is not None and (_succeeded(answer) or (answer.status_code == HTTPStatus.NOT_FOUND and (
-                method == "HEAD" or is_registrys(answer)
-            ))):  # fmt: skip
+            if answer is not None and not fault and (
+                _succeeded(answer)
+                or (answer.status_code == HTTPStatus.NOT_FOUND and (method == "HEAD" or is_registrys(answer)))
+            ):  # fmt: skip
                 return answer
             outcome = Outcome(
                 status=answer.status_code if answer is not None else 0,
                 fault=fault.partition(":")[0],
                 retry_after=answer.headers.get("Retry-After", "") if answer is not None else "",
             )
-            seconds = pause(attempt, outcome, dt.datetime.now(dt.UTC), random.random())  # noqa: S311 - no secret
+            chance = random.random()  # noqa: S311 - no secret
+            seconds = pause(attempt, outcome, dt.datetime.now(dt.UTC), chance, time.monotonic() - begun)
             if seconds is None:
                 raise self._failure(path, answer, fault, attempt)
             self.wait(seconds)
@@ -294,26 +319,30 @@ class Repository:
     def _once(
         self, method: str, url: str, headers: Mapping[str, str], content: bytes | None, *, follow: bool
     ) -> tuple[requests.Response | None, str]:
-        """Ask once, with a login where the registry asks for one: the answer, or what went wrong with it."""
+        """Ask once, with a login where the registry asks for one: the answer, and what went wrong with it.
+
+        What went wrong is "token" where the answer is not the registry's, but that of its token service.
+        """
         import requests  # noqa: PLC0415 - a quarter of the start-up time of the verbs that only print
 
-        def send(authorization: str) -> requests.Response:
-            login = {"Authorization": authorization} if authorization else {}
+        def send() -> requests.Response:
+            said = self._authorization.get(actions, "")
             # requests takes the login off where a redirect leads to another host.
             return self._session.request(
-                method, url, headers={**headers, **login}, data=content, timeout=self.patience,
-                allow_redirects=follow, proxies=requests.utils.get_environ_proxies(url),
+                method, url, headers={**headers, **({"Authorization": said} if said else {})}, data=content,
+                timeout=self.patience, allow_redirects=follow, proxies=proxies(url),
             )  # fmt: skip
 
+        actions = "pull" if content is None else "pull,push"
         try:
-            answer = send(self._token)
-            if answer.status_code == HTTPStatus.UNAUTHORIZED:
-                challenge = answer.headers.get("WWW-Authenticate", "")
-                self._token, refused = self._login(challenge, writes=content is not None)
+            answer = send()
+            # Whoever a redirect led to gets no login.
+            if answer.status_code == HTTPStatus.UNAUTHORIZED and not answer.history:
+                refused = self._log_in(answer.headers.get("WWW-Authenticate", ""), actions)
                 if refused is not None:
-                    return refused, ""
-                if self._token:
-                    answer = send(self._token)
+                    return refused, "token"
+                if actions in self._authorization:
+                    answer = send()
         except requests.exceptions.SSLError as error:
             # A connection that was cut while it was made ends here too, and may go well the next time.
             kind = "certificate" if "certificate" in str(error).lower() else "connection"
@@ -324,52 +353,53 @@ class Repository:
             return None, f"connection: {error}"
         return answer, ""
 
-    def _login(self, challenge: str, *, writes: bool) -> tuple[str, requests.Response | None]:
-        """Return what the Authorization header has to say to a challenge (RFC 7235); "" for nothing.
+    def _log_in(self, challenge: str, actions: str) -> requests.Response | None:
+        """Note what the Authorization header has to say to a challenge (RFC 9110, 11.6.1), if anything.
 
-        And the token service's own answer, where that is no token.
+        Return the token service's own answer where that is no token, else None.
         """
-        kind, _, rest = challenge.partition(" ")
-        known = self.find(self._domain)
-        if kind.lower() == "basic":
-            return (f"Basic {_basic(known)}" if known and known.secret else ""), None
-        asked = dict(re.findall(r'(\w+)="([^"]*)"', rest))
-        if kind.lower() != "bearer" or not asked.get("realm"):
-            return "", None
-        actions = "pull,push" if writes else "pull"
-        answer = self._ask_for_token(asked, f"repository:{self._path}:{actions}", known)
+        self._known = self.find(self._domain)
+        self._authorization.pop(actions, None)
+        bearer = re.search(r"\bbearer\s+(.*)", challenge, re.IGNORECASE)
+        # Another challenge may stand behind it: the first of each name is this one's.
+        asked = dict(reversed(re.findall(r'(\w+)="([^"]*)"', bearer[1]))) if bearer else {}
+        if not asked.get("realm"):
+            if re.search(r"\bbasic\b", challenge, re.IGNORECASE) and self._known and self._known.secret:
+                self._authorization[actions] = f"Basic {_basic(self._known)}"
+            return None
+        answer = self._ask_for_token(asked, f"repository:{self._path}:{actions}")
         if not _succeeded(answer):
-            return "", answer
+            return answer
         with contextlib.suppress(ValueError, AttributeError):
             found = answer.json()
             token = found.get("token") or found.get("access_token")
-            return (f"Bearer {token}" if token else ""), None
-        return "", None
+            if token:
+                self._authorization[actions] = f"Bearer {token}"
+        return None
 
-    def _ask_for_token(
-        self, asked: Mapping[str, str], scope: str, known: credentials.Credentials | None
-    ) -> requests.Response:
+    def _ask_for_token(self, asked: Mapping[str, str], scope: str) -> requests.Response:
         """Ask the token service that a registry names (distribution, "Token authentication").
 
         Redirects are not followed: they would carry the login on to somebody else.
         """
-        import requests  # noqa: PLC0415 - a quarter of the start-up time of the verbs that only print
-
-        realm, service = asked["realm"], asked.get("service", "")
-        proxies = requests.utils.get_environ_proxies(realm)
+        realm, service, known = asked["realm"], asked.get("service", ""), self._known
+        if not realm.startswith(f"{scheme(_host(realm))}://") and not realm.startswith("https://"):
+            raise RegistryError(
+                f"the registry {self._host} wants its login sent without TLS",
+                cause=f"it names {realm!r} for its tokens",
+                step="mend the registry's settings of its token service",
+            )
+        options: dict[str, Any] = {
+            "timeout": self.patience, "allow_redirects": False, "proxies": proxies(realm),
+        }  # fmt: skip
         if known and known.identity_token:
             form = {
                 "grant_type": "refresh_token", "service": service, "scope": scope, "client_id": "haybale",
                 "refresh_token": known.identity_token,
             }  # fmt: skip
-            return self._session.post(
-                realm, data=form, timeout=self.patience, allow_redirects=False, proxies=proxies
-            )
+            return self._session.post(realm, data=form, **options)
         login = {"Authorization": f"Basic {_basic(known)}"} if known else {}
-        return self._session.get(
-            realm, params={"service": service, "scope": scope}, headers=login, timeout=self.patience,
-            allow_redirects=False, proxies=proxies,
-        )  # fmt: skip
+        return self._session.get(realm, params={"service": service, "scope": scope}, headers=login, **options)
 
     def _failure(
         self, path: str, answer: requests.Response | None, fault: str, attempts: int
@@ -383,8 +413,9 @@ class Repository:
                 return RegistryError(
                     f"{asked}shows a certificate that is not trusted",
                     cause=cause,
-                    step="name the certificate authority of the registry or the proxy in SSL_CERT_FILE and "
-                    f"REQUESTS_CA_BUNDLE, or put it into {CERTS / self._host / 'ca.crt'}",
+                    step="name the certificate authority of the registry or the proxy in SSL_CERT_FILE, or "
+                    f"put it into {CERTS / self._host / 'ca.crt'}; where the registry asks for a certificate "
+                    "of this machine, client.cert and client.key go there too",
                 )
             return RegistryError(
                 f"{asked}does not answer (asked {attempts} times)",
@@ -392,22 +423,24 @@ class Repository:
                 step="is it running, and reachable from here? Set REGISTRY, or HAYBALE_LOCAL=true for none",
             )
         status = answer.status_code
+        if fault:
+            asked = f"the token service of the registry {self._host} "
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            known = self.find(self._domain)
+            known = self._known
             who = f"as {known.user or 'a token'} ({known.source})" if known else "without a login"
             return RegistryError(
                 f"{asked}answers {status}{about}, asked {who}",
                 cause=_said(answer) or "the login is missing or wrong, or may not do that",
-                step=f"docker login {self._host}",
+                step=f"docker login {self._domain}",
             )
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             when = answer.headers.get("Retry-After", "")
             return RegistryError(
                 f"{asked}limits how much may be asked of it{about}",
-                cause=f"it says to come back after {when}" if when else "see its limits",
+                cause=f"it says when to come back: {when}{' s' if when.isdigit() else ''}" if when else "",
                 step="docker login raises the limit of many registries; or wait",
             )
-        if status == HTTPStatus.NOT_FOUND or status // 100 == 3:  # noqa: PLR2004
+        if not fault and (status == HTTPStatus.NOT_FOUND or status // 100 == 3):  # noqa: PLR2004
             return RegistryError(
                 f"what answers at {self._host} is no registry",
                 cause=f"its {status} is not that of the distribution API",
@@ -416,7 +449,7 @@ class Repository:
         return RegistryError(
             f"{asked}answers {status}{about} (asked {attempts} times)",
             cause=_said(answer),
-            step="try again later",
+            step="try again later" if status in PASSING else "ask whoever runs the registry",
         )
 
 
@@ -432,20 +465,78 @@ def is_registrys(answer: requests.Response) -> bool:
 
 def _first_image(document: Mapping[str, Any]) -> str:
     for each in document.get("manifests", ()):
-        if each.get("platform", {}).get("os") != "unknown":
+        if (each.get("platform") or {}).get("os") != "unknown":
             return str(each["digest"])
     raise RegistryError("the registry has an index without an image in it", step="push the image again")
 
 
-def authorities(host: str, env: Mapping[str, str]) -> str | bool:
-    """Return the file of the certificate authorities that a registry is judged by; True: Python's own.
+def session(host: str, env: Mapping[str, str]) -> requests.Session:
+    """Return what questions to a registry go through, with the certificates that Docker would use for it.
 
-    The registry's own counts first, as for Docker; then what this machine's tools are told; then the
-    system's.
+    Logins come from `credentials` alone, not from a .netrc; proxies are named with each question. Raises
+    `RegistryError` where a certificate can't be used.
+    """
+    import requests  # noqa: PLC0415 - a quarter of the start-up time of the verbs that only print
+    import urllib3.util.ssl_  # noqa: PLC0415
+
+    made = requests.Session()
+    made.trust_env = False
+    made.verify = authorities(env)
+    own, ours = certificates(host, env)
+    if not own and ours is None:
+        return made
+
+    class Certified(requests.adapters.HTTPAdapter):
+        """Trusts the registry's own authorities too, and shows a certificate of this machine."""
+
+        def __init__(self, pair: tuple[Path, Path] | None) -> None:
+            self._context = urllib3.util.ssl_.create_urllib3_context()
+            for file in own:
+                self._context.load_verify_locations(file)
+            if pair is not None:
+                self._context.load_cert_chain(*pair)
+            super().__init__()
+
+        def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+            super().init_poolmanager(*arguments, **options, ssl_context=self._context)
+
+        def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
+            return super().proxy_manager_for(*arguments, **options, ssl_context=self._context)
+
+    try:
+        # Where a registry has its blobs or its token service the same authorities count, as for Docker.
+        made.mount("https://", Certified(None))
+        made.mount(f"https://{host}/", Certified(ours))
+    except OSError as error:
+        raise RegistryError(
+            f"the certificates for {host} can't be used",
+            cause=str(error),
+            step=f"mend the files in {(own or ours or [CERTS])[0].parent}",
+        ) from error
+    return made
+
+
+def certificates(host: str, env: Mapping[str, str]) -> tuple[list[Path], tuple[Path, Path] | None]:
+    """Return what Docker has for a registry: its authorities; this machine's certificate and its key."""
+    home = Path(env.get("XDG_CONFIG_HOME") or Path(env.get("HOME", "/"), ".config"))
+    folders = [folder / host for folder in (CERTS, home / OWN_CERTS)]
+    own = [file for folder in folders for file in sorted(folder.glob("*.crt"))]
+    pairs = [(file, file.with_suffix(".key")) for folder in folders for file in sorted(folder.glob("*.cert"))]
+    return own, next((pair for pair in pairs if pair[1].is_file()), None)
+
+
+def authorities(env: Mapping[str, str]) -> str | bool:
+    """Return the file of the certificate authorities that count for all registries; True: Python's own.
+
+    What this machine's tools are told counts first, then the system's.
     """
     named = (env.get("REQUESTS_CA_BUNDLE"), env.get("SSL_CERT_FILE"), ssl.get_default_verify_paths().cafile)
-    files = (CERTS / host / "ca.crt", *(Path(each) for each in named if each), SYSTEM)
+    files = (*(Path(each) for each in named if each), SYSTEM)
     return next((str(file) for file in files if file.is_file()), True)
+
+
+def _host(url: str) -> str:
+    return re.sub(r"^\w+://", "", url).partition("/")[0]
 
 
 def _succeeded(answer: requests.Response) -> bool:
