@@ -106,7 +106,8 @@ class Requirements:
 class Index:
     """How the index is made and proved (`[tool.haybale.index]`)."""
 
-    batch: int = setting("documents a request", 1000, least=1)
+    batch: int = setting("documents a request; 0: as many as pay, by what the loader measures", 0)
+    workers: int = setting("processes that prepare documents; 0: as many as pay", 0)
     sample: int = setting("documents of each model compared field by field", 200, least=1)
     heap: str = setting("Solr's heap while it indexes, such as 1g", "1g", pattern="[0-9]+[mg]")
     inputs: tuple[str, ...] = setting(

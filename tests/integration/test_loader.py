@@ -62,7 +62,7 @@ class Site:
         return process.lines([sys.executable, script, *command[2:]], cwd=SITE, env=self.env, merge=False)
 
     def loaded(self, batch: int = 40, inputs: str = "") -> load.Loaded:
-        return load.load(self.run(load.command(batch, inputs)), lambda _: None)
+        return load.load(self.run(load.command(batch, inputs=inputs)), lambda _: None)
 
     def report(self, loaded: load.Loaded, sample: int = 10_000) -> verify.Report:
         return verify.verify(self.run(verify.command(loaded, sample)))
@@ -195,7 +195,7 @@ def test_the_documents_are_those_that_haystack_sends(database: Path) -> None:
 
 def test_a_loaded_index_is_the_databases(site: Site) -> None:
     told: list[load.Progress] = []
-    loaded = load.load(site.run(load.command(40, "")), told.append)
+    loaded = load.load(site.run(load.command(40, inputs="")), told.append)
     counts = loaded.counts(site.core)
 
     assert counts["barn.bale"] == ROWS + 5

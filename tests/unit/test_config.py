@@ -20,7 +20,7 @@ def load(folder: Path, text: str, **env: str) -> config.Project:
 def test_the_smallest_configuration_has_all_defaults(tmp_path: Path) -> None:
     settings = load(tmp_path, SMALLEST).settings
     assert settings.images.solr == "solr:9.10.1-slim"
-    assert settings.index.batch == 1000
+    assert settings.index.batch == 0
     assert settings.test.site == ("pytest", "/tests/site")
 
 
@@ -48,7 +48,7 @@ def test_the_environment_is_stronger_than_the_file(tmp_path: Path) -> None:
         (SMALLEST + "batch_size = 3\n", 5, "unknown setting 'batch_size'"),
         (SMALLEST + 'dumps = "x"\n', 5, "did you mean 'dump'?"),
         (SMALLEST + '[tool.haybale.images]\n# why\npyhton = "x"\n', 7, "did you mean 'python'?"),
-        (SMALLEST + "[tool.haybale.index]\nbatch = 0\n", 6, "index.batch is at least 1, not 0"),
+        (SMALLEST + "[tool.haybale.index]\nbatch = -1\n", 6, "index.batch is at least 0, not -1"),
         (SMALLEST + '[tool.haybale.index]\nbatch = "many"\n', 6, "index.batch is a whole number"),
         (SMALLEST + "[tool.haybale.index]\nbatch = true\n", 6, "index.batch is a whole number"),
         (SMALLEST + '[tool.haybale.index]\nheap = "lots"\n', 6, "index.heap has the form"),

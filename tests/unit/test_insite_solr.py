@@ -125,38 +125,42 @@ def test_reason_of_an_answer(answer: bytes, reason: str) -> None:
 class Picky(Fake):
     """A core that refuses some batches."""
 
-    def __init__(self, refuses: Callable[[set[int]], bool]) -> None:
+    def __init__(self, refuses: Callable[[set[int]], object], accept: Callable[[list[int]], None]) -> None:
         super().__init__()
         self.refuses = refuses
+        self.accept = accept
 
     def update(self, body: bytes) -> None:
         numbers = json.loads(body)
         self.asked.append(str(numbers))
         if self.refuses(set(numbers)):
             raise solr.Refused("url", 400, f"refused {numbers}")
+        self.accept(numbers)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 100])
-def test_the_culprit_of_a_batch_is_found(size: int) -> None:
-    for culprit in range(size):
-        core = Picky({culprit}.issubset)
-        batch = [str(number).encode() for number in range(size)]
-        position, refused = solr.bisect(core, batch, solr.Refused("url", 400, f"refused [{culprit}]"))
-        assert position == culprit
-        assert refused.reason == f"refused [{culprit}]"
-        assert len(core.asked) <= 2 * size.bit_length()
-
-
-def test_of_two_culprits_the_first_is_found() -> None:
-    core = Picky(lambda numbers: bool({3, 8} & numbers))
-    batch = [str(number).encode() for number in range(10)]
-    assert solr.bisect(core, batch, solr.Refused("url", 400, "all"))[0] == 3
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
+def test_each_culprit_of_a_batch_is_found_and_all_others_are_accepted(size: int) -> None:
+    batch = [str(number).encode() for number in range(size)]
+    for culprits in ({0}, {size - 1}, {size // 2, size // 3}, set(range(0, size, 3)), set(range(size))):
+        accepted: list[int] = []
+        core = Picky(frozenset(culprits).intersection, accepted.extend)
+        found = list(solr.sift(core, batch))
+        assert [position for position, _ in found] == sorted(culprits)
+        assert [each.reason for _, each in found] == [f"refused [{each}]" for each in sorted(culprits)]
+        assert sorted(accepted) == sorted(set(range(size)) - culprits)
 
 
 def test_a_batch_that_is_refused_only_as_a_whole_has_no_culprit() -> None:
-    core = Picky(lambda numbers: len(numbers) > 5)
-    batch = [str(number).encode() for number in range(10)]
-    assert solr.bisect(core, batch, solr.Refused("url", 400, "too large"))[0] is None
+    accepted: list[int] = []
+    core = Picky(lambda numbers: len(numbers) > 5, accepted.extend)
+    assert list(solr.sift(core, [str(number).encode() for number in range(10)])) == []
+    assert sorted(accepted) == list(range(10))
+
+
+def test_another_fault_ends_the_search() -> None:
+    core = Fake((500, {"error": {"msg": "no room"}}))
+    with pytest.raises(solr.Refused, match="no room"):
+        list(solr.sift(core, [b"1", b"2"]))
 
 
 @pytest.mark.parametrize(

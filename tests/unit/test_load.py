@@ -27,7 +27,7 @@ GOOD = [
     "the site prints",
     said("progress", alias="default", model="a.b", done=3, total=3),
     said("counts", core="hay", field="django_ct", counts={"a.b": 2}),
-    said("loaded", models=[MODEL]),
+    said("loaded", models=[MODEL], workers=2, batch=500),
 ]
 
 
@@ -50,6 +50,8 @@ def test_a_whole_stream() -> None:
         models=(load.Model(alias="default", core="hay", model="a.b", database=3, documents=2, skipped=1),),
         cores={"hay": {"a.b": 2}},
         notes=("left out",),
+        workers=2,
+        batch=500,
     )
     assert loaded.counts("hay") == {"a.b": 2}
     assert json.loads(load.dump(loaded)) == {"models": [MODEL], "counts": {"hay": {"a.b": 2}}}
@@ -140,5 +142,6 @@ def test_events_of_a_later_haybale_are_passed_over() -> None:
 
 
 def test_the_command_line() -> None:
-    assert load.command(500, "") == ["python", "/haybale/load.py", "--batch", "500"]
-    assert load.command(500)[-2:] == ["--inputs", f"/haybale/{audit.FILE}"]
+    started = ["python", "/haybale/load.py", "--batch", "500", "--workers", "3"]
+    assert load.command(500, 3, inputs="") == started
+    assert load.command()[-2:] == ["--inputs", f"/haybale/{audit.FILE}"]

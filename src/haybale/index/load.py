@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from haybale.errors import LoadError
@@ -62,16 +62,33 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A row of a model (app.Model) whose document is not in Solr, and why (`field`: "" where not known)."""
+
+    alias: str
+    label: str
+    key: str
+    field: str
+    reason: str
+    cause: str
+    step: str
+    log: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Loaded:
     """What the loader did. `cores` maps a core to its documents of each type (app.model -> count).
 
-    `unknown` is what it read of the site that it was not told of (see audit.py).
+    `unknown` is what it read of the site that it was not told of (see audit.py). `workers` processes sent up
+    to `batch` documents a request, as it was at the end.
     """
 
     models: tuple[Model, ...]
     cores: Mapping[str, Mapping[str, int]]
     notes: tuple[str, ...] = ()
     unknown: audit.Unknown = audit.NOTHING
+    workers: int = 0
+    batch: int = 0
 
     def counts(self, core: str) -> Mapping[str, int]:
         """Return the documents of each type in a core; `LoadError` where the site loaded nothing into it."""
@@ -84,17 +101,22 @@ class Loaded:
         return self.cores[core]
 
 
-def command(batch: int, inputs: str = f"/haybale/{audit.FILE}") -> list[str]:
-    """Return the loader's command line in the site's container, for requests of up to `batch` documents.
+def command(batch: int = 0, workers: int = 0, inputs: str = f"/haybale/{audit.FILE}") -> list[str]:
+    """Return the loader's command line in the site's container.
 
-    `inputs` is the file that `audit.write_inputs` wrote, "" for no audit.
+    That is for `workers` processes and requests of up to `batch` documents, 0 for as many as pay. `inputs` is
+    the file that `audit.write_inputs` wrote, "" for no audit.
     """
-    line = ["python", "/haybale/load.py", "--batch", str(batch)]
+    line = ["python", "/haybale/load.py", "--batch", str(batch), "--workers", str(workers)]
     return [*line, "--inputs", inputs] if inputs else line
 
 
-def load(lines: Iterable[str], progress: Callable[[Progress], None]) -> Loaded:
-    """Follow the loader through its lines to its end.
+def load(
+    lines: Iterable[str],
+    progress: Callable[[Progress], None],
+    refused: Callable[[Refused], None] = lambda _: None,
+) -> Loaded:
+    """Follow the loader through its lines to its end; `refused` hears of each document that is not in Solr.
 
     Raises `LoadError` with the loader's own explanation, or one of how it died.
     """
@@ -102,6 +124,7 @@ def load(lines: Iterable[str], progress: Callable[[Progress], None]) -> Loaded:
     notes: list[str] = []
     models: tuple[Model, ...] = ()
     unknown = audit.NOTHING
+    workers = batch = 0
     for event in follow(lines, "loaded"):
         if event["event"] == "progress":
             progress(progress_of(event))
@@ -114,11 +137,16 @@ def load(lines: Iterable[str], progress: Callable[[Progress], None]) -> Loaded:
                 case "unknown-inputs":
                     found = tuple(of(audit.Finding, finding) for finding in event["findings"])
                     unknown = audit.Unknown(findings=found, total=int(event["total"]))
+                case "refused":
+                    refused(of(Refused, {each.name: event[each.name] for each in fields(Refused)}))
                 case "loaded":
                     models = tuple(of(Model, model) for model in event["models"])
+                    workers, batch = int(event["workers"]), int(event["batch"])
                 case _:
                     pass
-    return Loaded(models=models, cores=counts, notes=tuple(notes), unknown=unknown)
+    return Loaded(
+        models=models, cores=counts, notes=tuple(notes), unknown=unknown, workers=workers, batch=batch
+    )
 
 
 def dump(loaded: Loaded) -> str:
@@ -132,9 +160,9 @@ def progress_of(event: Mapping[str, Any]) -> Progress:
         return of(Progress, {name: event[name] for name in ("alias", "model", "done", "total")})
 
 
-def of(kind: type[T], fields: Mapping[str, Any]) -> T:
-    """Return a dataclass filled from an event's fields; `TypeError` where they are not the same."""
-    return kind(**fields)
+def of(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Return a dataclass filled from an event's values; `TypeError` where they are not the same."""
+    return kind(**values)
 
 
 @contextlib.contextmanager

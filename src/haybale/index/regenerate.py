@@ -85,7 +85,7 @@ def _load(project: Project, services: Compose, terminal: Terminal) -> Mapping[st
     terminal.say("loading")
     with terminal.progress() as advance:
         loaded = load.load(
-            services.exec("loader", load.command(settings.batch)),
+            services.exec("loader", load.command(settings.batch, settings.workers)),
             lambda progress: advance(progress.model, progress.done, progress.total),
         )
         for model in loaded.models:

@@ -30,6 +30,7 @@ import stat
 import sys
 import sysconfig
 import threading
+import time
 from importlib.util import source_from_cache
 from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -122,6 +123,33 @@ def known(file: str) -> Known:
     return Known(os.getcwd(), frozenset(said["inputs"]), pattern(said["ignore"]), libraries())
 
 
+class Seen(NamedTuple):
+    """What one process saw: a plain value, to be put together with what others saw.
+
+    Times are time.monotonic()'s, which all processes of a machine share.
+    """
+
+    findings: list[tuple[Finding, float]]
+    forgotten: int
+    written: dict[str, float]
+    trouble: str
+
+
+_ours: list[Audit] = []
+
+
+def watching(inputs: str) -> Audit:
+    """Return this process's audit, which is a forked process's own from its beginning on.
+
+    `inputs` is the file that says what may be read; "" for an audit that does nothing.
+    """
+    if not _ours:
+        _ours.append(Audit(known(inputs)))
+        if inputs:
+            _ours[0].install()
+    return _ours[0]
+
+
 class Audit:
     """Collects findings. `install` switches it on; without that it does nothing."""
 
@@ -134,10 +162,11 @@ class Audit:
         self._installed = False
         self._settled: set[str] = set()  # paths as they were given, that need no second look
         self._run: set[str] = set()  # files whose code ran, as their code names them
-        self._written: set[str] = set()  # by this process: no input
+        self._written: dict[str, float] = {}  # made by the site itself, and when: no input from then on
         self._asked: dict[Any, str] = {}  # port -> the host whose address was looked up last
-        self._found: dict[tuple[str, str], Finding] = {}
+        self._found: dict[tuple[str, str], tuple[Finding, float]] = {}
         self._forgotten = 0
+        self._documents: dict[str, int] = {}  # of each model, that were looked at where looking costs
         self._judges: dict[str, Callable[..., None]] = {
             "open": self._open,
             "os.rename": self._rename,
@@ -214,7 +243,7 @@ class Audit:
             return
         full = os.path.abspath(os.fsdecode(path))
         if flags & os.O_ACCMODE != os.O_RDONLY and self._is_made(full, flags):
-            self._written.add(full)
+            self._written.setdefault(full, time.monotonic())
             return
         if self._phase == NOTHING or flags & os.O_ACCMODE == os.O_WRONLY:
             return
@@ -230,7 +259,7 @@ class Audit:
     def _rename(self, source: Any, target: Any, *_: Any) -> None:
         """Note that what was written aside is our own under its new name too."""
         if os.path.abspath(os.fsdecode(source)) in self._written:
-            self._written.add(os.path.abspath(os.fsdecode(target)))
+            self._written.setdefault(os.path.abspath(os.fsdecode(target)), time.monotonic())
 
     def _read(self, path: str) -> bool:
         """Judge a file that is to be read; return whether that is so for good."""
@@ -277,7 +306,7 @@ class Audit:
             return
         path = os.path.abspath(name)
         if not os.path.exists(path):
-            self._written.add(path)
+            self._written.setdefault(path, time.monotonic())
         elif self._phase != NOTHING and path not in self._written:
             self._judge_path("database", path)
 
@@ -316,7 +345,7 @@ class Audit:
             by = "import of " + os.path.relpath(file, self._known.folder)
         else:
             by = self._by(frames)
-        self._found[kind, what] = Finding(kind, what, by)
+        self._found[kind, what] = (Finding(kind, what, by), time.monotonic())
         return True
 
     def _innermost(self, frames: list[Any]) -> str | None:
@@ -376,20 +405,19 @@ class Audit:
     @contextlib.contextmanager
     def _sampled(self) -> Iterator[None]:
         """Look at the code of the first documents: before Python 3.12, looking slows every call."""
-        documents, run = 0, self._run
+        run, label = self._run, self._label
 
         def started(frame: Any, _: str, __: Any) -> None:
             # Returning None asks for no more than each call of Python's: a profiler hears of C's too.
-            nonlocal documents
             if frame.f_code.co_filename not in run:
                 self._ran(frame.f_code)
             if frame.f_code.co_name == "full_prepare":
-                documents += 1
-                if documents > SAMPLED:
+                self._documents[label] = self._documents.get(label, 0) + 1
+                if self._documents[label] > SAMPLED:
                     sys.settrace(None)
 
-        if sys.gettrace() is not None:
-            # Somebody else is at it: theirs goes on.
+        if sys.gettrace() is not None or self._documents.get(label, 0) > SAMPLED:
+            # Somebody else is at it, and theirs goes on; or enough was seen.
             yield
             return
         sys.settrace(started)
@@ -397,6 +425,21 @@ class Audit:
             yield
         finally:
             sys.settrace(None)
+
+    def seen(self) -> Seen:
+        """Return what this process saw so far."""
+        written = dict(sorted(self._written.items())[:REMEMBERED])
+        return Seen(list(self._found.values()), self._forgotten, written, self.trouble)
+
+    def add(self, seen: Seen) -> None:
+        """Put in what another process saw."""
+        for finding, when in seen.findings:
+            # Who forked from this process tells again what was found before.
+            self._found.setdefault((finding.kind, finding.what), (finding, when))
+        for path, when in seen.written.items():
+            self._written[path] = min(when, self._written.get(path, when))
+        self._forgotten += seen.forgotten
+        self.trouble = self.trouble or seen.trouble
 
     def report(self, databases: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """Return the fields of the event `unknown-inputs`.
@@ -406,13 +449,16 @@ class Audit:
         own, hosts = own_databases(databases)
         left = [
             finding
-            for finding in self._found.values()
-            if not (
-                finding.kind in ("database", "file") and os.path.join(self._known.folder, finding.what) in own
-            )
+            for finding, when in self._found.values()
+            if not (finding.kind in ("database", "file") and self._is_own(finding, when, own))
             and not (finding.kind == "socket" and finding.what.rpartition(":")[0] in hosts)
         ]
         return {"findings": [each._asdict() for each in left[:TOLD]], "total": len(left) + self._forgotten}
+
+    def _is_own(self, finding: Finding, when: float, databases: set[str]) -> bool:
+        """Return whether a file is a database, or another process of the site's had made it before."""
+        path = os.path.join(self._known.folder, finding.what)
+        return path in databases or self._written.get(path, when) < when
 
 
 def own_databases(databases: Iterable[Mapping[str, Any]]) -> tuple[set[str], set[str]]:

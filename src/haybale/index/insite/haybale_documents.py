@@ -27,6 +27,13 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+
 # is what Solr stores of a text that Haystack sends.
 _LINE_END = re.compile("\r\n?")
 
+# What has one of these is changed on its way. One look that nearly always finds nothing: a text is searched
+# much faster for what may not be in it than it is rewritten.
+_UNUSUAL = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
+
+# Made once: json.dumps makes one each time that it is given separators.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 class ValueRefused(Exception):  # noqa: N818 - it is what happened
     """A prepared value can't be sent, by Haystack neither; `field` is its name, the cause is chained."""
@@ -39,7 +46,7 @@ class ValueRefused(Exception):  # noqa: N818 - it is what happened
 def text(value: Any) -> str:
     """Return the text that Solr receives for one value. Source: pysolr.py, Solr._from_python."""
     if isinstance(value, str):
-        out = "{0}".format(value)
+        out = value if type(value) is str else "{0}".format(value)
     elif hasattr(value, "strftime"):
         out = _moment(value)
     elif isinstance(value, bool):
@@ -49,7 +56,7 @@ def text(value: Any) -> str:
     else:
         # format() and str() differ, for enumerations among others, and pysolr uses this one.
         out = "{0}".format(value)
-    return _LINE_END.sub("\n", _NOT_XML.sub("", out))
+    return _LINE_END.sub("\n", _NOT_XML.sub("", out)) if _UNUSUAL.search(out) else out
 
 
 def _moment(value: Any) -> str:
@@ -99,6 +106,9 @@ def document(prepared: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _texts(value: Any) -> list[str]:
+    if type(value) is str:
+        # Most values, without further questions.
+        return [text(value)] if value else []
     if not isinstance(value, (list, tuple, set)):
         return [] if is_nothing(value) else [text(value)]
     texts = [text(bit) for bit in value if not is_nothing(bit)]
@@ -107,7 +117,7 @@ def _texts(value: Any) -> list[str]:
 
 def encode(fields: Mapping[str, Any]) -> bytes:
     """Return a document's JSON, UTF-8."""
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    return _encode(fields).encode("utf-8")
 
 
 def body(encoded: Iterable[bytes]) -> bytes:

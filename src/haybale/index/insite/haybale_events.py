@@ -9,7 +9,10 @@ Every line starts with `{"haybale": 1, "event": NAME`, where 1 is the version of
 | counts   | core, field (that holds the type, django_ct), counts {type: documents}: one event a core     |
 | unknown-inputs | findings [{kind, what, by}] (file, module, socket, program, database; see           |
 |          | haybale_audit.py), total: what was read of the site and is no input, with --inputs only      |
-| loaded   | models [{alias, core, model, database, documents, skipped}]: the last event of load.py       |
+| refused  | alias, label, key, field, reason, cause, step, log: a row whose document is not in Solr; the |
+|          | others are tried all the same, and at the end comes an error                                 |
+| loaded   | models [{alias, core, model, database, documents, skipped}], workers and batch (documents a  |
+|          | request) as they were at the end: the last event of load.py                                  |
 | verified | what verify.py found, see there: its last event                                              |
 | error    | what, cause, step, log: the last event of a script that failed; its exit code is then 1      |
 
@@ -44,6 +47,11 @@ class Events:
         # The descriptor is not inheritable: a process that the site starts can't write to it either.
         self._stream = os.dup(1)
         os.dup2(2, 1)
+
+    @property
+    def descriptor(self) -> int:
+        """The stream's file descriptor, which a forked process must close."""
+        return self._stream
 
     def send(self, event: str, **fields: Any) -> None:
         """Write one event; returns when the whole line is written."""

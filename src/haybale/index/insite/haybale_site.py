@@ -28,11 +28,11 @@ FRAMES = 5
 class Partition(NamedTuple):
     """A part of the work: the rows of a model with after < key <= until (None: no bound), through an alias.
 
-    `model` is a label such as app.Model. A plain value: it can be sent to whoever is to do the work.
+    `label` is such as app.Model. A plain value: it can be sent to whoever is to do the work.
     """
 
     alias: str
-    model: str
+    label: str
     after: Any = None
     until: Any = None
 
@@ -54,6 +54,14 @@ class Source(NamedTuple):
     def queryset(self) -> Any:
         """Return what Haystack would index, in any order."""
         return self.index.build_queryset(using=self.alias)
+
+
+class Unprepared(Failure):
+    """The site could not prepare a row; `field` is the one that it was at, "" where that is not known."""
+
+    def __init__(self, field: str, what: str, cause: str, step: str, log: str) -> None:
+        super().__init__(what, cause, step, log)
+        self.field = field
 
 
 class Names(NamedTuple):
@@ -79,8 +87,10 @@ def setup() -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = module
     try:
         import django
+        from django.apps import apps
 
-        django.setup()
+        if not apps.ready:
+            django.setup()
     except Exception as error:
         raise Failure(
             "the site does not start: " + summary(error),
@@ -159,6 +169,37 @@ def rows(queryset: Any) -> int:
     return int(queryset.order_by().values("pk").distinct().count())
 
 
+def partitions(source: Source, size: int) -> Iterator[Partition]:
+    """Yield all of a model's rows in partitions of about `size` (a join may repeat rows), by key.
+
+    The bounds are asked of the database one by one, each from the last: all of them cost it one walk along
+    the keys.
+    """
+    ordered = source.queryset().order_by("pk").values_list("pk", flat=True)
+    after = None
+    while True:
+        beyond = ordered if after is None else ordered.filter(pk__gt=after)
+        bound = _read(source.label, after, beyond[size - 1 : size])
+        until = bound[0] if bound else None
+        yield Partition(source.alias, source.label, after, until)
+        if until is None:
+            return
+        after = until
+
+
+def _read(label: str, after: Any, rows: Any) -> list[Any]:
+    """Return the rows of a query. Raises `Failure`."""
+    try:
+        return list(rows)
+    except Exception as error:
+        raise Failure(
+            "reading {} after key {!r} failed: {}".format(label, after, summary(error)),
+            cause="the database, or index_queryset of the model's search index",
+            step="has the dump this version's schema? Run the site's migrations",
+            log=frames(error),
+        ) from error
+
+
 def pages(queryset: Any, partition: Partition, size: int) -> Iterator[list[Any]]:
     """Yield the partition's objects in pages of up to `size`, by key, each key once.
 
@@ -171,15 +212,7 @@ def pages(queryset: Any, partition: Partition, size: int) -> Iterator[list[Any]]
         ordered = ordered.filter(pk__lte=partition.until)
     last = partition.after
     while True:
-        try:
-            page = list((ordered if last is None else ordered.filter(pk__gt=last))[:size])
-        except Exception as error:
-            raise Failure(
-                "reading {} after key {!r} failed: {}".format(partition.model, last, summary(error)),
-                cause="the database, or index_queryset of the model's search index",
-                step="has the dump this version's schema? Run the site's migrations",
-                log=frames(error),
-            ) from error
+        page = _read(partition.label, last, (ordered if last is None else ordered.filter(pk__gt=last))[:size])
         if not page:
             return
         last = page[-1].pk
@@ -191,7 +224,7 @@ def pages(queryset: Any, partition: Partition, size: int) -> Iterator[list[Any]]
 def prepare(source: Source, row: Any) -> dict[str, Any] | None:
     """Return the document that Haystack would send for a row; None where the index skips it.
 
-    Raises `Failure` that names model, key, field and the site's code.
+    Raises `Unprepared` that names model, key, field and the site's code.
     """
     from haystack.exceptions import SkipDocument
 
@@ -201,24 +234,21 @@ def prepare(source: Source, row: Any) -> dict[str, Any] | None:
         return None
     except ValueRefused as refused:
         error: BaseException = refused.__cause__ or refused
-        where = "the value of field {}".format(refused.field)
+        field, where = refused.field, "the value of field {}".format(refused.field)
     except Exception as caught:  # noqa: BLE001 - whatever the site's code raises
         error = caught
-        where = _where(caught)
-    raise Failure(
+        field, method = preparation(frame for frame, _ in traceback.walk_tb(caught.__traceback__))
+        where = (
+            ", ".join(part for part in (method and method + "()", field and "field " + field) if part)
+            or "prepare()"
+        )
+    raise Unprepared(
+        field,
         "{} {} can't be prepared: {}: {}".format(source.label, row.pk, where, summary(error)),
         cause="the search index {} does not cope with this row".format(type(source.index).__name__),
         step="mend the index or the row; SkipDocument leaves a row out on purpose",
         log=frames(error),
     ) from error
-
-
-def _where(error: BaseException) -> str:
-    """Say which field's preparation an exception comes from."""
-    field, method = preparation(frame for frame, _ in traceback.walk_tb(error.__traceback__))
-    if field and method:
-        return "{}(), field {}".format(method, field)
-    return "field {}".format(field) if field else "{}()".format(method or "prepare")
 
 
 def preparation(frames: Iterable[Any]) -> tuple[str, str]:

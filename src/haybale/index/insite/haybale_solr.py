@@ -13,7 +13,7 @@ import re
 import socket
 import ssl
 import time
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 from urllib.parse import unquote, urlencode, urlsplit
 
 from haybale_events import Failure, summary
@@ -57,7 +57,7 @@ class Core:
         self._path = parts.path.rstrip("/")
         self._headers = {"Accept": "application/json", **_authorization(parts, options.get("auth"))}
         self._connection = _connection(parts, options.get("verify", True))
-        self._started = ""
+        self.started = ""  # when the core was started, once that is known
         self._lost = False
 
     def require_empty(self) -> None:
@@ -69,7 +69,7 @@ class Core:
                 cause="an index is loaded into a fresh core only, or what is left of an older one would stay",
                 step="start Solr with an empty core and load again",
             )
-        self._started = self._start()
+        self.started = self._start()
 
     def update(self, body: bytes) -> None:
         """Add documents (JSON); does not commit. Raises `Refused`."""
@@ -110,7 +110,7 @@ class Core:
             if pause is not None:
                 time.sleep(pause)
             try:
-                if self._lost and self._started and self._start() != self._started:
+                if self._lost and self.started and self._start() != self.started:
                     raise _restarted(self.name)
                 status, answer = self._exchange(method, path, body, kind, timeout)
             except socket.timeout as error:
@@ -170,24 +170,25 @@ def reason(answer: bytes) -> str:
         return " ".join(words.split())[:500]
 
 
-def bisect(core: Core, batch: Sequence[bytes], refused: Refused) -> tuple[int | None, Refused]:
-    """Find the document for which Solr refuses a batch: (its position or None, Solr's answer to it).
+def sift(core: Core, batch: Sequence[bytes]) -> Iterator[tuple[int, Refused]]:
+    """Send a batch that was refused again, in halves, until each document is accepted or refused.
 
-    `batch` holds encoded documents. Halves are sent again until one document is left; None where both halves
-    go through by themselves (the batch was refused for its size, say).
+    `batch` holds encoded documents. Yields (position, Solr's answer) of the refused ones; none where both
+    halves go through by themselves.
     """
-    first, last = 0, len(batch)
-    while last - first > 1:
-        middle = (first + last) // 2
-        for start, end in ((first, middle), (middle, last)):
-            try:
-                core.update(b"[" + b",".join(batch[start:end]) + b"]")
-            except Refused as error:
-                first, last, refused = start, end, error
-                break
-        else:
-            return None, refused
-    return first, refused
+    left = [(0, len(batch))]
+    while left:
+        first, last = left.pop()
+        try:
+            core.update(b"[" + b",".join(batch[first:last]) + b"]")
+        except Refused as refused:
+            if refused.status != BAD_REQUEST:
+                raise
+            if last - first == 1:
+                yield first, refused
+                continue
+            middle = (first + last) // 2
+            left += [(middle, last), (first, middle)]
 
 
 def _restarted(name: str) -> Failure:

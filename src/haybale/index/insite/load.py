@@ -1,210 +1,95 @@
 """Load the site's whole search index into its empty Solr core, and commit once.
 
-Run in the site's container, with its folder as the working directory: `python /haybale/load.py --batch 1000`.
-Speaks the protocol of haybale_events.py. Nothing is deleted, and nothing is committed before the end.
+Run in the site's container, with its folder as the working directory: `python /haybale/load.py`. Speaks the
+protocol of haybale_events.py. Nothing is deleted, and nothing is committed before the end.
+
+Every index is cut into partitions by key, which worker processes load (haybale_loading.py).
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 import sqlite3
 import sys
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Iterator, Mapping
 
 import haybale_site as site
-from haybale_audit import Audit, known
-from haybale_documents import body, encode, flatten
+from haybale_audit import Audit, watching
+from haybale_documents import flatten
 from haybale_events import Events, Failure, run
-from haybale_solr import BAD_REQUEST, Core, Refused, bisect
+from haybale_loading import End, Loading, Options, Progress, Refusal
+from haybale_work import METHODS, TICK, TOLD, Crew, processors
 
-# A request is sent when it holds this many bytes, however few documents they are: memory stays bounded.
-BODY = 8_000_000
+if TYPE_CHECKING:
+    from haybale_solr import Core
 
-# Seconds between two progress events.
-TICK = 0.2
+# Rows of a partition: enough that a partition costs nothing, few enough that the workers end together.
+LEAST, MOST = 1000, 20_000
 
+# Partitions of a model for each processor, between these bounds.
+SHARE = 16
 
-class Entry(NamedTuple):
-    """A document on its way: of which model and row, its id, and its JSON."""
+# While this much of a processor has nothing to do, one more worker is hired, up to so many for each.
+SPARE = 0.5
+EACH = 4
 
-    label: str
-    key: str
-    id: str
-    data: bytes
+# Seconds between two looks at that.
+LOOK = 1.0
 
-
-class Ids:
-    """The ids that a core was given. Two documents with one id would be one document in the end.
-
-    In a temporary file of SQLite's own, which keeps what fits in its cache: millions of ids take no memory.
-    """
-
-    def __init__(self) -> None:
-        self._file = sqlite3.connect("", isolation_level=None)
-        self._file.execute("PRAGMA journal_mode = OFF")
-        self._file.execute("PRAGMA synchronous = OFF")
-        self._file.execute("CREATE TABLE ids (core, id, label, key, PRIMARY KEY (core, id)) WITHOUT ROWID")
-        self._file.execute("BEGIN")
-
-    def add(self, core: Core, entry: Entry) -> None:
-        """Note an id; raises `Failure` where another document has it."""
-        try:
-            self._file.execute(
-                "INSERT INTO ids VALUES (?, ?, ?, ?)", (core.url, entry.id, entry.label, entry.key)
-            )
-        except sqlite3.IntegrityError as error:
-            query = "SELECT label, key FROM ids WHERE core = ? AND id = ?"
-            label, key = self._file.execute(query, (core.url, entry.id)).fetchone()
-            raise Failure(
-                "{} {} has the same id as {} {}: {}".format(entry.label, entry.key, label, key, entry.id),
-                cause="HAYSTACK_IDENTIFIER_METHOD or a custom prepare gives one id to several documents, of "
-                "which Solr would keep only the last",
-                step="make the id unique",
-            ) from error
-
-
-class Sender:
-    """Sends batches to a core. While Solr indexes one, the next is being prepared; never more than that."""
-
-    def __init__(self, source: site.Source, pool: ThreadPoolExecutor) -> None:
-        self._source = source
-        self._pool = pool
-        self._flying: tuple[list[Entry], Future[None]] | None = None
-        self._batch: list[Entry] = []
-        self._bytes = 0
-
-    def add(self, entry: Entry) -> None:
-        """Take a document; sends when there is enough of them."""
-        self._batch.append(entry)
-        self._bytes += len(entry.data)
-        if self._bytes >= BODY:
-            self.flush()
-
-    def flush(self) -> None:
-        """Send what there is."""
-        batch, self._batch, self._bytes = self._batch, [], 0
-        self.wait()
-        if batch:
-            content = body(entry.data for entry in batch)
-            self._flying = (batch, self._pool.submit(self._source.core.update, content))
-
-    def wait(self) -> None:
-        """Wait for the batch that is on its way. Raises `Failure` that names the document Solr refuses."""
-        if self._flying is None:
-            return
-        batch, answer = self._flying
-        self._flying = None
-        try:
-            answer.result()
-        except Refused as refused:
-            if refused.status != BAD_REQUEST:
-                raise
-            raise _explained(self._source, batch, refused) from refused
-
-
-def _explained(source: site.Source, batch: list[Entry], refused: Refused) -> Failure:
-    position, refused = bisect(source.core, [entry.data for entry in batch], refused)
-    unknown = re.search(r"unknown field '([^']*)'", refused.reason)
-    if position is None:
-        return refused
-    entry = batch[position]
-    what = "Solr refuses {} {}: {}".format(entry.label, entry.key, refused.reason)
-    if unknown:
-        return Failure(
-            what,
-            cause="the schema of the core {} has no field {!r}".format(source.core.name, unknown.group(1)),
-            step="add {} to schema.xml".format(_schema_line(source, unknown.group(1))),
-        )
-    return Failure(
-        what,
-        cause="the document does not fit the schema of the core {}".format(source.core.name),
-        step="change the field's type in schema.xml, or what the search index prepares",
-        log="the document: " + entry.data.decode()[:1000],
-    )
-
-
-def _schema_line(source: site.Source, name: str) -> str:
-    """Return the line of schema.xml for a field: Haystack's own proposal, else a plain one."""
-    from haystack import connections  # noqa: PLC0415 - only after `setup`
-
-    fields = connections[source.alias].get_unified_index().all_searchfields()
-    form = '<field name="{}" type="{}" indexed="{}" stored="{}" multiValued="{}"/>'
-    for field in source.backend.build_schema(fields)[1]:
-        if field["field_name"] == name:
-            return form.format(name, field["type"], field["indexed"], field["stored"], field["multi_valued"])
-    return form.format(name, "string", "true", "true", "true")
-
-
-def load_partition(
-    source: site.Source, partition: site.Partition, batch: int, sender: Sender, tally: Tally
-) -> None:
-    """Prepare and send a partition's documents; the last batch may still be on its way at the end."""
-    from django.db import reset_queries  # noqa: PLC0415 - only after `setup`
-
-    for page in site.pages(source.queryset(), partition, batch):
-        for row in page:
-            fields = site.prepare(source, row)
-            entry = tally.count(source, row, fields)
-            if entry is not None:
-                sender.add(entry)
-        sender.flush()
-        # With DEBUG, Django keeps every query.
-        reset_queries()
+# Refused documents that an error lists.
+SHOWN = 20
 
 
 class Tally:
-    """Counts what was sent and skipped, and tells how far the loading is."""
+    """Adds up what the workers tell, and tells the host how far the loading is."""
 
-    def __init__(self, events: Events, names: site.Names) -> None:
+    def __init__(self, events: Events) -> None:
         self._events = events
-        self._names = names
-        self._ids = Ids()
         self._told = 0.0
-        self.models: list[dict[str, Any]] = []
+        self.models: dict[tuple[str, str], dict[str, Any]] = {}
         self.types: dict[str, dict[str, int]] = {}
+        self.refused: list[Refusal] = []
+        self.refusals = 0
+        self.batch = 0
 
-    def begin(self, source: site.Source) -> None:
+    def begin(self, source: site.Source, rows: int) -> None:
         """Start a model."""
-        self.models.append(
-            {
-                "alias": source.alias,
-                "core": source.core.name,
-                "model": source.type,
-                "database": site.rows(source.queryset()),
-                "documents": 0,
-                "skipped": 0,
-            }
-        )
+        self.models[source.alias, source.label] = {
+            "alias": source.alias,
+            "core": source.core.name,
+            "model": source.type,
+            "database": rows,
+            "documents": 0,
+            "skipped": 0,
+        }
         self.types.setdefault(source.core.name, {})
-        self.tell()
+        self._tell(self.models[source.alias, source.label])
 
-    def count(self, source: site.Source, row: Any, fields: dict[str, Any] | None) -> Entry | None:
-        """Count a row and return its document on its way, None where it is skipped."""
-        model = self.models[-1]
-        entry = None
-        if fields is None:
-            model["skipped"] += 1
-        else:
-            if self._names.id not in fields:
-                raise Failure("{} {} has no {}".format(source.label, row.pk, self._names.id))
-            entry = Entry(source.label, str(row.pk), str(fields[self._names.id]), encode(fields))
-            self._ids.add(source.core, entry)
-            model["documents"] += 1
-            # By what the document says: a custom prepare may say another type, nested ones may say none.
-            types = self.types[source.core.name]
-            for each in flatten(fields):
-                name = str(each.get(self._names.type, ""))
-                types[name] = types.get(name, 0) + 1
-        if time.monotonic() - self._told >= TICK:
-            self.tell()
-        return entry
+    def add(self, said: Progress | Refusal) -> None:
+        """Add what a worker says."""
+        if isinstance(said, Refusal):
+            self.refusals += 1
+            if len(self.refused) < SHOWN:
+                self.refused.append(said)
+            self._events.send("refused", **said._asdict())
+            return
+        model = self.models[said.alias, said.label]
+        model["documents"] += said.documents
+        model["skipped"] += said.skipped
+        done = model["documents"] + model["skipped"] == model["database"]
+        if done or time.monotonic() - self._told >= TICK:
+            self._tell(model)
 
-    def tell(self) -> None:
-        """Send a progress event."""
-        model = self.models[-1]
+    def end(self, worker: End) -> None:
+        """Add what a worker did in all."""
+        self.batch = max(self.batch, worker.batch)
+        for core, types in worker.types.items():
+            sums = self.types[core]
+            for name, number in types.items():
+                sums[name] = sums.get(name, 0) + number
+
+    def _tell(self, model: Mapping[str, Any]) -> None:
         self._told = time.monotonic()
         self._events.send(
             "progress",
@@ -215,17 +100,43 @@ class Tally:
         )
 
 
+class Idle:
+    """How many of the machine's processors have nothing to do. Source: proc(5), /proc/stat."""
+
+    def __init__(self) -> None:
+        self._last = self._read()
+        self._when = time.monotonic()
+
+    def processors(self) -> float:
+        """Return the mean since the last answer; 0.0 where that is too short ago, or not known."""
+        if time.monotonic() - self._when < LOOK:
+            return 0.0
+        idle, every = self._read()
+        before, self._last, self._when = self._last, (idle, every), time.monotonic()
+        passed = every - before[1]
+        return processors() * (idle - before[0]) / passed if passed else 0.0
+
+    @staticmethod
+    def _read() -> tuple[int, int]:
+        try:
+            with open("/proc/stat", encoding="ascii") as file:  # noqa: PTH123 - each second
+                times = [int(word) for word in file.readline().split()[1:9]]
+        except OSError:
+            return 0, 0
+        return times[3] + times[4], sum(times)
+
+
 def main(events: Events) -> None:
     """Load every index of every Solr connection."""
     parser = argparse.ArgumentParser(description="Load the site's search index into its empty Solr core.")
-    parser.add_argument("--batch", type=int, default=1000, help="documents a request")
+    parser.add_argument("--batch", type=int, default=0, help="documents a request; 0: as many as pays")
+    parser.add_argument("--workers", type=int, default=0, help="processes; 0: as many as pay")
+    parser.add_argument("--start", choices=METHODS, default="", help="how they are started")
     parser.add_argument(
         "--inputs", default="", help="what may be read (JSON, see haybale_audit.py); else no audit"
     )
     options = parser.parse_args()
-    audit = Audit(known(options.inputs))
-    if options.inputs:
-        audit.install()
+    audit = watching(options.inputs)
     with audit.starting():
         site.setup()
         names = site.names()
@@ -233,23 +144,118 @@ def main(events: Events) -> None:
     cores = list({source.core.url: source.core for source in sources}.values())
     for core in cores:
         core.require_empty()
-    tally = Tally(events, names)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        for source in sources:
-            sender = Sender(source, pool)
-            with audit.preparing(source.label):
-                tally.begin(source)
-                load_partition(source, source.whole(), options.batch, sender, tally)
-            sender.wait()
-            tally.tell()
+    tally = Tally(events)
+    told = Options(options.batch, options.inputs, {core.url: core.started for core in cores})
+    crew = Crew(Loading, (told,), lambda: let_go(cores), options.start, (events.descriptor,))
+    workers = load(crew, options.workers, sources, tally, audit)
+    if tally.refusals:
+        raise refused(tally)
     for core in cores:
         core.commit()
+        if core.counts(names.type)[0] != sum(tally.types[core.name].values()):
+            raise twice(core, sources, names, tally)
         core.close()
     for core in cores:
         events.send("counts", core=core.name, field=names.type, counts=tally.types[core.name])
     if options.inputs:
         tell_unknown(events, audit)
-    events.send("loaded", models=tally.models)
+    events.send("loaded", models=list(tally.models.values()), workers=workers, batch=tally.batch)
+
+
+def load(crew: Crew, workers: int, sources: list[site.Source], tally: Tally, audit: Audit) -> int:
+    """Have every partition loaded, by `workers` (0: as many as pay); return how many they were at the end."""
+    try:
+        for _ in range(workers or processors()):
+            crew.hire()
+        for kind, value in crew.work(tasks(crew, sources, tally, grow=not workers)):
+            if kind == TOLD:
+                tally.add(value)
+        number = len(crew)
+        for kind, value in crew.end():
+            if kind == TOLD:
+                tally.add(value)
+            elif kind:
+                tally.end(value)
+                audit.add(value.seen)
+    finally:
+        crew.dismiss()
+    return number
+
+
+def let_go(cores: list[Core]) -> None:
+    """Close every connection that a process which is now started would share."""
+    from django.db import connections  # noqa: PLC0415 - only after `setup`
+
+    connections.close_all()
+    for core in cores:
+        core.close()
+
+
+def tasks(crew: Crew, sources: list[site.Source], tally: Tally, *, grow: bool) -> Iterator[site.Partition]:
+    """Yield the partitions of every index; hires while the machine has processors to spare."""
+    idle = Idle()
+    for source in sources:
+        rows = site.rows(source.queryset())
+        tally.begin(source, rows)
+        size = max(LEAST, min(MOST, rows // (SHARE * processors())))
+        for partition in site.partitions(source, size):
+            yield partition
+            if grow and len(crew) < EACH * processors() and idle.processors() > SPARE:
+                crew.hire()
+
+
+def refused(tally: Tally) -> Failure:
+    """Return the failure that names the documents which are not in Solr."""
+    first, *more = tally.refused
+    if tally.refusals == 1:
+        return Failure(first.reason, first.cause, first.step, first.log)
+    listing = [each.reason for each in more]
+    if tally.refusals > SHOWN:
+        listing.append("... and {} more".format(tally.refusals - SHOWN))
+    return Failure(
+        "{} documents can't be indexed. The first: {}".format(tally.refusals, first.reason),
+        first.cause,
+        first.step,
+        "\n".join([*listing, first.log]),
+    )
+
+
+def twice(core: Core, sources: list[site.Source], names: site.Names, tally: Tally) -> Failure:
+    """Return the failure that names what Solr does not hold of what it was sent: documents with one id.
+
+    Every id is looked at once more for that, in a temporary file of SQLite's own, which keeps what fits in
+    its cache: millions of ids take no memory.
+    """
+    ids = sqlite3.connect("", isolation_level=None)
+    ids.execute("PRAGMA journal_mode = OFF")
+    ids.execute("CREATE TABLE ids (id PRIMARY KEY, label, key) WITHOUT ROWID")
+    ids.execute("BEGIN")
+    for source in (source for source in sources if source.core.url == core.url):
+        for page in site.pages(source.queryset(), source.whole(), LEAST):
+            for row in page:
+                fields = site.prepare(source, row)
+                for each in flatten(fields or {}):
+                    if names.id not in each:
+                        continue
+                    entry = (str(each[names.id]), source.label, str(row.pk))
+                    try:
+                        ids.execute("INSERT INTO ids VALUES (?, ?, ?)", entry)
+                    except sqlite3.IntegrityError:
+                        query = "SELECT label, key FROM ids WHERE id = ?"
+                        label, key = ids.execute(query, entry[:1]).fetchone()
+                        return Failure(
+                            "{1} {2} has the same id as {3} {4}: {0}".format(*entry, label, key),
+                            cause="HAYSTACK_IDENTIFIER_METHOD or a custom prepare gives one id to several "
+                            "documents, of which Solr keeps only the last",
+                            step="make the id unique",
+                        )
+    return Failure(
+        "the core {} holds {} documents, and was sent {}".format(
+            core.name, core.counts(names.type)[0], sum(tally.types[core.name].values())
+        ),
+        cause="somebody else wrote into it, or its configuration drops documents (an update processor?)",
+        step="load again into a fresh core; see Solr's log",
+    )
 
 
 def tell_unknown(events: Events, audit: Audit) -> None:
