@@ -291,6 +291,48 @@ def test_what_the_site_prints_does_not_disturb(site: Site) -> None:
     assert site.with_fault("stdout").loaded().counts(site.core)["barn.bale"] == ROWS + 5
 
 
+@pytest.mark.parametrize("start", ["fork", "forkserver", "spawn"])
+def test_workers_load_the_same_however_they_are_started(site: Site, tmp_path: Path, start: str) -> None:
+    command = load.command(15, 3, inputs=what_the_key_knows(tmp_path))
+    loaded = load.load(site.run([*command, "--rows", "20", "--start", start]), lambda _: None)
+    assert loaded.workers == 3
+    assert loaded.unknown == audit.NOTHING
+    verify.check_counts(loaded.counts(site.core), site.solr.counts())
+    report = site.report(loaded)
+    verify.judge(report)
+    assert report.compared == sum(loaded.counts(site.core).values())
+
+
+def test_all_others_are_tried_when_documents_are_refused(site: Site) -> None:
+    refused: list[load.Refused] = []
+    command = load.command(40, 2, inputs="")
+    with pytest.raises(LoadError) as caught:
+        load.load(site.with_fault("picky").run([*command, "--rows", "50"]), lambda _: None, refused.append)
+    expected = {str(key) for key in range(1, ROWS + 6) if key % 10 == 3}
+    by_solr = [each for each in refused if each.field == "hidden"]
+    assert {each.key for each in by_solr} == expected
+    (by_site,) = [each for each in refused if each.field == "tags"]
+    assert (by_site.label, by_site.key) == ("barn.Bale", "12")
+    assert len(refused) == len(expected) + 1
+    assert caught.value.what.startswith(f"{len(refused)} documents can't be indexed")
+    assert f"... and {len(refused) - 20} more" in caught.value.log
+    # Whatever was accepted is there, and not committed.
+    assert site.solr.counts() == {}
+    site.update([])
+    counts = site.solr.counts()
+    assert counts["barn.bale"] == ROWS + 5 - len(refused)
+    assert counts["barn.token"] == 25
+
+
+@pytest.mark.parametrize("fault", ["exit", "kill"])
+def test_a_worker_that_dies_is_told(site: Site, fault: str) -> None:
+    error = failed(site.with_fault(fault))
+    how = {"exit": "exit code 3", "kill": "signal SIGKILL"}[fault]
+    assert f"a worker process died ({how})" in error.what
+    assert ("memory" in error.cause) == (fault == "kill")
+    assert site.solr.counts() == {}
+
+
 def test_a_failing_prepare_is_named(site: Site) -> None:
     error = failed(site.with_fault("prepare"))
     assert "barn.Bale 12" in error.what

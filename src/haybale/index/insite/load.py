@@ -12,7 +12,7 @@ import argparse
 import sqlite3
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping
 
 import haybale_site as site
 from haybale_audit import Audit, watching
@@ -131,6 +131,7 @@ def main(events: Events) -> None:
     parser = argparse.ArgumentParser(description="Load the site's search index into its empty Solr core.")
     parser.add_argument("--batch", type=int, default=0, help="documents a request; 0: as many as pays")
     parser.add_argument("--workers", type=int, default=0, help="processes; 0: as many as pay")
+    parser.add_argument("--rows", type=int, default=0, help="of a partition; 0: by their number")
     parser.add_argument("--start", choices=METHODS, default="", help="how they are started")
     parser.add_argument(
         "--inputs", default="", help="what may be read (JSON, see haybale_audit.py); else no audit"
@@ -147,7 +148,8 @@ def main(events: Events) -> None:
     tally = Tally(events)
     told = Options(options.batch, options.inputs, {core.url: core.started for core in cores})
     crew = Crew(Loading, (told,), lambda: let_go(cores), options.start, (events.descriptor,))
-    workers = load(crew, options.workers, sources, tally, audit)
+    work = tasks(crew, sources, tally, options.rows, grow=not options.workers)
+    workers = load(crew, options.workers or processors(), work, tally, audit)
     if tally.refusals:
         raise refused(tally)
     for core in cores:
@@ -162,12 +164,12 @@ def main(events: Events) -> None:
     events.send("loaded", models=list(tally.models.values()), workers=workers, batch=tally.batch)
 
 
-def load(crew: Crew, workers: int, sources: list[site.Source], tally: Tally, audit: Audit) -> int:
-    """Have every partition loaded, by `workers` (0: as many as pay); return how many they were at the end."""
+def load(crew: Crew, workers: int, work: Iterable[site.Partition], tally: Tally, audit: Audit) -> int:
+    """Have every partition loaded, by this many workers at first; return how many they were at the end."""
     try:
-        for _ in range(workers or processors()):
+        for _ in range(workers):
             crew.hire()
-        for kind, value in crew.work(tasks(crew, sources, tally, grow=not workers)):
+        for kind, value in crew.work(work):
             if kind == TOLD:
                 tally.add(value)
         number = len(crew)
@@ -191,14 +193,16 @@ def let_go(cores: list[Core]) -> None:
         core.close()
 
 
-def tasks(crew: Crew, sources: list[site.Source], tally: Tally, *, grow: bool) -> Iterator[site.Partition]:
-    """Yield the partitions of every index; hires while the machine has processors to spare."""
+def tasks(
+    crew: Crew, sources: list[site.Source], tally: Tally, size: int, *, grow: bool
+) -> Iterator[site.Partition]:
+    """Yield the partitions of every index; hires while the machine has processors to spare (`grow`)."""
     idle = Idle()
     for source in sources:
         rows = site.rows(source.queryset())
         tally.begin(source, rows)
-        size = max(LEAST, min(MOST, rows // (SHARE * processors())))
-        for partition in site.partitions(source, size):
+        fitting = max(LEAST, min(MOST, rows // (SHARE * processors())))
+        for partition in site.partitions(source, size or fitting):
             yield partition
             if grow and len(crew) < EACH * processors() and idle.processors() > SPARE:
                 crew.hire()

@@ -4,6 +4,7 @@
 
 import datetime as dt
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class BaleIndex(indexes.SearchIndex, indexes.Indexable):
         return f"{row.pk % 90}.25,-{row.pk % 180}.125"
 
     def prepare_tags(self, row: Any) -> Any:
-        if FAULT == "prepare" and row.pk == 12:
+        if FAULT in ("prepare", "picky") and row.pk == 12:
             raise ZeroDivisionError("no tags today")
         return [None, [], ["one"], ("b", "a", "", None, "b"), {"z", "y", "x"}][row.pk % 5]
 
@@ -71,6 +72,8 @@ class BaleIndex(indexes.SearchIndex, indexes.Indexable):
     def prepare_hidden(self, row: Any) -> Any:
         if FAULT == "refused" and row.pk == 13:
             return "thirteen"
+        if FAULT == "picky" and row.pk % 10 == 3:
+            return "three"
         return self.prepared_data["hidden"]
 
     def prepare(self, row: Any) -> Any:
@@ -80,6 +83,10 @@ class BaleIndex(indexes.SearchIndex, indexes.Indexable):
         if FAULT == "gate" and row.pk == 150:
             # Waits for whoever opens the other end.
             Path(os.environ["BARN_GATE"]).read_text()
+        if FAULT == "exit" and row.pk == 150:
+            os._exit(3)
+        if FAULT == "kill" and row.pk == 150:
+            os.kill(os.getpid(), signal.SIGKILL)
         data = super().prepare(row)
         data["boost"] = 1.5
         data["note_s"] = "extra" if row.pk % 2 else ""
