@@ -166,11 +166,15 @@ def sources(note: Callable[[str], None]) -> list[Source]:
 
 def rows(queryset: Any) -> int:
     """Return the number of rows: of keys, for a join may repeat a row, which is one document all the same."""
-    return int(queryset.order_by().values("pk").distinct().count())
+    query = queryset.query
+    keys = queryset.order_by().values("pk")
+    repeats = len(query.alias_map) > 1 or query.extra_tables or query.combinator
+    # Without a join no key is there twice, and counting is many times as quick.
+    return int((keys.distinct() if repeats else keys).count())
 
 
-def partitions(source: Source, size: int) -> Iterator[Partition]:
-    """Yield all of a model's rows in partitions of about `size` (a join may repeat rows), by key.
+def partitions(source: Source, size: Callable[[], int]) -> Iterator[Partition]:
+    """Yield all of a model's rows in partitions of about `size()` (a join may repeat rows), by key.
 
     The bounds are asked of the database one by one, each from the last: all of them cost it one walk along
     the keys.
@@ -179,7 +183,8 @@ def partitions(source: Source, size: int) -> Iterator[Partition]:
     after = None
     while True:
         beyond = ordered if after is None else ordered.filter(pk__gt=after)
-        bound = _read(source.label, after, beyond[size - 1 : size])
+        last = size()
+        bound = _read(source.label, after, beyond[last - 1 : last])
         until = bound[0] if bound else None
         yield Partition(source.alias, source.label, after, until)
         if until is None:

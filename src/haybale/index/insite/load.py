@@ -53,18 +53,25 @@ class Tally:
         self.refusals = 0
         self.batch = 0
 
-    def begin(self, source: site.Source, rows: int) -> None:
-        """Start a model."""
-        self.models[source.alias, source.label] = {
+    def begin(self, source: site.Source) -> dict[str, Any]:
+        """Start a model, and return what will be told of it; the number of its rows is not known yet."""
+        model = {
             "alias": source.alias,
             "core": source.core.name,
             "model": source.type,
-            "database": rows,
+            "database": None,
             "documents": 0,
             "skipped": 0,
         }
+        self.models[source.alias, source.label] = model
         self.types.setdefault(source.core.name, {})
-        self._tell(self.models[source.alias, source.label])
+        return model
+
+    def count(self, model: dict[str, Any], source: site.Source) -> None:
+        """Count a model's rows, once."""
+        if model["database"] is None:
+            model["database"] = site.rows(source.queryset())
+            self._tell(model)
 
     def add(self, said: Progress | Refusal) -> None:
         """Add what a worker says."""
@@ -90,6 +97,8 @@ class Tally:
                 sums[name] = sums.get(name, 0) + number
 
     def _tell(self, model: Mapping[str, Any]) -> None:
+        if model["database"] is None:
+            return
         self._told = time.monotonic()
         self._events.send(
             "progress",
@@ -199,13 +208,20 @@ def tasks(
     """Yield the partitions of every index; hires while the machine has processors to spare (`grow`)."""
     idle = Idle()
     for source in sources:
-        rows = site.rows(source.queryset())
-        tally.begin(source, rows)
-        fitting = max(LEAST, min(MOST, rows // (SHARE * processors())))
-        for partition in site.partitions(source, size or fitting):
+        model = tally.begin(source)
+        for number, partition in enumerate(site.partitions(source, lambda: size or fitting(model))):  # noqa: B023 - used up here
             yield partition
+            # Counting may take a while: by now everybody has something to do.
+            if number + 1 == len(crew):
+                tally.count(model, source)
             if grow and len(crew) < EACH * processors() and idle.processors() > SPARE:
                 crew.hire()
+        tally.count(model, source)
+
+
+def fitting(model: Mapping[str, Any]) -> int:
+    """Return the rows of a partition, by the number of all; the least where that is not known yet."""
+    return max(LEAST, min(MOST, (model["database"] or 0) // (SHARE * processors())))
 
 
 def refused(tally: Tally) -> Failure:

@@ -1,0 +1,85 @@
+"""Solr's configuration while an index is baked: the site's own, without what only a living index needs.
+
+The baked image has the site's configuration, unchanged; this one is mounted over it while the index is made.
+What it changes, and what that was found to be worth, is in docs/adr/0015.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from haybale.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE = "solrconfig.xml"
+
+# Of the heap, in MB: as much is left for Solr as the engine's machine should give, and what an index needs.
+SHARE_OF_MACHINE = 4
+LEAST_HEAP, MOST_HEAP = 512, 2048
+
+# Lucene writes a segment when this part of the heap is full of documents: few, large segments need no merging.
+SHARE_OF_HEAP = 5
+
+# What a living index needs, as paths in solrconfig.xml: a log to replay, commits by the clock, queries that
+# warm up each new searcher. An index in the making is searched by nobody, and made again if it fails.
+DROPPED = (
+    ("updateHandler", "updateLog"),
+    ("updateHandler", "autoCommit"),
+    ("updateHandler", "autoSoftCommit"),
+    ("query", "listener"),
+)
+
+
+def heap(memory: int) -> str:
+    """Return Solr's heap (such as 1024m) for a machine with so many bytes of memory."""
+    return f"{max(LEAST_HEAP, min(MOST_HEAP, memory // SHARE_OF_MACHINE // 1024**2))}m"
+
+
+def buffer(size: str) -> int:
+    """Return the megabytes of documents that are held before a segment is written, for a heap (512m, 1g)."""
+    unit = {"m": 1, "g": 1024}[size[-1]]
+    return int(size[:-1]) * unit // SHARE_OF_HEAP
+
+
+def read(file: Path) -> ET.Element:
+    """Return a solrconfig.xml; raises `ConfigError` with file and line where it is none."""
+    try:
+        root = ET.fromstring(file.read_bytes())  # noqa: S314 - the site's own file
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"there is no {file}",
+            cause="the setting `solr_conf` names another folder than that of Solr's configuration",
+            step="mend the setting, or put schema.xml and solrconfig.xml there",
+        ) from error
+    except ET.ParseError as error:
+        line, column = error.position
+        raise ConfigError(
+            f"{file}:{line}: {error}",
+            cause=f"it is no well-formed XML (column {column})",
+            step="mend it and try again",
+        ) from error
+    if root.tag != "config":
+        raise ConfigError(
+            f"{file}:1: it starts with <{root.tag}>, not with <config>",
+            cause="it is another kind of file",
+            step="put Solr's solrconfig.xml there",
+        )
+    return root
+
+
+def tuned(root: ET.Element, heap: str) -> bytes:
+    """Return the configuration for making an index, from the site's own (which is changed by it)."""
+    for parent, child in DROPPED:
+        for element in root.findall(parent):
+            for each in element.findall(child):
+                element.remove(each)
+    settings = root.find("indexConfig")
+    if settings is None:
+        settings = ET.SubElement(root, "indexConfig")
+    for each in settings.findall("ramBufferSizeMB") + settings.findall("maxBufferedDocs"):
+        settings.remove(each)
+    ET.SubElement(settings, "ramBufferSizeMB").text = str(buffer(heap))
+    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
