@@ -109,7 +109,10 @@ class Index:
     batch: int = setting("documents a request; 0: as many as pay, by what the loader measures", 0)
     workers: int = setting("processes that prepare documents; 0: as many as pay", 0)
     sample: int = setting("documents of each model compared field by field", 200, least=1)
-    heap: str = setting("Solr's heap while it indexes, such as 1g", "1g", pattern="[0-9]+[mg]")
+    heap: str = setting(
+        "Solr's heap while it indexes, such as 1g; empty: by the memory", "", pattern="([0-9]+[mg])?"
+    )
+    optimize: bool = setting("rewrite the index into one segment before it is baked", default=True)
     inputs: tuple[str, ...] = setting(
         "globs of further files that determine the index; they count for the index key", ()
     )

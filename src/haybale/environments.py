@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from haybale.errors import BuildError
 from haybale.images import build
-from haybale.index import audit, current, dump, key
+from haybale.index import audit, current, dump, key, tuning
+from haybale.tools import docker
 from haybale.tools.compose import Compose
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def indexing(project: Project, run: str, index_key: key.Key, say: Callable[[str]
     unpacked = unpack_dump(project)
     build.ensure(project, "release", say=say)
     empty_image = f"{project.settings.name}-solr-empty:{run or 'dev'}"
+    heap = project.settings.index.heap or tuning.heap(docker.engine_facts().memory)
     say("building the solr layer, without an index")
     with tempfile.TemporaryDirectory(prefix="haybale-") as nothing:
         build.solr(project, empty_image, Path(nothing), labels={}, say=say)
@@ -73,7 +75,8 @@ def indexing(project: Project, run: str, index_key: key.Key, say: Callable[[str]
         {
             "HAYBALE_RELEASE_IMAGE": build.image_name(project, "release"),
             "HAYBALE_SOLR_EMPTY_IMAGE": empty_image,
-            "HAYBALE_SOLR_HEAP": project.settings.index.heap,
+            "HAYBALE_SOLR_HEAP": heap,
+            "HAYBALE_SOLRCONFIG": str(write_solrconfig(project, run, heap)),
             "HAYBALE_DUMP": str(unpacked.path),
             "HAYBALE_INSITE": str(copy_insite(project, run, index_key)),
         },
@@ -152,6 +155,7 @@ def _as_it_is(project: Project, short: str, file: str) -> Compose:
             "HAYBALE_SOLR_BAKED_IMAGE",
             "HAYBALE_SOLR_EMPTY_IMAGE",
             "HAYBALE_SOLR_HEAP",
+            "HAYBALE_SOLRCONFIG",
         ),
         "none",
     )
@@ -166,6 +170,18 @@ def unpack_dump(project: Project) -> dump.Unpacked:
     """Check and unpack the reference dump; raises `DumpError`."""
     found = dump.resolve(project.home, project.settings.dump)
     return dump.unpack(found, project.scratch / "dump")
+
+
+def write_solrconfig(project: Project, run: str, heap: str) -> Path:
+    """Write Solr's configuration for indexing where the engine can mount it; raises `ConfigError`."""
+    target = project.scratch / "solrconfig" / f"{run or 'dev'}.xml"
+    tuned = tuning.tuned(tuning.read(project.path(project.settings.solr_conf) / tuning.FILE), heap)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_suffix(".new")
+    aside.write_bytes(tuned)
+    aside.chmod(0o644)
+    aside.rename(target)
+    return target
 
 
 def copy_insite(project: Project, run: str, index_key: key.Key) -> Path:

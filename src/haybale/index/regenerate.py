@@ -46,8 +46,10 @@ def regenerate(
         with made.services.up(keep=keep), _explained(made.services):
             counts = _load(project, made.services, terminal)
             container = made.services.container("solr")
-            terminal.say("optimising, then stopping Solr")
-            _solr(project, made.services).optimize()
+            if project.settings.index.optimize:
+                terminal.say("rewriting the index into one segment")
+                _solr(project, made.services).optimize()
+            terminal.say("stopping Solr")
             bake.stop(container)
             size = bake.take(container, project.settings, index)
         terminal.say(f"baking {size / 1e6:.1f} MB of index")
@@ -135,3 +137,4 @@ def sweep(project: Project, run: str) -> None:
     for name in ("empty", "unproved"):
         docker.remove_image(f"{project.settings.name}-solr-{name}:{run}")
     shutil.rmtree(project.scratch / "insite" / run, ignore_errors=True)
+    (project.scratch / "solrconfig" / f"{run}.xml").unlink(missing_ok=True)

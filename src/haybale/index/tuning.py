@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 FILE = "solrconfig.xml"
 
-# Of the heap, in MB: as much is left for Solr as the engine's machine should give, and what an index needs.
+# Of the heap, in MB: a part of the memory, within what an index needs and what still pays.
 SHARE_OF_MACHINE = 4
 LEAST_HEAP, MOST_HEAP = 512, 2048
 
-# Lucene writes a segment when this part of the heap is full of documents: few, large segments need no merging.
+# Lucene writes a segment when this part of the heap is full: few, large segments need no merging.
 SHARE_OF_HEAP = 5
 
 # What a living index needs, as paths in solrconfig.xml: a log to replay, commits by the clock, queries that

@@ -45,10 +45,11 @@ class ImageInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineFacts:
-    """What the engine is: its version, and whether it keeps images in containerd's store."""
+    """What the engine is: its version, whether it keeps images in containerd's store, its memory in bytes."""
 
     version: str
     containerd_store: bool
+    memory: int
 
     @property
     def can_export_cache(self) -> bool:
@@ -78,6 +79,7 @@ def engine_facts() -> EngineFacts:
     return EngineFacts(
         version=info["ServerVersion"],
         containerd_store=status.get("driver-type", "").startswith("io.containerd.snapshotter"),
+        memory=int(info["MemTotal"]),
     )
 
 
