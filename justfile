@@ -86,6 +86,10 @@ typecheck *args:
 workflows *args:
     @"{{ nox }}" -s workflows -- "$@"
 
+# Measure the loader against Haystack's
+bench *args:
+    @"{{ nox }}" -s bench -- "$@"
+
 # Compile the locks of the sessions' environments
 lock *args:
     @"{{ nox }}" -s lock -- "$@"

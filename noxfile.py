@@ -169,6 +169,13 @@ def workflows(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the loader against Haystack's: [DOCUMENTS ...] [--site] [--rounds N]."""
+    prepare(session, "tests")
+    session.run("python", "-m", "bench", *session.posargs, interrupt_timeout=None)
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Compile the locks of the sessions' environments: [NAME ...]."""
     prepare(session, "requirements")

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 ACTIONS = ("--load", "--push")
 
+# How the index gets into the engine. Its files are compressed already: to do that once more takes most of the
+# time of a build, and makes them a sixth smaller (docs/adr/0016).
+AS_IT_IS = "--output=type=docker,compression=uncompressed"
+
 # OCI image specification, "Pre-Defined Annotation Keys".
 SOURCE = "org.opencontainers.image.source"
 REVISION = "org.opencontainers.image.revision"
@@ -44,7 +48,8 @@ class Plan:
 
     `contexts` are further build contexts (name -> folder), `secrets` BuildKit secrets (id -> file),
     `arguments` build arguments (an empty value: taken from the environment), `cache_from` and `cache_to`
-    cache references, `labels` more labels, `extra` further buildx arguments as the user gave them.
+    cache references, `labels` more labels, `extra` further buildx arguments as the user gave them. `action`
+    says where the image goes: an argument of buildx.
     """
 
     layer: str
@@ -175,7 +180,7 @@ def solr(
 ) -> None:
     """Build the solr layer with the index in the folder `index` (empty: a fresh core) as `name`."""
     _run(
-        project, "solr", name, action="--load", quiet=True,
+        project, "solr", name, action=AS_IT_IS, quiet=True,
         contexts={"index": index}, labels=labels, cache=False, say=say,
     )  # fmt: skip
 

@@ -26,6 +26,20 @@ LEFT_OUT = ("tlog", "index/write.lock")
 
 HOME = "/opt/haybale/solr"
 
+# What Lucene keeps in files of each kind (org.apache.lucene.codecs.lucene90, "File Naming").
+PARTS = {
+    **dict.fromkeys((".fdt", ".fdx", ".fdm"), "stored fields"),
+    **dict.fromkeys((".tim", ".tip", ".tmd"), "terms"),
+    **dict.fromkeys((".doc", ".psm"), "frequencies"),
+    ".pos": "positions",
+    ".pay": "offsets",
+    **dict.fromkeys((".dvd", ".dvm"), "doc values"),
+    **dict.fromkeys((".nvd", ".nvm"), "norms"),
+    **dict.fromkeys((".kdd", ".kdi", ".kdm"), "numbers"),
+    **dict.fromkeys((".tvd", ".tvx", ".tvm"), "term vectors"),
+    **dict.fromkeys((".cfs", ".cfe"), "whole segments"),
+}
+
 
 def stop(container: str) -> None:
     """Stop Solr and make sure that it closed its index itself; raises `LoadError`."""
@@ -57,6 +71,15 @@ def take(container: str, settings: Settings, folder: Path) -> int:
             step="look for dataDir in solrconfig.xml and core.properties",
         )
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def parts(folder: Path) -> dict[str, int]:
+    """Return the bytes of each part of an index in a core's data folder, the largest first."""
+    sizes: dict[str, int] = {}
+    for file in (file for file in folder.rglob("*") if file.is_file()):
+        part = PARTS.get(file.suffix, "the rest")
+        sizes[part] = sizes.get(part, 0) + file.stat().st_size
+    return dict(sorted(sizes.items(), key=lambda each: -each[1]))
 
 
 def prove(image: str, settings: Settings, expected: Mapping[str, int], labels: Mapping[str, str]) -> None:

@@ -52,7 +52,8 @@ def regenerate(
             terminal.say("stopping Solr")
             bake.stop(container)
             size = bake.take(container, project.settings, index)
-        terminal.say(f"baking {size / 1e6:.1f} MB of index")
+        sizes = ", ".join(f"{part} {size / 1e6:.1f}" for part, size in bake.parts(index).items())
+        terminal.say(f"baking {size / 1e6:.1f} MB of index ({sizes})")
         unproved = f"{project.settings.name}-solr-unproved:{run}"
         labels = current.labels(index_key, counts)
         build.solr(project, unproved, index, labels=labels, say=terminal.say)

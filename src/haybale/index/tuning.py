@@ -82,4 +82,4 @@ def tuned(root: ET.Element, heap: str) -> bytes:
     for each in settings.findall("ramBufferSizeMB") + settings.findall("maxBufferedDocs"):
         settings.remove(each)
     ET.SubElement(settings, "ramBufferSizeMB").text = str(buffer(heap))
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))

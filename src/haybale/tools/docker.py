@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -18,7 +18,7 @@ from haybale.errors import LoadError, MachineError, StackError
 from haybale.tools import process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from docker.models.containers import Container
 
@@ -224,22 +224,36 @@ def published(container: str, port: int) -> str:
 def copy_out(container: str, path: str, folder: Path) -> None:
     """Copy a folder's content out of a container, running or not, into `folder`, which is made.
 
-    Streamed through a temporary file, not through memory. Raises `LoadError` where there is no such folder.
+    Streamed, and written once. Raises `LoadError` where there is no such folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         stream, _ = _container(container).get_archive(path, chunk_size=1 << 20)
     except docker.errors.NotFound as error:
         raise LoadError(f"there is no {path} in the container {container[:12]}") from error
-    with tempfile.TemporaryFile() as file:
-        for chunk in stream:
-            file.write(chunk)
-        file.seek(0)
-        with tarfile.open(fileobj=file) as archive:
-            # The archive's first part is the folder itself, which gets our name.
-            for member in archive:
-                member.name = str(Path(*Path(member.name).parts[1:]))
-                archive.extract(member, folder, filter="data")
+    with tarfile.open(fileobj=_Stream(stream), mode="r|") as archive:
+        # The archive's first part is the folder itself, which gets our name.
+        for member in archive:
+            member.name = str(Path(*Path(member.name).parts[1:]))
+            archive.extract(member, folder, filter="data")
+
+
+class _Stream(io.RawIOBase):
+    """What the engine sends, piece by piece, as a file to read once."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        if not self._left:
+            self._left = next(self._pieces, b"")
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
 
 
 def sweep(label: str, value: str) -> None:

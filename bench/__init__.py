@@ -1,0 +1,1 @@
+"""The benchmark of the loader: `nox -s bench` (docs/bench.md)."""

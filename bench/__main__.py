@@ -1,0 +1,175 @@
+"""Measure the loader: `nox -s bench -- [DOCUMENTS ...] [--site] [--rounds N]`.
+
+Haystack's loader and ours run in turn, each on a fresh Solr in a container, N times; docs/bench.md says what
+the figures mean. They go to docs/bench.json (the sizes that were measured; the others stay) and docs/bench.svg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import chart, corpus, measure, results
+from haybale import config, environments
+from haybale.images import base, build
+from haybale.tools import docker, process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+ROOT = Path(__file__).parent.parent
+SIZES = (100_000,)
+BATCHES = "/batches"
+
+# Bytes on the disk for each document of the corpus: the database, its batches, Solr's index and logs.
+ROOM = 8_000
+
+
+def main() -> None:
+    """Measure what is asked for and write the results."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
+    parser.add_argument("sizes", metavar="DOCUMENTS", type=int, nargs="*", help="of the corpus (100000)")
+    parser.add_argument("--site", action="store_true", help="the reference site with its own dump, too")
+    parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured (3)")
+    parser.add_argument("--into", type=Path, default=ROOT / "docs", help="folder of bench.json and bench.svg")
+    options = parser.parse_args()
+    sizes = options.sizes or ([] if options.site else SIZES)
+    console = Console(stderr=True, highlight=False)
+    run = secrets.token_hex(4)
+    found = {}
+    process.end_on_signals()
+    try:
+        with tempfile.TemporaryDirectory(prefix="haybale-bench-") as folder:
+            # The containers' own users read and write here.
+            Path(folder).chmod(0o777)
+            for case in cases(Path(folder), sizes, site=options.site, console=console):
+                found[case.name] = one(case, run, options.rounds, console)
+                show(Console(), case.name, found[case.name])
+    finally:
+        with process.uninterrupted():
+            docker.sweep(measure.LABEL, run)
+    write(options.into, found)
+
+
+def cases(folder: Path, sizes: Sequence[int], *, site: bool, console: Console) -> Iterator[measure.Case]:
+    """Yield what is to be measured, each made when it is its turn."""
+    project = config.load(ROOT)
+    base.ensure(project.settings.images.solr, "solr", console.print)
+    build.ensure(project, "release", say=console.print)
+    image = build.image_name(project, "release")
+    insite = folder / "insite"
+    shutil.copytree(measure.INSITE, insite, ignore=shutil.ignore_patterns("__pycache__"))
+    tools = folder / "bench"
+    shutil.copytree(measure.HERE / "site", tools, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(measure.HERE / "incontainer.py", tools)
+    for each in sizes:
+        measure.room(folder, each * ROOM)
+        with data(folder) as (database, mounts):
+            console.print(f"writing a corpus of {each:,} documents")
+            corpus.write(database, each)
+            yield measure.Case(
+                name=f"{each:,} documents", image=image, solr_image=project.settings.images.solr,
+                workdir="/bench", core="notes", conf=measure.HERE / "site/solr", documents=each,
+                env={"DJANGO_SETTINGS_MODULE": "bench_settings"},
+                mounts={**mounts, str(insite): "/haybale", str(tools): "/bench"},
+            )  # fmt: skip
+    if site:
+        with data(folder) as (database, mounts):
+            shutil.copyfile(environments.unpack_dump(project).path, database)
+            yield measure.Case(
+                name="the reference site", image=image, solr_image=project.settings.images.solr,
+                workdir="/app", core=project.settings.core, conf=project.path(project.settings.solr_conf),
+                env={"SECRET_KEY": secrets.token_hex(8), "ALLOWED_HOSTS": "localhost"},
+                mounts={**mounts, str(insite): "/haybale", str(tools): "/bench"},
+            )  # fmt: skip
+
+
+class data:  # noqa: N801 - used as a function
+    """A folder for a case's database and batches, as long as the block: (the database's file, mounts)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = Path(tempfile.mkdtemp(dir=folder))
+
+    def __enter__(self) -> tuple[Path, dict[str, str]]:
+        batches = self._folder / "batches"
+        batches.mkdir()
+        mounted = self._folder / "data"
+        mounted.mkdir()
+        return mounted / "db.sqlite3", {str(mounted): "/data", str(batches): BATCHES}
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def one(case: measure.Case, run: str, rounds: int, console: Console) -> dict[str, Any]:
+    """Measure a case: every variant in turn, `rounds` times."""
+    variants: dict[str, Callable[[], measure.Run]] = {
+        results.USUAL: lambda: measure.haystack(case, run, "-b500", "-k4"),
+        results.BEST: lambda: measure.haystack(case, run, "-b1000", "-k2"),
+        results.OURS: lambda: measure.ours(case, run),
+    }
+    prepared = [measure.preparing(case, run, BATCHES)]
+    console.print(f"{case.name}: preparing alone takes {prepared[0].loader_cpu:.1f} CPU seconds")
+    runs: dict[str, list[measure.Run]] = {name: [] for name in variants}
+    sent = []
+    for number in range(1, rounds + 1):
+        for name, measured in variants.items():
+            runs[name].append(measured())
+            console.print(f"{case.name}, round {number}: {name} {runs[name][-1].wall:.1f} s")
+        sent.append(measure.sending(case, run, BATCHES))
+        console.print(f"{case.name}, round {number}: Solr alone {sent[-1].solr_cpu:.1f} CPU seconds")
+        prepared.append(measure.preparing(case, run, BATCHES))
+    middle = sorted(prepared, key=lambda each: each.loader_cpu)[len(prepared) // 2]
+    return {
+        **results.figures(runs, middle, sent, os.cpu_count() or 1),
+        "machine": {
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "engine": docker.engine_facts().version,
+        },
+    }
+
+
+def show(console: Console, name: str, found: dict[str, Any]) -> None:
+    """Print the figures of a case."""
+    heading, *rows = results.table(name, found)
+    table = Table(*heading)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def write(folder: Path, found: dict[str, Any]) -> None:
+    """Write the results beside those of other sizes, and draw them."""
+    file = folder / "bench.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    every = {**known, **found}
+    file.write_text(json.dumps(every, indent=2) + "\n", encoding="utf-8")
+    groups = [
+        (
+            name,
+            {variant: each["seconds"] for variant, each in case["variants"].items()},
+            case["floor"]["seconds"],
+        )
+        for name, case in sorted(every.items(), key=lambda item: item[1]["documents"])
+    ]
+    names = {
+        results.USUAL: "Haystack -b500 -k4",
+        results.BEST: "Haystack -b1000 -k2",
+        results.OURS: "haybale",
+    }
+    (folder / "bench.svg").write_text(chart.draw(groups, names), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

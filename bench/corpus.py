@@ -1,0 +1,66 @@
+"""The corpus: a database of made-up notes, the same ones for the same size every time.
+
+Words follow Zipf's law, as those of a language do, so that Solr meets as many different terms as in a text.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sqlite3
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SEED = 2026
+VOCABULARY = 40_000
+
+# Words of a note's body: a document of about 1.3 KB then, as it is sent to Solr.
+BODY = 135
+
+TABLE = """
+CREATE TABLE notes_note (
+    id integer PRIMARY KEY AUTOINCREMENT, title varchar(200) NOT NULL, author varchar(100) NOT NULL,
+    body text NOT NULL, created datetime NOT NULL, rating integer NOT NULL
+)
+"""
+
+Note = tuple[int, str, str, str, str, int]
+
+
+def notes(size: int) -> Iterator[Note]:
+    """Yield the rows: key, title, author, body, time of creation, rating."""
+    chance = random.Random(SEED)  # noqa: S311 - a corpus, not a secret
+    vocabulary = sorted({_word(chance) for _ in range(VOCABULARY)})
+    chance.shuffle(vocabulary)
+    weights = list(itertools.accumulate(1 / (rank + 2) ** 0.95 for rank in range(len(vocabulary))))
+
+    def words(number: int) -> str:
+        return " ".join(chance.choices(vocabulary, cum_weights=weights, k=number))
+
+    for key in range(1, size + 1):
+        created = f"{2000 + key % 25}-{key % 12 + 1:02}-{key % 28 + 1:02} {key % 24:02}:{key % 60:02}:00"
+        yield key, words(6).capitalize(), words(2).title(), words(BODY), created, key % 10
+
+
+def _word(chance: random.Random) -> str:
+    syllables = (
+        chance.choice("bcdfghklmnprstvw") + chance.choice("aeiou") for _ in range(chance.randint(1, 4))
+    )
+    return "".join(syllables) + chance.choice(["", "s", "ing", "ed", "n", "r"])
+
+
+def write(file: Path, size: int) -> None:
+    """Write the database, aside first: one that is there is whole."""
+    aside = file.with_suffix(".new")
+    aside.unlink(missing_ok=True)
+    database = sqlite3.connect(aside)
+    database.execute("PRAGMA journal_mode = OFF")
+    with database:
+        database.execute(TABLE)
+        database.executemany("INSERT INTO notes_note VALUES (?, ?, ?, ?, ?, ?)", notes(size))
+    database.close()
+    aside.chmod(0o644)
+    aside.rename(file)

@@ -1,0 +1,265 @@
+"""Run a loader on a fresh Solr and measure it: seconds, CPU seconds on both sides, memory.
+
+Everything runs in containers of the benchmark's own network, labelled, and gone afterwards. CPU seconds are
+what the engine counts for a container (its cgroup), so that they hold for whole trees of processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+import tarfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import docker
+
+import haybale.index
+from haybale.index import load, tuning, verify
+from haybale.tools import process
+from haybale.tools.solr import Solr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from docker.models.containers import Container
+
+HERE = Path(__file__).parent
+INSITE = Path(haybale.index.__file__).parent / "insite"
+
+LABEL = "io.haybale.bench"
+HOME = "opt/bench/solr"
+SOLR_USER = 8983
+HEAP = "1g"
+
+# Documents of each model that ours compares field by field, as `regen-solr-image` does by default.
+SAMPLE = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A site with its database: its image, folder, environment, mounts (host -> container), its Solr."""
+
+    name: str
+    image: str
+    solr_image: str
+    workdir: str
+    core: str
+    conf: Path
+    env: Mapping[str, str]
+    mounts: Mapping[str, str]
+    documents: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What one run took: seconds, CPU seconds of the loader and of Solr, the memory of processes (MB)."""
+
+    wall: float
+    loader_cpu: float
+    solr_cpu: float
+    documents: int
+    peaks: tuple[float, ...] = ()
+    solr_memory: float = 0.0
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A fresh Solr and the site's container beside it."""
+
+    case: Case
+    solr: Container
+    site: Container
+    server: Solr
+
+    @property
+    def url(self) -> str:
+        """The core's address, for the site."""
+        return f"http://solr:8983/solr/{self.case.core}"
+
+    def exec(self, *command: str) -> Iterator[str]:
+        """Yield the lines of a command in the site's container; raises where it fails."""
+        line = ["docker", "exec", "--workdir", self.case.workdir, str(self.site.id), *command]
+        return process.lines(line, merge=True)
+
+
+@contextlib.contextmanager
+def stage(case: Case, run: str, *, tuned: bool) -> Iterator[Stage]:
+    """Start a fresh Solr with an empty core, and the site; `tuned`: as haybale bakes."""
+    client = docker.from_env()
+    labels = {LABEL: run}
+    name = f"haybale-bench-{run}"
+    network = client.networks.create(name, labels=labels)
+    made: list[Container] = []
+    try:
+        solr = client.containers.create(
+            case.solr_image,
+            environment={"SOLR_HOME": f"/{HOME}", "SOLR_HEAP": HEAP},
+            labels=labels,
+            ports={"8983/tcp": ("127.0.0.1", 0)},
+            network=name,
+            networking_config={name: client.api.create_endpoint_config(aliases=["solr"])},
+        )
+        made.append(solr)
+        solr.put_archive("/", core(case, tuned=tuned))
+        site = client.containers.create(
+            case.image,
+            ["sleep", "infinity"],
+            environment={**case.env, "SOLR_URL": f"http://solr:8983/solr/{case.core}"},
+            labels=labels,
+            network=name,
+            init=True,
+            user="0",
+            volumes={host: {"bind": inside, "mode": "rw"} for host, inside in case.mounts.items()},
+        )
+        made.append(site)
+        for container in made:
+            container.start()
+        solr.reload()
+        port = solr.attrs["NetworkSettings"]["Ports"]["8983/tcp"][0]["HostPort"]
+        server = Solr(f"http://127.0.0.1:{port}", case.core)
+        server.wait_ready(120, lambda: bool(client.containers.get(str(solr.id)).status == "running"))
+        yield Stage(case=case, solr=solr, site=site, server=server)
+    finally:
+        with process.uninterrupted():
+            for container in made:
+                container.remove(force=True, v=True)
+            network.remove()
+            client.close()
+
+
+def core(case: Case, *, tuned: bool) -> bytes:
+    """Return Solr's home with the case's empty core as a tar, everything Solr's own."""
+    stream = io.BytesIO()
+    conf = {file.name: file.read_bytes() for file in sorted(case.conf.iterdir()) if file.is_file()}
+    if tuned:
+        conf[tuning.FILE] = tuning.tuned(tuning.read(case.conf / tuning.FILE), HEAP)
+    files = {"solr.xml": b"<solr/>", f"{case.core}/core.properties": f"name={case.core}\n".encode()}
+    files |= {f"{case.core}/conf/{name}": content for name, content in conf.items()}
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for folder in ("", f"/{case.core}", f"/{case.core}/conf"):
+            entry = tarfile.TarInfo(HOME + folder)
+            entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o755, SOLR_USER, SOLR_USER
+            tar.addfile(entry)
+        for name, content in files.items():
+            entry = tarfile.TarInfo(f"{HOME}/{name}")
+            entry.size, entry.uid, entry.gid = len(content), SOLR_USER, SOLR_USER
+            tar.addfile(entry, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def cpu(container: Container) -> float:
+    """Return the CPU seconds that a container's processes have used."""
+    stats: Any = container.stats(stream=False, one_shot=True)
+    return float(stats["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
+
+
+def memory(container: Container) -> float:
+    """Return the most memory (MB) of a container's first process. Source: proc(5), /proc/PID/status."""
+    code, said = container.exec_run(["cat", "/proc/1/status"])
+    lines = bytes(said).decode().splitlines()  # type: ignore[arg-type]
+    found = [line.split()[1] for line in lines if line.startswith("VmHWM")]
+    return int(found[0]) / 1024 if not code and found else 0.0
+
+
+def haystack(case: Case, run: str, *options: str) -> Run:
+    """Run Haystack's own loader."""
+    with stage(case, run, tuned=False) as made:
+        before = cpu(made.site), cpu(made.solr)
+        lines = list(
+            made.exec(
+                "python", "/bench/incontainer.py", "watch",
+                "python", "manage.py", "rebuild_index", *options, "--noinput", "--verbosity", "0",
+            )
+        )  # fmt: skip
+        said = watched(lines)
+        return result(made, before, said["wall"], said["peaks"])
+
+
+def ours(case: Case, run: str) -> Run:
+    """Run haybale's loader, and its verification."""
+    with stage(case, run, tuned=True) as made:
+        before = cpu(made.site), cpu(made.solr)
+        began = time.perf_counter()
+        lines: list[str] = []
+        command = ["python", "/bench/incontainer.py", "watch", *load.command(inputs="")]
+        loaded = load.load(kept(made.exec(*command), lines), lambda _: None)
+        middle = time.perf_counter()
+        verify.judge(verify.verify(made.exec(*verify.command(loaded, SAMPLE))))
+        wall = time.perf_counter() - began
+        said = watched(lines)
+        verify.check_counts(loaded.counts(case.core), made.server.counts())
+        parts = {"load": middle - began, "verify": wall - (middle - began)}
+        return result(made, before, wall, said["peaks"], parts)
+
+
+def preparing(case: Case, run: str, batches: str) -> Run:
+    """Prepare and encode everything in one process; leave the batches in `batches` (in the container)."""
+    with stage(case, run, tuned=True) as made:
+        *_, last = made.exec("python", "/bench/incontainer.py", "prepare", batches)
+        said = json.loads(last)
+        return Run(
+            wall=said["cpu"], loader_cpu=said["cpu"], solr_cpu=0.0, documents=said["documents"],
+            parts={"bytes": said["bytes"]},
+        )  # fmt: skip
+
+
+def sending(case: Case, run: str, batches: str) -> Run:
+    """Send the batches that `preparing` left."""
+    with stage(case, run, tuned=True) as made:
+        before = cpu(made.site), cpu(made.solr)
+        began = time.perf_counter()
+        list(made.exec("python", "/bench/incontainer.py", "send", batches, made.url))
+        return result(made, before, time.perf_counter() - began, [])
+
+
+def result(
+    made: Stage,
+    before: tuple[float, float],
+    wall: float,
+    peaks: list[int],
+    parts: Mapping[str, float] | None = None,
+) -> Run:
+    """Take what is to be measured at the end of a run; the count must be the database's."""
+    after = cpu(made.site), cpu(made.solr)
+    documents = sum(made.server.counts().values())
+    if made.case.documents and documents != made.case.documents:
+        raise SystemExit(f"{made.case.name}: {documents} documents in Solr, {made.case.documents} expected")
+    return Run(
+        wall=wall,
+        loader_cpu=after[0] - before[0],
+        solr_cpu=after[1] - before[1],
+        documents=documents,
+        peaks=tuple(kilobytes / 1024 for kilobytes in peaks),
+        solr_memory=memory(made.solr),
+        parts=parts or {},
+    )
+
+
+def kept(lines: Iterator[str], into: list[str]) -> Iterator[str]:
+    """Hand lines on, and keep those of the benchmark's own."""
+    for line in lines:
+        if line.startswith("BENCH "):
+            into.append(line)
+        else:
+            yield line
+
+
+def watched(lines: list[str]) -> dict[str, Any]:
+    """Return what `incontainer.py watch` said; raises where its command failed."""
+    found = [line for line in lines if line.startswith("BENCH ")]
+    said: dict[str, Any] = json.loads(found[-1][6:]) if found else {"code": "none"}
+    if said["code"] != 0:
+        raise SystemExit("\n".join(["the loader failed:", *lines[-20:]]))
+    return said
+
+
+def room(folder: Path, needed: int) -> None:
+    """Raise where a folder's disk has not so many bytes left."""
+    if shutil.disk_usage(folder).free < needed:
+        raise SystemExit(f"{folder} has less than {needed / 1e9:.0f} GB left")

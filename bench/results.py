@@ -1,0 +1,79 @@
+"""From runs to figures: medians, ratios within the run, and the share of the floor."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bench.measure import Run
+
+OURS, USUAL, BEST = "ours", "haystack -b500 -k4", "haystack -b1000 -k2"
+
+
+def figures(
+    runs: Mapping[str, Sequence[Run]], preparing: Run, sending: Sequence[Run], cores: int
+) -> dict[str, Any]:
+    """Return the figures of one size.
+
+    Ratios are medians of the ratios within a round: what disturbs the machine disturbs both sides.
+    The floor is the CPU seconds of preparing alone and of Solr taking the same documents, over the cores.
+    """
+    solr = statistics.median(run.solr_cpu for run in sending)
+    floor = (preparing.loader_cpu + solr) / cores
+    return {
+        "documents": preparing.documents,
+        "bytes": int(preparing.parts["bytes"]),
+        "rounds": len(runs[OURS]),
+        "floor": {
+            "seconds": round(floor, 2),
+            "preparing_cpu": round(preparing.loader_cpu, 2),
+            "solr_cpu": round(solr, 2),
+            "cores": cores,
+        },
+        "variants": {name: _variant(each) for name, each in runs.items()},
+        "ratios": {name: round(_ratio(each, runs[OURS]), 2) for name, each in runs.items() if name != OURS},
+        "share_of_floor": round(floor / statistics.median(run.wall for run in runs[OURS]), 3),
+    }
+
+
+def _ratio(theirs: Sequence[Run], ours: Sequence[Run]) -> float:
+    return statistics.median(one.wall / other.wall for one, other in zip(theirs, ours, strict=True))
+
+
+def _variant(runs: Sequence[Run]) -> dict[str, Any]:
+    def median(values: list[float]) -> float:
+        return round(statistics.median(values), 2)
+
+    return {
+        "seconds": median([run.wall for run in runs]),
+        "every_run": [round(run.wall, 2) for run in runs],
+        "documents_per_second": round(statistics.median(run.documents / run.wall for run in runs)),
+        "loader_cpu": median([run.loader_cpu for run in runs]),
+        "solr_cpu": median([run.solr_cpu for run in runs]),
+        "largest_process_mb": median([max(run.peaks, default=0.0) for run in runs]),
+        "processes_mb": [round(peak, 1) for peak in runs[-1].peaks[:8]],
+        "solr_mb": median([run.solr_memory for run in runs]),
+        "parts": {name: round(value, 2) for name, value in runs[-1].parts.items()},
+    }
+
+
+def table(name: str, found: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the figures of one size as rows of a table, the heading first."""
+    rows: list[tuple[str, ...]] = [(name, "wall", "docs/s", "loader CPU", "Solr CPU", "memory", "ours is")]
+    for variant, each in found["variants"].items():
+        ratio = found["ratios"].get(variant)
+        rows.append(
+            (
+                variant,
+                f"{each['seconds']:.1f} s",
+                f"{each['documents_per_second']:,}",
+                f"{each['loader_cpu']:.1f} s",
+                f"{each['solr_cpu']:.1f} s",
+                f"{each['largest_process_mb']:.0f} MB",
+                f"{ratio:.2f} x as fast" if ratio else f"{found['share_of_floor']:.0%} of the floor",
+            )
+        )
+    return rows
