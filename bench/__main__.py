@@ -1,7 +1,7 @@
 """Measure the loader: `nox -s bench -- [DOCUMENTS ...] [--site] [--rounds N]`.
 
 Haystack's loader and ours run in turn, each on a fresh Solr in a container, N times; docs/bench.md says what
-the figures mean. They go to docs/bench.json (the sizes that were measured; the others stay) and docs/bench.svg.
+the figures mean. They go to docs/bench.json (what was measured; the rest stays) and docs/bench.svg.
 """
 
 from __future__ import annotations

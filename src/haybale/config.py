@@ -109,6 +109,7 @@ class Index:
     batch: int = setting("documents a request; 0: as many as pay, by what the loader measures", 0)
     workers: int = setting("processes that prepare documents; 0: as many as pay", 0)
     sample: int = setting("documents of each model compared field by field", 200, least=1)
+    verify: str = setting("`full`: compare all of them", "sample", pattern="sample|full")
     heap: str = setting(
         "Solr's heap while it indexes, such as 1g; empty: by the memory", "", pattern="([0-9]+[mg])?"
     )

@@ -64,7 +64,7 @@ class Site:
     def loaded(self, batch: int = 40, inputs: str = "") -> load.Loaded:
         return load.load(self.run(load.command(batch, inputs=inputs)), lambda _: None)
 
-    def report(self, loaded: load.Loaded, sample: int = 10_000) -> verify.Report:
+    def report(self, loaded: load.Loaded, sample: int = load.EVERY) -> verify.Report:
         return verify.verify(self.run(verify.command(loaded, sample)))
 
     def with_fault(self, fault: str, **more: str) -> Site:
@@ -208,10 +208,13 @@ def test_a_loaded_index_is_the_databases(site: Site) -> None:
     assert all(progress.done <= progress.total for progress in told)
 
     verify.check_counts(counts, site.solr.counts())
-    report = site.report(loaded)
-    verify.judge(report)
-    assert report.compared == sum(counts.values())
-    assert report.not_comparable == ("unseen",)
+    for sample in (load.EVERY, 10_000):
+        report = site.report(loaded, sample)
+        verify.judge(report)
+        assert report.whole == (sample == load.EVERY)
+        assert report.compared == sum(counts.values())
+        assert report.not_comparable == ("unseen",)
+        assert {model.model: model.queried for model in report.models} == counts
 
     site.solr.optimize()
     verify.check_counts(counts, site.solr.counts())
@@ -301,6 +304,23 @@ def test_workers_load_the_same_however_they_are_started(site: Site, tmp_path: Pa
     report = site.report(loaded)
     verify.judge(report)
     assert report.compared == sum(loaded.counts(site.core).values())
+
+
+def test_loading_and_looking_in_one_go(site: Site) -> None:
+    loaded = load.load(site.run(load.command(sample=5, inputs="")), lambda _: None, last="verified")
+    report = verify.of_event(loaded.verified)
+    verify.judge(report)
+    assert {model.sample for model in report.models if not model.skipped} == {5}
+    verify.check_counts(loaded.counts(site.core), site.solr.counts())
+
+
+def test_a_field_that_the_schema_lacks_is_named_before_anything_is_loaded(site: Site) -> None:
+    error = failed(site.with_fault("schema"))
+    index = SITE / "barn/search_indexes.py"
+    line = next(n for n, text in enumerate(index.read_text().splitlines(), 1) if "class PlaqueIndex" in text)
+    assert error.what == f"field `missing` is in barn/search_indexes.py:{line} and not in the schema"
+    assert '<field name="missing" type="long" ' in error.step
+    assert site.solr.counts() == {}
 
 
 def test_all_others_are_tried_when_documents_are_refused(site: Site) -> None:

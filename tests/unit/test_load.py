@@ -142,6 +142,6 @@ def test_events_of_a_later_haybale_are_passed_over() -> None:
 
 
 def test_the_command_line() -> None:
-    started = ["python", "/haybale/load.py", "--batch", "500", "--workers", "3"]
+    started = ["python", "/haybale/load.py", "--batch", "500", "--workers", "3", "--sample", "0"]
     assert load.command(500, 3, inputs="") == started
     assert load.command()[-2:] == ["--inputs", f"/haybale/{audit.FILE}"]

@@ -12,11 +12,11 @@ from haybale.errors import LoadError, VerifyError
 from haybale.index import load, verify
 
 MODEL = verify.Model(
-    alias="default", core="hay", model="a.b", database=3, documents=2, skipped=1, found=2, sample=2
+    alias="default", core="hay", model="a.b", database=3, documents=2, skipped=1, found=2, queried=2, sample=2
 )
 CORE = verify.Core(core="hay", expected={"a.b": 2}, found={"a.b": 2}, total=2)
 GOOD = verify.Report(
-    seed=7, models=(MODEL,), cores=(CORE,), wrong=0, differences=(), not_comparable=("unseen",)
+    seed=7, whole=False, models=(MODEL,), cores=(CORE,), wrong=0, differences=(), not_comparable=("unseen",)
 )
 WRONG = verify.Difference(model="a.b", key="1", field="title", expected="hay", found=None)
 
@@ -27,6 +27,7 @@ def said(event: str, **fields: Any) -> str:
 
 VERIFIED = {
     "seed": 7,
+    "whole": False,
     "models": [
         {
             "alias": "default",
@@ -36,6 +37,7 @@ VERIFIED = {
             "documents": 2,
             "skipped": 1,
             "found": 2,
+            "queried": 2,
             "sample": 2,
         }
     ],
@@ -87,6 +89,11 @@ def test_a_good_report_passes() -> None:
         ),
         (replace(GOOD, cores=(replace(CORE, total=3),)), "3 documents in all, 2 by their type"),
         (replace(GOOD, cores=(), models=()), "nothing was loaded"),
+        (
+            replace(GOOD, models=(replace(MODEL, queried=0),)),
+            "Solr holds 2 documents, Haystack (default) finds 0",
+        ),
+        (replace(GOOD, whole=True, models=(replace(MODEL, sample=1),)), "2 documents, 1 compared"),
         (replace(GOOD, wrong=1, differences=(WRONG,)), "a.b 1, field title: expected 'hay', found None"),
     ],
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import deque
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from haybale.errors import LoadError
@@ -24,6 +24,9 @@ T = TypeVar("T")
 # The version of the protocol, and what each of its lines starts with.
 VERSION = 1
 START = '{"haybale":'
+
+# The sample that stands for all documents.
+EVERY = -1
 
 # Other lines of the stream that an error shows.
 TAIL = 25
@@ -80,7 +83,8 @@ class Loaded:
     """What the loader did. `cores` maps a core to its documents of each type (app.model -> count).
 
     `unknown` is what it read of the site that it was not told of (see audit.py). `workers` processes sent up
-    to `batch` documents a request, as it was at the end.
+    to `batch` documents a request, as it was at the end. `verified` is the event of that name (see
+    verify.py), empty where nothing was compared.
     """
 
     models: tuple[Model, ...]
@@ -89,6 +93,7 @@ class Loaded:
     unknown: audit.Unknown = audit.NOTHING
     workers: int = 0
     batch: int = 0
+    verified: Mapping[str, Any] = field(default_factory=dict)
 
     def counts(self, core: str) -> Mapping[str, int]:
         """Return the documents of each type in a core; `LoadError` where the site loaded nothing into it."""
@@ -101,22 +106,28 @@ class Loaded:
         return self.cores[core]
 
 
-def command(batch: int = 0, workers: int = 0, inputs: str = f"/haybale/{audit.FILE}") -> list[str]:
+def command(
+    batch: int = 0, workers: int = 0, sample: int = 0, inputs: str = f"/haybale/{audit.FILE}"
+) -> list[str]:
     """Return the loader's command line in the site's container.
 
-    That is for `workers` processes and requests of up to `batch` documents, 0 for as many as pay. `inputs` is
-    the file that `audit.write_inputs` wrote, "" for no audit.
+    That is for `workers` processes and requests of up to `batch` documents, 0 for as many as pay. `sample`
+    documents of each model are compared afterwards (0: nothing is looked at, EVERY: all). `inputs` is the
+    file that `audit.write_inputs` wrote, "" for no audit.
     """
     line = ["python", "/haybale/load.py", "--batch", str(batch), "--workers", str(workers)]
-    return [*line, "--inputs", inputs] if inputs else line
+    return [*line, "--sample", str(sample), *(["--inputs", inputs] if inputs else [])]
 
 
 def load(
     lines: Iterable[str],
     progress: Callable[[Progress], None],
     refused: Callable[[Refused], None] = lambda _: None,
+    last: str = "loaded",
 ) -> Loaded:
     """Follow the loader through its lines to its end; `refused` hears of each document that is not in Solr.
+
+    Its `last` event is `verified` where its command asks for a sample.
 
     Raises `LoadError` with the loader's own explanation, or one of how it died.
     """
@@ -125,7 +136,8 @@ def load(
     models: tuple[Model, ...] = ()
     unknown = audit.NOTHING
     workers = batch = 0
-    for event in follow(lines, "loaded"):
+    verified: Mapping[str, Any] = {}
+    for event in follow(lines, last):
         if event["event"] == "progress":
             progress(progress_of(event))
         with understood(event):
@@ -142,10 +154,18 @@ def load(
                 case "loaded":
                     models = tuple(of(Model, model) for model in event["models"])
                     workers, batch = int(event["workers"]), int(event["batch"])
+                case "verified":
+                    verified = event
                 case _:
                     pass
     return Loaded(
-        models=models, cores=counts, notes=tuple(notes), unknown=unknown, workers=workers, batch=batch
+        models=models,
+        cores=counts,
+        notes=tuple(notes),
+        unknown=unknown,
+        workers=workers,
+        batch=batch,
+        verified=verified,
     )
 
 

@@ -22,7 +22,7 @@ LISTED = 40
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model's counts: rows in the database, documents sent, rows skipped, found in Solr, and compared."""
+    """A model's rows in the database, its documents sent, skipped, in Solr, found by Haystack, compared."""
 
     alias: str
     core: str
@@ -31,6 +31,7 @@ class Model:
     documents: int
     skipped: int
     found: int
+    queried: int
     sample: int
 
 
@@ -64,10 +65,12 @@ class Difference:
 class Report:
     """What the verification saw. `wrong` counts all differences, `differences` has the first of them.
 
-    `seed` draws the same sample again; Solr can't give back the fields in `not_comparable`.
+    `whole`: every document was compared; else `seed` draws the same sample again. Solr can't give back the
+    fields in `not_comparable`.
     """
 
     seed: int
+    whole: bool
     models: tuple[Model, ...]
     cores: tuple[Core, ...]
     wrong: int
@@ -96,9 +99,15 @@ def verify(lines: Iterable[str], progress: Callable[[Progress], None] = lambda _
         last = event
         if event["event"] == "progress":
             progress(progress_of(event))
+    return of_event(last)
+
+
+def of_event(last: Mapping[str, Any]) -> Report:
+    """Return what the event `verified` says; raises `LoadError` where it can't be understood."""
     with understood(last):
         return Report(
             seed=int(last["seed"]),
+            whole=bool(last["whole"]),
             models=tuple(of(Model, model) for model in last["models"]),
             cores=tuple(of(Core, core) for core in last["cores"]),
             wrong=int(last["wrong"]),
@@ -133,6 +142,13 @@ def mismatches(report: Report) -> list[str]:
             )
         if model.documents and not model.skipped and not model.sample:
             found.append(f"{model.model}: no document was compared")
+        if report.whole and model.sample != model.documents:
+            found.append(f"{model.model}: {model.documents} documents, {model.sample} compared")
+        if model.queried != model.found:
+            found.append(
+                f"{model.model}: Solr holds {model.found} documents, Haystack ({model.alias}) finds "
+                f"{model.queried}"
+            )
     for core in report.cores:
         found.extend(count_mismatches(core.expected, core.found))
         if core.total != sum(core.found.values()):

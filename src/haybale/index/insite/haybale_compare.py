@@ -6,6 +6,7 @@ both sides are brought to that form first. What Solr can't give back is not comp
 
 from __future__ import annotations
 
+import functools
 import re
 import struct
 from fnmatch import fnmatchcase
@@ -83,7 +84,7 @@ def differences(
     """
     wrong = []
     for name, field in fields.items():
-        if not field.source:
+        if not field.source or expected.get(name) == found.get(name):
             continue
         want = sorted_if(field, [form(value, field.kind) for value in listed(expected.get(name))])
         have = sorted_if(field, [form(value, field.kind) for value in listed(found.get(name))])
@@ -113,9 +114,8 @@ def sorted_if(field: Field, values: list[Any]) -> list[Any]:
 
 def form(value: Any, kind: str) -> Any:
     """Return a value in the form of its field's type, whether it was sent (text) or given back (JSON)."""
-    convert = next((form for prefixes, form in FORMS if kind.startswith(prefixes)), str)
     try:
-        return convert(value)
+        return _converter(kind)(value)
     except (ValueError, OverflowError, struct.error):
         # Not of that form: then it is compared as it is, and differs.
         return str(value)
@@ -154,6 +154,11 @@ FORMS: tuple[tuple[tuple[str, ...], Callable[[Any], Any]], ...] = (
     (("DatePoint", "TrieDate"), _date),
     (("LatLon", "PointType"), _point),
 )
+
+
+@functools.lru_cache(maxsize=None)
+def _converter(kind: str) -> Callable[[Any], Any]:
+    return next((form for prefixes, form in FORMS if kind.startswith(prefixes)), str)
 
 
 def same(one: Any, other: Any) -> bool:

@@ -15,6 +15,7 @@ import haybale_site as site
 from haybale_audit import Seen, watching
 from haybale_documents import body, encode, flatten
 from haybale_events import Failure
+from haybale_schema import schema_line
 from haybale_solr import BAD_REQUEST, Core, Refused, sift
 from haybale_work import Tell, Worker
 
@@ -262,15 +263,3 @@ def refusal(entry: Entry, core: Core, reason: str) -> Refusal:
         step = "change the field's type in schema.xml, or what the search index prepares"
     log = "the document: " + entry.data.decode()[:1000]
     return Refusal(source.alias, source.label, entry.key, name, what, cause, step, log)
-
-
-def schema_line(source: site.Source, name: str) -> str:
-    """Return the line of schema.xml for a field: Haystack's own proposal, else a plain one."""
-    from haystack import connections  # noqa: PLC0415 - only after `setup`
-
-    fields = connections[source.alias].get_unified_index().all_searchfields()
-    form = '<field name="{}" type="{}" indexed="{}" stored="{}" multiValued="{}"/>'
-    for field in source.backend.build_schema(fields)[1]:
-        if field["field_name"] == name:
-            return form.format(name, field["type"], field["indexed"], field["stored"], field["multi_valued"])
-    return form.format(name, "string", "true", "true", "true")

@@ -19,6 +19,8 @@ from haybale_audit import Audit, watching
 from haybale_documents import flatten
 from haybale_events import Events, Failure, run
 from haybale_loading import End, Loading, Options, Progress, Refusal
+from haybale_schema import check
+from haybale_verify import EVERY, Draw, look
 from haybale_work import METHODS, TICK, TOLD, Crew, processors
 
 if TYPE_CHECKING:
@@ -145,6 +147,12 @@ def main(events: Events) -> None:
     parser.add_argument(
         "--inputs", default="", help="what may be read (JSON, see haybale_audit.py); else no audit"
     )
+    parser.add_argument(
+        "--sample",
+        type=int,
+        default=0,
+        help="then compare so many documents of each model; {}: all".format(EVERY),
+    )
     options = parser.parse_args()
     audit = watching(options.inputs)
     with audit.starting():
@@ -154,6 +162,8 @@ def main(events: Events) -> None:
     cores = list({source.core.url: source.core for source in sources}.values())
     for core in cores:
         core.require_empty()
+    for text in check(sources, names):
+        events.send("note", text=text)
     tally = Tally(events)
     told = Options(options.batch, options.inputs, {core.url: core.started for core in cores})
     crew = Crew(Loading, (told,), lambda: let_go(cores), options.start, (events.descriptor,))
@@ -170,7 +180,10 @@ def main(events: Events) -> None:
         events.send("counts", core=core.name, field=names.type, counts=tally.types[core.name])
     if options.inputs:
         tell_unknown(events, audit)
-    events.send("loaded", models=list(tally.models.values()), workers=workers, batch=tally.batch)
+    models = list(tally.models.values())
+    events.send("loaded", models=models, workers=workers, batch=tally.batch)
+    if options.sample:
+        look(events, sources, names, {"models": models, "counts": tally.types}, Draw(options.sample))
 
 
 def load(crew: Crew, workers: int, work: Iterable[site.Partition], tally: Tally, audit: Audit) -> int:

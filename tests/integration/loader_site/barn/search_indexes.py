@@ -154,6 +154,8 @@ class PlaqueIndex(indexes.SearchIndex, indexes.Indexable):
     """The key is a relation to a row with a text for a key."""
 
     text = indexes.CharField(document=True, model_attr="words")
+    if FAULT == "schema":
+        missing = indexes.IntegerField(default=1)
 
     def get_model(self) -> type:
         return Plaque

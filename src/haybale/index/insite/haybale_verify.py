@@ -1,0 +1,290 @@
+"""Look whether Solr holds what the site's database says: every count, and documents field by field.
+
+The event `verified` says what was found:
+
+    seed            of the random sample; give it back with --seed to draw the same one
+    whole           whether every document was compared, not a sample
+    models          [{alias, core, model, database, documents, skipped, found, queried, sample}]: rows in the
+                    database now, documents sent, rows skipped, documents in Solr, those that Haystack itself
+                    finds there, documents compared
+    cores           [{core, expected {type: n}, found {type: n}, total}]
+    wrong           number of fields and documents that differ
+    differences     the first of them: [{model, key, field, expected, found}]
+    not_comparable  [field]: neither stored nor in doc values, so Solr can't give them back
+"""
+# Nothing of Haystack is imported before `haybale_site.setup`.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, NamedTuple, Sequence
+
+import haybale_site as site
+from haybale_compare import Field, differences
+from haybale_schema import held, own
+from haybale_work import DONE, TOLD, Crew, Tell, Worker, processors
+
+if TYPE_CHECKING:
+    from haybale_events import Events
+
+# Rows and documents that are compared at once.
+CHUNK = 250
+
+# Rows of a partition, where every document is compared.
+PART = 5000
+
+# Differences that are told one by one.
+TOLD_SINGLY = 50
+
+# Between ids in a query: a character that no document can contain (haybale_documents drops it).
+SEPARATOR = "\x01"
+
+# The sample's size that stands for all documents.
+EVERY = -1
+
+
+class Draw(NamedTuple):
+    """Documents of each model to compare (EVERY: all), and the seed by which they are drawn (None: any)."""
+
+    size: int
+    seed: int | None = None
+
+
+class Found(NamedTuple):
+    """What comparing some rows found: a plain value."""
+
+    compared: int = 0
+    wrong: int = 0
+    differences: tuple[Mapping[str, Any], ...] = ()
+    not_comparable: frozenset[str] = frozenset()
+
+    def plus(self, other: Found) -> Found:
+        """Return both together."""
+        return Found(
+            self.compared + other.compared,
+            self.wrong + other.wrong,
+            (self.differences + other.differences)[:TOLD_SINGLY],
+            self.not_comparable | other.not_comparable,
+        )
+
+
+def draw(queryset: Any, size: int, chance: random.Random) -> list[Any]:
+    """Return `size` keys by chance (all where there are fewer), reading every key once, in bounded memory.
+
+    Reservoir sampling, Algorithm R (J. Vitter, Random Sampling with a Reservoir, 1985).
+    """
+    drawn: list[Any] = []
+    every = queryset.order_by("pk").values_list("pk", flat=True).iterator(chunk_size=10_000)
+    # A join may repeat a key, one after the other in this order.
+    for number, (key, _) in enumerate(itertools.groupby(every)):
+        if number < size:
+            drawn.append(key)
+        else:
+            place = chance.randint(0, number)
+            if place < size:
+                drawn[place] = key
+    return drawn
+
+
+class Comparison:
+    """Compares rows of one index with Solr's documents. Remembers how Solr holds their fields."""
+
+    def __init__(self, source: site.Source, names: site.Names) -> None:
+        self._source = source
+        self._names = names
+        self._fields: dict[str, Field] = {}
+
+    def compare(self, rows: Sequence[Any]) -> Found:
+        """Prepare rows again and compare them with what Solr has."""
+        names, source = self._names, self._source
+        prepared = {row.pk: site.prepare(source, row) for row in rows}
+        unknown = own(source, names).union(*(fields for fields in prepared.values() if fields))
+        if not self._fields.keys() >= unknown:
+            self._fields.update(held(source, unknown - self._fields.keys()))
+        ids = [str(fields[names.id]) for fields in prepared.values() if fields]
+        found = self._stored(ids) if ids else {}
+        wrong: list[dict[str, Any]] = []
+        for key, fields in prepared.items():
+            if fields is None:
+                continue
+            here = found.get(fields[names.id])
+            if here is None:
+                wrong.append(self._wrong(key, names.id, fields[names.id], None))
+            else:
+                wrong += [self._wrong(key, *each) for each in differences(fields, here, self._fields)]
+        lost = frozenset(name for name, field in self._fields.items() if not field.source)
+        return Found(len(ids), len(wrong), tuple(wrong[:TOLD_SINGLY]), lost)
+
+    def _wrong(self, key: Any, field: str, expected: Any, found: Any) -> dict[str, Any]:
+        return {
+            "model": self._source.type,
+            "key": str(key),
+            "field": field,
+            "expected": expected,
+            "found": found,
+        }
+
+    def _stored(self, ids: list[str]) -> dict[str, Any]:
+        """Return Solr's documents by id."""
+        # Some fields are given back only when asked for by name.
+        extra = [name for name, field in self._fields.items() if field.explicit]
+        answer = self._source.core.select(
+            {
+                # `ids` itself is a parameter of Solr's own distributed search.
+                "q": "{!terms f=%s separator=$haybale_separator v=$haybale_ids}" % self._names.id,
+                "haybale_separator": SEPARATOR,
+                "haybale_ids": SEPARATOR.join(ids),
+                "fl": ",".join(["*", *extra]),
+                "rows": str(len(ids)),
+            }
+        )
+        return {document[self._names.id]: document for document in answer["response"]["docs"]}
+
+
+class Comparing(Worker):
+    """Compares every document of partitions."""
+
+    def __init__(self) -> None:
+        site.setup()
+        names = site.names()
+        self._every = {
+            (source.alias, source.label): (source, Comparison(source, names))
+            for source in site.sources(lambda _: None)
+        }
+
+    def do(self, task: site.Partition, tell: Tell) -> tuple[site.Partition, Found]:
+        """Compare a partition; return it with what was found."""
+        from django.db import reset_queries
+
+        source, comparison = self._every[task.alias, task.label]
+        found = Found()
+        for page in site.pages(source.queryset(), task, CHUNK):
+            found = found.plus(comparison.compare(page))
+            tell((task, len(page)))
+            reset_queries()
+        return task, found
+
+    def end(self, tell: Tell) -> None:  # noqa: ARG002 - it is the worker's interface
+        """Close what was opened."""
+        for source, _ in self._every.values():
+            source.core.close()
+
+
+def look(
+    events: Events,
+    sources: Sequence[site.Source],
+    names: site.Names,
+    loaded: Mapping[str, Any],
+    sample: Draw,
+) -> None:
+    """Look at everything and send the event `verified`. `loaded` is what load.py said (models, counts)."""
+    seed = random.SystemRandom().randrange(2**32) if sample.seed is None else sample.seed
+    cores = {source.core.name: source.core for source in sources}
+    counted = {name: core.counts(names.type) for name, core in cores.items()}
+    models = [model_of(source, loaded, counted[source.core.name][1]) for source in sources]
+    whole = sample.size == EVERY
+    drawn = Draw(sample.size, seed)
+    compared = every(events, sources, models) if whole else some(events, sources, names, models, drawn)
+    total = Found()
+    for model, found in zip(models, compared):  # noqa: B905 - Python 3.9
+        model["sample"] = found.compared
+        total = total.plus(found)
+    for core in cores.values():
+        core.close()
+    events.send(
+        "verified",
+        seed=seed,
+        whole=whole,
+        models=models,
+        cores=[
+            {"core": name, "expected": loaded["counts"].get(name, {}), "found": types, "total": number}
+            for name, (number, types) in counted.items()
+        ],
+        wrong=total.wrong,
+        differences=total.differences,
+        not_comparable=sorted(total.not_comparable),
+    )
+
+
+def some(
+    events: Events,
+    sources: Sequence[site.Source],
+    names: site.Names,
+    models: Sequence[Mapping[str, Any]],
+    sample: Draw,
+) -> Iterator[Found]:
+    """Compare a sample of each model; yields what was found in each."""
+    for number, source in enumerate(sources):
+        model = models[number]
+        progress(events, model, 0)
+        chance = random.Random((sample.seed or 0) + number)  # noqa: S311 - a sample, not a secret
+        queryset = source.queryset()
+        keys = draw(queryset, sample.size, chance)
+        comparison = Comparison(source, names)
+        found = Found()
+        for start in range(0, len(keys), CHUNK):
+            found = found.plus(comparison.compare(list(queryset.filter(pk__in=keys[start : start + CHUNK]))))
+        progress(events, model, model["database"])
+        yield found
+
+
+def every(events: Events, sources: Sequence[site.Source], models: Sequence[Mapping[str, Any]]) -> list[Found]:
+    """Compare every document, in worker processes; return what was found in each model."""
+
+    def let_go() -> None:
+        from django.db import connections
+
+        connections.close_all()
+        for source in sources:
+            source.core.close()
+
+    crew = Crew(Comparing, (), let_go, closed=(events.descriptor,))
+    places = {(source.alias, source.label): number for number, source in enumerate(sources)}
+    found = [Found() for _ in sources]
+    done = [0 for _ in sources]
+    try:
+        for _ in range(processors()):
+            crew.hire()
+        work = (part for source in sources for part in site.partitions(source, lambda: PART))
+        for kind, value in crew.work(work):
+            if kind == TOLD:
+                task, rows = value
+                number = places[task.alias, task.label]
+                done[number] += rows
+                progress(events, models[number], done[number])
+            elif kind == DONE:
+                task, part = value
+                found[places[task.alias, task.label]] = found[places[task.alias, task.label]].plus(part)
+        for _ in crew.end():
+            pass
+    finally:
+        crew.dismiss()
+    return found
+
+
+def progress(events: Events, model: Mapping[str, Any], done: int) -> None:
+    """Tell how far the comparison is."""
+    events.send("progress", alias=model["alias"], model=model["model"], done=done, total=model["database"])
+
+
+def model_of(source: site.Source, loaded: Mapping[str, Any], found: Mapping[str, int]) -> dict[str, Any]:
+    """Return a model's counts: the database's now, what load.py said, Solr's, and what Haystack finds."""
+    said: Mapping[str, Any] = next(
+        (each for each in loaded["models"] if (each["alias"], each["model"]) == (source.alias, source.type)),
+        {},
+    )
+    # As a search of the site's goes: through its backend, Solr's handler and the schema. No rows: to make
+    # Python's values of them, Haystack needs libraries that not every site has (GDAL for places).
+    answer = source.backend.search("*:*", models={source.index.get_model()}, start_offset=0, end_offset=0)
+    return {
+        "alias": source.alias,
+        "core": source.core.name,
+        "model": source.type,
+        "database": site.rows(source.queryset()),
+        "documents": said.get("documents", 0),
+        "skipped": said.get("skipped", 0),
+        "found": found.get(source.type, 0),
+        "queried": answer["hits"],
+    }
