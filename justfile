@@ -38,6 +38,10 @@ pipeline *args:
 why *args:
     @"{{ nox }}" -s why -- "$@"
 
+# Tell what an index image holds and how that was verified: [KEY or IMAGE]
+inspect *args:
+    @"{{ nox }}" -s inspect -- "$@"
+
 # Make the next version (part: major, minor, patch or build; then bump2version's options)
 bump part="build" *args:
     @"{{ nox }}" -s bump -- "$@"

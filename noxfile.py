@@ -74,6 +74,12 @@ def why(session: nox.Session) -> None:
 
 
 @nox.session
+def inspect(session: nox.Session) -> None:
+    """Tell what an index image holds and how that was verified: [KEY or IMAGE] [--json]."""
+    haybale(session, "inspect", *session.posargs)
+
+
+@nox.session
 def bump(session: nox.Session) -> None:
     """Make the next version with bump2version: [PART=build] [its options] [--offline]."""
     haybale(session, "bump", *session.posargs, lock="bump")

@@ -127,6 +127,25 @@ def why(other: str, *, as_json: bool) -> None:
 
 
 @verbs.command()
+@click.argument("ref", metavar="[KEY OR IMAGE]", default="")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def inspect(ref: str, *, as_json: bool) -> None:
+    """Tell what an index image holds and how that was verified, from its labels."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from haybale.index import inspect as images  # noqa: PLC0415
+
+    said = images.document(*images.find(config.load(), ref))
+    if as_json:
+        click.echo(images.as_json(said))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for line in images.lines(said):
+        console.print(line, markup=False)
+    console.print(images.table(said))
+
+
+@verbs.command()
 @click.option("--plan", "only_plan", is_flag=True, help="Print the way and its reasons; touch nothing.")
 @click.option("--json", "as_json", is_flag=True, help="With --plan: for programs.")
 @click.option("--graph", type=click.Choice(["mermaid", "json"]), help="Print the graph of all states.")

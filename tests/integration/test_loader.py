@@ -204,6 +204,9 @@ def test_a_loaded_index_is_the_databases(site: Site) -> None:
     skipped = by_model["barn.roundbale"]
     assert skipped.skipped == skipped.database - counts["barn.roundbale"] == (ROWS + 5) // 3
     assert [note for note in loaded.notes if "slow" in note and "barn.Bale " in note]
+    (farm,) = [str(advice) for advice in loaded.advice if advice.label == "barn.Farm"]
+    remedy = "add `prefetch_related('bales')` to `index_queryset`"
+    assert farm == f"barn.Farm: field `titles` runs 1.0 queries a document: {remedy}"
     assert {progress.model for progress in told} == set(counts)
     assert all(progress.done <= progress.total for progress in told)
 

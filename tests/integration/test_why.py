@@ -17,7 +17,7 @@ import pytest
 from haybale import config
 from haybale.errors import UsageError
 from haybale.images import build
-from haybale.index import current, key, why
+from haybale.index import current, key, verify, why
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -365,12 +365,18 @@ def test_a_shallow_clone_names_what_it_has_and_says_where_it_does_not_go_back(sh
     assert "Ada: Reword (or one before it, which this shallow clone does not have)" in told
 
 
+REPORT = verify.Report(seed=1, whole=False, models=(), cores=(), wrong=0, differences=(), not_comparable=())
+
+
 @contextlib.contextmanager
 def baked(repository: Repository) -> Iterator[str]:
     """An image on the engine that says that it is the index of what is checked out."""
     made, project = key.of(repository.project), repository.project
     name = current.name(project, made)
-    labels = {**current.labels(made, {"app.note": 1}), build.REVISION: repository.git("rev-parse", "HEAD")}
+    labels = {
+        **current.labels(made, {"app.note": 1}, REPORT),
+        build.REVISION: repository.git("rev-parse", "HEAD"),
+    }
     options = [word for label, value in labels.items() for word in ("--label", f"{label}={value}")]
     subprocess.run(
         ["docker", "buildx", "build", "--quiet", "--load", "--tag", name, *options, "-"],

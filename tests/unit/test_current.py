@@ -9,7 +9,7 @@ import pytest
 
 from haybale import config
 from haybale.errors import VerifyError
-from haybale.index import current
+from haybale.index import current, verify
 from haybale.index.key import LABEL, Component, Key
 
 if TYPE_CHECKING:
@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 ONE = Key(value="1" * 32, components={"core": Component(name="core", digest="a" * 64, value="site")})
 OTHER = Key(value="2" * 32, components={"core": Component(name="core", digest="b" * 64, value="other")})
 COUNTS = {"app.model": 3}
+REPORT = verify.Report(
+    seed=7,
+    whole=False,
+    models=(
+        verify.Model(
+            alias="default", core="site", model="app.model",
+            database=4, documents=3, skipped=1, found=3, queried=3, sample=2,
+        ),
+    ),
+    cores=(),
+    wrong=0,
+    differences=(),
+    not_comparable=("unseen",),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -31,7 +45,7 @@ def test_an_index_image_is_named_by_its_key(project: config.Project) -> None:
 
 
 def test_the_labels_of_the_key_s_own_image_pass() -> None:
-    labels = current.labels(ONE, COUNTS)
+    labels = current.labels(ONE, COUNTS, REPORT)
     current.check("image", labels, ONE)
     assert current.counts_of(labels) == COUNTS
 
@@ -39,7 +53,7 @@ def test_the_labels_of_the_key_s_own_image_pass() -> None:
 @pytest.mark.parametrize(
     ("labels", "cause"),
     [
-        (current.labels(OTHER, COUNTS), f"key {OTHER.value}, not {ONE.value}"),
+        (current.labels(OTHER, COUNTS, REPORT), f"key {OTHER.value}, not {ONE.value}"),
         ({current.COUNTS_LABEL: '{"app.model":3}'}, "key none"),
         ({LABEL: ONE.document}, "how many documents"),
         ({LABEL: ONE.document, current.COUNTS_LABEL: "{}"}, "how many documents"),

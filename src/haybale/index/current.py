@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Labels of an index image (the key's own is `key.LABEL`), and of what a run leaves nowhere.
 COUNTS_LABEL = "io.haybale.counts"
+REPORT_LABEL = "io.haybale.verification"
 RUN_LABEL = "io.haybale.run"
 
 
@@ -111,9 +112,13 @@ def counts_of(labels: Mapping[str, str]) -> Mapping[str, int]:
         return {}
 
 
-def labels(index_key: key.Key, counts: Mapping[str, int]) -> dict[str, str]:
+def labels(index_key: key.Key, counts: Mapping[str, int], report: verify.Report) -> dict[str, str]:
     """Return the labels that an index image carries."""
-    return {key.LABEL: index_key.document, COUNTS_LABEL: verify.shown(counts)}
+    return {
+        key.LABEL: index_key.document,
+        COUNTS_LABEL: verify.shown(counts),
+        REPORT_LABEL: verify.document(report),
+    }
 
 
 def _read(reference: str, image: docker.ImageInfo, index_key: key.Key) -> IndexImage:

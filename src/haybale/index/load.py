@@ -79,6 +79,19 @@ class Refused:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Advice:
+    """What would make a model's index (app.Model) quicker, and the `share` of the time that it is about."""
+
+    alias: str
+    label: str
+    share: float
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.text}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Loaded:
     """What the loader did. `cores` maps a core to its documents of each type (app.model -> count).
 
@@ -94,6 +107,7 @@ class Loaded:
     workers: int = 0
     batch: int = 0
     verified: Mapping[str, Any] = field(default_factory=dict)
+    advice: tuple[Advice, ...] = ()
 
     def counts(self, core: str) -> Mapping[str, int]:
         """Return the documents of each type in a core; `LoadError` where the site loaded nothing into it."""
@@ -137,6 +151,7 @@ def load(
     unknown = audit.NOTHING
     workers = batch = 0
     verified: Mapping[str, Any] = {}
+    advice: list[Advice] = []
     for event in follow(lines, last):
         if event["event"] == "progress":
             progress(progress_of(event))
@@ -154,6 +169,8 @@ def load(
                 case "loaded":
                     models = tuple(of(Model, model) for model in event["models"])
                     workers, batch = int(event["workers"]), int(event["batch"])
+                case "advice":
+                    advice.append(of(Advice, {each.name: event[each.name] for each in fields(Advice)}))
                 case "verified":
                     verified = event
                 case _:
@@ -166,6 +183,7 @@ def load(
         workers=workers,
         batch=batch,
         verified=verified,
+        advice=tuple(advice),
     )
 
 

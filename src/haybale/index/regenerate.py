@@ -6,8 +6,10 @@ Nothing gets its name before it is proved, and nothing that the run made is left
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +22,15 @@ from haybale.tools import docker, git, process
 from haybale.tools.solr import Solr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from haybale.config import Project
     from haybale.report.terminal import Terminal
     from haybale.tools.compose import Compose
+
+
+# Where all documents are told that are not in the index, in the folder of reports.
+REFUSED = "refused.jsonl"
 
 
 def regenerate(
@@ -44,7 +50,7 @@ def regenerate(
         if keep:
             terminal.say(made.services.kept)
         with made.services.up(keep=keep), _explained(made.services):
-            counts = _load(project, made.services, terminal)
+            counts, report = _load(project, made.services, terminal)
             container = made.services.container("solr")
             if project.settings.index.optimize:
                 terminal.say("rewriting the index into one segment")
@@ -55,7 +61,7 @@ def regenerate(
         sizes = ", ".join(f"{part} {size / 1e6:.1f}" for part, size in bake.parts(index).items())
         terminal.say(f"baking {size / 1e6:.1f} MB of index ({sizes})")
         unproved = f"{project.settings.name}-solr-unproved:{run}"
-        labels = current.labels(index_key, counts)
+        labels = current.labels(index_key, counts, report)
         build.solr(project, unproved, index, labels=labels, say=terminal.say)
         terminal.say("starting the baked image to count its documents")
         bake.prove(unproved, project.settings, counts, {current.RUN_LABEL: run})
@@ -82,26 +88,51 @@ def _check_unchanged(project: Project, index_key: keys.Key) -> None:
         )
 
 
-def _load(project: Project, services: Compose, terminal: Terminal) -> Mapping[str, int]:
-    """Load and verify, in the site's container; return the documents of each model."""
+def _load(project: Project, services: Compose, terminal: Terminal) -> tuple[Mapping[str, int], verify.Report]:
+    """Load and verify, in the site's container; return the documents of each model, and the report."""
     settings = project.settings.index
     sample = load.EVERY if settings.verify == "full" else settings.sample
     terminal.say("loading")
-    with terminal.progress() as advance:
+    with terminal.progress() as advance, _noting(project) as refused:
         loaded = load.load(
             services.exec("loader", load.command(settings.batch, settings.workers, sample)),
             lambda progress: advance(progress.model, progress.done, progress.total),
+            refused,
             last="verified",
         )
         for model in loaded.models:
             advance(model.model, model.database, model.database)
     for note in (*loaded.notes, *audit.judge(loaded.unknown, project.settings)):
         terminal.say(note)
+    for advice in loaded.advice:
+        terminal.advise(str(advice))
     report = verify.of_event(loaded.verified)
     verify.judge(report)
     drawn = "that is all of them" if report.whole else f"seed {report.seed}"
     terminal.say(f"counts are right, {report.compared} documents are equal field by field ({drawn})")
-    return loaded.counts(project.settings.core)
+    return loaded.counts(project.settings.core), report
+
+
+@contextlib.contextmanager
+def _noting(project: Project) -> Iterator[Callable[[load.Refused], None]]:
+    """Give what takes refused documents: a line each of a file, which the error names."""
+    file = project.reports / REFUSED
+    file.unlink(missing_ok=True)
+    noted = 0
+
+    def note(each: load.Refused) -> None:
+        nonlocal noted
+        noted += 1
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(asdict(each)) + "\n")
+
+    try:
+        yield note
+    except LoadError as error:
+        if noted > 1:
+            error.step = f"{error.step}; all {noted} are in {file}".lstrip("; ")
+        raise
 
 
 def _solr(project: Project, services: Compose) -> Solr:

@@ -7,7 +7,7 @@ judged by its counts alone, for which no site is needed.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from haybale.errors import VerifyError
@@ -15,6 +15,9 @@ from haybale.index.load import Loaded, Progress, dump, follow, of, progress_of, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+# Of the report that an image carries.
+FORMAT = 1
 
 # Mismatches that an error lists.
 LISTED = 40
@@ -114,6 +117,45 @@ def of_event(last: Mapping[str, Any]) -> Report:
             differences=tuple(of(Difference, each) for each in last["differences"]),
             not_comparable=tuple(last["not_comparable"]),
         )
+
+
+def document(report: Report) -> str:
+    """Return what a right report says, as JSON: an image's label (see `parse`)."""
+    said = {
+        "format": FORMAT,
+        "seed": report.seed,
+        "whole": report.whole,
+        "models": [asdict(model) for model in report.models],
+        "not_comparable": list(report.not_comparable),
+    }
+    return json.dumps(said, separators=(",", ":"))
+
+
+def parse(text: str) -> Report:
+    """Return the report that a label holds; raises `VerifyError` where it is none of this format."""
+    try:
+        said = json.loads(text)
+        if said["format"] != FORMAT:
+            raise VerifyError(
+                f"the report of the verification has format {said['format']}, not {FORMAT}",
+                cause="another version of haybale made the image",
+                step="read it with that one, or regenerate the index",
+            )
+        return Report(
+            seed=int(said["seed"]),
+            whole=bool(said["whole"]),
+            models=tuple(of(Model, model) for model in said["models"]),
+            cores=(),
+            wrong=0,
+            differences=(),
+            not_comparable=tuple(said["not_comparable"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise VerifyError(
+            f"the report of the verification can't be read: {text[:200]}",
+            cause="another tool wrote that label, or it was cut off",
+            step="regenerate the index",
+        ) from error
 
 
 def judge(report: Report) -> None:

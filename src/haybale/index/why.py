@@ -191,7 +191,16 @@ def _other(found: key.Key, source: str, revision: str) -> Other:
 
 
 def _find(project: Project, name: str) -> Other:
-    """Return the key of an image: by the key (or its beginning), or by the image's name."""
+    reference, labels = index_image(project, name)
+    return _labelled(labels, reference)
+
+
+def index_image(project: Project, name: str) -> tuple[str, Mapping[str, str]]:
+    """Return an index image's name and labels, from this engine or the registry.
+
+    `name` is its key, the beginning of a key that this engine has, or the image's name. Raises `UsageError`
+    where there is none, or it is no index image.
+    """
     reference = _named(project, name) if PREFIX.fullmatch(name) else name
     refs.parse(reference)
     image = docker.image(reference)
@@ -201,15 +210,15 @@ def _find(project: Project, name: str) -> Other:
         raise UsageError(
             f"there is no image {reference} {where}",
             cause=_known(project),
-            step="just why KEY, or just why REGISTRY:solr-KEY",
+            step="give a key, or an image's name such as REGISTRY:solr-KEY",
         )
     if key.LABEL not in labels:
         raise UsageError(
             f"{reference} is no index image",
             cause=f"it has no label {key.LABEL}; {_known(project)}",
-            step="just why KEY, or just why REGISTRY:solr-KEY",
+            step="give a key, or an image's name such as REGISTRY:solr-KEY",
         )
-    return _labelled(labels, reference)
+    return reference, labels
 
 
 def _known(project: Project) -> str:

@@ -35,6 +35,10 @@ class Terminal:
         """Print a step."""
         self.console.print(Text.assemble(("• ", "cyan"), text))
 
+    def advise(self, text: str) -> None:
+        """Print what would be better, and works as it is."""
+        self.console.print(Text.assemble(("! ", "yellow"), text))
+
     def state(self, name: str, reason: str, *, skipped: bool = False) -> None:
         """Print a state of the pipeline and why it is there."""
         mark, style = ("○ ", "dim") if skipped else ("▸ ", "bold cyan")

@@ -11,6 +11,7 @@ Every line starts with `{"haybale": 1, "event": NAME`, where 1 is the version of
 |          | haybale_audit.py), total: what was read of the site and is no input, with --inputs only      |
 | refused  | alias, label, key, field, reason, cause, step, log: a row whose document is not in Solr; the |
 |          | others are tried all the same, and at the end comes an error                                 |
+| advice   | alias, label, share (of the time of preparing), text: what would make an index quicker        |
 | loaded   | models [{alias, core, model, database, documents, skipped}], workers and batch (documents a  |
 |          | request) as they were at the end: the last event of load.py                                  |
 | verified | what verify.py found, see there: its last event                                              |

@@ -13,6 +13,7 @@ from typing import Any, Mapping, NamedTuple
 
 import haybale_site as site
 from haybale_audit import Seen, watching
+from haybale_doctor import Doctor, Sample
 from haybale_documents import body, encode, flatten
 from haybale_events import Failure
 from haybale_schema import schema_line
@@ -69,6 +70,7 @@ class End(NamedTuple):
     types: dict[str, dict[str, int]]
     seen: Seen
     batch: int
+    samples: Mapping[tuple[str, str], Sample]
 
 
 class Entry(NamedTuple):
@@ -160,6 +162,7 @@ class Loading(Worker):
         for source in found:
             source.core.started = options.starts[source.core.url]
         self._pace = Pace(options.batch)
+        self._doctor = Doctor()
         self._senders: dict[str, Sender] = {}
         self._types: dict[str, dict[str, int]] = {}
 
@@ -184,7 +187,7 @@ class Loading(Worker):
         """Send what is left, and return what this worker did."""
         for sender in self._senders.values():
             sender.close()
-        return End(self._types, self._audit.seen(), self._pace.size)
+        return End(self._types, self._audit.seen(), self._pace.size, self._doctor.samples)
 
     def _sender(self, core: Core, tell: Tell) -> Sender:
         if core.url not in self._senders:
@@ -195,7 +198,7 @@ class Loading(Worker):
     def _prepared(self, source: site.Source, row: Any, tally: Tally) -> Entry | None:
         """Return a row's document on its way; None where there is none."""
         try:
-            fields = site.prepare(source, row)
+            fields = self._doctor.prepare(source, row)
             if fields is None:
                 tally.count(skipped=1)
                 return None

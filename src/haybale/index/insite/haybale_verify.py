@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from haybale_events import Events
 
 # Rows and documents that are compared at once.
-CHUNK = 250
+CHUNK = 500
 
 # Rows of a partition, where every document is compared.
 PART = 5000

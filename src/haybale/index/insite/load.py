@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping
 
 import haybale_site as site
 from haybale_audit import Audit, watching
+from haybale_doctor import Sample, advise, merged
 from haybale_documents import flatten
 from haybale_events import Events, Failure, run
 from haybale_loading import End, Loading, Options, Progress, Refusal
@@ -39,6 +40,9 @@ EACH = 4
 # Seconds between two looks at that.
 LOOK = 1.0
 
+# An index is advised about that takes this share of the time of preparing all.
+MATTERS = 0.05
+
 # Refused documents that an error lists.
 SHOWN = 20
 
@@ -54,6 +58,7 @@ class Tally:
         self.refused: list[Refusal] = []
         self.refusals = 0
         self.batch = 0
+        self.samples: list[Mapping[tuple[str, str], Sample]] = []
 
     def begin(self, source: site.Source) -> dict[str, Any]:
         """Start a model, and return what will be told of it; the number of its rows is not known yet."""
@@ -93,6 +98,7 @@ class Tally:
     def end(self, worker: End) -> None:
         """Add what a worker did in all."""
         self.batch = max(self.batch, worker.batch)
+        self.samples.append(worker.samples)
         for core, types in worker.types.items():
             sums = self.types[core]
             for name, number in types.items():
@@ -171,15 +177,12 @@ def main(events: Events) -> None:
     workers = load(crew, options.workers or processors(), work, tally, audit)
     if tally.refusals:
         raise refused(tally)
-    for core in cores:
-        core.commit()
-        if core.counts(names.type)[0] != sum(tally.types[core.name].values()):
-            raise twice(core, sources, names, tally)
-        core.close()
+    commit(cores, sources, names, tally)
     for core in cores:
         events.send("counts", core=core.name, field=names.type, counts=tally.types[core.name])
     if options.inputs:
         tell_unknown(events, audit)
+    tell_advice(events, sources, tally)
     models = list(tally.models.values())
     events.send("loaded", models=models, workers=workers, batch=tally.batch)
     if options.sample:
@@ -204,6 +207,15 @@ def load(crew: Crew, workers: int, work: Iterable[site.Partition], tally: Tally,
     finally:
         crew.dismiss()
     return number
+
+
+def commit(cores: list[Core], sources: list[site.Source], names: site.Names, tally: Tally) -> None:
+    """Commit, once, and make sure that Solr then holds as many documents as it was sent. Raises `Failure`."""
+    for core in cores:
+        core.commit()
+        if core.counts(names.type)[0] != sum(tally.types[core.name].values()):
+            raise twice(core, sources, names, tally)
+        core.close()
 
 
 def let_go(cores: list[Core]) -> None:
@@ -289,6 +301,21 @@ def twice(core: Core, sources: list[site.Source], names: site.Names, tally: Tall
         cause="somebody else wrote into it, or its configuration drops documents (an update processor?)",
         step="load again into a fresh core; see Solr's log",
     )
+
+
+def tell_advice(events: Events, sources: list[site.Source], tally: Tally) -> None:
+    """Send what would make an index quicker, by what the workers observed."""
+    observed = merged(tally.samples)
+    # Seconds that preparing a model's documents takes in all.
+    weights = {
+        place: tally.models[place]["documents"] * sample.seconds / sample.documents
+        for place, sample in observed.items()
+    }
+    for source in sources:
+        place = (source.alias, source.label)
+        if weights.get(place, 0.0) > MATTERS * sum(weights.values()):
+            for advice in advise(source, observed[place]):
+                events.send("advice", **advice._asdict())
 
 
 def tell_unknown(events: Events, audit: Audit) -> None:

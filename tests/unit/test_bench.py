@@ -1,0 +1,91 @@
+"""The pure parts of the benchmark."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT))
+
+from bench import chart, corpus, results  # noqa: E402 - found only now
+from bench.measure import Run  # noqa: E402 - found only now
+
+
+def run(wall: float, loader: float = 1.0, solr: float = 2.0) -> Run:
+    return Run(wall=wall, loader_cpu=loader, solr_cpu=solr, documents=100, peaks=(50.0, 40.0))
+
+
+PREPARING = Run(wall=2.0, loader_cpu=2.0, solr_cpu=0.0, documents=100, parts={"bytes": 1300.0})
+
+
+def figures() -> dict[str, object]:
+    runs = {
+        results.USUAL: [run(30.0), run(40.0), run(35.0)],
+        results.OURS: [run(10.0), run(20.0), run(14.0)],
+    }
+    return results.figures(runs, PREPARING, [run(9, solr=16.0), run(9, solr=18.0), run(9, solr=30.0)], 2)
+
+
+def test_ratios_are_those_within_a_round() -> None:
+    found = figures()
+    # 3.0, 2.0 and 2.5: not the ratio of the medians.
+    assert found["ratios"] == {results.USUAL: 2.5}
+
+
+def test_the_floor_is_the_cpu_seconds_of_both_sides_over_the_cores() -> None:
+    found = figures()
+    assert found["floor"] == {"seconds": 10.0, "preparing_cpu": 2.0, "solr_cpu": 18.0, "cores": 2}
+    assert found["share_of_floor"] == round(10 / 14, 3)
+
+
+def test_the_table_says_how_much_faster_ours_is() -> None:
+    heading, usual, ours = results.table("100 documents", figures())
+    assert heading[0] == "100 documents"
+    assert usual[-1] == "2.50 x as fast"
+    assert ours[-1] == "71% of the floor"
+
+
+def test_the_chart_is_an_image_with_every_bar() -> None:
+    seconds = {results.USUAL: 35.0, results.OURS: 14.0}
+    names = {results.USUAL: "Haystack <usual>", results.OURS: "haybale"}
+    drawn = ET.fromstring(chart.draw([("100 documents", seconds, 10.0)], names))  # noqa: S314 - our own
+    space = {"svg": "http://www.w3.org/2000/svg"}
+    widths = [float(bar.attrib["width"]) for bar in drawn.findall("svg:rect", space)]
+    assert widths[0] / widths[1] == pytest.approx(2.5, rel=0.01)
+    texts = ["".join(text.itertext()) for text in drawn.findall("svg:text", space)]
+    assert texts == [
+        "100 documents",
+        "Haystack <usual>",
+        "35.0 s",
+        "haybale",
+        "14.0 s (2.50 x as fast)",
+        "the floor: 10.0 s",
+    ]
+
+
+def test_the_corpus_is_the_same_every_time_and_has_a_language_s_words() -> None:
+    once, again = list(corpus.notes(200)), list(corpus.notes(200))
+    assert once == again
+    assert [note[0] for note in once] == list(range(1, 201))
+    words = [word for note in once for word in note[3].split()]
+    most = max(words.count(word) for word in set(words[:500]))
+    assert most > len(words) / 50, "some words are frequent"
+    assert len(set(words)) > len(words) / 10, "most are rare"
+
+
+def test_what_the_readme_says_was_measured() -> None:
+    """The README's figures are those of docs/bench.json."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    measured = json.loads((ROOT / "docs/bench.json").read_text(encoding="utf-8"))
+    rows = re.findall(r"^\| ([\w, ]+) \| ([\d.]+) x \| ([\d.]+) x \| (\d+) % \|$", readme, re.MULTILINE)
+    assert rows
+    for name, usual, best, floor in rows:
+        case = measured[name]
+        assert (float(usual), float(best)) == (case["ratios"][results.USUAL], case["ratios"][results.BEST])
+        assert int(floor) == round(case["share_of_floor"] * 100)
