@@ -31,6 +31,9 @@ ROOT = Path(__file__).parent.parent
 SIZES = (100_000,)
 BATCHES = "/batches"
 
+# Columns of a table where there is no terminal.
+WIDTH = 120
+
 # Bytes on the disk for each document of the corpus: the database, its batches, Solr's index and logs.
 ROOM = 8_000
 
@@ -54,7 +57,7 @@ def main() -> None:
             Path(folder).chmod(0o777)
             for case in cases(Path(folder), sizes, site=options.site, console=console):
                 found[case.name] = one(case, run, options.rounds, console)
-                show(Console(), case.name, found[case.name])
+                show(Console(width=None if console.is_terminal else WIDTH), case.name, found[case.name])
     finally:
         with process.uninterrupted():
             docker.sweep(measure.LABEL, run)
@@ -142,8 +145,10 @@ def one(case: measure.Case, run: str, rounds: int, console: Console) -> dict[str
 
 def show(console: Console, name: str, found: dict[str, Any]) -> None:
     """Print the figures of a case."""
-    heading, *rows = results.table(name, found)
-    table = Table(*heading)
+    heading, *rows = results.table(found)
+    table = Table(title=name, title_justify="left")
+    for number, each in enumerate(heading):
+        table.add_column(each, justify="right" if number else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     console.print(table)

@@ -60,9 +60,9 @@ def _variant(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def table(name: str, found: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def table(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return the figures of one size as rows of a table, the heading first."""
-    rows: list[tuple[str, ...]] = [(name, "wall", "docs/s", "loader CPU", "Solr CPU", "memory", "ours is")]
+    rows: list[tuple[str, ...]] = [("", "wall", "docs/s", "loader CPU", "Solr CPU", "memory", "ours is")]
     for variant, each in found["variants"].items():
         ratio = found["ratios"].get(variant)
         rows.append(

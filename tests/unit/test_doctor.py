@@ -80,8 +80,9 @@ class Index:
 SOURCE: Any = SimpleNamespace(alias="default", label="app.Book", type="app.book", index=Index())
 
 
-def advice(seconds: float = 1.0, documents: int = 10, **fields: Cost) -> list[tuple[float, str]]:
-    sample = Sample(documents, seconds, fields)
+def advice(**fields: Cost) -> list[tuple[float, str]]:
+    """Return what is said of ten documents that took a second."""
+    sample = Sample(10, 1.0, fields)
     return [(each.share, each.text) for each in doctor.advise(SOURCE, sample)]
 
 
