@@ -139,10 +139,10 @@ def test_success_leaves_one_image_whose_counts_are_the_database_s(
     assert found is not None, "it is the key's, and was proved here"
     assert found.counts["archive.passage"] > 0
     assert "archive.passage" in docker.from_env().images.get(name).labels[current.COUNTS_LABEL]
-    said = inspect.document(*inspect.find(project, name))
-    assert said["counts"] == found.counts
-    assert said["verification"]["compared"] > 200
-    assert {model["model"] for model in said["verification"]["models"]} == set(found.counts)
+    told = inspect.document(*inspect.find(project, name))
+    assert told["counts"] == found.counts
+    assert told["verification"]["compared"] > 200
+    assert {model["model"] for model in told["verification"]["models"]} == set(found.counts)
 
 
 def tiny(name: str) -> str:
