@@ -18,6 +18,7 @@ from haybale_documents import body, encode, flatten
 from haybale_events import Failure
 from haybale_schema import schema_line
 from haybale_solr import BAD_REQUEST, Core, Refused, sift
+from haybale_verify import Comparisons, Look
 from haybale_work import Tell, Worker
 
 # A request is sent when it holds this many bytes, however few documents they are.
@@ -62,6 +63,10 @@ class Refusal(NamedTuple):
     cause: str
     step: str
     log: str
+
+
+class Finish(NamedTuple):
+    """The task that comes after all partitions: to send what is left, and to tell what was done (`End`)."""
 
 
 class End(NamedTuple):
@@ -163,10 +168,19 @@ class Loading(Worker):
             source.core.started = options.starts[source.core.url]
         self._pace = Pace(options.batch)
         self._doctor = Doctor()
+        self._comparisons = Comparisons(found, self._names)
         self._senders: dict[str, Sender] = {}
         self._types: dict[str, dict[str, int]] = {}
 
-    def do(self, partition: site.Partition, tell: Tell) -> None:
+    def do(self, task: site.Partition | Finish | Look, tell: Tell) -> Any:
+        """Load a partition, or send what is left and return an `End`, or compare what is to be compared."""
+        if isinstance(task, Look):
+            return self._comparisons.do(task, tell)
+        if isinstance(task, Finish):
+            return self._finish()
+        return self._load(task, tell)
+
+    def _load(self, partition: site.Partition, tell: Tell) -> None:
         """Load a partition; the last of it may still be on its way at the end."""
         from django.db import reset_queries  # noqa: PLC0415 - only after `setup`
 
@@ -183,8 +197,7 @@ class Loading(Worker):
                 reset_queries()
         tally.tell()
 
-    def end(self, tell: Tell) -> End:  # noqa: ARG002 - it is the worker's interface
-        """Send what is left, and return what this worker did."""
+    def _finish(self) -> End:
         for sender in self._senders.values():
             sender.close()
         return End(self._types, self._audit.seen(), self._pace.size, self._doctor.samples)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from typing import TYPE_CHECKING, Any, Iterator, Mapping, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
 import haybale_site as site
 from haybale_compare import Field, differences
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 # Rows and documents that are compared at once.
 CHUNK = 500
+
+# Keys that a worker is given at once, of a sample.
+HAND = 100
 
 # Rows of a partition, where every document is compared.
 PART = 5000
@@ -46,10 +49,10 @@ EVERY = -1
 
 
 class Draw(NamedTuple):
-    """Documents of each model to compare (EVERY: all), and the seed by which they are drawn (None: any)."""
+    """Documents of each model to compare (EVERY: all), and the seed by which they are drawn."""
 
     size: int
-    seed: int | None = None
+    seed: int
 
 
 class Found(NamedTuple):
@@ -143,95 +146,68 @@ class Comparison:
         return {document[self._names.id]: document for document in answer["response"]["docs"]}
 
 
+class Look(NamedTuple):
+    """What is to be compared: a partition, or just these keys of it."""
+
+    partition: site.Partition
+    keys: tuple[Any, ...] | None = None
+
+
+class Comparisons:
+    """Compares rows of any index."""
+
+    def __init__(self, sources: Iterable[site.Source], names: site.Names) -> None:
+        self._every = {
+            (source.alias, source.label): (source, Comparison(source, names)) for source in sources
+        }
+
+    def do(self, look: Look, tell: Tell) -> tuple[site.Partition, Found]:
+        """Compare what is to be compared; return its partition with what was found."""
+        from django.db import reset_queries
+
+        part = look.partition
+        source, comparison = self._every[part.alias, part.label]
+        if look.keys is not None:
+            return part, comparison.compare(list(source.queryset().filter(pk__in=look.keys)))
+        found = Found()
+        for page in site.pages(source.queryset(), part, CHUNK):
+            found = found.plus(comparison.compare(page))
+            tell((part, len(page)))
+            reset_queries()
+        return part, found
+
+
 class Comparing(Worker):
-    """Compares every document of partitions."""
+    """Compares only."""
 
     def __init__(self) -> None:
         site.setup()
-        names = site.names()
-        self._every = {
-            (source.alias, source.label): (source, Comparison(source, names))
-            for source in site.sources(lambda _: None)
-        }
+        self._comparisons = Comparisons(site.sources(lambda _: None), site.names())
 
-    def do(self, task: site.Partition, tell: Tell) -> tuple[site.Partition, Found]:
-        """Compare a partition; return it with what was found."""
-        from django.db import reset_queries
+    def do(self, task: Look, tell: Tell) -> tuple[site.Partition, Found]:
+        """Compare."""
+        return self._comparisons.do(task, tell)
 
-        source, comparison = self._every[task.alias, task.label]
-        found = Found()
-        for page in site.pages(source.queryset(), task, CHUNK):
-            found = found.plus(comparison.compare(page))
-            tell((task, len(page)))
-            reset_queries()
-        return task, found
 
-    def end(self, tell: Tell) -> None:  # noqa: ARG002 - it is the worker's interface
-        """Close what was opened."""
-        for source, _ in self._every.values():
-            source.core.close()
+def looks(sources: Sequence[site.Source], sample: Draw) -> Iterator[Look]:
+    """Yield what is to be compared of every index."""
+    for number, source in enumerate(sources):
+        if sample.size == EVERY:
+            yield from (Look(partition) for partition in site.partitions(source, lambda: PART))
+            continue
+        chance = random.Random((sample.seed or 0) + number)  # noqa: S311 - a sample, not a secret
+        keys = draw(source.queryset(), sample.size, chance)
+        for start in range(0, len(keys), HAND):
+            yield Look(source.whole(), tuple(keys[start : start + HAND]))
 
 
 def look(
     events: Events,
     sources: Sequence[site.Source],
-    names: site.Names,
     loaded: Mapping[str, Any],
     sample: Draw,
 ) -> None:
-    """Look at everything and send the event `verified`. `loaded` is what load.py said (models, counts)."""
-    seed = random.SystemRandom().randrange(2**32) if sample.seed is None else sample.seed
-    cores = {source.core.name: source.core for source in sources}
-    counted = {name: core.counts(names.type) for name, core in cores.items()}
-    models = [model_of(source, loaded, counted[source.core.name][1]) for source in sources]
-    whole = sample.size == EVERY
-    drawn = Draw(sample.size, seed)
-    compared = every(events, sources, models) if whole else some(events, sources, names, models, drawn)
-    total = Found()
-    for model, found in zip(models, compared):  # noqa: B905 - Python 3.9
-        model["sample"] = found.compared
-        total = total.plus(found)
-    for core in cores.values():
-        core.close()
-    events.send(
-        "verified",
-        seed=seed,
-        whole=whole,
-        models=models,
-        cores=[
-            {"core": name, "expected": loaded["counts"].get(name, {}), "found": types, "total": number}
-            for name, (number, types) in counted.items()
-        ],
-        wrong=total.wrong,
-        differences=total.differences,
-        not_comparable=sorted(total.not_comparable),
-    )
-
-
-def some(
-    events: Events,
-    sources: Sequence[site.Source],
-    names: site.Names,
-    models: Sequence[Mapping[str, Any]],
-    sample: Draw,
-) -> Iterator[Found]:
-    """Compare a sample of each model; yields what was found in each."""
-    for number, source in enumerate(sources):
-        model = models[number]
-        progress(events, model, 0)
-        chance = random.Random((sample.seed or 0) + number)  # noqa: S311 - a sample, not a secret
-        queryset = source.queryset()
-        keys = draw(queryset, sample.size, chance)
-        comparison = Comparison(source, names)
-        found = Found()
-        for start in range(0, len(keys), CHUNK):
-            found = found.plus(comparison.compare(list(queryset.filter(pk__in=keys[start : start + CHUNK]))))
-        progress(events, model, model["database"])
-        yield found
-
-
-def every(events: Events, sources: Sequence[site.Source], models: Sequence[Mapping[str, Any]]) -> list[Found]:
-    """Compare every document, in worker processes; return what was found in each model."""
+    """Look at everything, with workers of its own, and send the event `verified`."""
 
     def let_go() -> None:
         from django.db import connections
@@ -240,28 +216,61 @@ def every(events: Events, sources: Sequence[site.Source], models: Sequence[Mappi
         for source in sources:
             source.core.close()
 
-    crew = Crew(Comparing, (), let_go, closed=(events.descriptor,))
-    places = {(source.alias, source.label): number for number, source in enumerate(sources)}
-    found = [Found() for _ in sources]
-    done = [0 for _ in sources]
-    try:
+    with Crew(Comparing, (), let_go, closed=(events.descriptor,)) as crew:
         for _ in range(processors()):
             crew.hire()
-        work = (part for source in sources for part in site.partitions(source, lambda: PART))
-        for kind, value in crew.work(work):
-            if kind == TOLD:
-                task, rows = value
-                number = places[task.alias, task.label]
-                done[number] += rows
-                progress(events, models[number], done[number])
-            elif kind == DONE:
-                task, part = value
-                found[places[task.alias, task.label]] = found[places[task.alias, task.label]].plus(part)
-        for _ in crew.end():
-            pass
-    finally:
-        crew.dismiss()
-    return found
+        judge(events, sources, loaded, sample, crew.work(looks(sources, sample)))
+
+
+def seeded(size: int, seed: int | None = None) -> Draw:
+    """Return a sample of this size, with a seed by chance where none is given."""
+    return Draw(size, random.SystemRandom().randrange(2**32) if seed is None else seed)
+
+
+def judge(
+    events: Events,
+    sources: Sequence[site.Source],
+    loaded: Mapping[str, Any],
+    sample: Draw,
+    work: Iterable[tuple[str, Any]],
+) -> None:
+    """Count everything, add up what the workers find, and send the event `verified`.
+
+    `loaded` is what load.py said (models, counts), `work` what a crew yields that has something to look at.
+    """
+    cores = {source.core.name: source.core for source in sources}
+    field = site.names().type
+    counted = {name: core.counts(field) for name, core in cores.items()}
+    models = {
+        (source.alias, source.label): model_of(source, loaded, counted[source.core.name][1])
+        for source in sources
+    }
+    total = Found()
+    done = dict.fromkeys(models, 0)
+    for kind, value in work:
+        if kind == TOLD:
+            part, rows = value
+            done[part.alias, part.label] += rows
+            progress(events, models[part.alias, part.label], done[part.alias, part.label])
+        elif kind == DONE:
+            part, found = value
+            models[part.alias, part.label]["sample"] += found.compared
+            total = total.plus(found)
+    for core in cores.values():
+        core.close()
+    events.send(
+        "verified",
+        seed=sample.seed,
+        whole=sample.size == EVERY,
+        models=list(models.values()),
+        cores=[
+            {"core": name, "expected": loaded["counts"].get(name, {}), "found": types, "total": number}
+            for name, (number, types) in counted.items()
+        ],
+        wrong=total.wrong,
+        differences=total.differences,
+        not_comparable=sorted(total.not_comparable),
+    )
 
 
 def progress(events: Events, model: Mapping[str, Any], done: int) -> None:
@@ -287,4 +296,5 @@ def model_of(source: site.Source, loaded: Mapping[str, Any], found: Mapping[str,
         "skipped": said.get("skipped", 0),
         "found": found.get(source.type, 0),
         "queried": answer["hits"],
+        "sample": 0,
     }

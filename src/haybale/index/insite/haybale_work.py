@@ -23,20 +23,16 @@ METHODS = ("fork", "forkserver", "spawn")
 TICK = 0.2
 
 # How a worker says what kind of value follows.
-TOLD, DONE, ENDED, FAILED = "told", "done", "ended", "failed"
+TOLD, DONE, FAILED = "told", "done", "failed"
 
 Tell = Callable[[Any], None]
 
 
 class Worker:
-    """What a worker does. Made in its process, and told to end there."""
+    """What a worker does. Made in its own process, which is ended when it has nothing to do."""
 
     def do(self, task: Any, tell: Tell) -> Any:
         """Do a task and return its result; `tell` says something before that. Raises `Failure`."""
-        raise NotImplementedError
-
-    def end(self, tell: Tell) -> Any:
-        """Finish what is still under way, and return what is to be said of all tasks. Raises `Failure`."""
         raise NotImplementedError
 
 
@@ -67,6 +63,13 @@ class Crew:
         self._method = method or default_method()
         self._closed = tuple(closed)
         self._hands: list[Hand] = []
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End every worker."""
+        self.dismiss()
 
     def __len__(self) -> int:
         """Return the number of workers."""
@@ -121,21 +124,18 @@ class Crew:
                 yield kind, value
             yield "", None
 
-    def end(self) -> Iterator[tuple[str, Any]]:
-        """Let every worker finish; yield ("told" or "ended", value). No worker is left after it."""
+    def each(self, task: Any) -> Iterator[tuple[str, Any]]:
+        """Have every worker do the same task; yield ("told" or "done", value) as they come."""
         for hand in self._hands:
-            self._send(hand, None)
+            self._send(hand, task)
         left = list(self._hands)
         while left:
             for pipe in wait([hand.pipe for hand in left], TICK):
                 hand = next(each for each in left if each.pipe is pipe)
                 kind, value = self._receive(hand)
-                if kind == ENDED:
+                if kind == DONE:
                     left.remove(hand)
-                    hand.process.join()
                 yield kind, value
-            yield "", None
-        self._hands.clear()
 
     def dismiss(self) -> None:
         """End every worker at once, whatever it is doing."""
@@ -207,11 +207,7 @@ def _main(
     try:
         worker = make(*arguments)
         while True:
-            task = pipe.recv()
-            if task is None:
-                break
-            pipe.send((DONE, worker.do(task, tell)))
-        pipe.send((ENDED, worker.end(tell)))
+            pipe.send((DONE, worker.do(pipe.recv(), tell)))
     except Failure as failure:
         pipe.send((FAILED, (failure.what, failure.cause, failure.step, failure.log)))
     except (BrokenPipeError, EOFError, KeyboardInterrupt):

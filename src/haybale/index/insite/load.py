@@ -12,6 +12,7 @@ import argparse
 import sqlite3
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping
 
 import haybale_site as site
@@ -19,9 +20,9 @@ from haybale_audit import Audit, watching
 from haybale_doctor import Sample, advise, merged
 from haybale_documents import flatten
 from haybale_events import Events, Failure, run
-from haybale_loading import End, Loading, Options, Progress, Refusal
+from haybale_loading import End, Finish, Loading, Options, Progress, Refusal
 from haybale_schema import check
-from haybale_verify import EVERY, Draw, look
+from haybale_verify import EVERY, judge, looks, seeded
 from haybale_work import METHODS, TICK, TOLD, Crew, processors
 
 if TYPE_CHECKING:
@@ -173,40 +174,43 @@ def main(events: Events) -> None:
     tally = Tally(events)
     told = Options(options.batch, options.inputs, {core.url: core.started for core in cores})
     crew = Crew(Loading, (told,), lambda: let_go(cores), options.start, (events.descriptor,))
-    work = tasks(crew, sources, tally, options.rows, grow=not options.workers)
-    workers = load(crew, options.workers or processors(), work, tally, audit)
-    if tally.refusals:
-        raise refused(tally)
-    commit(cores, sources, names, tally)
-    for core in cores:
-        events.send("counts", core=core.name, field=names.type, counts=tally.types[core.name])
-    if options.inputs:
-        tell_unknown(events, audit)
-    tell_advice(events, sources, tally)
-    models = list(tally.models.values())
-    events.send("loaded", models=models, workers=workers, batch=tally.batch)
-    if options.sample:
-        look(events, sources, names, {"models": models, "counts": tally.types}, Draw(options.sample))
+    with crew:
+        work = tasks(crew, sources, tally, options.rows, grow=not options.workers)
+        workers = load(crew, options.workers or processors(), work, tally, audit)
+        if tally.refusals:
+            raise refused(tally)
+        sample = seeded(options.sample)
+        with ThreadPoolExecutor(1) as pool:
+            committing = pool.submit(commit, cores, sources, names, tally)
+            # Solr takes a while for it.
+            drawn = list(looks(sources, sample)) if options.sample else []
+            committing.result()
+        for core in cores:
+            events.send("counts", core=core.name, field=names.type, counts=tally.types[core.name])
+        if options.inputs:
+            tell_unknown(events, audit)
+        tell_advice(events, sources, tally)
+        models = list(tally.models.values())
+        events.send("loaded", models=models, workers=workers, batch=tally.batch)
+        if options.sample:
+            said = {"models": models, "counts": tally.types}
+            judge(events, sources, said, sample, crew.work(drawn))
 
 
 def load(crew: Crew, workers: int, work: Iterable[site.Partition], tally: Tally, audit: Audit) -> int:
     """Have every partition loaded, by this many workers at first; return how many they were at the end."""
-    try:
-        for _ in range(workers):
-            crew.hire()
-        for kind, value in crew.work(work):
-            if kind == TOLD:
-                tally.add(value)
-        number = len(crew)
-        for kind, value in crew.end():
-            if kind == TOLD:
-                tally.add(value)
-            elif kind:
-                tally.end(value)
-                audit.add(value.seen)
-    finally:
-        crew.dismiss()
-    return number
+    for _ in range(workers):
+        crew.hire()
+    for kind, value in crew.work(work):
+        if kind == TOLD:
+            tally.add(value)
+    for kind, value in crew.each(Finish()):
+        if kind == TOLD:
+            tally.add(value)
+        else:
+            tally.end(value)
+            audit.add(value.seen)
+    return len(crew)
 
 
 def commit(cores: list[Core], sources: list[site.Source], names: site.Names, tally: Tally) -> None:
@@ -215,7 +219,6 @@ def commit(cores: list[Core], sources: list[site.Source], names: site.Names, tal
         core.commit()
         if core.counts(names.type)[0] != sum(tally.types[core.name].values()):
             raise twice(core, sources, names, tally)
-        core.close()
 
 
 def let_go(cores: list[Core]) -> None:

@@ -13,7 +13,7 @@ import sys
 
 import haybale_site as site
 from haybale_events import Events, run
-from haybale_verify import EVERY, Draw, look
+from haybale_verify import EVERY, look, seeded
 
 
 def main(events: Events) -> None:
@@ -28,7 +28,7 @@ def main(events: Events) -> None:
     site.setup()
     # What is left out, load.py has told already.
     sources = site.sources(lambda _: None)
-    look(events, sources, site.names(), options.loaded, Draw(options.sample, options.seed))
+    look(events, sources, options.loaded, seeded(options.sample, options.seed))
 
 
 if __name__ == "__main__":
