@@ -11,6 +11,7 @@ from haybale.errors import MachineError
 from haybale.tools import process
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -85,6 +86,15 @@ def test_a_process_is_asked_before_it_is_killed(ends: str, asked: list[str]) -> 
     assert stubborn.asked == asked
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Python's own answer to Ctrl-C, which a shell's background job is started without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_interrupts_again_after_what_must_not_be() -> None:
     before = signal.getsignal(signal.SIGINT)
     with process.uninterrupted():
