@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import bz2
 import concurrent.futures
+import contextlib
 import errno
 import gzip
 import hashlib
 import io
+import lzma
 import os
 import random
 import shutil
 import sqlite3
 import stat
 import struct
+import sys
 import time
 import zipfile
 from typing import TYPE_CHECKING
@@ -19,6 +23,11 @@ import pytest
 
 from haybale.errors import ConfigError, DumpError, MachineError
 from haybale.index import dump
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,15 +83,85 @@ def left(root: Path) -> list[str]:
     return sorted({file.name for file in (root / "unpacked").glob("*")} - notes)
 
 
-@pytest.mark.parametrize("kind", ["zip", "gzip", "plain"])
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "plain": bytes,
+    "zip": lambda content: zipped(("db.sqlite3", content)),
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": zstd.compress,
+}
+
+
+@pytest.mark.parametrize("kind", PACKERS)
 def test_each_kind_unpacks_to_the_same_database(root: Path, database: bytes, kind: str) -> None:
-    content = {"zip": zipped(("db.sqlite3", database)), "gzip": gzip.compress(database), "plain": database}
-    put(root, content[kind])
+    put(root, PACKERS[kind](database))
     found = unpack(root)
     assert found.path.read_bytes() == database
     assert found.size == len(database)
     assert found.sha256 == hashlib.sha256(database).hexdigest()
     assert left(root) == [found.path.name]
+
+
+def sql(*statements: str) -> bytes:
+    """What sqlite3's .dump writes."""
+    return "\n".join(["PRAGMA foreign_keys=OFF;", "BEGIN TRANSACTION;", *statements, "COMMIT;", ""]).encode()
+
+
+NOTES = sql(
+    "CREATE TABLE note (id integer PRIMARY KEY, text);",
+    "INSERT INTO note VALUES(1,'one line;",
+    "another; and ''quotes''');",
+    "INSERT INTO note VALUES(2,'Grün');",
+)
+WHOLE = b"BEGIN TRANSACTION;\n"
+
+
+@pytest.mark.parametrize("kind", PACKERS)
+def test_sql_becomes_the_database_that_it_describes(root: Path, kind: str) -> None:
+    put(root, PACKERS[kind](NOTES))
+    found = unpack(root)
+    with contextlib.closing(sqlite3.connect(found.path)) as made:
+        rows = made.execute("SELECT id, text FROM note ORDER BY id").fetchall()
+    assert rows == [(1, "one line;\nanother; and 'quotes'"), (2, "Grün")]
+    assert found.size == found.path.stat().st_size
+    assert found.sha256 == hashlib.sha256(NOTES).hexdigest()
+    assert found.sha256 == dump.digest(dump.resolve(root, PATTERN), root / "elsewhere")
+    assert left(root) == [found.path.name]
+    assert unpack(root) == found
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (sql("CREATE TABLE a (b);", "INSERT INTO c VALUES(1);"), "refused at line 4: no such table: c"),
+        (sql("CREATE TABLE `a` (b int) ENGINE=InnoDB;"), "refused at line 3"),
+        (NOTES.replace(b"COMMIT;\n", b""), "ends within a transaction"),
+        (NOTES[: NOTES.rindex(b"Gr")], "ends within the statement that begins at line 6"),
+        (NOTES.replace("ü".encode(), b"\xfc"), "no UTF-8"),
+        (sql("ATTACH '{elsewhere}' AS other;"), "refused at line 3"),
+        (sql().replace(WHOLE, b"").replace(b"COMMIT;", b"VACUUM INTO '{elsewhere}';"), "refused at line 2"),
+    ],
+)
+def test_sql_that_makes_no_database_is_named_with_its_line(root: Path, script: bytes, words: str) -> None:
+    elsewhere = root / "elsewhere.sqlite3"
+    file = put(root, script.replace(b"{elsewhere}", str(elsewhere).encode()))
+    with pytest.raises(DumpError, match=words) as told:
+        unpack(root)
+    assert str(file) in told.value.what
+    assert not elsewhere.exists()
+    assert left(root) == []
+
+
+@pytest.mark.parametrize("kind", ["gzip", "bzip2", "xz", "zstd"])
+@pytest.mark.parametrize("kept", [slice(40), slice(-20)], ids=["early", "late"])
+def test_a_compressed_dump_that_is_cut_off_is_damaged(
+    root: Path, database: bytes, kind: str, kept: slice
+) -> None:
+    put(root, PACKERS[kind](database)[kept])
+    with pytest.raises(DumpError, match=r"is damaged|is cut off"):
+        unpack(root)
+    assert left(root) == []
 
 
 def test_a_readme_beside_the_database_does_no_harm(root: Path, database: bytes) -> None:
@@ -184,14 +263,14 @@ def test_a_folder_is_no_dump(root: Path) -> None:
         (b"\n<!DOCTYPE html><html>404</html>", "is a page of the web, not a dump"),
         (b'\xef\xbb\xbf<?xml version="1.0"?><Error/>', "is a page of the web, not a dump"),
         (b'{"message": "Not Found"}', "is JSON"),
-        (b"\xfd7zXZ\x00\x00\x04", "is an xz archive"),
-        (b"\x28\xb5\x2f\xfd\x24", "is a zstd archive"),
-        (b"BZh91AY", "is a bzip2 archive"),
+        (b"\xfd7zXZ\x00\x00\x04", "is damaged"),
+        (b"\x28\xb5\x2f\xfd\x24", "is damaged"),
+        (b"BZh91AY", "is damaged"),
         (b"7z\xbc\xaf\x27\x1c\x00", "is a 7-Zip archive"),
         (b"PGDMP\x01", "is a PostgreSQL dump"),
         (b"--\n-- PostgreSQL database dump\n--\n", "is a PostgreSQL dump"),
         (b"-- MySQL dump 10.13\n", "is a MySQL dump"),
-        (b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n", "is an SQL script"),
+        (b"-- MariaDB dump 10.19\n", "is a MySQL dump"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\n", "Git LFS pointer"),
         (zipped(), "no database: nothing"),
         (zipped(("readme.txt", b"hello")), "no database: readme.txt"),
@@ -221,7 +300,7 @@ def test_what_is_no_dump_is_named_for_what_it_is(root: Path, content: bytes, wor
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"PRAGMA foreign_keys=OFF;\n", "an SQL script"),
+        (b"--\n-- PostgreSQL database dump\n--\n", "a PostgreSQL dump"),
         (b"<html>404</html>", "a page of the web"),
         (gzip.compress(b"twice"), "another archive"),
         (b"whatever", "first bytes"),

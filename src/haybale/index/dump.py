@@ -5,6 +5,7 @@ Everything is streamed; the unpacked database appears under its final name only 
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import errno
 import fcntl
@@ -17,6 +18,7 @@ import shutil
 import sqlite3
 import stat
 import struct
+import sys
 import time
 import zipfile
 import zlib
@@ -26,18 +28,26 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from haybale.errors import ConfigError, DumpError, MachineError
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 # Bytes read at once.
 CHUNK = 1 << 20
 
-# Names that a database has inside an archive.
-DATABASES = (".sqlite3", ".sqlite", ".db")
+# Names that a database has inside an archive, or its SQL.
+DATABASES = (".sqlite3", ".sqlite", ".db", ".sql")
 
 # The first bytes of each kind (ZIP appnote 4.3.7, RFC 1952 2.3.1, SQLite file format 1.3).
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 GZIP_MAGIC = b"\x1f\x8b"
+BZIP2_MAGIC = b"BZh"
+XZ_MAGIC = b"\xfd7zXZ\x00"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 SQLITE_MAGIC = b"SQLite format 3\x00"
 SQLITE_HEADER = 100
 
@@ -45,24 +55,30 @@ SQLITE_HEADER = 100
 # dump is sound does not depend on who looks.
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
+SCRIPT = "an SQL script"
+
 # What is sometimes there in place of a dump, by its first bytes, in small letters and without blanks.
 STRANGERS = (
     ((b"<!doctype", b"<html", b"<?xml", b"<head"), "a page of the web"),
     ((b"{",), "JSON"),
-    ((b"\xfd7zxz\x00",), "an xz archive"),
-    ((b"\x28\xb5\x2f\xfd",), "a zstd archive"),
-    ((b"bzh",), "a bzip2 archive"),
     ((b"7z\xbc\xaf\x27\x1c",), "a 7-Zip archive"),
     ((b"pgdmp", b"-- postgresql", b"--\n-- postgresql"), "a PostgreSQL dump"),
     ((b"-- mysql", b"-- mariadb"), "a MySQL dump"),
-    ((b"--", b"/*", b"pragma", b"begin", b"create", b"drop", b"insert"), "an SQL script"),
-    ((b"pk\x03\x04", GZIP_MAGIC), "another archive"),
+    ((b"--", b"/*", b"pragma", b"begin", b"create", b"drop", b"insert"), SCRIPT),
+    ((b"pk\x03\x04", GZIP_MAGIC, BZIP2_MAGIC.lower(), XZ_MAGIC.lower(), ZSTD_MAGIC), "another archive"),
+)
+# How a compressed file is read, by its first bytes.
+COMPRESSED: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
+    (GZIP_MAGIC, gzip.open),
+    (BZIP2_MAGIC, bz2.open),
+    (XZ_MAGIC, lzma.open),
+    (ZSTD_MAGIC, zstd.open),
 )
 LFS_MAGIC = b"version https://git-lfs"
 
 # What the readers of archives raise on damaged ones. zipfile also stumbles over directories that are wrong.
 DAMAGED = (
-    EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile,
+    EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError, zipfile.BadZipFile, gzip.BadGzipFile,
     struct.error, ValueError, IndexError, OverflowError,
 )  # fmt: skip
 
@@ -87,7 +103,7 @@ class Dump:
 
 @dataclass(frozen=True, kw_only=True)
 class Unpacked:
-    """An unpacked database: where it is, its size in bytes, the SHA-256 of its bytes (hex)."""
+    """An unpacked database: where it is, its size in bytes, the SHA-256 (hex) of what was dumped."""
 
     path: Path
     size: int
@@ -212,6 +228,8 @@ def _unpack(dump: Dump, into: Path, note: Path) -> Unpacked:
     try:
         with dump.target.open("rb") as stream, _opened(dump.target, stream) as source:
             size, hashed = _copy(source, aside)
+        if not _is_database(aside):
+            size = _execute(dump.target, aside)
         _check_database(dump.target, aside)
         # The site's user reads it, whatever the umask of whoever unpacked it.
         aside.chmod(0o644)
@@ -224,6 +242,83 @@ def _unpack(dump: Dump, into: Path, note: Path) -> Unpacked:
     _write_note(into / DIGEST_NOTE, {"archive": archive, "looked": looked, "sha256": hashed})
     _drop_others(into, path)
     return unpacked
+
+
+def _is_database(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+
+
+def _execute(file: Path, path: Path) -> int:
+    """Put the database that the SQL in `path` makes in its place; return its size in bytes.
+
+    Statement by statement: only one of them is in memory. Raises `DumpError` that names the line.
+    """
+    made = path.with_name("executing")
+    made.unlink(missing_ok=True)
+    try:
+        with contextlib.closing(sqlite3.connect(made, isolation_level=None)) as database:
+            # Another database file is none of the dump's business.
+            database.set_authorizer(_permit)
+            database.execute("PRAGMA journal_mode = OFF")
+            database.execute("PRAGMA synchronous = OFF")
+            for line, statement in _statements(file, path):
+                try:
+                    database.execute(statement)
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                        raise OSError(errno.ENOSPC, "its database is too large") from error
+                    raise _refused(file, line, error) from error
+                except sqlite3.Error as error:
+                    raise _refused(file, line, error) from error
+            if database.in_transaction:
+                raise DumpError(
+                    f"the SQL in {file} ends within a transaction",
+                    cause="it was cut off",
+                    step="dump it again (sqlite3 DATABASE .dump)",
+                )
+        made.replace(path)
+        return path.stat().st_size
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def _permit(action: int, *_: object) -> int:
+    return (
+        sqlite3.SQLITE_DENY if action in {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH} else sqlite3.SQLITE_OK
+    )
+
+
+def _refused(file: Path, line: int, error: sqlite3.Error) -> DumpError:
+    return DumpError(
+        f"the SQL in {file} is refused at line {line}: {error}",
+        cause="it is not SQLite's, or was changed on its way here",
+        step="dump it again (sqlite3 DATABASE .dump)",
+    )
+
+
+def _statements(file: Path, path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the statements of the SQL in `path`, each with the line (from 1) at which it begins."""
+    statement, start = "", 1
+    with path.open(encoding="utf-8", newline="") as lines:
+        try:
+            for number, line in enumerate(lines, start=1):
+                if not statement.strip():
+                    statement, start = "", number
+                statement += line
+                if line.rstrip().endswith(";") and sqlite3.complete_statement(statement):
+                    yield start, statement
+                    statement = ""
+        except UnicodeDecodeError as error:
+            raise DumpError(
+                f"the SQL in {file} is no UTF-8 after line {start}", cause=str(error), step=AGAIN
+            ) from error
+    if statement.strip():
+        raise DumpError(
+            f"the SQL in {file} ends within the statement that begins at line {start}",
+            cause="it was cut off",
+            step="dump it again (sqlite3 DATABASE .dump)",
+        )
 
 
 def _fingerprint(file: Path) -> list[str | int]:
@@ -344,12 +439,14 @@ def _opened(file: Path, stream: IO[bytes]) -> Iterator[_Source]:
                 _check_sizes(file, stream, member)
                 content = stack.enter_context(archive.open(member))
             yield _Source(file, content, member.file_size)
-        elif start.startswith(GZIP_MAGIC):
-            yield _Source(file, stack.enter_context(gzip.open(stream)), None)
-        elif start.startswith(SQLITE_MAGIC):
-            yield _Source(file, stream, file.stat().st_size)
-        else:
+            return
+        for magic, opened in COMPRESSED:
+            if start.startswith(magic):
+                yield _Source(file, stack.enter_context(opened(stream)), None)
+                return
+        if not start.startswith(SQLITE_MAGIC) and stranger(start) != SCRIPT:
             raise _no_dump(file, start)
+        yield _Source(file, stream, file.stat().st_size)
 
 
 def _no_dump(file: Path, start: bytes) -> DumpError:
@@ -367,7 +464,7 @@ def _no_dump(file: Path, start: bytes) -> DumpError:
         )
     return DumpError(
         f"{file} is {stranger(start) or 'no archive and no database'}" if start else f"{file} is empty",
-        cause="a dump is an SQLite database: plain, in a zip, or gzipped",
+        cause="a dump is an SQLite database or its SQL, as it is or packed by zip, gzip, bzip2, xz or zstd",
         step=AGAIN,
     )
 
@@ -449,10 +546,11 @@ def _copy(source: _Source, target: Path) -> tuple[int, str]:
 def _database(source: _Source, room: Path | None = None) -> Iterator[bytes]:
     """Yield the database in pieces, its header first, and check on the way that it is as long as it says.
 
-    `room` is where it is going to be written.
+    SQL says nothing of its length. `room` is where it is going to be written.
     """
     header = _exactly(source, SQLITE_HEADER)
-    expected = _expected(source, header)
+    script = stranger(header) == SCRIPT
+    expected = (source.size or 0) if script else _expected(source, header)
     if source.size not in {None, expected}:
         raise _wrong_size(source.file, source.size or 0, expected)
     if room is not None and expected > shutil.disk_usage(room).free:
