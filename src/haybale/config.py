@@ -13,6 +13,7 @@ import os
 import re
 import tomllib
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,12 +22,14 @@ from haybale.errors import ConfigError
 from haybale.images import refs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 FILE = "pyproject.toml"
 TABLE = "tool.haybale"
 
 WORD = r"[a-z0-9][a-z0-9_-]*"
+# What can be part of a git ref, a host name and a Kubernetes name alike (RFC 1123, 2.1), with room for more.
+NAME = r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?"
 
 T = TypeVar("T")
 
@@ -140,6 +143,13 @@ class Test:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Environment:
+    """A place that versions are deployed to (`[tool.haybale.environments.NAME]`)."""
+
+    after: str = setting("the environment that a version must have been deployed to before", "")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """`[tool.haybale]`: everything that can be set, with its default."""
 
@@ -159,6 +169,7 @@ class Settings:
     requirements: Requirements = field(default_factory=Requirements)
     index: Index = field(default_factory=Index)
     test: Test = field(default_factory=Test)
+    environments: Mapping[str, Environment] = field(default_factory=dict)
 
 
 # Environment variables that lay themselves over settings: variable -> path of the setting.
@@ -265,10 +276,28 @@ def _settings(file: Path, text: str, table: Mapping[str, Any], env: Mapping[str,
             target[key] = _said(path, env[variable])
             overridden[path] = variable
     problems: list[str] = []
-    settings = _read(Settings, data, (), _Source(file=file, text=text, overridden=overridden), problems)
+    source = _Source(file=file, text=text, overridden=overridden)
+    settings = _read(Settings, data, (), source, problems)
+    if not problems:
+        problems += _unordered(settings.environments, source)
     if problems:
         raise ConfigError("\n".join(problems), step="mend these settings and try again")
     return settings
+
+
+def _unordered(environments: Mapping[str, Environment], source: _Source) -> list[str]:
+    """Return what is wrong with the order of environments: one that is not there, or a circle."""
+    problems = []
+    for name, environment in environments.items():
+        place = f"{source.place(('environments', name, 'after'))}: environments.{name}.after"
+        way = [name]
+        while (after := environments[way[-1]].after) in environments and after not in way:
+            way.append(after)
+        if environment.after and environment.after not in environments:
+            problems.append(f"{place} is {environment.after!r}; known here: {', '.join(environments)}")
+        elif after == name:
+            problems.append(f"{place} leads back to it: {' after '.join([*way, name])}")
+    return problems
 
 
 def _said(path: tuple[str, ...], text: str) -> Any:
@@ -298,6 +327,8 @@ def _read(kind: type[T], data: Any, path: tuple[str, ...], source: _Source, prob
             problems.append(f"{source.place(here)}: unknown setting {'.'.join(here)!r}{hint}")
         elif dataclasses.is_dataclass(types[key]):
             values[key] = _read(typing.cast("type[Any]", types[key]), value, here, source, problems)
+        elif typing.get_origin(types[key]) is Mapping:
+            values[key] = _named(typing.get_args(types[key])[1], value, here, source, problems)
         else:
             values[key] = tuple(value) if isinstance(value, list) else value
             wrong = _wrong(values[key], types[key], known[key].metadata)
@@ -314,6 +345,22 @@ def _read(kind: type[T], data: Any, path: tuple[str, ...], source: _Source, prob
             )
             values[name] = ""
     return kind(**values)
+
+
+def _named(
+    each: type[T], data: Any, path: tuple[str, ...], source: _Source, problems: list[str]
+) -> Mapping[str, T]:
+    """Make a settings table for each name in a table of tables."""
+    if not isinstance(data, dict):
+        problems.append(f"{source.place(path)}: {'.'.join(path)} is a table, not {data!r}")
+        return {}
+    problems += [
+        f"{source.place((*path, name))}: {'.'.join(path)} has {name!r}; a name is of small letters, digits"
+        " and, between them, dashes, at most 40, and not `last`"
+        for name in data
+        if not re.fullmatch(NAME, name) or name == "last"
+    ]
+    return {name: _read(each, table, (*path, name), source, problems) for name, table in data.items()}
 
 
 def _wrong(value: Any, kind: Any, rule: Mapping[str, Any]) -> str:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -174,6 +176,9 @@ def every_setting(kind: type = config.Settings, table: str = "tool.haybale") -> 
         if dataclasses.is_dataclass(types[each.name]):
             found += every_setting(types[each.name], f"{table}.{each.name}")
             continue
+        if typing.get_origin(types[each.name]) is Mapping:
+            found += every_setting(typing.get_args(types[each.name])[1], f"{table}.{each.name}.NAME")
+            continue
         match each.default:
             case bool() | int():
                 shown = f"`{str(each.default).lower()}`"
@@ -211,6 +216,35 @@ def test_main_may_be_any_branch(tmp_path: Path, name: str) -> None:
 def test_what_can_t_be_a_branch_is_not_main(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="main is the name of a branch"):
         load(tmp_path, SMALLEST + f'main = "{name}"\n')
+
+
+def test_environments_have_names(tmp_path: Path) -> None:
+    text = SMALLEST + '[tool.haybale.environments.dev]\n[tool.haybale.environments.eu-1]\nafter = "dev"\n'
+    environments = load(tmp_path, text).settings.environments
+    assert {name: each.after for name, each in environments.items()} == {"dev": "", "eu-1": "dev"}
+
+
+@pytest.mark.parametrize(
+    "name", ["-x", "x-", "a/b", "..", "", "\N{SNOWMAN}", "x" * 300, "HEAD", "a b", "a.b", "last", "a_b", "é"]
+)
+def test_what_can_t_be_an_environment_is_named_with_its_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"pyproject\.toml:5: environments has"):
+        load(tmp_path, SMALLEST + f"[tool.haybale.environments.{json.dumps(name, ensure_ascii=False)}]\n")
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        ({"dev": "", "prod": "stage"}, "environments.prod.after is 'stage'; known here: dev, prod"),
+        ({"dev": "dev"}, "environments.dev.after leads back to it: dev after dev"),
+        ({"a": "c", "b": "a", "c": "b"}, "environments.a.after leads back to it: a after c after b after a"),
+    ],
+)
+def test_environments_come_one_after_the_other(tmp_path: Path, after: dict[str, str], words: str) -> None:
+    tables = [f'[tool.haybale.environments.{name}]\nafter = "{each}"\n' for name, each in after.items()]
+    with pytest.raises(ConfigError) as told:
+        load(tmp_path, SMALLEST + "".join(tables))
+    assert words in told.value.what
 
 
 def test_the_page_of_settings_is_true() -> None:
