@@ -74,10 +74,15 @@ def _branch(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """The base images (`[tool.haybale.images]`); `PYTHON_IMAGE` and `SOLR_IMAGE` override them."""
+    """The base images (`[tool.haybale.images]`); `PYTHON_IMAGE` and so on override them."""
 
     python: str = setting("base of the site's image", "python:3.13-slim", judge=_image)
     solr: str = setting("the Solr that indexes and serves", "solr:9.10.1-slim", judge=_image)
+    postgres: str = setting(
+        "the server that a PostgreSQL dump is restored to, at least as new as the dump's",
+        "postgres:17",
+        judge=_image,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +167,9 @@ class Settings:
     main: str = setting("the branch that versions are released from", "main", judge=_branch)
     site: str = setting("the site's folder, the working directory of its image", "web")
     dump: str = setting("glob that matches the dump's symlink", "dumps/*latest.sql*")
+    fixtures: tuple[str, ...] = setting(
+        "files of the repository that Django's loaddata loads after the dump, in this order", ()
+    )
     solr_conf: str = setting("folder with schema.xml and solrconfig.xml", "solr_conf")
     dockerfile: str = setting("the Dockerfile with the stages", "Dockerfile")
     images: Images = field(default_factory=Images)
@@ -177,6 +185,7 @@ OVERRIDES: Mapping[str, tuple[str, ...]] = {
     "REGISTRY": ("registry",),
     "PYTHON_IMAGE": ("images", "python"),
     "SOLR_IMAGE": ("images", "solr"),
+    "POSTGRES_IMAGE": ("images", "postgres"),
     "HAYBALE_LOCAL": ("local",),
 }
 

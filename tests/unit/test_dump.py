@@ -15,6 +15,7 @@ import sqlite3
 import stat
 import struct
 import sys
+import tarfile
 import time
 import zipfile
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale.errors import ConfigError, DumpError, MachineError
-from haybale.index import dump
+from haybale.index import archive, dump, sqlite
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -30,7 +31,7 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 PATTERN = "dumps/*latest.sql*"
@@ -57,9 +58,9 @@ def root(tmp_path: Path) -> Path:
 
 def zipped(*members: tuple[str, bytes]) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
         for name, content in members:
-            archive.writestr(name, content)
+            made.writestr(name, content)
     return file.getvalue()
 
 
@@ -126,7 +127,7 @@ def test_sql_becomes_the_database_that_it_describes(root: Path, kind: str) -> No
     assert rows == [(1, "one line;\nanother; and 'quotes'"), (2, "Grün")]
     assert found.size == found.path.stat().st_size
     assert found.sha256 == hashlib.sha256(NOTES).hexdigest()
-    assert found.sha256 == dump.digest(dump.resolve(root, PATTERN), root / "elsewhere")
+    assert found.sha256 == dump.identify(dump.resolve(root, PATTERN), root / "elsewhere").sha256
     assert left(root) == [found.path.name]
     assert unpack(root) == found
 
@@ -267,8 +268,12 @@ def test_a_folder_is_no_dump(root: Path) -> None:
         (b"\x28\xb5\x2f\xfd\x24", "is damaged"),
         (b"BZh91AY", "is damaged"),
         (b"7z\xbc\xaf\x27\x1c\x00", "is a 7-Zip archive"),
-        (b"PGDMP\x01", "is a PostgreSQL dump"),
-        (b"--\n-- PostgreSQL database dump\n--\n", "is a PostgreSQL dump"),
+        (b"PGDMP\x01", "is damaged"),
+        (b"PGDMP\x01\x10\x00\x04\x08\x01\x00", "does not tell which PostgreSQL"),
+        (b"PGDMP\x01\x10\x00\x04\x08\x05\x00", "only the table of contents"),
+        (b"--\n-- PostgreSQL database dump\n--\n", "is cut off"),
+        (b"--\n-- PostgreSQL database cluster dump\n--\n", r"of a whole server \(pg_dumpall\)"),
+        (b"/*M!999999\\- enable the sandbox mode */\n", "is a MySQL dump"),
         (b"-- MySQL dump 10.13\n", "is a MySQL dump"),
         (b"-- MariaDB dump 10.19\n", "is a MySQL dump"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\n", "Git LFS pointer"),
@@ -278,10 +283,10 @@ def test_a_folder_is_no_dump(root: Path) -> None:
         (zipped(("../db.sqlite3", b"a")), "unsafe member"),
         (zipped(("/etc/db.sqlite3", b"a")), "unsafe member"),
         (zipped(("..\\db.sqlite3", b"a")), "unsafe member"),
-        (zipped(("db.sqlite3", b"not a database, whatever its name says")), "holds no SQLite database"),
+        (zipped(("db.sqlite3", b"not a database, whatever its name says")), "holds no database"),
         (zipped(("db.sqlite3", b"")), "empty database"),
         (gzip.compress(b""), "empty database"),
-        (zipped(("db.sqlite3", dump.SQLITE_MAGIC)), "damaged"),
+        (zipped(("db.sqlite3", archive.SQLITE_MAGIC)), "damaged"),
         (zipped(("C:db.sqlite3", b"a")), "unsafe member"),
         (zipped(("db.sqlite3", b"a"), ("../readme", b"a")), "unsafe member"),
         (zipped(("db.sqlite3", b"a"), ("../", b"")), "unsafe member"),
@@ -300,16 +305,16 @@ def test_what_is_no_dump_is_named_for_what_it_is(root: Path, content: bytes, wor
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"--\n-- PostgreSQL database dump\n--\n", "a PostgreSQL dump"),
+        (b"--\n-- PostgreSQL database cluster dump\n--\n", "pg_dumpall"),
         (b"<html>404</html>", "a page of the web"),
         (gzip.compress(b"twice"), "another archive"),
         (b"whatever", "first bytes"),
     ],
 )
 def test_what_is_in_the_archive_is_named_too(root: Path, content: bytes, words: str) -> None:
-    for archive in (zipped(("db.sqlite3", content)), gzip.compress(content)):
-        put(root, archive)
-        with pytest.raises(DumpError, match="holds no SQLite database") as told:
+    for packed in (zipped(("db.sqlite3", content)), gzip.compress(content)):
+        put(root, packed)
+        with pytest.raises(DumpError, match="holds no database") as told:
             unpack(root)
         assert words in told.value.cause
 
@@ -368,7 +373,7 @@ def test_a_size_that_lies_is_found_out(root: Path, database: bytes, declared: in
 
 
 def test_a_small_archive_that_unpacks_to_a_lot_stops_at_what_it_declares(root: Path) -> None:
-    bomb = zipped(("db.sqlite3", dump.SQLITE_MAGIC + bytes(50_000_000)))
+    bomb = zipped(("db.sqlite3", archive.SQLITE_MAGIC + bytes(50_000_000)))
     put(root, patched(bomb, 24, 1000))
     with pytest.raises(DumpError, match="lies about its size: it declares 1000 bytes"):
         unpack(root)
@@ -376,7 +381,7 @@ def test_a_small_archive_that_unpacks_to_a_lot_stops_at_what_it_declares(root: P
 
 def test_a_lie_told_twice_fills_no_disk(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both places agree on 1000 bytes; what they declare is all that is ever written."""
-    bomb = patched(zipped(("db.sqlite3", dump.SQLITE_MAGIC + bytes(50_000_000))), 24, 1000)
+    bomb = patched(zipped(("db.sqlite3", archive.SQLITE_MAGIC + bytes(50_000_000))), 24, 1000)
     put(root, bomb[:22] + struct.pack("<I", 1000) + bomb[26:])
     written = []
     read = zipfile.ZipExtFile.read
@@ -464,7 +469,7 @@ def test_a_gzip_that_unpacks_to_a_lot_stops_where_its_database_ends(
     put(root, gzip.compress(database + bytes(50_000_000), 1))
     with pytest.raises(DumpError, match="too long"):
         unpack(root)
-    assert sum(given) <= len(database) + dump.CHUNK
+    assert sum(given) <= len(database) + archive.CHUNK
 
 
 def test_where_there_is_no_room_nothing_is_begun(
@@ -546,13 +551,14 @@ def test_a_damaged_database_inside_a_sound_archive_is_refused(root: Path, databa
 def copies(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The databases that were really unpacked."""
     made: list[Path] = []
-    copy: Callable[..., tuple[int, str]] = dump._copy
+    read = dump._read
 
-    def noting(source: dump._Source, target: Path) -> tuple[int, str]:
-        made.append(source.file)
-        return copy(source, target)
+    def noting(held: archive.Source | archive.Folder, target: Path | None = None) -> dump._Found:
+        if target is not None:
+            made.append(held.file)
+        return read(held, target)
 
-    monkeypatch.setattr(dump, "_copy", noting)
+    monkeypatch.setattr(dump, "_read", noting)
     return made
 
 
@@ -651,20 +657,20 @@ def test_a_broken_note_is_no_obstacle(root: Path, database: bytes) -> None:
 
 
 def digest(root: Path) -> str:
-    return dump.digest(dump.resolve(root, PATTERN), root / "unpacked")
+    return dump.identify(dump.resolve(root, PATTERN), root / "unpacked").sha256
 
 
 @pytest.fixture
 def readings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The dumps whose databases were really read."""
     made: list[Path] = []
-    database_of = dump._database
+    read = dump._read
 
-    def noting(source: dump._Source, room: Path | None = None) -> Iterator[bytes]:
-        made.append(source.file)
-        return database_of(source, room)
+    def noting(held: archive.Source | archive.Folder, target: Path | None = None) -> dump._Found:
+        made.append(held.file)
+        return read(held, target)
 
-    monkeypatch.setattr(dump, "_database", noting)
+    monkeypatch.setattr(dump, "_read", noting)
     return made
 
 
@@ -737,7 +743,8 @@ def test_a_damaged_dump_has_no_digest(root: Path, database: bytes, spoil: Callab
 def test_an_older_database_is_dropped(root: Path, database: bytes) -> None:
     put(root, database)
     (root / "unpacked").mkdir()
-    (root / "unpacked" / "0123.sqlite3").write_bytes(b"old")
+    (root / "unpacked" / "0123.sqlite").write_bytes(b"old")
+    (root / "unpacked" / "4567.directory").mkdir()
     found = unpack(root)
     assert left(root) == [found.path.name]
 
@@ -753,9 +760,170 @@ def test_a_failure_midway_leaves_nothing(
     def failing(*_: object) -> None:
         raise failure
 
-    monkeypatch.setattr(dump, "_check_database", failing)
+    monkeypatch.setattr(sqlite, "check", failing)
     with pytest.raises((KeyboardInterrupt, MachineError)) as told:
         unpack(root)
     if isinstance(told.value, MachineError):
         assert "space" in told.value.cause
     assert left(root) == []
+
+
+# PostgreSQL ----------------------------------------------------------------------------------------------
+
+
+def header(
+    format_: int, *, server: str = "16.4 (Debian 16.4-1)", pg_dump: str = "17.2", minor: int = 16
+) -> bytes:
+    """The beginning of a pg_dump archive, with something after it."""
+
+    def number(value: int) -> bytes:
+        return b"\0" + value.to_bytes(4, "little")
+
+    def text(value: str) -> bytes:
+        return number(len(value)) + value.encode()
+
+    compression = b"\1" if minor >= 15 else number(6)
+    made = b"".join(number(part) for part in (1, 2, 3, 4, 5, 126, 0))
+    start = b"PGDMP" + bytes([1, minor, 0, 4, 8, format_])
+    return start + compression + made + text("site") + text(server) + text(pg_dump) + b"entries" * 100
+
+
+def script(*lines: str, server: str = "16.4", pg_dump: str = "17.2") -> bytes:
+    """What pg_dump writes as SQL."""
+    return "\n".join([
+        "--", "-- PostgreSQL database dump", "--", "", "\\restrict x", "",
+        f"-- Dumped from database version {server}", f"-- Dumped by pg_dump version {pg_dump}", "", *lines,
+        "--", "-- PostgreSQL database dump complete", "--", "", "\\unrestrict x", "",
+    ]).encode()  # fmt: skip
+
+
+def tarred(*members: tuple[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as made:
+        for name, content in members:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            made.addfile(member, io.BytesIO(content))
+    return file.getvalue()
+
+
+FILES = {"toc.dat": header(5), "3001.dat.gz": gzip.compress(b"1\tone\n"), "blobs_12.toc": b"12 blob_12.dat\n"}
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+@pytest.mark.parametrize(
+    ("content", "format_"),
+    [
+        (script("CREATE TABLE a (b integer);"), dump.Format.PLAIN),
+        (header(1), dump.Format.CUSTOM),
+        (tarred(("toc.dat", header(3)), ("restore.sql", b"-- nothing")), dump.Format.TAR),
+    ],
+)
+def test_what_pg_dump_makes_is_recognised_and_unpacked_as_it_is(
+    root: Path, content: bytes, format_: dump.Format, packer: str
+) -> None:
+    put(root, zipped(("db.dump", content)) if packer == "zip" else PACKERS[packer](content))
+    found = unpack(root)
+    assert (found.format, found.server) == (format_, 17)
+    assert found.path.read_bytes() == content
+    assert found.sha256 == digest(root) == hashlib.sha256(content).hexdigest()
+    assert unpack(root) == found
+    assert left(root) == [found.path.name]
+
+
+def put_folder(root: Path) -> None:
+    folder = root / "dumps" / "site_2026"
+    folder.mkdir()
+    for name, content in FILES.items():
+        (folder / name).write_bytes(content)
+    (root / "dumps" / "site_latest.sqldir").symlink_to("site_2026")
+
+
+FOLDERS: dict[str, Callable[[Path], object]] = {
+    "folder": put_folder,
+    "tar": lambda root: put(root, tarred(*FILES.items())),
+    "tar.gz": lambda root: put(
+        root, gzip.compress(tarred(*((f"site/{name}", FILES[name]) for name in FILES)))
+    ),
+    "tar.zst": lambda root: put(root, zstd.compress(tarred(("._toc.dat", b"?"), *sorted(FILES.items())))),
+    "zip": lambda root: put(root, zipped(*((f"site/{name}", FILES[name]) for name in FILES))),
+}
+
+
+@pytest.mark.parametrize("packed", FOLDERS)
+def test_a_dump_in_a_folder_is_the_same_whatever_it_is_packed_in(root: Path, packed: str) -> None:
+    FOLDERS[packed](root)
+    found = unpack(root)
+    assert {file.name: file.read_bytes() for file in found.path.iterdir()} == FILES
+    assert (found.format, found.server) == (dump.Format.DIRECTORY, 17)
+    listed = "".join(f"{name}\0{hashlib.sha256(FILES[name]).hexdigest()}\n" for name in sorted(FILES))
+    assert found.sha256 == digest(root) == hashlib.sha256(listed.encode()).hexdigest()
+    assert found.size == sum(map(len, FILES.values()))
+    assert unpack(root) == found
+    assert left(root) == [found.path.name]
+
+
+@pytest.mark.usefixtures("_later")
+def test_a_changed_file_of_a_folder_is_noticed(root: Path, copies: list[Path]) -> None:
+    put_folder(root)
+    first = unpack(root)
+    assert unpack(root) == first
+    assert len(copies) == 1
+    (root / "dumps/site_2026/3002.dat").write_bytes(b"2\ttwo\n")
+    assert unpack(root).sha256 != first.sha256
+    (root / "dumps/site_2026/3002.dat").unlink()
+    assert unpack(root).sha256 == first.sha256
+    found = unpack(root)
+    (found.path / "3001.dat.gz").write_bytes(b"spoilt")
+    assert {file.name: file.read_bytes() for file in unpack(root).path.iterdir()} == FILES
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (tarred(("a.txt", b"1"), ("b.txt", b"2")), r"there is no toc\.dat"),
+        (tarred(("toc.dat", header(5)), ("other/1.dat", b"2")), "'other/1.dat' is none of its files"),
+        (tarred(("toc.dat", b"hello" * 9), ("1.dat", b"2")), r"its toc\.dat is none of pg_dump's"),
+        (tarred(("toc.dat", header(5)), ("../1.dat", b"2")), "unsafe member"),
+        (tarred(("toc.dat", header(5)), ("1.dat", b"2" * 3000))[:3000], "is damaged"),
+        (zipped(("toc.dat", header(5)), ("-rf", b"2")), "'-rf' is none of its files"),
+        (zipped(("a/toc.dat", header(5)), ("b/toc.dat", header(5))), "none of its files"),
+        (script("CREATE DATABASE site;", "\\connect site"), "makes a database of its own"),
+        (script()[:-60], "is cut off"),
+        (gzip.compress(script()[:-60]), "is cut off"),
+        (header(5), "only the table of contents"),
+        (header(9), "is damaged"),
+        (header(1)[:40], "does not tell which PostgreSQL"),
+    ],
+)
+def test_what_is_no_dump_of_postgresql_s_is_named(root: Path, content: bytes, words: str) -> None:
+    put(root, content)
+    with pytest.raises(DumpError, match=words):
+        unpack(root)
+    with pytest.raises(DumpError, match=words):
+        digest(root)
+    assert left(root) == []
+
+
+def test_a_link_in_a_tar_is_unsafe(root: Path) -> None:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as made:
+        member = tarfile.TarInfo("toc.dat")
+        member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        made.addfile(member)
+    put(root, file.getvalue())
+    with pytest.raises(DumpError, match=r"unsafe member 'toc\.dat'"):
+        unpack(root)
+
+
+@pytest.mark.parametrize(
+    ("server", "pg_dump", "minor", "wanted"),
+    [("9.6.24", "9.6.24", 12, 9), ("18.1", "17.2", 16, 18), ("13.3", "15.1 (Ubuntu)", 14, 15)],
+)
+def test_the_server_that_is_needed_is_the_newer_of_the_two(
+    root: Path, server: str, pg_dump: str, minor: int, wanted: int
+) -> None:
+    put(root, header(1, server=server, pg_dump=pg_dump, minor=minor))
+    assert unpack(root).server == wanted
+    put(root, script(server=server, pg_dump=pg_dump))
+    assert unpack(root).server == wanted

@@ -142,13 +142,17 @@ def of(project: Project) -> Key:
     # Missing, it is named below.
     environment = root / ENVIRONMENT
     named = environment.read_text(encoding="utf-8", errors="replace") if environment.is_file() else ""
+    content = dump.identify(found, project.scratch / "dump")
+    bases = [settings.images.python, settings.images.solr]
+    if content.format.database == "postgresql":
+        bases.append(settings.images.postgres)
     components = [
         _value("format", str(FORMAT)),
         _value("core", settings.core),
-        _value("bases", f"{settings.images.python} {settings.images.solr}"),
+        _value("bases", " ".join(bases)),
         _value("loader", loader()),
         _value("dockerfile", digest_of([stages])),
-        _value("dump", dump.digest(found, project.scratch / "dump")),
+        _value("dump", content.sha256),
         _files("solr-conf", root, conf),
         _files("index-code", root, _in_site(settings.site, inputs.index_code(site))),
         _files("templates", root, _in_site(settings.site, inputs.templates(site))),

@@ -157,15 +157,20 @@ def run(reference: str, command: Sequence[str]) -> tuple[int, str]:
 
 
 @contextlib.contextmanager
-def started(reference: str, command: Sequence[str] | None = None) -> Iterator[str]:
+def started(
+    reference: str, command: Sequence[str] | None = None, *, environment: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Run an image (its own command by default) for the length of the block and yield the container's id.
 
-    No port is published. Raises `StackError` where the container can't be started.
+    `environment` is added to the image's own. No port is published. Raises `StackError` where the container
+    can't be started.
     """
     container = None
     try:
         try:
-            container = client().containers.create(reference, list(command) if command else None)
+            container = client().containers.create(
+                reference, list(command) if command else None, environment=dict(environment or {})
+            )
             container.start()
         except docker.errors.APIError as error:
             raise StackError(f"{reference} can't be started", cause=str(error.explanation)) from error

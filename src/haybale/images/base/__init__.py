@@ -76,7 +76,7 @@ _STEPS = {
 
 
 def ensure(ref: str, kind: str, say: Callable[[str], None]) -> Base:
-    """Make sure that the base image `ref` of a kind ("python", "solr") is on the engine.
+    """Make sure that the base image `ref` of a kind ("python", "solr", "postgres") is on the engine.
 
     Raises `BuildError` where it can be neither pulled nor built, `MachineError` where no engine answers.
     """

@@ -27,10 +27,12 @@ LABEL = "io.haybale.base"
 BUILDABLE = {
     "python": ("python:3.13-slim", "python:3.13-slim-trixie"),
     "solr": ("solr:9.10.1-slim",),
+    "postgres": ("postgres:17", "postgres:17-trixie"),
 }
 
-# What Solr's image is built from.
+# What Solr's image and PostgreSQL's are built from.
 SOLR_CONTEXT = Path(__file__).parent / "solr"
+POSTGRES_CONTEXT = Path(__file__).parent / "postgres"
 
 # Files get this time (2025-12-01), so that the same packages give the same layer.
 EPOCH = 1764547200
@@ -85,6 +87,19 @@ JAVA = System(
     packages=("ca-certificates", "openjdk-21-jre-headless"),
     changes=("ENV LANG=C.UTF-8",),
 )
+POSTGRES = System(
+    suite="trixie",
+    packages=("ca-certificates", "postgresql-17"),
+    hooks=(
+        # What compiles queries while they run is more than half of it all, and slow queries are not ours.
+        'rm -rf "$1"/usr/lib/postgresql/17/lib/bitcode "$1"/usr/lib/postgresql/17/lib/llvmjit*',
+        'rm -rf "$1"/usr/lib/*/libLLVM* "$1"/usr/lib/llvm-*',
+        # The cluster that installing it made, with keys of its own.
+        'rm -rf "$1"/var/lib/postgresql/* "$1"/etc/postgresql/* "$1"/etc/ssl/private/*',
+        *_TRIM,
+    ),
+    changes=("ENV LANG=C.UTF-8",),
+)
 
 
 def buildable(kind: str) -> tuple[str, ...]:
@@ -103,20 +118,42 @@ def build(ref: str, kind: str, ca: Path | None, say: Callable[[str], None]) -> N
     `ca` is a certificate bundle for downloads.
     """
     with _temporary_names() as name:
-        if kind == "python":
-            say("  Python from Debian's packages")
-            system(PYTHON, name("python"))
-            made = name("python")
-            try_python(made)
-        else:
-            say("  Java from Debian's packages")
-            system(JAVA, name("java"))
-            made = name("solr")
-            say("  Solr from Maven Central")
-            solr(name("java"), made, ca)
-            say("  starting and stopping it once")
-            try_solr(made)
+        made = name(kind)
+        _MAKERS[kind](name, made, ca, say)
         docker.tag(made, ref)
+
+
+def _python(_name: Callable[[str], str], made: str, _ca: Path | None, say: Callable[[str], None]) -> None:
+    say("  Python from Debian's packages")
+    system(PYTHON, made)
+    try_python(made)
+
+
+def _solr(name: Callable[[str], str], made: str, ca: Path | None, say: Callable[[str], None]) -> None:
+    say("  Java from Debian's packages")
+    system(JAVA, name("java"))
+    say("  Solr from Maven Central")
+    settings = Path.home() / ".m2/settings.xml"
+    given = {"ca": ca, "maven": settings if settings.is_file() else None}
+    over(SOLR_CONTEXT, name("java"), made, given)
+    say("  starting and stopping it once")
+    try_solr(made)
+
+
+def _postgres(name: Callable[[str], str], made: str, _ca: Path | None, say: Callable[[str], None]) -> None:
+    say("  PostgreSQL from Debian's packages")
+    system(POSTGRES, name("postgresql"))
+    over(POSTGRES_CONTEXT, name("postgresql"), made, {})
+    say("  starting and stopping it once")
+    try_postgres(made)
+
+
+# What makes an image of each kind.
+_MAKERS: Mapping[str, Callable[[Callable[[str], str], str, Path | None, Callable[[str], None]], None]] = {
+    "python": _python,
+    "solr": _solr,
+    "postgres": _postgres,
+}
 
 
 @contextlib.contextmanager
@@ -202,21 +239,24 @@ def _need_mmdebstrap() -> None:
     apt.install("mmdebstrap", "debian-archive-keyring")
 
 
-def solr(java: str, name: str, ca: Path | None) -> None:
-    """Build Solr's image over the Java image; raises `BuildError`."""
-    builder = process.run(["docker", "context", "show"]).stdout.strip()
-    settings = Path.home() / ".m2/settings.xml"
-    given = {"ca": ca, "maven": settings if settings.is_file() else None}
+def over(context: Path, below: str, name: str, given: Mapping[str, Path | None]) -> None:
+    """Build the Dockerfile in `context` over the image `below`; raises `BuildError`."""
+    builder = process.run(["docker", "context", "show"]).stdout.strip() or "default"
     _run(
-        solr_command(java, name, builder or "default", given, os.environ),
+        over_command(context, below, name, builder, given, os.environ),
         f"{name} could not be built",
         "Maven Central or the package mirror can't be reached, or has other files than it had",
         env={"SOURCE_DATE_EPOCH": str(EPOCH)},
     )
 
 
-def solr_command(
-    java: str, name: str, builder: str, given: Mapping[str, Path | None], env: Mapping[str, str]
+def over_command(  # noqa: PLR0917 - what a build has
+    context: Path,
+    below: str,
+    name: str,
+    builder: str,
+    given: Mapping[str, Path | None],
+    env: Mapping[str, str],
 ) -> list[str]:
     """Return the buildx command line; `given` are secrets (id -> file).
 
@@ -224,7 +264,7 @@ def solr_command(
     """
     parts = [
         "docker", "buildx", "build", "--builder", builder, "--load", "--provenance=false",
-        "--progress=plain", "--tag", name, "--build-arg", f"JAVA={java}",
+        "--progress=plain", "--tag", name, "--build-arg", f"BASE={below}",
     ]  # fmt: skip
     for variable in PROXIES:
         if env.get(variable):
@@ -232,7 +272,7 @@ def solr_command(
     for secret, file in given.items():
         if file is not None:
             parts += ["--secret", f"id={secret},src={file}"]
-    return [*parts, str(SOLR_CONTEXT)]
+    return [*parts, str(context)]
 
 
 def _run(command: Sequence[str], what: str, cause: str, *, env: Mapping[str, str] | None = None) -> None:
@@ -266,21 +306,34 @@ def try_python(image: str) -> None:
 
 def try_solr(image: str) -> None:
     """Start Solr, wait until it answers, and stop it in good order; raises `BuildError` with its log."""
-    with docker.started(image) as container:
+    _try("Solr", image, ["bash", "-c", HEALTH], stopped=STOPPED_CLEANLY)
+
+
+def try_postgres(image: str) -> None:
+    """Start PostgreSQL with an empty database, wait until it answers, and stop it in good order."""
+    ready = ["psql", "--host", "127.0.0.1", "--username", "site", "--command", "SELECT 1", "site"]
+    environment = {"POSTGRES_USER": "site", "POSTGRES_PASSWORD": "tried", "PGPASSWORD": "tried"}
+    _try("PostgreSQL", image, ready, stopped=0, environment=environment)
+
+
+def _try(
+    what: str, image: str, ready: Sequence[str], *, stopped: int, environment: Mapping[str, str] | None = None
+) -> None:
+    with docker.started(image, environment=environment) as container:
         end = time.monotonic() + PATIENCE
-        while docker.execute(container, ["bash", "-c", HEALTH]) != 0:
+        while docker.execute(container, ready) != 0:
             if not docker.is_running(container) or time.monotonic() > end:
-                raise _useless(f"it did not answer within {PATIENCE} s, or ended", container)
+                raise _useless(what, f"it did not answer within {PATIENCE} s, or ended", container)
             time.sleep(PAUSE)
         code = docker.stop(container, GRACE)
-        if code != STOPPED_CLEANLY:
-            raise _useless(f"asked to stop, it exited with {code}, not {STOPPED_CLEANLY}", container)
+        if code != stopped:
+            raise _useless(what, f"asked to stop, it exited with {code}, not {stopped}", container)
 
 
-def _useless(why: str, container: str) -> BuildError:
+def _useless(what: str, why: str, container: str) -> BuildError:
     return BuildError(
-        f"the Solr image that was built does not work: {why}",
+        f"the {what} image that was built does not work: {why}",
         cause="see the end of its log",
-        step="use another SOLR_IMAGE",
+        step="use another image (docs/configuration.md)",
         log=docker.log_tail(container),
     )
