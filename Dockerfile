@@ -11,7 +11,7 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     DJANGO_SETTINGS_MODULE=sotu.settings \
-    DATABASE_PATH=/data/db.sqlite3
+    DATABASE_URL=sqlite:////data/db.sqlite3
 # By hand: not every small base image has useradd.
 RUN echo 'app:x:10001:' >> /etc/group \
  && echo 'app:x:10001:10001::/app:/usr/sbin/nologin' >> /etc/passwd \

@@ -6,6 +6,7 @@ developer looks at the same thing as CI.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import shutil
 import tempfile
@@ -14,9 +15,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from haybale.errors import BuildError
-from haybale.images import build
-from haybale.index import audit, current, dump, key, tuning
+from haybale.errors import BuildError, ConfigError
+from haybale.images import base, build
+from haybale.index import audit, current, dump, key, postgresql, tuning
 from haybale.tools import docker
 from haybale.tools.compose import Compose
 
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 
 SOLR_FILE = "docker-compose.solr.yml"
 CI_FILE = "docker-compose.ci.yml"
+
+# Where the site finds its database, by what the dump is of, as docker-compose.database.yml has it.
+DATABASE_URLS = {
+    "sqlite": "sqlite:////data/db.sqlite3",
+    "postgresql": "postgresql://site:only-here@postgres:5432/site",
+}
 
 # The layers that are under test together: what is released, and what tests it.
 TESTED = ("release", "tester")
@@ -64,6 +71,7 @@ def indexing(project: Project, run: str, index_key: key.Key, say: Callable[[str]
     """
     say(f"checking the dump {project.settings.dump}")
     unpacked = unpack_dump(project)
+    database = _database(project, unpacked, say)
     build.ensure(project, "release", say=say)
     empty_image = f"{project.settings.name}-solr-empty:{run or 'dev'}"
     heap = project.settings.index.heap or tuning.heap(docker.engine_facts().memory)
@@ -77,14 +85,14 @@ def indexing(project: Project, run: str, index_key: key.Key, say: Callable[[str]
             "HAYBALE_SOLR_EMPTY_IMAGE": empty_image,
             "HAYBALE_SOLR_HEAP": heap,
             "HAYBALE_SOLRCONFIG": str(write_solrconfig(project, run, heap)),
-            "HAYBALE_DUMP": str(unpacked.path),
+            **database,
             "HAYBALE_INSITE": str(copy_insite(project, run, index_key)),
         },
     )  # fmt: skip
     return Indexing(services=services, dump=unpacked, empty_image=empty_image)
 
 
-def testing(project: Project, run: str, index_image: str) -> Compose:
+def testing(project: Project, run: str, index_image: str, say: Callable[[str], None]) -> Compose:
     """Return the services that test the built layers around an index image."""
     unpacked = unpack_dump(project)
     return _services(
@@ -93,7 +101,7 @@ def testing(project: Project, run: str, index_image: str) -> Compose:
             "HAYBALE_RELEASE_IMAGE": build.image_name(project, "release"),
             "HAYBALE_TESTER_IMAGE": build.image_name(project, "tester"),
             "HAYBALE_SOLR_BAKED_IMAGE": index_image,
-            "HAYBALE_DUMP": str(unpacked.path),
+            **_database(project, unpacked, say),
         },
     )  # fmt: skip
 
@@ -121,7 +129,7 @@ def ci_dc(project: Project, arguments: Sequence[str], say: Callable[[str], None]
             )
         for layer in TESTED:
             build.ensure(project, layer, say=say)
-        services = testing(project, "", baked.name)
+        services = testing(project, "", baked.name, say)
         services.write_env()
     else:
         services = _as_it_is(project, "ci", CI_FILE)
@@ -131,6 +139,68 @@ def ci_dc(project: Project, arguments: Sequence[str], say: Callable[[str], None]
 def creates(arguments: Sequence[str]) -> bool:
     """Return whether a compose command line makes containers: its first word that is a command decides."""
     return next((word for word in arguments if word in COMMANDS), "") in CREATING
+
+
+def _database(project: Project, unpacked: dump.Unpacked, say: Callable[[str], None]) -> dict[str, str]:
+    """Return the variables of docker-compose.database.yml; a server that the dump needs is made available.
+
+    Raises `ConfigError` where a fixture is not there, `DumpError` where the server is older than the dump.
+    """
+    image = project.settings.images.postgres
+    restored = unpacked.format.database == "postgresql"
+    fixtures = copy_fixtures(project)
+    if restored:
+        base.ensure(image, "postgres", say)
+        postgresql.check_server(unpacked.server, image)
+    return {
+        "COMPOSE_PROFILES": "postgresql" if restored else "",
+        "HAYBALE_DATABASE_URL": DATABASE_URLS[unpacked.format.database],
+        "HAYBALE_DUMP": str(unpacked.path),
+        "HAYBALE_DUMP_FORMAT": unpacked.format,
+        "HAYBALE_FIXTURES": str(fixtures),
+        "HAYBALE_POSTGRES_IMAGE": image,
+        "HAYBALE_RESTORE_IMAGE": image if restored else build.image_name(project, "release"),
+    }
+
+
+def copy_fixtures(project: Project) -> Path:
+    """Copy the fixtures to where the site's user can read them, each to FOLDER/NUMBER/; return the folder.
+
+    Raises `ConfigError` where one is no file.
+    """
+    fixtures = project.settings.fixtures
+    missing = [each for each in fixtures if not (project.root / each).is_file()]
+    if missing:
+        raise ConfigError(
+            f"{project.root / missing[0]} is no file",
+            cause="the setting `fixtures` names it, for Django's loaddata",
+            step="put it there, or mend the setting",
+        )
+    contents = [(project.root / each).read_bytes() for each in fixtures]
+    parts = (
+        part for name, content in zip(fixtures, contents, strict=True) for part in (name.encode(), content)
+    )
+    digest = hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).hexdigest()
+    target = project.scratch / "fixtures" / digest[:16]
+    if target.is_dir():
+        return target
+    aside = Path(tempfile.mkdtemp(prefix="new-", dir=_made(target.parent)))
+    for number, (name, content) in enumerate(zip(fixtures, contents, strict=True), start=1):
+        file = _made(aside / f"{number:03}") / Path(name).name
+        file.write_bytes(content)
+        file.chmod(0o644)
+    aside.chmod(0o755)
+    try:
+        aside.rename(target)
+    except OSError:  # another run made it meanwhile
+        shutil.rmtree(aside)
+    return target
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
+    return folder
 
 
 def _services(project: Project, short: str, file: str, run: str, variables: dict[str, str]) -> Compose:
@@ -150,7 +220,10 @@ def _as_it_is(project: Project, short: str, file: str) -> Compose:
     """
     unset = dict.fromkeys(
         (
+            "HAYBALE_DUMP_FORMAT",
+            "HAYBALE_POSTGRES_IMAGE",
             "HAYBALE_RELEASE_IMAGE",
+            "HAYBALE_RESTORE_IMAGE",
             "HAYBALE_TESTER_IMAGE",
             "HAYBALE_SOLR_BAKED_IMAGE",
             "HAYBALE_SOLR_EMPTY_IMAGE",
@@ -159,8 +232,8 @@ def _as_it_is(project: Project, short: str, file: str) -> Compose:
         ),
         "none",
     )
-    folder = str(project.scratch)
-    services = _services(project, short, file, "", unset | {"HAYBALE_DUMP": folder, "HAYBALE_INSITE": folder})
+    folders = dict.fromkeys(("HAYBALE_DUMP", "HAYBALE_FIXTURES", "HAYBALE_INSITE"), str(project.scratch))
+    services = _services(project, short, file, "", unset | folders | {"HAYBALE_DATABASE_URL": ""})
     if not services.env_file.is_file():
         services.write_env()
     return services

@@ -65,7 +65,7 @@ def run_suites(
     `run` names the services (default: a new name), `keep` leaves them for debugging. Raises
     `TestsFailedError` with the names of the suites that failed.
     """
-    services = environments.testing(project, run or environments.new_run(), index_image)
+    services = environments.testing(project, run or environments.new_run(), index_image, terminal.say)
     shutil.rmtree(project.reports, ignore_errors=True)
     project.reports.mkdir(parents=True)
     failed: list[str] = []

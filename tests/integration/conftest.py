@@ -169,6 +169,48 @@ def look() -> Leftovers:
     )
 
 
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A clone of this repository as it is in the work tree, for a test to spoil."""
+    clone = tmp_path / "site"
+    clone.mkdir()
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, check=True,
+    )  # fmt: skip
+    subprocess.run(
+        ["tar", "--create", "--null", "--files-from=-", "--file", str(tmp_path / "site.tar")],
+        cwd=ROOT, input=listed.stdout, check=True,
+    )  # fmt: skip
+    subprocess.run(["tar", "--extract", "--file", str(tmp_path / "site.tar")], cwd=clone, check=True)
+    _rename(clone / "pyproject.toml", "spoiled")
+    for command in (
+        ["init", "--quiet"],
+        ["add", "--all"],
+        ["-c", "user.name=a", "-c", "user.email=a@b.example", "commit", "--quiet", "-m", "all"],
+    ):
+        subprocess.run(["git", *command], cwd=clone, check=True)
+    return clone
+
+
+def _rename(file: Path, name: str) -> None:
+    """Give the clone images and projects of its own."""
+    text = file.read_text(encoding="utf-8")
+    text = text.replace('\nname = "sotu"', f'\nname = "{name}"')
+    text = text.replace('registry = "localhost:5000/sotu"', f'registry = "localhost:5000/{name}"')
+    file.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def before(on_engine: Callable[[], Leftovers]) -> Iterator[Leftovers]:
+    """What was on the engine; what the clone built besides is removed after the test."""
+    was = on_engine()
+    yield was
+    made = on_engine().images - was.images
+    if made:
+        subprocess.run(["docker", "image", "rm", "--force", *made], capture_output=True, check=True)
+
+
 # A registry server of the distribution, over the Python base, which is on the engine anyway.
 REGISTRY_IMAGE = "haybale-test-registry:latest"
 REGISTRY_DOCKERFILE = """\

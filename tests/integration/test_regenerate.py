@@ -36,48 +36,6 @@ FAILED_LOADING = LoadError.exit_code
 INTERRUPTED = 130
 
 
-@pytest.fixture
-def site(root: Path, tmp_path: Path) -> Path:
-    """A clone of this repository as it is in the work tree, for a test to spoil."""
-    clone = tmp_path / "site"
-    clone.mkdir()
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=root, capture_output=True, check=True,
-    )  # fmt: skip
-    subprocess.run(
-        ["tar", "--create", "--null", "--files-from=-", "--file", str(tmp_path / "site.tar")],
-        cwd=root, input=listed.stdout, check=True,
-    )  # fmt: skip
-    subprocess.run(["tar", "--extract", "--file", str(tmp_path / "site.tar")], cwd=clone, check=True)
-    rename(clone / "pyproject.toml", "spoiled")
-    for command in (
-        ["init", "--quiet"],
-        ["add", "--all"],
-        ["-c", "user.name=a", "-c", "user.email=a@b.example", "commit", "--quiet", "-m", "all"],
-    ):
-        subprocess.run(["git", *command], cwd=clone, check=True)
-    return clone
-
-
-def rename(file: Path, name: str) -> None:
-    """Give the clone images and projects of its own."""
-    text = file.read_text(encoding="utf-8")
-    text = text.replace('\nname = "sotu"', f'\nname = "{name}"')
-    text = text.replace('registry = "localhost:5000/sotu"', f'registry = "localhost:5000/{name}"')
-    file.write_text(text, encoding="utf-8")
-
-
-@pytest.fixture
-def before(on_engine: Callable[[], Leftovers]) -> Iterator[Leftovers]:
-    """What was on the engine; what the clone built besides is removed after the test."""
-    was = on_engine()
-    yield was
-    made = on_engine().images - was.images
-    if made:
-        subprocess.run(["docker", "image", "rm", "--force", *made], capture_output=True, check=True)
-
-
 @contextlib.contextmanager
 def regenerating(site: Path) -> Iterator[subprocess.Popen[str]]:
     """Run the verb in a process group of its own, as a terminal would."""

@@ -153,12 +153,13 @@ def test_a_missing_secret_is_said_in_one_line():
 
 
 def test_all_that_is_wrong_is_said_at_once():
-    done = manage("check", DEBUG="perhaps", SOLR_TIMEOUT="soon")
+    done = manage("check", DEBUG="perhaps", SOLR_TIMEOUT="soon", DATABASE_URL="nowhere")
     assert done.returncode != 0
     last = done.stderr.strip().splitlines()[-1]
     assert "SECRET_KEY is not set" in last
     assert "DEBUG must be 1 or 0, not 'perhaps'" in last
     assert "SOLR_TIMEOUT must be a positive whole number, not 'soon'" in last
+    assert "DATABASE_URL must be the URL of a database" in last
 
 
 def test_the_environment_sets_the_settings():
@@ -170,7 +171,7 @@ def test_the_environment_sets_the_settings():
     done = manage(
         "shell", "-v", "0", "-c", code,
         SECRET_KEY="x" * 60, ALLOWED_HOSTS="a.example, b.example", CSRF_TRUSTED_ORIGINS="https://a.example",
-        DATABASE_PATH="/tmp/there.sqlite3", SOLR_URL="http://solr.example/solr/core",
+        DATABASE_URL="sqlite:////tmp/there.sqlite3", SOLR_URL="http://solr.example/solr/core",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[0] == (

@@ -1,7 +1,9 @@
 """Reads the settings from the environment and says at once all that is missing."""
 
 from collections.abc import Mapping
+from typing import Any
 
+import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 TRUE = frozenset({"1", "true", "yes", "on"})
@@ -49,6 +51,14 @@ class Environment:
             self._problems.append(f"{name} must be a positive whole number, not {value!r}")
             return default
         return int(value)
+
+    def database(self, name: str, default: str) -> dict[str, Any]:
+        """Return Django's settings of the database at a URL: sqlite:////FILE, postgresql://USER@HOST/NAME."""
+        try:
+            return dict(dj_database_url.parse(self.text(name, default)))
+        except ValueError as error:
+            self._problems.append(f"{name} must be the URL of a database ({error})")
+            return {}
 
     def names(self, name: str, default: str = "") -> list[str]:
         """Return a list written with commas."""

@@ -59,10 +59,9 @@ TEMPLATES = [
 ]
 
 DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": _env.text("DATABASE_PATH", str(BASE_DIR / "db.sqlite3") if DEBUG else "/data/db.sqlite3"),
-    }
+    "default": _env.database(
+        "DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}" if DEBUG else "sqlite:////data/db.sqlite3"
+    )
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

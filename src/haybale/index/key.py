@@ -43,8 +43,9 @@ LENGTH = 32
 
 FORM = re.compile(rf"^[0-9a-f]{{{LENGTH}}}$")
 
-# The description of the environment that indexes.
+# The description of the environment that indexes: what it is called, and what it may include.
 ENVIRONMENT = "docker-compose.solr.yml"
+DATABASE = "docker-compose.database.yml"
 
 # The stages that the index is made with.
 STAGES = ("release", "solr")
@@ -140,8 +141,14 @@ def of(project: Project) -> Key:
     conf = {f"{settings.solr_conf}/{file}" for file in inputs.walk(configuration)}
     stages = layers.needed(root / settings.dockerfile, STAGES)
     # Missing, it is named below.
-    environment = root / ENVIRONMENT
-    named = environment.read_text(encoding="utf-8", errors="replace") if environment.is_file() else ""
+    environments = [
+        name for name in (ENVIRONMENT, DATABASE) if name == ENVIRONMENT or (root / name).is_file()
+    ]
+    named = [
+        (root / name).read_text(encoding="utf-8", errors="replace")
+        for name in environments
+        if (root / name).is_file()
+    ]
     content = dump.identify(found, project.scratch / "dump")
     bases = [settings.images.python, settings.images.solr]
     if content.format.database == "postgresql":
@@ -156,8 +163,9 @@ def of(project: Project) -> Key:
         _files("solr-conf", root, conf),
         _files("index-code", root, _in_site(settings.site, inputs.index_code(site))),
         _files("templates", root, _in_site(settings.site, inputs.templates(site))),
-        _files("settings", root, _in_site(settings.site, inputs.settings(site, [stages, named]))),
-        _files("environment", root, [ENVIRONMENT]),
+        _files("settings", root, _in_site(settings.site, inputs.settings(site, [stages, *named]))),
+        _files("environment", root, environments),
+        _files("fixtures", root, settings.fixtures),
         _files("lock", root, [settings.requirements.production]),
         _files("extra", root, inputs.matching(root, settings.index.inputs)),
     ]

@@ -39,7 +39,9 @@ def kind(file: Path, start: bytes) -> int:
     found = start[len(POSTGRESQL_MAGIC) + 5] if len(start) > len(POSTGRESQL_MAGIC) + 5 else 0
     if found not in {CUSTOM, TAR, DIRECTORY}:
         raise DumpError(
-            f"{file} is damaged: it begins as a PostgreSQL archive and goes on as none", step=AGAIN
+            f"{file} is damaged: it begins as a PostgreSQL archive and goes on as none",
+            cause="it was cut off or changed on its way here",
+            step=AGAIN,
         )
     return found
 

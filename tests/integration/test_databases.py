@@ -1,0 +1,280 @@
+"""Dumps of PostgreSQL, made by its own pg_dump, become the site's database and its index."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import sqlite3
+import subprocess
+import sys
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from haybale import config, environments
+from haybale.errors import ConfigError, DumpError, StackError
+from haybale.images import base, build
+from haybale.index import current, dump, postgresql
+from haybale.index import key as keys
+from haybale.tools.compose import Compose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.integration.conftest import Leftovers
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine")]
+
+# How pg_dump is asked for each of its formats.
+FORMATS = {
+    "plain": [],
+    "custom": ["--format=custom"],
+    "tar": ["--format=tar"],
+    "directory": ["--format=directory"],
+}
+
+ROWS = "SELECT count(*) FROM {}"
+
+# Puts the rows of the SQLite database /old.sqlite3 into the site's own, which has the same tables; a real
+# server has roles besides.
+FILL = """
+import django
+django.setup()
+from django.apps import apps
+from django.db import connection, connections, transaction
+old = {"ENGINE": "django.db.backends.sqlite3", "NAME": "/old.sqlite3"}
+connections.settings["old"] = {**connection.settings_dict, **old}
+with transaction.atomic():
+    for model in apps.get_app_config("archive").get_models(include_auto_created=True):
+        rows = list(model._base_manager.using("old").all())
+        model._base_manager.using("default").bulk_create(rows, batch_size=1000)
+with connection.cursor() as cursor:
+    cursor.execute('CREATE ROLE owner; CREATE ROLE "Quoted Reader"; ALTER TABLE archive_party OWNER TO owner')
+    cursor.execute('GRANT SELECT ON archive_party TO "Quoted Reader"')
+"""
+
+
+class Server:
+    """A PostgreSQL with the reference site's database, and what it says of itself."""
+
+    def __init__(self, services: Compose, folder: Path, counts: dict[str, int]) -> None:
+        self.services, self.folder, self.counts = services, folder, counts
+
+    def dump(self, name: str, arguments: list[str]) -> Path:
+        """Dump it as FOLDER/NAME."""
+        inside = f"/tmp/{name}"
+        run("docker", "exec", self.container, "pg_dump", "-U", "site", "-d", "site", "-f", inside, *arguments)
+        run("docker", "cp", f"{self.container}:{inside}", str(self.folder / name))
+        return self.folder / name
+
+    @property
+    def container(self) -> str:
+        return self.services.container("postgres")
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def counted(services: Compose) -> dict[str, int]:
+    """The rows of each of the site's tables."""
+    ask = ["docker", "exec", services.container("postgres"), "psql", "-U", "site", "-d", "site", "-Atqc"]
+    tables = run(*ask, "SELECT relname FROM pg_stat_user_tables WHERE relname ~ '^archive_'").splitlines()
+    return {table: int(run(*ask, ROWS.format(table))) for table in sorted(tables)}
+
+
+# The part of the environments that makes the database, and something that waits for it, as the site does.
+WAITING = """
+include:
+  - {file}
+services:
+  waiting:
+    image: ${{HAYBALE_POSTGRES_IMAGE}}
+    pull_policy: never
+    init: true
+    command: [sleep, infinity]
+    depends_on:
+      database:
+        condition: service_completed_successfully
+"""
+
+
+def services(project: config.Project, name: str, variables: dict[str, str]) -> Compose:
+    """Return the services that make the database, by themselves."""
+    file = project.scratch / f"{name}.yml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(WAITING.format(file=project.path("docker-compose.database.yml")), encoding="utf-8")
+    return Compose(
+        file=file,
+        project=f"haybale-test-{name}-{secrets.token_hex(4)}",
+        env_file=project.scratch / "env" / f"{name}.env",
+        variables={
+            "HAYBALE_CORE": "none",
+            "HAYBALE_RELEASE_IMAGE": build.image_name(project, "release"),
+            **variables,
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def project(root: Path) -> config.Project:
+    made = config.load(root, {})
+    build.ensure(made, "release", say=print)
+    base.ensure(made.settings.images.postgres, "postgres", print)
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(project: config.Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that was filled from the reference dump."""
+    unpacked = environments.unpack_dump(project)
+    empty = tmp_path_factory.mktemp("empty") / "empty.sql"
+    empty.write_text("", encoding="utf-8")
+    empty.chmod(0o644)
+    made = services(
+        project, "server",
+        {
+            "COMPOSE_PROFILES": "postgresql",
+            "HAYBALE_DATABASE_URL": environments.DATABASE_URLS["postgresql"],
+            "HAYBALE_DUMP": str(empty),
+            "HAYBALE_DUMP_FORMAT": "plain",
+            "HAYBALE_FIXTURES": str(empty.parent / "none"),
+            "HAYBALE_POSTGRES_IMAGE": project.settings.images.postgres,
+            "HAYBALE_RESTORE_IMAGE": project.settings.images.postgres,
+        },
+    )  # fmt: skip
+    with made.up():
+        mounted = f"{unpacked.path}:/old.sqlite3:ro"
+        run(*made.command("run", "--rm", "--no-deps", "--volume", mounted, "database", "python", "-c", FILL))
+        counts = counted(made)
+        with contextlib.closing(sqlite3.connect(unpacked.path)) as old:
+            assert counts == {table: old.execute(ROWS.format(table)).fetchone()[0] for table in counts}
+        assert counts["archive_passage"] > 1000
+        yield Server(made, tmp_path_factory.mktemp("dumps"), counts)
+
+
+def linked(project_root: Path, target: Path) -> None:
+    """Let a repository's link lead to another dump."""
+    for link in (project_root / "dumps").glob("*latest*"):
+        link.unlink()
+    (project_root / "dumps/site_latest.sql").symlink_to(target)
+
+
+@pytest.fixture
+def another(project: config.Project, tmp_path: Path) -> config.Project:
+    """A repository without a dump, whose images are those of this one."""
+    for name in (
+        "docker-compose.database.yml",
+        "docker-compose.ci.yml",
+        ".bumpversion.cfg",
+        "pyproject.toml",
+    ):
+        (tmp_path / name).write_bytes((project.root / name).read_bytes())
+    (tmp_path / "dumps").mkdir()
+    return config.load(tmp_path, {})
+
+
+def restoring(another: config.Project, project: config.Project) -> Compose:
+    unpacked = environments.unpack_dump(another)
+    variables = environments._database(another, unpacked, print)
+    release = {"HAYBALE_RELEASE_IMAGE": build.image_name(project, "release")}
+    return services(another, "restore", {**variables, **release})
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_what_pg_dump_made_is_restored_whole(
+    project: config.Project, another: config.Project, server: Server, format_: str
+) -> None:
+    linked(another.root, server.dump(format_, FORMATS[format_]))
+    unpacked = environments.unpack_dump(another)
+    assert (unpacked.format, unpacked.server) == (format_, 17)
+    made = restoring(another, project)
+    with made.up():
+        assert counted(made) == server.counts
+
+
+def test_fixtures_come_after_the_dump(
+    project: config.Project, another: config.Project, server: Server
+) -> None:
+    linked(another.root, server.dump("fixed", ["--format=custom"]))
+    (another.root / "party.json").write_text(
+        '[{"model": "archive.party", "pk": 9001, "fields": {"name": "Hay", "slug": "hay"}}]', encoding="utf-8"
+    )
+    settings = another.root / "pyproject.toml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace('name = "sotu"', 'name = "sotu"\nfixtures = ["party.json"]', 1), "utf-8")
+    found = config.load(another.root, {})
+    made = restoring(found, project)
+    with made.up():
+        assert counted(made) == {
+            **server.counts, "archive_party": server.counts["archive_party"] + 1
+        }  # fmt: skip
+    (another.root / "party.json").unlink()
+    with pytest.raises(ConfigError, match=r"party\.json is no file"):
+        restoring(found, project)
+
+
+def test_a_dump_that_was_cut_off_is_told_in_the_words_of_pg_restore(
+    project: config.Project, another: config.Project, server: Server
+) -> None:
+    whole = server.dump("whole", ["--format=custom"])
+    cut = whole.with_name("cut")
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    linked(another.root, cut)
+    made = restoring(another, project)
+    with pytest.raises(StackError, match="the service restore of") as told, made.up():
+        pass
+    assert "pg_restore: error:" in told.value.log
+
+
+def test_a_dump_of_a_newer_server_is_refused_before_anything_starts(
+    project: config.Project, another: config.Project, server: Server, on_engine: Callable[[], Leftovers]
+) -> None:
+    dumped = server.dump("newer", [])
+    text = dumped.read_text(encoding="utf-8")
+    newer = dumped.with_name("newest")
+    newer.write_text(re.sub(r"(Dumped from database version) \d+", r"\1 99", text), encoding="utf-8")
+    linked(another.root, newer)
+    before = on_engine()
+    with pytest.raises(DumpError, match="the dump is of PostgreSQL 99, and postgres:17 is PostgreSQL 17"):
+        restoring(another, project)
+    assert on_engine() == before
+
+
+def test_an_image_without_a_server_is_named(project: config.Project) -> None:
+    with pytest.raises((DumpError, StackError)) as told:
+        postgresql.check_server(16, project.settings.images.solr)
+    assert project.settings.images.solr in str(told.value.what)
+
+
+def test_the_whole_site_is_indexed_from_postgresql(
+    site: Path, before: Leftovers, server: Server, on_engine: Callable[[], Leftovers]
+) -> None:
+    """The dump is a folder, packed as one often is."""
+    folder = server.dump("folder", ["--format=directory"])
+    packed = folder.with_name("folder.tar.xz")
+    with tarfile.open(packed, "w:xz") as archive:
+        archive.add(folder, "folder")
+    linked(site, packed)
+    done = subprocess.run(
+        [sys.executable, "-m", "haybale", "regen-solr-image"],
+        cwd=site, capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    spoiled = config.load(site, {})
+    made = keys.of(spoiled)
+    found = current.local(spoiled, made)
+    assert found is not None
+    assert found.counts["archive.passage"] == server.counts["archive_passage"]
+    assert "postgres" in made.components["bases"].value
+    assert dump.identify(dump.resolve(site, "dumps/*latest.sql*"), site / "x").format == "directory"
+    after = on_engine()
+    assert (after.containers, after.volumes, after.networks) == (
+        before.containers, before.volumes, before.networks,
+    )  # fmt: skip
