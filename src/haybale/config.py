@@ -72,6 +72,18 @@ def _branch(name: str) -> str:
     return "is the name of a branch" if wrong else ""
 
 
+def _host(name: str) -> str:
+    # RFC 1123, 2.1; Kubernetes takes no capitals.
+    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    return "" if not name or re.fullmatch(rf"{label}(\.{label})*", name) else "is a host name"
+
+
+def _git_url(url: str) -> str:
+    # What Flux's GitRepository takes (its CRD); git's user@host:path is ssh://user@host/path there.
+    right = not url or re.fullmatch(r"(https?|ssh)://[^\s\"'\\]+", url)
+    return "" if right else "is a URL that begins with https:// or ssh://"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Images:
     """The base images (`[tool.haybale.images]`); `PYTHON_IMAGE` and so on override them."""
@@ -152,6 +164,30 @@ class Environment:
     """A place that versions are deployed to (`[tool.haybale.environments.NAME]`)."""
 
     after: str = setting("the environment that a version must have been deployed to before", "")
+    namespace: str = setting(
+        "the Kubernetes namespace that it runs in; empty: NAME-ENVIRONMENT", "", pattern=f"({NAME})?"
+    )
+    host: str = setting("the host name that it is reached by; empty: by none", "", judge=_host)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flux:
+    """How Flux learns of a deployment (`[tool.haybale.flux]`)."""
+
+    forge: str = setting(
+        "who tells it: the repository's forge, or a webhook of your own",
+        "github",
+        pattern="github|gitlab|generic",
+    )
+    url: str = setting("where Flux fetches the repository from; empty: where `origin` is", "", judge=_git_url)
+    credentials: str = setting(
+        "the Secret that lets Flux fetch the repository; empty: everybody may", "", pattern=f"({NAME})?"
+    )
+    namespace: str = setting("the namespace of Flux's own objects", "flux-system", pattern=NAME)
+    interval: str = setting(
+        "how often Flux looks by itself", "10m", pattern=r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+"
+    )
+    folder: str = setting("the folder of the manifests", "deploy", pattern=r"\w[\w.-]*(/\w[\w.-]*)*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +213,7 @@ class Settings:
     requirements: Requirements = field(default_factory=Requirements)
     index: Index = field(default_factory=Index)
     test: Test = field(default_factory=Test)
+    flux: Flux = field(default_factory=Flux)
     environments: Mapping[str, Environment] = field(default_factory=dict)
 
 

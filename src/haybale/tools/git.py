@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -412,3 +413,32 @@ def first_here(root: Path) -> frozenset[str]:
     """Return the commits that a shallow clone begins with: to git, they brought everything that they have."""
     noted = root / run(root, "rev-parse", "--git-path", "shallow").stdout.strip()
     return frozenset(noted.read_text(encoding="ascii").split()) if noted.is_file() else frozenset()
+
+
+def file_at(root: Path, commit: str, path: str) -> str | None:
+    """Return a file's text in a commit (path from the repository's top), None where it has no such file."""
+    done = run(root, "cat-file", "blob", f"{commit}:{path}")
+    return done.stdout if done.ok else None
+
+
+def commit_with(root: Path, parent: str, path: str, text: str, message: str) -> str:
+    """Make a commit on top of another, in which one file has this text, and return its hash.
+
+    No ref points to it, nothing that is checked out changes, and the same arguments give the same hash on
+    every machine: names and time are those of the parent's committer. The message is ASCII.
+    """
+    name, mail, time = ask(root, "log", "-1", "--format=%cn%n%ce%n%cd", "--date=raw", parent).split("\n")
+    who = {
+        f"GIT_{role}_{part}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for part, value in (("NAME", name), ("EMAIL", mail), ("DATE", time))
+    }
+    blob = ask(root, "hash-object", "-w", "--stdin", stdin=text)
+    with tempfile.TemporaryDirectory() as folder:
+        index = {"GIT_INDEX_FILE": f"{folder}/index"}
+        ask(root, "read-tree", parent, env=index)
+        ask(root, "update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=index)
+        tree = ask(root, "write-tree", env=index)
+    # Another encoding would stand in the commit, and change its hash.
+    plain = ("-c", "i18n.commitEncoding=UTF-8")
+    return ask(root, *plain, "commit-tree", tree, "-p", parent, env=who, stdin=f"{message.strip()}\n")
