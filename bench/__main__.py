@@ -13,13 +13,14 @@ import platform
 import secrets
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from bench import chart, corpus, measure, results
+from bench import chart, corpus, measure, postgresql, results
 from haybale import config, environments
 from haybale.images import base, build
 from haybale.tools import docker, process
@@ -43,6 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
     parser.add_argument("sizes", metavar="DOCUMENTS", type=int, nargs="*", help="of the corpus (100000)")
     parser.add_argument("--site", action="store_true", help="the reference site with its own dump, too")
+    parser.add_argument("--postgresql", action="store_true", help="the corpus in PostgreSQL, not in SQLite")
     parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured (3)")
     parser.add_argument("--into", type=Path, default=ROOT / "docs", help="folder of bench.json and bench.svg")
     options = parser.parse_args()
@@ -55,7 +57,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="haybale-bench-") as folder:
             # The containers' own users read and write here.
             Path(folder).chmod(0o777)
-            for case in cases(Path(folder), sizes, site=options.site, console=console):
+            for case in cases(Path(folder), sizes, run, options, console):
                 found[case.name] = one(case, run, options.rounds, console)
                 show(Console(width=None if console.is_terminal else WIDTH), case.name, found[case.name])
     finally:
@@ -64,7 +66,9 @@ def main() -> None:
     write(options.into, found)
 
 
-def cases(folder: Path, sizes: Sequence[int], *, site: bool, console: Console) -> Iterator[measure.Case]:
+def cases(
+    folder: Path, sizes: Sequence[int], run: str, options: argparse.Namespace, console: Console
+) -> Iterator[measure.Case]:
     """Yield what is to be measured, each made when it is its turn."""
     project = config.load(ROOT)
     base.ensure(project.settings.images.solr, "solr", console.print)
@@ -75,25 +79,33 @@ def cases(folder: Path, sizes: Sequence[int], *, site: bool, console: Console) -
     tools = folder / "bench"
     shutil.copytree(measure.HERE / "site", tools, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(measure.HERE / "incontainer.py", tools)
+    tools_and_scripts = {str(insite): "/haybale", str(tools): "/bench"}
     for each in sizes:
         measure.room(folder, each * ROOM)
         with data(folder) as (database, mounts):
-            console.print(f"writing a corpus of {each:,} documents")
-            corpus.write(database, each)
-            yield measure.Case(
+            case = measure.Case(
                 name=f"{each:,} documents", image=image, solr_image=project.settings.images.solr,
                 workdir="/bench", core="notes", conf=measure.HERE / "site/solr", documents=each,
-                env={"DJANGO_SETTINGS_MODULE": "bench_settings"},
-                mounts={**mounts, str(insite): "/haybale", str(tools): "/bench"},
+                env={"DJANGO_SETTINGS_MODULE": "bench_settings"}, mounts={**mounts, **tools_and_scripts},
             )  # fmt: skip
-    if site:
+            console.print(f"writing a corpus of {each:,} documents")
+            if options.postgresql:
+                server = project.settings.images.postgres
+                base.ensure(server, "postgres", console.print)
+                with postgresql.served(server, each, database.parent, (measure.LABEL, run)) as container:
+                    env = {**case.env, "DATABASE_URL": postgresql.URL}
+                    yield replace(case, name=f"{case.name} in PostgreSQL", env=env, server=container)
+            else:
+                corpus.write(database, each)
+                yield case
+    if options.site:
         with data(folder) as (database, mounts):
             shutil.copyfile(environments.unpack_dump(project).path, database)
             yield measure.Case(
                 name="the reference site", image=image, solr_image=project.settings.images.solr,
                 workdir="/app", core=project.settings.core, conf=project.path(project.settings.solr_conf),
                 env={"SECRET_KEY": secrets.token_hex(8), "ALLOWED_HOSTS": "localhost"},
-                mounts={**mounts, str(insite): "/haybale", str(tools): "/bench"},
+                mounts={**mounts, **tools_and_scripts},
             )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ Words follow Zipf's law, as those of a language do, so that Solr meets as many d
 
 from __future__ import annotations
 
+import csv
 import itertools
 import random
 import sqlite3
@@ -20,10 +21,11 @@ VOCABULARY = 40_000
 # Words of a note's body: a document of about 1.3 KB then, as it is sent to Solr.
 BODY = 135
 
+# `time` is the database's own type of a time.
 TABLE = """
 CREATE TABLE notes_note (
-    id integer PRIMARY KEY AUTOINCREMENT, title varchar(200) NOT NULL, author varchar(100) NOT NULL,
-    body text NOT NULL, created datetime NOT NULL, rating integer NOT NULL
+    id integer PRIMARY KEY, title varchar(200) NOT NULL, author varchar(100) NOT NULL,
+    body text NOT NULL, created {time} NOT NULL, rating integer NOT NULL
 )
 """
 
@@ -52,6 +54,12 @@ def _word(chance: random.Random) -> str:
     return "".join(syllables) + chance.choice(["", "s", "ing", "ed", "n", "r"])
 
 
+def write_rows(file: Path, size: int) -> None:
+    """Write the rows alone, as CSV (RFC 4180), for another database to take."""
+    with file.open("w", encoding="utf-8", newline="") as lines:
+        csv.writer(lines).writerows(notes(size))
+
+
 def write(file: Path, size: int) -> None:
     """Write the database, aside first: one that is there is whole."""
     aside = file.with_suffix(".new")
@@ -59,7 +67,7 @@ def write(file: Path, size: int) -> None:
     database = sqlite3.connect(aside)
     database.execute("PRAGMA journal_mode = OFF")
     with database:
-        database.execute(TABLE)
+        database.execute(TABLE.format(time="datetime"))
         database.executemany("INSERT INTO notes_note VALUES (?, ?, ?, ?, ?, ?)", notes(size))
     database.close()
     aside.chmod(0o644)

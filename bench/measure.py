@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import docker
 
 import haybale.index
+from bench import postgresql
 from haybale.index import load, tuning, verify
 from haybale.tools import process
 from haybale.tools.solr import Solr
@@ -42,7 +43,10 @@ SAMPLE = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A site with its database: its image, folder, environment, mounts (host -> container), its Solr."""
+    """A site with its database: its image, folder, environment, mounts (host -> container), its Solr.
+
+    `server` is the container of its database's server, "" where it has none.
+    """
 
     name: str
     image: str
@@ -53,6 +57,7 @@ class Case:
     env: Mapping[str, str]
     mounts: Mapping[str, str]
     documents: int = 0
+    server: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +123,8 @@ def stage(case: Case, run: str, *, tuned: bool) -> Iterator[Stage]:
             volumes={host: {"bind": inside, "mode": "rw"} for host, inside in case.mounts.items()},
         )
         made.append(site)
+        if case.server:
+            network.connect(case.server, aliases=[postgresql.NAME])
         for container in made:
             container.start()
         solr.reload()
@@ -129,6 +136,9 @@ def stage(case: Case, run: str, *, tuned: bool) -> Iterator[Stage]:
         with process.uninterrupted():
             for container in made:
                 container.remove(force=True, v=True)
+            network.reload()
+            for other in network.containers:
+                network.disconnect(other)
             network.remove()
             client.close()
 

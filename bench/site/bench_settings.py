@@ -2,10 +2,12 @@
 
 import os
 
+import dj_database_url
+
 SECRET_KEY = "only-for-the-benchmark"  # noqa: S105 - nothing is served
 USE_TZ = True
 INSTALLED_APPS = ["haystack", "notes"]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "/data/db.sqlite3"}}
+DATABASES = {"default": dj_database_url.parse(os.environ.get("DATABASE_URL", "sqlite:////data/db.sqlite3"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 HAYSTACK_CONNECTIONS = {
