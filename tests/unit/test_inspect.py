@@ -56,6 +56,13 @@ def test_an_image_says_what_it_holds_and_how_it_was_verified() -> None:
     assert "all documents" in shown(current.labels(KEY, {"app.note": 1230}, whole))
 
 
+def test_an_image_says_what_would_have_made_it_sooner() -> None:
+    told = current.labels(KEY, {"app.note": 1230}, REPORT, ["app.note: add select_related('author')"])
+    assert "sooner app.note: add select_related('author')" in shown(told)
+    assert inspect.document("name", told)["advice"] == ["app.note: add select_related('author')"]
+    assert inspect.document("name", {**LABELS, current.ADVICE_LABEL: "{"})["advice"] == []
+
+
 def test_the_document_is_for_programs() -> None:
     said = json.loads(inspect.as_json(inspect.document("name", LABELS)))
     assert said["key"] == KEY.value

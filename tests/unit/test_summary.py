@@ -65,6 +65,7 @@ RUN = RunSummary(
     ),
     images={"example.org/site:v0.4.12": "sha256:" + "ab" * 32},
     counts={"archive.passage": 20123, "archive.topic": 3},
+    advice=("archive.passage: add select_related('address') to index_queryset",),
 )
 
 FAILED = replace(
@@ -288,6 +289,13 @@ def test_the_document_for_machines_is_json_with_everything() -> None:
     assert as_json(RUN)["outcome"] == "passed"
     assert as_json(RUN)["published"] is True
     assert as_json(RUN)["error"] is None
+
+
+def test_what_would_make_the_index_sooner_is_told_everywhere() -> None:
+    assert "add select_related('address')" in shown(RUN)
+    assert r"- archive.passage: add select\_related('address') to index\_queryset" in markdown(RUN)
+    assert "would make the index sooner" not in markdown(replace(RUN, advice=()))
+    assert as_json(RUN)["advice"] == list(RUN.advice)
 
 
 def test_the_document_has_just_the_fields_that_are_documented() -> None:

@@ -17,7 +17,7 @@ from haybale.index import bake, key, verify
 from haybale.tools import docker, process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from haybale.config import Project
@@ -25,16 +25,21 @@ if TYPE_CHECKING:
 # Labels of an index image (the key's own is `key.LABEL`), and of what a run leaves nowhere.
 COUNTS_LABEL = "io.haybale.counts"
 REPORT_LABEL = "io.haybale.verification"
+ADVICE_LABEL = "io.haybale.advice"
 RUN_LABEL = "io.haybale.run"
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndexImage:
-    """An index image on this engine: its name, its id, its documents of each model (app.model -> count)."""
+    """An index image on this engine: its name, its id, its documents of each model (app.model -> count).
+
+    `advice` is what would have made it sooner, a sentence each.
+    """
 
     name: str
     id: str
     counts: Mapping[str, int]
+    advice: tuple[str, ...] = ()
 
 
 def name(project: Project, index_key: key.Key) -> str:
@@ -112,9 +117,20 @@ def counts_of(labels: Mapping[str, str]) -> Mapping[str, int]:
         return {}
 
 
-def labels(index_key: key.Key, counts: Mapping[str, int], report: verify.Report) -> dict[str, str]:
+def advice_of(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what an index image's labels say would have made it sooner; () for nothing."""
+    try:
+        return tuple(str(each) for each in json.loads(labels[ADVICE_LABEL]))
+    except (KeyError, ValueError, TypeError):
+        return ()
+
+
+def labels(
+    index_key: key.Key, counts: Mapping[str, int], report: verify.Report, advice: Sequence[str] = ()
+) -> dict[str, str]:
     """Return the labels that an index image carries."""
     return {
+        ADVICE_LABEL: json.dumps(list(advice)),
         key.LABEL: index_key.document,
         COUNTS_LABEL: verify.shown(counts),
         REPORT_LABEL: verify.document(report),
@@ -123,7 +139,9 @@ def labels(index_key: key.Key, counts: Mapping[str, int], report: verify.Report)
 
 def _read(reference: str, image: docker.ImageInfo, index_key: key.Key) -> IndexImage:
     check(reference, image.labels, index_key)
-    return IndexImage(name=reference, id=image.id, counts=counts_of(image.labels))
+    return IndexImage(
+        name=reference, id=image.id, counts=counts_of(image.labels), advice=advice_of(image.labels)
+    )
 
 
 def check(reference: str, found: Mapping[str, str], index_key: key.Key) -> None:

@@ -28,7 +28,7 @@ def find(project: Project, name: str) -> tuple[str, Mapping[str, str]]:
 
 
 def document(name: str, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return what an image says, for programs: {image, key, components, counts, verification}.
+    """Return what an image says, for programs: {image, key, components, counts, verification, advice}.
 
     `verification` is None where an older haybale made the image. Raises `ConfigError`, `VerifyError` for
     labels that can't be read.
@@ -51,6 +51,7 @@ def document(name: str, labels: Mapping[str, str]) -> dict[str, Any]:
         "components": {each.name: each.value or each.digest for each in found.components.values()},
         "counts": dict(current.counts_of(labels)),
         "verification": verified,
+        "advice": list(current.advice_of(labels)),
     }
 
 
@@ -81,6 +82,7 @@ def lines(said: Mapping[str, Any]) -> list[str]:
     verified = said["verification"]
     found = [f"image  {said['image']}", f"key    {said['key']}"]
     found += [f"         {name}: {str(value)[:SHORT]}" for name, value in said["components"].items()]
+    found += [f"sooner {each}" for each in said["advice"]]
     if verified is None:
         return [*found, "it carries no report of its verification (an older haybale made it)"]
     how = "all documents" if verified["whole"] else f"a sample (seed {verified['seed']})"

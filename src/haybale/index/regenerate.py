@@ -50,7 +50,7 @@ def regenerate(
         if keep:
             terminal.say(made.services.kept)
         with made.services.up(keep=keep), _explained(made.services):
-            counts, report = _load(project, made.services, terminal)
+            counts, report, advice = _load(project, made.services, terminal)
             container = made.services.container("solr")
             if project.settings.index.optimize:
                 terminal.say("rewriting the index into one segment")
@@ -61,7 +61,7 @@ def regenerate(
         sizes = ", ".join(f"{part} {size / 1e6:.1f}" for part, size in bake.parts(index).items())
         terminal.say(f"baking {size / 1e6:.1f} MB of index ({sizes})")
         unproved = f"{project.settings.name}-solr-unproved:{run}"
-        labels = current.labels(index_key, counts, report)
+        labels = current.labels(index_key, counts, report, advice)
         build.solr(project, unproved, index, labels=labels, say=terminal.say)
         terminal.say("starting the baked image to count its documents")
         bake.prove(unproved, project.settings, counts, {current.RUN_LABEL: run})
@@ -88,8 +88,10 @@ def _check_unchanged(project: Project, index_key: keys.Key) -> None:
         )
 
 
-def _load(project: Project, services: Compose, terminal: Terminal) -> tuple[Mapping[str, int], verify.Report]:
-    """Load and verify, in the site's container; return the documents of each model, and the report."""
+def _load(
+    project: Project, services: Compose, terminal: Terminal
+) -> tuple[Mapping[str, int], verify.Report, tuple[str, ...]]:
+    """Load and verify, in the site's container; return the documents of each model, report and advice."""
     settings = project.settings.index
     sample = load.EVERY if settings.verify == "full" else settings.sample
     terminal.say("loading")
@@ -104,13 +106,14 @@ def _load(project: Project, services: Compose, terminal: Terminal) -> tuple[Mapp
             advance(model.model, model.database, model.database)
     for note in (*loaded.notes, *audit.judge(loaded.unknown, project.settings)):
         terminal.say(note)
-    for advice in loaded.advice:
-        terminal.advise(str(advice))
+    advice = tuple(str(each) for each in loaded.advice)
+    for each in advice:
+        terminal.advise(each)
     report = verify.of_event(loaded.verified)
     verify.judge(report)
     drawn = "that is all of them" if report.whole else f"seed {report.seed}"
     terminal.say(f"counts are right, {report.compared} documents are equal field by field ({drawn})")
-    return loaded.counts(project.settings.core), report
+    return loaded.counts(project.settings.core), report, advice
 
 
 @contextlib.contextmanager

@@ -382,6 +382,7 @@ class Walk:
             steps=tuple(self._steps),
             images=dict(self._digests),
             counts=dict(index.counts) if index else {},
+            advice=index.advice if index else (),
             error=error,
         )
         aside = self._run.folder / "summary.new"

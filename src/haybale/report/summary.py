@@ -76,8 +76,8 @@ class RunSummary:
     """A run of the pipeline that ended.
 
     `event` is what was pushed and `evidence` how that is known; `images` maps an image's name to its digest;
-    `counts` has the documents of each model (app.model -> number); `error` is what it failed with, None where
-    it passed.
+    `counts` has the documents of each model (app.model -> number), `advice` what would make the index sooner;
+    `error` is what it failed with, None where it passed.
     """
 
     run: str
@@ -89,6 +89,7 @@ class RunSummary:
     steps: tuple[StepResult, ...]
     images: Mapping[str, str]
     counts: Mapping[str, int]
+    advice: tuple[str, ...] = ()
     error: HaybaleError | None = None
 
     @property
@@ -181,6 +182,8 @@ def table(summary: RunSummary) -> RenderableType:
         parts += [Text(), _steps(summary.steps)]
     if summary.counts:
         parts += [Text(), _counts(summary.counts)]
+    if summary.advice:
+        parts += [Text(), *(Text(f"  sooner  {in_line(each)}") for each in summary.advice)]
     if summary.images:
         parts += [Text(), *_images(summary.images)]
     return Padding(Group(*parts), (1, 0))
@@ -274,6 +277,9 @@ def markdown(summary: RunSummary) -> str:
             "### Documents in the index",
             _markdown_table(("model", "documents"), _documents(summary.counts), right=1),
         ]
+    if summary.advice:
+        advice = [f"- {escaped(each)}" for each in summary.advice]
+        parts += ["### What would make the index sooner", "\n".join(advice)]
     if summary.images:
         parts += [
             "### Images",
@@ -368,6 +374,7 @@ def as_json(summary: RunSummary) -> dict[str, Any]:
         ],
         "images": dict(summary.images),
         "counts": dict(summary.counts),
+        "advice": list(summary.advice),
         "error": None
         if error is None
         else {"code": error.exit_code, "what": error.what, "cause": error.cause, "step": error.step},
