@@ -74,6 +74,10 @@ tag *args:
 version *args:
     @"{{ nox }}" -s version -- "$@"
 
+# Write what Flux needs of each environment (--into FOLDER)
+flux *args:
+    @"{{ nox }}" -s flux -- "$@"
+
 # Run the unit tests
 unit *args:
     @"{{ nox }}" -s unit -- "$@"

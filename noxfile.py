@@ -127,6 +127,12 @@ def version(session: nox.Session) -> None:
     haybale(session, "version", *session.posargs)
 
 
+@nox.session
+def flux(session: nox.Session) -> None:
+    """Write what Flux needs of each environment: [--into FOLDER]."""
+    haybale(session, "flux", *session.posargs)
+
+
 # Looking after this repository --------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -207,6 +208,19 @@ def bump(arguments: tuple[str, ...], *, offline: bool) -> None:
         terminal().done(f"nothing was changed; this would make {made.version}")
     else:
         terminal().done(f"made {made.version}; git push --atomic --follow-tags publishes it")
+
+
+@verbs.command()
+@click.option(
+    "--into", type=click.Path(file_okay=False, path_type=Path), help="Another folder than the settings' one."
+)
+def flux(into: Path | None) -> None:
+    """Write what Flux needs of each environment: its tag, its webhook, what it applies."""
+    from haybale.release import flux as manifests  # noqa: PLC0415
+
+    project, shown = config.load(), terminal()
+    written = manifests.write(project, into or project.path(project.settings.flux.folder), shown.say)
+    shown.done(f"{len(written)} files are new" if written else "everything is up to date")
 
 
 @verbs.command("regen-requirements")

@@ -12,14 +12,13 @@ from haybale.images import refs
 from haybale.tools import git
 
 if TYPE_CHECKING:
-
     from haybale.config import Project
 
 # What the manifests call the two images.
 SITE, INDEX = "haybale-site", "haybale-index"
 
-# A digest that no image has: manifests that nobody has deployed can't run anything.
-NOTHING = f"sha256:{'0' * 64}"
+# A name and a digest that no image has: manifests that nobody has deployed can't run anything.
+NOTHING = f"haybale.invalid/none@sha256:{'0' * 64}"
 
 TEXT = """\
 # Written by haybale. On branches the images are none; a deployment has those of its version's release record.
@@ -53,10 +52,9 @@ def text(version: str, *, site: str, index: str) -> str:
     )  # fmt: skip
 
 
-def unpinned(project: Project) -> str:
+def unpinned() -> str:
     """Return that file as it is on branches: there is no image behind it."""
-    nothing = f"{project.settings.registry}@{NOTHING}"
-    return text("none", site=nothing, index=nothing)
+    return text("none", site=NOTHING, index=NOTHING)
 
 
 def pinned(project: Project, *, commit: str, version: str, environment: str, site: str, index: str) -> str:
