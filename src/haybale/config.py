@@ -104,7 +104,7 @@ class Build:
     provenance: bool = setting("attach a provenance attestation", default=False)
     sbom: bool = setting("attach a software bill of materials", default=False)
     cache: bool = setting("use the registry as a build cache where that is possible", default=True)
-    platform: str = setting("such as linux/amd64; empty: the engine's own", "")
+    platform: str = setting("such as linux/amd64,linux/arm64; empty: the engine's own", "")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,15 @@ import re
 import secrets
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import docker
 import pytest
 import requests
+
+from haybale import config
+from haybale.images import build, store
+from haybale.tools import docker as engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,3 +158,50 @@ def haybale_can_export() -> bool:
     from haybale.tools import docker as engine  # noqa: PLC0415
 
     return engine.engine_facts().can_export_cache
+
+
+def manifest(registry: str, reference: str) -> dict[str, Any]:
+    kinds = (
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    )
+    answer = requests.get(
+        f"http://{registry}/v2/site/manifests/{reference}", headers={"Accept": ", ".join(kinds)}, timeout=60
+    )
+    answer.raise_for_status()
+    return dict(answer.json())
+
+
+def test_one_index_is_the_same_layer_over_each_platform_s_base(
+    site: Path, root: Path, registry: str, tmp_path: Path
+) -> None:
+    """Nothing runs in that stage, so nothing is emulated: the bases here could not even start."""
+    if not engine.engine_facts().containerd_store:
+        pytest.skip("this engine's image store holds one platform (Docker: the containerd image store)")
+    platforms = "linux/amd64,linux/arm64"
+    base = f"{registry}/site:base"
+    folder = tmp_path / "base"
+    folder.mkdir()
+    for machine in ("amd64", "arm64"):
+        (folder / machine).write_text(machine, encoding="utf-8")
+    (folder / "Dockerfile").write_text("FROM scratch\nARG TARGETARCH\nCOPY ${TARGETARCH} /machine\n", "utf-8")
+    command = ["docker", "buildx", "build", "--platform", platforms, "--provenance=false", "--load"]
+    subprocess.run([*command, "--tag", base, str(folder)], check=True, capture_output=True)
+    (site / "Dockerfile").write_bytes((root / "Dockerfile").read_bytes())
+    (site / "solr_conf").mkdir()
+    (site / "solr_conf/schema.xml").write_text("<schema/>", encoding="utf-8")
+    with (site / "pyproject.toml").open("a", encoding="utf-8") as settings:
+        settings.write(f'images.solr = "{base}"\nbuild.platform = "{platforms}"\n')
+    index = tmp_path / "index"
+    index.mkdir()
+    (index / "segments_1").write_bytes(os.urandom(100_000))
+    name = f"{registry}/site:solr"
+    build.solr(config.load(site, {}), name, index, labels={"a": "b"}, say=print)
+    store.send(name)
+    listed = manifest(registry, "solr")["manifests"]
+    assert {each["platform"]["architecture"] for each in listed} == {"amd64", "arm64"}
+    layers = [[layer["digest"] for layer in manifest(registry, each["digest"])["layers"]] for each in listed]
+    assert layers[0][0] != layers[1][0], "the bases differ"
+    assert layers[0][1:] == layers[1][1:]
