@@ -26,12 +26,14 @@ def inputs() -> dict[str, list[str]]:
     groups = document["dependency-groups"]
     # What an editable install of haybale itself needs, its build backend included.
     own = [*document["project"]["dependencies"], *groups["build"]]
+    rehearse = document["project"]["optional-dependencies"]["rehearse"]
     return {
         "launcher": groups["launcher"],
         "haybale": own,
-        "tests": [*own, *groups["tests"]],
+        "rehearse": [*own, *rehearse],
+        "tests": [*own, *rehearse, *groups["tests"]],
         "lint": groups["lint"],
-        "typecheck": [*own, *groups["tests"], *groups["typecheck"], *groups["launcher"]],
+        "typecheck": [*own, *rehearse, *groups["tests"], *groups["typecheck"], *groups["launcher"]],
         "requirements": [*own, *groups["requirements"]],
         "bump": [*own, *groups["bump"]],
         "workflows": groups["workflows"],

@@ -39,9 +39,9 @@ class Forge:
     filter: tuple[str, ...]
 
 
-# An event that is not listed is answered with an error, so GitHub's ping is listed. A tag that moves is a push,
-# one that comes into being also a create, which has its short name. `has` stands before everything: a filter
-# that fails is an error, not a no.
+# An event that is not listed is answered with an error, so GitHub's ping is listed. A tag that moves is a
+# push, one that comes into being also a create, which has its short name. `has` stands before everything: a
+# filter that fails is an error, not a no.
 PUSHED = "has(req.ref) && req.ref == 'refs/tags/{tag}'"
 FORGES: Mapping[str, Forge] = {
     "github": Forge(
