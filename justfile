@@ -74,9 +74,33 @@ tag *args:
 version *args:
     @"{{ nox }}" -s version -- "$@"
 
+# Deploy a version to an environment (version: default the one checked out; --plan)
+deploy environment *args:
+    @"{{ nox }}" -s deploy -- "$@"
+
+# Give an environment back what it had before (--plan)
+rollback environment *args:
+    @"{{ nox }}" -s rollback -- "$@"
+
+# Tell what runs in each environment, and whether that still holds (--json)
+status *args:
+    @"{{ nox }}" -s status -- "$@"
+
+# Ask git and the registry whether a release is what its record says (--json)
+verify-release version *args:
+    @"{{ nox }}" -s verify_release -- "$@"
+
+# List the images that nothing refers to (--yes removes them)
+prune *args:
+    @"{{ nox }}" -s prune -- "$@"
+
 # Write what Flux needs of each environment (--into FOLDER)
 flux *args:
     @"{{ nox }}" -s flux -- "$@"
+
+# Deploy to an environment on a scratch remote, and tell what its webhooks would make Flux do (--json)
+rehearse-deploy env *args:
+    @"{{ nox }}" -s rehearse_deploy -- "$@"
 
 # Run the unit tests
 unit *args:

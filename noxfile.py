@@ -128,9 +128,45 @@ def version(session: nox.Session) -> None:
 
 
 @nox.session
+def deploy(session: nox.Session) -> None:
+    """Deploy a version: ENVIRONMENT [VERSION=the one checked out] [--plan]."""
+    haybale(session, "deploy", *session.posargs)
+
+
+@nox.session
+def rollback(session: nox.Session) -> None:
+    """Give an environment back what it had before: ENVIRONMENT [--plan]."""
+    haybale(session, "rollback", *session.posargs)
+
+
+@nox.session
+def status(session: nox.Session) -> None:
+    """Tell what runs in each environment: [--json]."""
+    haybale(session, "status", *session.posargs)
+
+
+@nox.session
+def verify_release(session: nox.Session) -> None:
+    """Ask git and the registry whether a release is what its record says: VERSION [--json]."""
+    haybale(session, "verify-release", *session.posargs)
+
+
+@nox.session
+def prune(session: nox.Session) -> None:
+    """List the images that nothing refers to, or remove them: [--yes]."""
+    haybale(session, "prune", *session.posargs)
+
+
+@nox.session
 def flux(session: nox.Session) -> None:
     """Write what Flux needs of each environment: [--into FOLDER]."""
     haybale(session, "flux", *session.posargs)
+
+
+@nox.session
+def rehearse_deploy(session: nox.Session) -> None:
+    """Deploy to an environment on a scratch remote, and tell what Flux would do: ENVIRONMENT [--json]."""
+    haybale(session, "rehearse-deploy", *session.posargs, lock="rehearse")
 
 
 # Looking after this repository --------------------------------------------------------------------------

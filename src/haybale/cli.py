@@ -5,6 +5,7 @@ Verbs import what they need when they run: `version` must not wait for the engin
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -16,7 +17,10 @@ from haybale import config, errors
 from haybale.tools import process
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from haybale.pipeline.plan import Strategy
+    from haybale.release.deploy import Move
     from haybale.release.event import Flag
     from haybale.report.terminal import Terminal
 
@@ -132,18 +136,16 @@ def why(other: str, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def inspect(ref: str, *, as_json: bool) -> None:
     """Tell what an index image holds and how that was verified, from its labels."""
-    from rich.console import Console  # noqa: PLC0415
-
     from haybale.index import inspect as images  # noqa: PLC0415
 
     said = images.document(*images.find(config.load(), ref))
     if as_json:
         click.echo(images.as_json(said))
         return
-    console = Console(highlight=False, soft_wrap=True)
+    shown = paper()
     for line in images.lines(said):
-        console.print(line, markup=False)
-    console.print(images.table(said))
+        shown.print(line, markup=False)
+    shown.print(images.table(said))
 
 
 @verbs.command()
@@ -223,6 +225,125 @@ def flux(into: Path | None) -> None:
     shown.done(f"{len(written)} files are new" if written else "everything is up to date")
 
 
+@verbs.command("deploy")
+@click.argument("environment")
+@click.argument("version", default="")
+@click.option("--plan", "only_plan", is_flag=True, help="Print what would move; touch nothing.")
+def deploy_(environment: str, version: str, *, only_plan: bool) -> None:
+    """Deploy a version (default: the one checked out) to an environment: two tags move in one push."""
+    from haybale.release import deploy  # noqa: PLC0415
+
+    project = config.load()
+    _carry_out(project, deploy.deploy(project, environment, version), only_plan=only_plan)
+
+
+@verbs.command()
+@click.argument("environment")
+@click.option("--plan", "only_plan", is_flag=True, help="Print what would move; touch nothing.")
+def rollback(environment: str, *, only_plan: bool) -> None:
+    """Give an environment back what it had before."""
+    from haybale.release import deploy  # noqa: PLC0415
+
+    project = config.load()
+    _carry_out(project, deploy.rollback(project, environment), only_plan=only_plan)
+
+
+def _carry_out(project: config.Project, move: Move, *, only_plan: bool) -> None:
+    from haybale.release import deploy  # noqa: PLC0415
+
+    shown = terminal()
+    if not move.moves:
+        shown.done(f"{move.environment} has {move.version} already; nothing moved")
+        return
+    for line in deploy.shown(move):
+        shown.say(line)
+    if only_plan:
+        shown.done(f"{move.environment} would get {move.version} (now: {move.before or 'nothing'})")
+        return
+    deploy.carry_out(project, move)
+    shown.done(f"{move.environment} has {move.version} now (before: {move.before or 'nothing'})")
+
+
+@verbs.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(*, as_json: bool) -> None:
+    """Tell what runs in each environment, since when, and whether that still holds."""
+    from haybale.release import status as places  # noqa: PLC0415
+
+    found = places.status(config.load())
+    if as_json:
+        click.echo(json.dumps(places.as_json(found), indent=2))
+        return
+    shown = paper()
+    shown.print(places.table(found))
+    for line in places.drift(found):
+        shown.print(f"! {line}", markup=False)
+
+
+@verbs.command("verify-release")
+@click.argument("version")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def verify_release(version: str, *, as_json: bool) -> None:
+    """Ask git and the registry whether every part of a release is what its record says."""
+    from rich.table import Table  # noqa: PLC0415
+
+    from haybale.release import releases  # noqa: PLC0415
+
+    parts = releases.verify(config.load(), version)
+    if as_json:
+        click.echo(json.dumps({"version": version, "parts": [vars(part) for part in parts]}, indent=2))
+    else:
+        table = Table(title=version, title_justify="left")
+        for heading in ("part", "holds", "what was found"):
+            table.add_column(heading)
+        for part in parts:
+            table.add_row(part.name, "yes" if part.holds else "[bold red]NO", part.said)
+        paper().print(table)
+    releases.judge(version, parts)
+
+
+@verbs.command()
+@click.option("--yes", "remove", is_flag=True, help="Remove them; otherwise they are only listed.")
+def prune(*, remove: bool) -> None:
+    """List the images that no published version and no environment refers to, or remove them."""
+    from haybale.index import key  # noqa: PLC0415
+    from haybale.release import prune as housekeeping  # noqa: PLC0415
+
+    project, shown = config.load(), terminal()
+    found = housekeeping.look(project, key.of(project))
+    for place, tags in (("registry", found.registry), ("engine", found.engine)):
+        for tag, digest in sorted(tags.items()):
+            shown.say(f"{place}: {project.settings.registry}:{tag} ({digest[:19]})")
+    number = len(found.registry) + len(found.engine)
+    if not remove:
+        shown.done(f"{number} may go; --yes removes them" if number else "everything is in use")
+        return
+    housekeeping.remove(project, found)
+    shown.done(f"{number} removed")
+
+
+@verbs.command("rehearse-deploy")
+@click.argument("environment")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def rehearse_deploy(environment: str, *, as_json: bool) -> None:
+    """Deploy to an environment on a scratch remote, and tell what its webhooks would make Flux do."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from haybale.release import rehearse  # noqa: PLC0415
+
+    shown = terminal()
+    seen = rehearse.rehearse(config.load(), environment, shown.say)
+    if as_json:
+        click.echo(rehearse.as_json(seen))
+    else:
+        console = Console(highlight=False, soft_wrap=True)
+        console.print(rehearse.table(seen))
+        for line in rehearse.lines(seen):
+            console.print(line, markup=False)
+    rehearse.judge(seen)
+    shown.done(f"a deployment to {environment} makes Flux fetch it, and nothing else")
+
+
 @verbs.command("regen-requirements")
 @click.option("--check", is_flag=True, help="Change nothing; fail where a line is stale, and say why.")
 @click.option("--upgrade", is_flag=True, help="Move every pin to the newest version that fits.")
@@ -255,6 +376,13 @@ def ci_dc(arguments: tuple[str, ...]) -> None:
     from haybale import environments  # noqa: PLC0415
 
     sys.exit(environments.ci_dc(config.load(), arguments, terminal().say))
+
+
+def paper() -> Console:
+    """Return what results are printed on."""
+    from rich.console import Console  # noqa: PLC0415
+
+    return Console(highlight=False, soft_wrap=True)
 
 
 def terminal() -> Terminal:

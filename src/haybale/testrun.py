@@ -10,12 +10,14 @@ import os
 import shutil
 import sys
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
 from haybale import environments
 from haybale.errors import TestsFailedError
 from haybale.images import build, store
 from haybale.index import current, regenerate
 from haybale.index import key as keys
+from haybale.release.record import Suite
 from haybale.tools import docker, process
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 # Where the tester's own reports lie, in its container.
 REPORTS = "/reports"
+
+# Each leaves reports/SUITE.xml.
+SUITES = ("site", "browser", "repository")
 
 
 def run(project: Project, terminal: Terminal, *, keep: bool = False) -> None:
@@ -94,6 +99,20 @@ def run_suites(
             step="just ci-dc up -d leaves the same services running for a look",
         )
     terminal.done("all tests passed; reports are in reports/")
+
+
+def results(project: Project) -> dict[str, Suite]:
+    """Return what the reports of the last run say of each suite, by its name (JUnit XML)."""
+    found = {}
+    for suite in SUITES:
+        file = project.reports / f"{suite}.xml"
+        if file.is_file():
+            counts = [each.attrib for each in ET.parse(file).iter("testsuite")]  # noqa: S314 - our own
+            found[suite] = Suite(
+                tests=sum(int(each.get("tests", 0)) for each in counts),
+                skipped=sum(int(each.get("skipped", 0)) for each in counts),
+            )
+    return found
 
 
 def _in_tester(services: Compose, suite: str, command: tuple[str, ...]) -> int:

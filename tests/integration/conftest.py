@@ -219,7 +219,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends docker-registry
 CMD ["docker-registry", "serve", "/registry/config.yml"]
 """
 REGISTRY_CONFIG = (
-    "version: 0.1\nstorage: {filesystem: {rootdirectory: /tmp/registry}}\nhttp:\n  addr: ':5000'\n"
+    "version: 0.1\nstorage: {filesystem: {rootdirectory: /tmp/registry}, delete: {enabled: true}}\n"
+    "http:\n  addr: ':5000'\n"
 )
 
 

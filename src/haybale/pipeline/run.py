@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from haybale import config, testrun
@@ -20,7 +20,8 @@ from haybale.index import current, regenerate
 from haybale.index import key as keys
 from haybale.pipeline import facts, log, plan
 from haybale.pipeline.states import State
-from haybale.release import bump, publish, version
+from haybale.release import bump, publish, releases, version
+from haybale.release import record as records
 from haybale.report import summary
 from haybale.tools import docker, git
 
@@ -139,6 +140,8 @@ class Walk:
         self._tree: bump.ReleaseTree | None = None
         self._built: Project = project
         self._digests: dict[str, str] = {}
+        # What became of the tests, by suite; nothing where none ran.
+        self._tests: Mapping[str, records.Suite] = {}
         # What is tested, and so may be published: ids by name.
         self._chosen: Product = {}
         self._steps: list[summary.StepResult] = []
@@ -290,7 +293,8 @@ class Walk:
     def _run_tests(self) -> Product:
         testrun.run_suites(self._built, self._proved_index().name, self._terminal, run=self._run.name)
         self._check_chosen()
-        return self._under_test()
+        self._tests = testrun.results(self._built)
+        return {**self._under_test(), "tests": {name: asdict(each) for name, each in self._tests.items()}}
 
     def _under_test(self) -> Product:
         return {**self._layers(), "index": _identity(self._proved_index().name)}
@@ -305,17 +309,20 @@ class Walk:
             )
 
     def _tested(self, product: Product) -> bool:
-        return self._under_test() == product
+        tests = product.get("tests", {})
+        self._tests = {name: records.Suite(**each) for name, each in tests.items()}
+        return {**self._under_test(), "tests": tests} == product
 
     def _publish(self) -> Product:
         tree, index = self._made_tree(), self._proved_index()
         self._check_chosen()
         root, main = self._project.root, self._project.settings.main
         publish.check_free(root, tree, publish.REMOTE, main)
-        if not self._project.settings.local:
-            self._push_images(index)
+        record = self._record(index)
         try:
-            published = publish.push_version(root, tree, publish.REMOTE, main, self._annotation())
+            if not self._project.settings.local:
+                releases.keep(self._project, record)
+            published = publish.push_version(root, tree, publish.REMOTE, main, [record.line])
         finally:
             # Somebody who published the same version meanwhile has pushed images of the same names.
             self._repair_images(tree)
@@ -333,22 +340,44 @@ class Walk:
         self._terminal.say(f"naming the index {named}")
         self._digests[named] = images.retag(index.name, named)
 
-    def _annotation(self) -> list[str]:
-        """Return what the version's tag says of its images, a line each."""
-        return [
-            *(f"image: {name}@{digest}" for name, digest in sorted(self._digests.items())),
-            f"index-key: {self._key}",
-        ]
+    def _record(self, index: current.IndexImage) -> records.Record:
+        """Return what the version is made of; its images are in the registry then, where there is one."""
+        release, named = build.image_name(self._built, "release"), build.image_name(self._built, "solr")
+        images = store.of(self._project)
+        if not self._project.settings.local:
+            self._push_images(index)
+        digests = {name: self._digests.get(name) or images.push(name) for name in (release, named)}
+        repository = self._project.settings.registry
+        components = self._key.components
+        tree = self._made_tree()
+        return records.Record(
+            version=str(tree.version),
+            commit=tree.commit,
+            site=f"{repository}@{digests[release]}",
+            index=f"{repository}@{digests[named]}",
+            key=str(self._key),
+            components={name: each.digest for name, each in components.items()},
+            dump=components["dump"].value,
+            bases={"site": _base(release), "index": _base(named)},
+            counts=dict(index.counts),
+            tests=self._tests,
+        )
 
     def _repair_images(self, tree: bump.ReleaseTree) -> None:
+        """Give the images of a version the names that its record says, whoever published it."""
         if self._project.settings.local:
             return
+        lines = publish.annotation(self._project.root, publish.REMOTE, str(tree.version))
+        record = records.of_message(lines)
+        if record is None:
+            return
         images = store.of(self._project)
-        for line in publish.annotation(self._project.root, publish.REMOTE, str(tree.version)):
-            kind, _, image = line.partition(": ")
-            name, _, digest = image.partition("@")
-            if kind == "image" and images.digest(name) != digest:
-                images.retag(f"{name.rpartition(':')[0]}@{digest}", name)
+        release, named = build.image_name(self._built, "release"), build.image_name(self._built, "solr")
+        for image, name in ((record.site, release), (record.index, named)):
+            if images.digest(name) != image.partition("@")[2]:
+                images.retag(image, name)
+        if releases.kept(self._project, record.version) != record:
+            releases.keep(self._project, record)
 
     def _published(self, product: Product) -> bool:
         return publish.is_published(
@@ -430,6 +459,11 @@ def _product(name: str) -> Product:
 def _identity(name: str) -> str:
     found = docker.image(name)
     return "" if found is None else found.id
+
+
+def _base(name: str) -> str:
+    found = docker.image(name)
+    return found.labels.get(build.BASE_DIGEST, "") if found else ""
 
 
 def _has_image(product: Product) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from haybale.errors import ReleaseError
-from haybale.release.version import Version
+from haybale.release.version import is_version
 from haybale.tools import git
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from haybale.release.bump import ReleaseTree
+    from haybale.release.version import Version
     from haybale.tools import process
 
 # The remote that versions are published to.
@@ -151,7 +152,7 @@ def _lost(root: Path, tree: ReleaseTree, remote: str, branch: str, refs: Mapping
     """Return what somebody else did meanwhile."""
     head = refs.get(f"refs/heads/{branch}", "")
     tags = git.remote_tags(root, remote, "v*")
-    made = {tag.commit: name for name, tag in tags.items() if _is_version(name)}
+    made = {tag.commit: name for name, tag in tags.items() if is_version(name)}
     # The version that main is at now; else the one that has our tag's name.
     name = made.get(head) or (str(tree.version) if str(tree.version) in tags else "")
     if not name:
@@ -170,13 +171,6 @@ def _lost(root: Path, tree: ReleaseTree, remote: str, branch: str, refs: Mapping
         f" (commit {tags[name].commit[:12]})",
         version=name, commit=tags[name].commit, who=who,
     )  # fmt: skip
-
-
-def _is_version(tag: str) -> bool:
-    try:
-        return str(Version.parse(tag)) == tag
-    except ValueError:
-        return False
 
 
 def _settle(root: Path, tree: ReleaseTree, branch: str, tag: str) -> tuple[str, ...]:

@@ -32,9 +32,12 @@ PULL = "prNum"
 BUILD = re.compile(r"r[0-9]+")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, order=True)
 class Version:
-    """A version M.m.p or M.m.p-rN; `str` gives v0.4.11, v0.4.11-r1, with -PULL for a pull request."""
+    """A version M.m.p or M.m.p-rN, in the order of releases.
+
+    `str` gives v0.4.11, v0.4.11-r1, with -PULL for a pull request.
+    """
 
     major: int
     minor: int
@@ -58,6 +61,14 @@ class Version:
             raise ValueError(f"{text!r} is no version M.m.p or M.m.p-rN")
         major, minor, patch, build = (int(match[part] or 0) for part in ("major", "minor", "patch", "build"))
         return cls(major=major, minor=minor, patch=patch, build=build)
+
+
+def is_version(tag: str) -> bool:
+    """Return whether a tag's name is just what a version is called: v0.4.11, v0.4.11-r1."""
+    try:
+        return str(Version.parse(tag)) == tag
+    except ValueError:
+        return False
 
 
 def read(root: Path, env: Mapping[str, str]) -> Version:

@@ -141,6 +141,17 @@ def _remove_unused(identity: str) -> None:
             raise
 
 
+def tags(repository: str) -> dict[str, str]:
+    """Return a repository's tags on the engine: tag -> digest (the image's id where no registry has it)."""
+    found = {}
+    for each in client().images.list(name=repository):
+        digests = [name.partition("@") for name in each.attrs.get("RepoDigests") or ()]
+        own = next((digest for name, _, digest in digests if name == repository), str(each.id))
+        names = (name.rpartition(":") for name in each.tags)
+        found.update({tag: own for name, _, tag in names if name == repository})
+    return found
+
+
 def remove_image(reference: str) -> None:
     """Remove an image's name, and the image with its last name; nothing where it is gone."""
     try:

@@ -306,11 +306,31 @@ def remove_tree(root: Path, folder: Path) -> bool:
     return run(root, "worktree", "remove", "--force", "--force", str(folder)).ok
 
 
-def make_tag(root: Path, name: str, commit: str, message: str) -> str:
-    """Make an annotated tag that no ref points to yet, by the commit's committer, and return its hash."""
-    committer = ask(root, "log", "-1", "--format=%cn <%ce> %cd", "--date=raw", commit)
-    text = f"object {commit}\ntype commit\ntag {name}\ntagger {committer}\n\n{message.strip()}\n"
+def make_tag(root: Path, name: str, commit: str, message: str, *, by: str = "") -> str:
+    """Make an annotated tag that no ref points to yet, and return its hash.
+
+    `by` is who makes it, and when, as `identity` gives it; "": the commit's committer.
+    """
+    by = by or ask(root, "log", "-1", "--format=%cn <%ce> %cd", "--date=raw", commit)
+    text = f"object {commit}\ntype commit\ntag {name}\ntagger {by}\n\n{message.strip()}\n"
     return ask(root, "mktag", stdin=text)
+
+
+def identity(root: Path) -> str:
+    """Return who works here, and when that is now: NAME <MAIL> SECONDS ZONE; `MachineError` for nobody."""
+    return ask(root, "var", "GIT_COMMITTER_IDENT")
+
+
+def tag_time(root: Path, tag: str) -> int:
+    """Return when an annotated tag was made, by its hash, in seconds since 1970; 0 where it is not known."""
+    done = run(root, "cat-file", "tag", tag)
+    found = re.search(r"^tagger .*> (\d+) [+-]\d+$", done.stdout.partition("\n\n")[0], re.MULTILINE)
+    return int(found[1]) if done.ok and found else 0
+
+
+def count(root: Path, after: str, up_to: str) -> int:
+    """Return how many commits there are after one, up to another."""
+    return int(ask(root, "rev-list", "--count", f"{after}..{up_to}"))
 
 
 def tagger(root: Path, tag: str) -> str:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
 
 from haybale.errors import RegistryError
 from haybale.images import refs
@@ -57,6 +58,7 @@ MANIFESTS = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 DIGEST_HEADER = "Docker-Content-Digest"
+SUBJECT_HEADER = "OCI-Subject"
 VERSION_HEADER = "Docker-Distribution-Api-Version"
 # What a registry says where there is no such image, or part of one (spec.md, "Error Codes"; Harbor's own).
 ABSENT = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"})
@@ -268,6 +270,62 @@ class Repository:
             )
         return found.digest
 
+    def blob(self, digest: str) -> bytes | None:
+        """Return a blob's bytes; None only where the registry has none. Raises `RegistryError`."""
+        answer = self._ask("GET", f"blobs/{digest}", follow=True)
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        if f"sha256:{hashlib.sha256(answer.content).hexdigest()}" != digest:
+            raise RegistryError(f"{self._shown(digest)} arrived damaged", step="try again")
+        return bytes(answer.content)
+
+    def put_blob(self, content: bytes) -> str:
+        """Make sure that the registry has a blob of a few kilobytes; return its digest.
+
+        In one piece (OCI distribution specification, "POST then PUT").
+        """
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        if self._ask("HEAD", f"blobs/{digest}", follow=True).status_code == HTTPStatus.OK:
+            return digest
+        begun = self._ask("POST", "blobs/uploads/", content=b"")
+        place = urljoin(str(begun.url), str(begun.headers.get("Location", "")))
+        place += ("&" if urlsplit(place).query else "?") + f"digest={digest}"
+        self._ask("PUT", place, content=content, media_type="application/octet-stream")
+        return digest
+
+    def put(self, reference: str, content: bytes, media_type: str) -> bool:
+        """Write a manifest under a tag, read it back, and return whether the registry lists it as a referrer.
+
+        Raises `RegistryError`, also where it is not there then.
+        """
+        answer = self._ask("PUT", f"manifests/{reference}", content=content, media_type=media_type)
+        wanted, there = f"sha256:{hashlib.sha256(content).hexdigest()}", self.digest(reference)
+        if there != wanted:
+            raise RegistryError(
+                f"{self._shown(reference)} is {there or 'absent'}, not {wanted}",
+                cause=_said(answer) or "somebody else wrote that tag at the same moment",
+                step="try again",
+            )
+        return SUBJECT_HEADER in answer.headers
+
+    def tags(self) -> list[str]:
+        """Return every tag of the repository; [] where the registry has no such repository."""
+        found: list[str] = []
+        path = "tags/list?n=1000"
+        while path:
+            answer = self._ask("GET", path)
+            if answer.status_code == HTTPStatus.NOT_FOUND:
+                return found
+            found += [str(tag) for tag in answer.json().get("tags") or []]
+            # RFC 8288; the specification's "Listing Tags".
+            more = answer.links.get("next", {}).get("url", "")
+            path = urljoin(str(answer.url), more) if more else ""
+        return found
+
+    def delete(self, digest: str) -> None:
+        """Remove a manifest with all its tags; raises `RegistryError`, also where that is not allowed."""
+        self._ask("DELETE", f"manifests/{digest}", content=b"")
+
     def _needed(self, reference: str) -> Manifest:
         found = self.manifest(reference)
         if found is None:
@@ -292,7 +350,9 @@ class Repository:
         follow: bool = False,
     ) -> requests.Response:
         """Ask until there is an answer that can be used: a success, or a registry's own 404."""
-        url = f"{scheme(self._host)}://{self._host}/v2/{self._path}/{path}"
+        here = f"{scheme(self._host)}://{self._host}/v2/{self._path}/"
+        # A registry may name the whole address of what comes next; urljoin leaves that as it is.
+        url = path if "://" in path else here + path
         headers = {"Accept": ", ".join(accept)} if accept else {}
         if media_type:
             headers["Content-Type"] = media_type
@@ -326,14 +386,15 @@ class Repository:
         import requests  # noqa: PLC0415 - a quarter of the start-up time of the verbs that only print
 
         def send() -> requests.Response:
-            said = self._authorization.get(actions, "")
+            # A registry may send an upload elsewhere; its login is its own.
+            said = self._authorization.get(actions, "") if _host(url) == self._host else ""
             # requests takes the login off where a redirect leads to another host.
             return self._session.request(
                 method, url, headers={**headers, **({"Authorization": said} if said else {})}, data=content,
                 timeout=self.patience, allow_redirects=follow, proxies=proxies(url),
             )  # fmt: skip
 
-        actions = "pull" if content is None else "pull,push"
+        actions = "pull" if content is None else "pull,push" if method != "DELETE" else "pull,delete"
         try:
             answer = send()
             # Whoever a redirect led to gets no login.

@@ -1,0 +1,246 @@
+"""Releases: where their records are, whether what they say holds, and how a record is kept.
+
+A record is in two places: in the annotation of the version's tag, on the git remote, and in the registry, as
+an artifact that refers to the site's image (OCI image specification, "Guidance for an artifact author"). They
+are compared; neither is believed alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from haybale.errors import ConfigError, HaybaleError, RegistryError, ReleaseError
+from haybale.images import refs, store
+from haybale.images.build import REVISION
+from haybale.index import current
+from haybale.index import key as keys
+from haybale.release import publish
+from haybale.release import record as records
+from haybale.release.version import Version, is_version
+from haybale.tools import git
+from haybale.tools.registry import Repository
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from haybale.config import Project
+    from haybale.release.record import Record
+
+# The layer under whose name a record is kept in the registry: TAG-record.
+LAYER = "record"
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+# OCI image specification, "Guidance for an Empty Descriptor".
+EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
+EMPTY = b"{}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part of a release that was looked at: whether it holds, and what was found."""
+
+    name: str
+    holds: bool
+    said: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """A published version: its record, and the hash of its tag."""
+
+    record: Record
+    tag: str
+
+
+def find(project: Project, version: str) -> Release:
+    """Return a published version.
+
+    Raises `ReleaseError` where the remote has no such tag, or where its tag carries no record that can be
+    read.
+    """
+    found = git.remote_tags(project.root, publish.REMOTE, version).get(version)
+    if found is None:
+        raise ReleaseError(
+            f"{publish.REMOTE} has no version {version}",
+            cause=f"published are: {', '.join(published(project)[:5]) or 'none'}",
+            step="name one of them",
+        )
+    record = records.of_message(publish.annotation(project.root, publish.REMOTE, version))
+    if record is None:
+        raise ReleaseError(
+            f"the tag {version} carries no release record",
+            cause="it was made by hand, or by an older haybale",
+            step="release another version (just pipeline --publish)",
+        )
+    return Release(record=record, tag=found.hash)
+
+
+def published(project: Project) -> list[str]:
+    """Return the versions whose tags are on the remote, the newest first."""
+    tags = git.remote_tags(project.root, publish.REMOTE, "v*")
+    return sorted(filter(is_version, tags), key=Version.parse, reverse=True)
+
+
+def keep(project: Project, record: Record) -> str:
+    """Keep a record in the registry, under the version's name; return its digest there.
+
+    The same record is kept as the same bytes, so this may be done again. Raises `RegistryError`.
+    """
+    repository = Repository(project.settings.registry)
+    site = repository.manifest(refs.parse(record.site).digest)
+    if site is None:
+        raise RegistryError(f"{record.site} is not in the registry", step="push it, and publish again")
+    repository.put_blob(EMPTY)
+    repository.put_blob(record.document.encode("ascii"))
+    subject = {"mediaType": site.media_type, "digest": site.digest, "size": len(site.content)}
+    content = manifest(record, subject)
+    reference = f"{record.version}-{LAYER}"
+    if not repository.put(reference, content, MANIFEST):
+        _refer(repository, subject, content)
+    return _sha256(content)
+
+
+def manifest(record: Record, subject: Mapping[str, Any]) -> bytes:
+    """Return the manifest of a record that refers to the site's image, always the same bytes for the same."""
+    document = record.document.encode("ascii")
+    return _canonical({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": records.MEDIA_TYPE,
+        "config": {"mediaType": EMPTY_TYPE, "digest": _sha256(EMPTY), "size": len(EMPTY)},
+        "layers": [
+            {"mediaType": records.MEDIA_TYPE, "digest": _sha256(document), "size": len(document)}
+        ],
+        "subject": dict(subject),
+        "annotations": {"org.opencontainers.image.version": record.version},
+    })  # fmt: skip
+
+
+def _refer(repository: Repository, subject: Mapping[str, Any], content: bytes) -> None:
+    """List a record where a registry without the referrers API is asked for them.
+
+    Source: OCI distribution specification, "Referrers Tag Schema".
+    """
+    tag = str(subject["digest"]).replace(":", "-", 1)
+    found = repository.manifest(tag)
+    listed = list(found.document.get("manifests", [])) if found else []
+    own = {
+        "mediaType": MANIFEST, "digest": _sha256(content), "size": len(content),
+        "artifactType": records.MEDIA_TYPE,
+    }  # fmt: skip
+    if own not in listed:
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*listed, own]}
+        repository.put(tag, _canonical(index), INDEX)
+
+
+def kept(project: Project, version: str) -> Record | None:
+    """Return the record that the registry has of a version, None where it has none; `RegistryError`."""
+    repository = Repository(project.settings.registry)
+    found = repository.manifest(f"{version}-{LAYER}")
+    if found is None:
+        return None
+    layers = found.document.get("layers") or [{}]
+    content = repository.blob(str(layers[0].get("digest", "")))
+    if content is None:
+        raise RegistryError(f"the record of {version} is not whole in the registry", step="publish it again")
+    return records.parse(content.decode("utf-8", "replace"))
+
+
+def verify(project: Project, version: str) -> list[Part]:
+    """Look at every part of a release, in git and in the registry.
+
+    Raises `ReleaseError` where there is no such version or git's remote does not answer, and
+    `RegistryError` where the registry does not: nothing can be said then.
+    """
+    record = find(project, version).record
+    commit = publish.tagged_on_remote(project.root, publish.REMOTE, version)
+    parts = [
+        Part(
+            name="version", holds=record.version == version, said=f"the tag's record is of {record.version}"
+        ),
+        Part(name="commit", holds=record.commit == commit, said=f"the tag points to {commit}"),
+        _on_main(project, record),
+    ]
+    if not project.settings.local:
+        there = kept(project, version)
+        same = there == record
+        said = "the registry has the same" if same else f"the registry has {'another' if there else 'none'}"
+        parts.append(Part(name="record", holds=same, said=said))
+    return [*parts, *_images(project, record)]
+
+
+def _on_main(project: Project, record: Record) -> Part:
+    main = project.settings.main
+    head = git.remote_head(project.root, publish.REMOTE, main)
+    git.fetch(project.root, publish.REMOTE, f"refs/heads/{main}")
+    there = bool(head) and git.is_ancestor(project.root, record.commit, head)
+    return Part(
+        name=main, holds=there, said=f"{record.commit[:12]} is {'' if there else 'not '}on it"
+    )  # fmt: skip
+
+
+def _images(project: Project, record: Record) -> list[Part]:
+    images = store.of(project)
+    parts = []
+    for name, image, tag in (
+        ("site image", record.site, refs.tag(project.settings.registry, record.version)),
+        ("index image", record.index, refs.step_tag(project.settings.registry, record.version, "solr")),
+    ):
+        wanted = image.partition("@")[2]
+        labels = images.labels(image) if not project.settings.local else images.labels(tag)
+        there = images.digest(tag)
+        if labels is None:
+            parts.append(Part(name=name, holds=False, said=f"there is no {image}"))
+            continue
+        parts.append(Part(name=name, holds=there == wanted, said=f"{tag} is {there or 'absent'}"))
+        parts.append(_labelled(name, record, labels))
+    return parts
+
+
+def _labelled(name: str, record: Record, labels: Mapping[str, str]) -> Part:
+    if name == "site image":
+        said = labels.get(REVISION, "none")
+        return Part(name="its commit", holds=said == record.commit, said=f"its label says {said}")
+    try:
+        found = keys.Key.parse(labels.get(keys.LABEL, ""))
+    except ConfigError as error:
+        return Part(name="its index", holds=False, said=error.what)
+    components = {each.name: each.digest for each in found.components.values()}
+    counts = dict(current.counts_of(labels))
+    right = (found.value, components, counts) == (record.key, dict(record.components), dict(record.counts))
+    return Part(
+        name="its index", holds=right, said=f"key {found.value}, {sum(counts.values()):,} documents"
+    )  # fmt: skip
+
+
+def judge(version: str, parts: list[Part]) -> None:
+    """Raise `ReleaseError` where a part of a release does not hold."""
+    wrong = [part for part in parts if not part.holds]
+    if wrong:
+        said = "; ".join(f"{part.name}: {part.said}" for part in wrong)
+        raise ReleaseError(
+            f"{version} is not what its record says: {said}",
+            cause="something was moved, removed or replaced since it was published",
+            step=f"just verify-release {version} shows every part",
+        )
+
+
+def holds(project: Project, record: Record) -> str:
+    """Return why a record's images can't be deployed: "" where both are there, as recorded."""
+    try:
+        parts = _images(project, record)
+    except HaybaleError as error:
+        return error.what
+    return "; ".join(f"{part.name}: {part.said}" for part in parts if not part.holds)
+
+
+def _sha256(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _canonical(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")

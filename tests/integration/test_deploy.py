@@ -1,0 +1,498 @@
+"""Deploying, with a real bare repository, a real git-over-HTTP server and a real registry."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import itertools
+import json
+import os
+import random
+import secrets
+import socket
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from haybale import config
+from haybale.errors import ReleaseError, UsageError
+from haybale.images.build import REVISION
+from haybale.index import current
+from haybale.index import key as keys
+from haybale.release import deploy, prune, publish, releases, status
+from haybale.release.record import Record, Suite
+from haybale.tools import docker, git
+from haybale.tools.registry import Repository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.integration.conftest import Clone
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine", "_alone")]
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+KEY = keys.key_of([keys.Component(name="dump", digest="ab" * 32, value="cd" * 32)])
+COUNTS = {"app.note": 12}
+
+ENVIRONMENTS = '[tool.haybale.environments.dev]\n[tool.haybale.environments.prod]\nafter = "dev"\n'
+
+# Rounds of two who deploy at the same time.
+ROUNDS = 100
+
+
+@dataclass(frozen=True)
+class Site:
+    """A repository with its remote, whose versions' images are in a registry."""
+
+    clone: Clone
+    project: config.Project
+    repository: Repository
+
+    def release(self, version: str) -> Record:
+        """Publish a version: commit, images, record, tag, as the pipeline does in the end."""
+        commit = self.clone.commit(f"{version}.txt")
+        self.clone.git("push", "-q", "origin", "main")
+        name = self.repository.name
+        index = {keys.LABEL: KEY.document, current.COUNTS_LABEL: json.dumps(COUNTS)}
+        made = Record(
+            version=version, commit=commit,
+            site=f"{name}@{self.image(version, {REVISION: commit})}",
+            index=f"{name}@{self.image(f'{version}-solr', index)}",
+            key=KEY.value, components={"dump": "ab" * 32}, dump="cd" * 32,
+            bases={"site": "sha256:1", "index": "sha256:2"}, counts=COUNTS,
+            tests={"site": Suite(tests=3, skipped=0)},
+        )  # fmt: skip
+        releases.keep(self.project, made)
+        tag = git.make_tag(
+            self.clone.path, version, commit, "\n".join(publish.annotated(version, [made.line]))
+        )
+        self.clone.git("push", "-q", "origin", f"{tag}:refs/tags/{version}")
+        return made
+
+    def image(self, tag: str, labels: dict[str, str]) -> str:
+        """Put an image without any layer into the registry, unlike every other, and return its digest."""
+        configuration = json.dumps(
+            {"config": {"Labels": {**labels, "unlike": secrets.token_hex(8)}}}
+        ).encode()
+        digest = self.repository.put_blob(configuration)
+        document = {
+            "schemaVersion": 2, "mediaType": MANIFEST, "layers": [],
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest,
+                "size": len(configuration),
+            },
+        }  # fmt: skip
+        self.repository.put(tag, json.dumps(document).encode(), MANIFEST)
+        return str(self.repository.digest(tag))
+
+    def deploy(self, environment: str, version: str) -> deploy.Move:
+        move = deploy.deploy(self.project, environment, version)
+        deploy.carry_out(self.project, move)
+        return move
+
+    def rollback(self, environment: str) -> deploy.Move:
+        move = deploy.rollback(self.project, environment)
+        deploy.carry_out(self.project, move)
+        return move
+
+    def at(self, environment: str) -> tuple[str, str]:
+        """The commits that the environment's tags lead to: now, and before."""
+        refs = deploy.look(self.project, environment)
+        return (
+            refs.get(f"{deploy.deploy_ref(environment)}^{{}}", ""),
+            refs.get(f"{deploy.last_ref(environment)}^{{}}", ""),
+        )
+
+    def pushes(self) -> list[list[tuple[str, str, str]]]:
+        """What the remote was pushed, a list of (old, new, ref) each time."""
+        log = self.clone.remote / "pushes"
+        parts = log.read_text(encoding="utf-8").split("--\n") if log.is_file() else []
+        return [[(*line.split(" "),) for line in part.splitlines()] for part in parts if part]  # type: ignore[misc]
+
+    def forget(self) -> None:
+        (self.clone.remote / "pushes").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def site(clone: Clone, registry: str) -> Site:
+    """A repository whose remote notes every push."""
+    hook = clone.remote / "hooks/post-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\n{ cat; echo --; } >> pushes\n", encoding="utf-8")
+    hook.chmod(0o755)
+    name = f"{registry}/site-{secrets.token_hex(4)}"
+    clone.commit(
+        "pyproject.toml", f'[tool.haybale]\nname = "site"\nregistry = "{name}"\ncore = "site"\n{ENVIRONMENTS}'
+    )
+    clone.git("push", "-q", "origin", "main")
+    return Site(clone, config.load(clone.path, {}), Repository(name))
+
+
+def test_the_first_deployment_moves_one_tag_and_every_other_two(site: Site) -> None:
+    first, second = site.release("v0.4.12"), site.release("v0.4.13")
+    site.forget()
+    site.deploy("dev", "v0.4.12")
+    site.deploy("dev", "v0.4.13")
+    assert [sorted(ref for _, _, ref in push) for push in site.pushes()] == [
+        ["refs/tags/dev/deploy"],
+        ["refs/tags/dev/deploy", "refs/tags/last/dev/deploy"],
+    ]
+    assert site.at("dev") == (second.commit, first.commit)
+
+
+def test_deploying_what_is_deployed_moves_nothing_and_keeps_the_way_back(site: Site) -> None:
+    first, second = site.release("v0.4.12"), site.release("v0.4.13")
+    site.deploy("dev", "v0.4.12")
+    site.deploy("dev", "v0.4.13")
+    site.forget()
+    assert site.deploy("dev", "v0.4.13").moves == {}
+    assert site.pushes() == []
+    assert site.at("dev") == (second.commit, first.commit)
+
+
+def test_a_plan_moves_nothing(site: Site) -> None:
+    site.release("v0.4.12")
+    site.forget()
+    move = deploy.deploy(site.project, "dev", "v0.4.12")
+    (line,) = deploy.shown(move)
+    assert line.startswith("dev/deploy: nothing -> ")
+    assert site.pushes() == []
+    assert site.at("dev") == ("", "")
+
+
+def test_rolling_back_twice_is_a_round_trip(site: Site) -> None:
+    first, second = site.release("v0.4.12"), site.release("v0.4.13")
+    site.deploy("dev", "v0.4.12")
+    with pytest.raises(ReleaseError, match="there is nothing to roll dev back to"):
+        site.rollback("dev")
+    site.deploy("dev", "v0.4.13")
+    assert site.rollback("dev").version == "v0.4.12"
+    assert site.at("dev") == (first.commit, second.commit)
+    assert site.rollback("dev").version == "v0.4.13"
+    assert site.at("dev") == (second.commit, first.commit)
+
+
+@pytest.mark.parametrize("part", ["site", "index"])
+def test_what_has_no_image_any_more_is_not_deployed_or_rolled_back_to(site: Site, part: str) -> None:
+    first = site.release("v0.4.12")
+    site.release("v0.4.13")
+    site.deploy("dev", "v0.4.12")
+    site.deploy("dev", "v0.4.13")
+    site.repository.delete(getattr(first, part).partition("@")[2])
+    site.forget()
+    with pytest.raises(ReleaseError, match=rf"{part} image: there is no") as told:
+        site.deploy("prod", "v0.4.12")
+    assert "verify-release" in told.value.step
+    with pytest.raises(ReleaseError, match=r"dev can't go back to v0\.4\.12") as refused:
+        site.rollback("dev")
+    assert "there is no" in refused.value.cause
+    assert site.pushes() == []
+
+
+def test_an_environment_takes_only_what_was_in_the_one_before_it(site: Site) -> None:
+    site.release("v0.4.12")
+    site.release("v0.4.13")
+    with pytest.raises(ReleaseError, match=r"v0\.4\.12 was not in dev yet"):
+        site.deploy("prod", "v0.4.12")
+    site.deploy("dev", "v0.4.12")
+    site.deploy("dev", "v0.4.13")
+    assert site.deploy("prod", "v0.4.12").version == "v0.4.12", "it was there once"
+
+
+@pytest.mark.parametrize("name", ["-x", "a/b", "..", "stage", "HEAD", "x" * 300, "\N{SNOWMAN}", ""])
+def test_what_is_no_environment_is_refused_before_git_sees_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(git, "run", lambda *_, **__: pytest.fail("git was asked"))
+    for verb in (
+        lambda: deploy.deploy(site.project, name, "v1.0.0"),
+        lambda: deploy.rollback(site.project, name),
+    ):
+        with pytest.raises(UsageError, match="there is no environment") as told:
+            verb()
+        assert told.value.cause == "declared are: dev, prod"
+
+
+def test_a_version_that_is_not_published_is_refused_with_those_that_are(site: Site) -> None:
+    site.release("v0.4.12")
+    with pytest.raises(ReleaseError, match=r"origin has no version v9\.9\.9") as told:
+        site.deploy("dev", "v9.9.9")
+    assert told.value.cause == "published are: v0.4.12"
+    with pytest.raises(ReleaseError, match=r"v0\.4\.11, which is checked out, is not published"):
+        site.deploy("dev", "")
+
+
+def test_a_release_holds_until_something_of_it_is_changed(site: Site) -> None:
+    made = site.release("v0.4.12")
+    assert all(part.holds for part in releases.verify(site.project, "v0.4.12"))
+    assert releases.find(site.project, "v0.4.12").record == made == releases.kept(site.project, "v0.4.12")
+    site.image("v0.4.12", {})
+    assert [part.name for part in releases.verify(site.project, "v0.4.12") if not part.holds] == [
+        "site image"
+    ]
+    releases.keep(site.project, replace(made, dump="ef" * 32))
+    wrong = [part.name for part in releases.verify(site.project, "v0.4.12") if not part.holds]
+    assert wrong == ["record", "site image"]
+    site.clone.git("push", "-q", "-f", "origin", "HEAD^:refs/heads/main")
+    wrong = [part.name for part in releases.verify(site.project, "v0.4.12") if not part.holds]
+    assert wrong == ["main", "record", "site image"]
+
+
+def test_the_record_refers_to_the_site_s_image_where_the_registry_lists_that(site: Site) -> None:
+    made = site.release("v0.4.12")
+    listed = site.repository.manifest(made.site.partition("@")[2].replace(":", "-"))
+    assert listed is not None
+    (own,) = listed.document["manifests"]
+    assert own["artifactType"] == "application/vnd.haybale.release.v1+json"
+    assert own["digest"] == site.repository.digest("v0.4.12-record")
+    before = listed.digest
+    releases.keep(site.project, made)
+    again = site.repository.manifest(made.site.partition("@")[2].replace(":", "-"))
+    assert again is not None
+    assert again.digest == before
+
+
+def test_status_tells_what_runs_where_and_a_tag_that_was_moved_by_hand(site: Site) -> None:
+    first, second = site.release("v0.4.12"), site.release("v0.4.13")
+    site.deploy("dev", "v0.4.12")
+    site.deploy("dev", "v0.4.13")
+    site.deploy("prod", "v0.4.12")
+    dev, prod = status.status(site.project)
+    assert (dev.version, dev.last, dev.commit, dev.by, dev.drift) == (
+        "v0.4.13",
+        "v0.4.12",
+        second.commit,
+        "Ada",
+        (),
+    )
+    assert (prod.version, prod.differs, prod.behind, prod.after) == ("v0.4.12", 1, 1, "dev")
+    assert prod.site == first.site
+    site.clone.git("push", "-q", "-f", "origin", f"{first.commit}:refs/tags/dev/deploy")
+    dev, prod = status.status(site.project)
+    assert dev.drift == ("dev/deploy is none of haybale's tags: somebody moved it by hand",)
+    assert prod.drift == ()
+    said = f"version: v0.4.13\ncommit: {second.commit}\nrecord: {second.digest}"
+    tag = git.make_tag(site.clone.path, "dev/deploy", first.commit, said)
+    site.clone.git("push", "-q", "-f", "origin", f"{tag}:refs/tags/dev/deploy")
+    dev, _ = status.status(site.project)
+    assert dev.drift == (f"dev/deploy points to {first.commit[:12]}, which is not v0.4.13",)
+    assert json.loads(json.dumps(status.as_json([dev])))["environments"][0]["drift"] == list(dev.drift)
+
+
+def test_only_what_nothing_refers_to_may_go(site: Site) -> None:
+    kept = site.release("v0.4.12")
+    site.image("v0.4.11-pr7", {})
+    site.image("last-solr", {})
+    lost = site.image("solr-0123", {})
+    site.image("also", {})
+    shared = site.repository.retag(kept.index.partition("@")[2], "another-name")
+    found = prune.look(site.project, KEY)
+    assert set(found.registry) == {"v0.4.11-pr7", "solr-0123", "also"}
+    assert shared == kept.index.partition("@")[2]
+    prune.remove(site.project, found)
+    assert site.repository.digest("solr-0123") is None
+    assert site.repository.manifest(lost) is None
+    assert all(part.holds for part in releases.verify(site.project, "v0.4.12"))
+    assert prune.look(site.project, KEY).registry == {}
+
+
+# Over HTTP ------------------------------------------------------------------------------------------------
+
+
+class Backend(http.server.BaseHTTPRequestHandler):
+    """git http-backend, as a web server runs it (git-http-backend(1))."""
+
+    protocol_version = "HTTP/1.1"
+    root: Path
+
+    def do_GET(self) -> None:
+        self.answer(b"")
+
+    def do_POST(self) -> None:
+        self.answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+
+    def answer(self, body: bytes) -> None:
+        path, _, query = self.path.partition("?")
+        env = {
+            **os.environ, "GIT_PROJECT_ROOT": str(self.root), "GIT_HTTP_EXPORT_ALL": "1", "PATH_INFO": path,
+            "REQUEST_METHOD": self.command, "QUERY_STRING": query, "REMOTE_USER": "ada",
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""), "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+        }  # fmt: skip
+        done = subprocess.run(["git", "http-backend"], input=body, env=env, capture_output=True, check=False)
+        head, _, content = done.stdout.partition(b"\r\n\r\n")
+        fields = [line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line]
+        code = next((value.split()[0] for name, value in fields if name == "Status"), "200")
+        self.send_response(int(code))
+        for name, value in fields:
+            if name != "Status":
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def served(site: Site) -> Iterator[Site]:
+    """The same, with its remote over HTTP."""
+    handler = type("Handler", (Backend,), {"root": site.clone.remote.parent})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/{site.clone.remote.name}"
+        site.clone.git("remote", "set-url", "origin", url)
+        yield site
+        server.shutdown()
+        thread.join()
+
+
+def test_two_who_deploy_at_once_never_leave_half_of_it(served: Site) -> None:
+    ours = served
+    versions = [ours.release("v0.4.12"), ours.release("v0.4.13"), ours.release("v0.4.14")]
+    url = ours.clone.git("remote", "get-url", "origin")
+    other = ours.clone.another("other")
+    other.git("remote", "set-url", "origin", url)
+    theirs = replace(ours, clone=other, project=config.load(other.path, {}))
+    ours.deploy("dev", "v0.4.12")
+    ours.forget()
+    lost = 0
+
+    def go(who: Site, record: Record) -> bool:
+        move = deploy._move(who.project, "dev", record, record.commit, back=False)
+        together.wait()
+        try:
+            deploy.carry_out(who.project, move)
+        except ReleaseError as error:
+            told.append(error.what)
+            return False
+        return True
+
+    told: list[str] = []
+    together = threading.Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(ROUNDS):
+            there = ours.at("dev")[0]
+            mine, yours, *_ = random.sample([each for each in versions if each.commit != there], 2)
+            went = list(pool.map(go, (ours, theirs), (mine, yours)))
+            assert any(went)
+            lost += went.count(False)
+    assert lost, "they were never really at once"
+    assert all("Ada deployed v0.4.1" in each for each in told)
+    pushes = ours.pushes()
+    for push in pushes:
+        moved = {ref: (old, new) for old, new, ref in push}
+        assert set(moved) == {deploy.deploy_ref("dev"), deploy.last_ref("dev")}
+        assert moved[deploy.last_ref("dev")][1] == moved[deploy.deploy_ref("dev")][0]
+    for before, after in itertools.pairwise(pushes):
+        assert {(ref, new) for _, new, ref in before} == {(ref, old) for old, _, ref in after}
+
+
+class Cut:
+    """A proxy that cuts one connection after so many bytes of one side, and lets all others through."""
+
+    def __init__(self, port: int) -> None:
+        self.target = port
+        self.connection, self.after, self.side = -1, 0, "up"
+        self.seen = 0
+        self.cut = False
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def arm(self, connection: int, side: str, after: int) -> None:
+        """Cut the connection of that number (from 0) after so many bytes: "up" to the server, or "down"."""
+        self.seen, self.cut = 0, False
+        self.connection, self.side, self.after = connection, side, after
+
+    def accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.listener.accept()
+                far = socket.create_connection(("127.0.0.1", self.target))
+                number, self.seen = self.seen, self.seen + 1
+                for side, source, sink in (("up", near, far), ("down", far, near)):
+                    here = number == self.connection and side == self.side
+                    threading.Thread(
+                        target=self.pump, args=(source, sink, self.after if here else None), daemon=True
+                    ).start()
+
+    def pump(self, source: socket.socket, sink: socket.socket, after: int | None) -> None:
+        passed = 0
+        with contextlib.suppress(OSError):
+            while chunk := source.recv(65536):
+                if after is not None and passed + len(chunk) > after:
+                    sink.sendall(chunk[: after - passed])
+                    self.cut = True
+                    break
+                sink.sendall(chunk)
+                passed += len(chunk)
+        for each in (source, sink):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def close(self) -> None:
+        self.listener.close()
+
+
+def test_a_push_that_is_cut_off_anywhere_leaves_both_tags_old_or_both_new(
+    served: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "PAUSE", (0, 0))
+    versions = [served.release("v0.4.12"), served.release("v0.4.13"), served.release("v0.4.14")]
+    served.deploy("dev", "v0.4.12")
+    served.deploy("dev", "v0.4.13")
+    url = served.clone.git("remote", "get-url", "origin")
+    proxy = Cut(int(url.split(":")[2].split("/")[0]))
+    served.clone.git("remote", "set-url", "origin", url.replace(str(proxy.target), str(proxy.port)))
+    cuts = 0
+    arrived = set()
+    try:
+        positions = [
+            (side, after) for side in ("up", "down") for after in (0, 40, 150, 300, 500, 700, 900, 1200)
+        ]
+        for side, after in positions:
+            for connection in (0, 1):
+                before = served.at("dev")
+                record = next(each for each in versions if each.commit not in before)
+                move = deploy._move(served.project, "dev", record, record.commit, back=False)
+                proxy.arm(connection, side, after)
+                done = True
+                try:
+                    deploy.carry_out(served.project, move)
+                except ReleaseError:
+                    done = False
+                cuts += proxy.cut
+                proxy.arm(-1, "up", 0)
+                now = served.at("dev")
+                assert now in {before, (record.commit, before[0])}
+                assert done == (now != before), "what is told is what is there"
+                arrived.add(done)
+    finally:
+        proxy.close()
+    assert cuts > len(positions) // 2
+    assert True in arrived
+
+
+def test_names_of_images_on_the_engine_are_found_by_their_repository(on_engine: object) -> None:
+    del on_engine
+    name = f"haybale-test-{secrets.token_hex(4)}"
+    made = subprocess.run(
+        ["docker", "import", "-", f"{name}:one"], input=b"\0" * 10240, capture_output=True, check=True
+    )
+    try:
+        found = docker.tags(name)
+        assert set(found) == {"one"}
+        assert found["one"] == made.stdout.decode().strip()
+    finally:
+        docker.remove_image(f"{name}:one")
