@@ -1,0 +1,577 @@
+"""Manifests against Flux's and Kubernetes's own schemas, kustomize, and rehearsals with a real git."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from haybale import config
+from haybale.errors import ConfigError, MachineError, ReleaseError, UsageError
+from haybale.release import flux, pin, rehearse
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Site(Protocol):
+        def __call__(self, more: str = "") -> config.Project: ...
+
+    class Build(Protocol):
+        def __call__(self, folder: Path) -> list[dict[str, Any]]: ...
+
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("_alone")]
+
+CRDS = os.environ.get("HAYBALE_FLUX_CRDS", "")
+needs_crds = pytest.mark.skipif(not CRDS, reason="HAYBALE_FLUX_CRDS names no folder with Flux's CRDs")
+KUBERNETES = "1.33"
+DIGEST = "sha256:" + "ab" * 32
+OTHER = "sha256:" + "cd" * 32
+FORGES = ("github", "gitlab", "generic")
+
+
+def quiet(_text: str) -> None:
+    """Say nothing."""
+
+
+@pytest.fixture
+def site(tmp_path: Path, root: Path) -> Site:
+    """Give a function that makes a repository with the base's manifests and these further settings."""
+
+    def make(more: str = "") -> config.Project:
+        folder = tmp_path / "site"
+        folder.mkdir()
+        shutil.copytree(root / "deploy/base", folder / "deploy/base")
+        (folder / "pyproject.toml").write_text(
+            '[tool.haybale]\nname = "hay"\nregistry = "registry.example/hay"\ncore = "hay"\n'
+            '[tool.haybale.environments.dev]\nhost = "dev.example"\n'
+            '[tool.haybale.environments.prod]\nafter = "dev"\n' + more,
+            encoding="utf-8",
+        )
+        git(folder, "init", "-q", "-b", "main")
+        git(folder, "remote", "add", "origin", "https://git.example/hay")
+        commit(folder)
+        return config.load(folder, {})
+
+    return make
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def commit(folder: Path) -> str:
+    git(folder, "add", "--all")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "Change something")
+    return git(folder, "rev-parse", "HEAD")
+
+
+def written(project: config.Project) -> Path:
+    """Write the manifests where they belong, and commit them."""
+    into = project.path(project.settings.flux.folder)
+    flux.write(project, into, quiet)
+    commit(project.root)
+    return into
+
+
+def documents(file: Path) -> list[dict[str, Any]]:
+    return [each for each in yaml.safe_load_all(file.read_text(encoding="utf-8")) if each]
+
+
+@pytest.fixture(scope="session")
+def kustomize(root: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The executable on PATH, else one built with Go from the digests in requirements/kustomize."""
+    found = shutil.which("kustomize")
+    if found:
+        return found
+    why = "there is neither kustomize nor Go on PATH"
+    if shutil.which("go"):
+        made = tmp_path_factory.mktemp("kustomize") / "kustomize"
+        package = "sigs.k8s.io/kustomize/kustomize/v5"
+        command = ["go", "build", "-C", str(root / "requirements/kustomize"), "-o", str(made), package]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return str(made)
+        why = f"kustomize could not be built: {done.stderr[-500:]}"
+    if os.environ.get("CI"):
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def built(kustomize: str) -> Build:
+    """Give a function that builds a folder's manifests."""
+
+    def build(folder: Path) -> list[dict[str, Any]]:
+        done = subprocess.run([kustomize, "build", folder], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return list(yaml.safe_load_all(done.stdout))
+
+    return build
+
+
+# Schemas -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def crds() -> dict[tuple[str, str], dict[str, Any]]:
+    """Flux's schemas: (apiVersion, kind) -> schema, with fields that it does not know forbidden."""
+    found = {}
+    for file in Path(CRDS).glob("*.yaml"):
+        for crd in documents(file):
+            spec = crd["spec"]
+            for version in spec["versions"]:
+                name = (f"{spec['group']}/{version['name']}", spec["names"]["kind"])
+                found[name] = _strict(version["schema"]["openAPIV3Schema"])
+    assert found
+    return found
+
+
+def _strict(schema: dict[str, Any]) -> dict[str, Any]:
+    """A misspelt field is dropped in silence by Kubernetes, and should be found here."""
+    made = {key: _strict(each) if isinstance(each, dict) else each for key, each in schema.items()}
+    # metadata is Kubernetes's own, and has no properties here.
+    if made.get("type") == "object" and "properties" in made and "additionalProperties" not in made:
+        made["additionalProperties"] = False
+    return made
+
+
+@needs_crds
+@pytest.mark.parametrize("forge", FORGES)
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        'credentials = "git"\nfolder = "ops/k8s"\n',
+        'interval = "1.5h"\nurl = "ssh://git@git.example:22/a"\n',
+    ],
+)
+def test_flux_takes_every_object(
+    site: Site, crds: dict[tuple[str, str], dict[str, Any]], forge: str, more: str
+) -> None:
+    project = site(f'[tool.haybale.flux]\nforge = "{forge}"\n{more}')
+    into = project.root / "written"
+    flux.write(project, into, quiet)
+    for name in project.settings.environments:
+        found = documents(into / f"flux/{name}.yaml")
+        assert [each["kind"] for each in found] == ["GitRepository", "Receiver", "Kustomization"]
+        for each in found:
+            jsonschema.validate(each, crds[each["apiVersion"], each["kind"]])
+
+
+@needs_crds
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("interval: 10m", "interval: 10"),
+        ("type: github", "type: githup"),
+        ("secretRef:", "secretref:"),
+        ("kind: GitRepository\n      name: hay-dev", "kind: GitRepo\n      name: hay-dev"),
+        ("prune: true", "prune: 1"),
+    ],
+)
+def test_a_mistake_in_an_object_would_be_found(
+    site: Site, crds: dict[tuple[str, str], dict[str, Any]], old: str, new: str
+) -> None:
+    text = flux.objects(site().settings, "dev", "https://git.example/hay")
+    assert old in text
+    found = list(yaml.safe_load_all(text.replace(old, new)))
+    valid = [
+        jsonschema.Draft7Validator(crds[each["apiVersion"], each["kind"]]).is_valid(each) for each in found
+    ]
+    assert not all(valid)
+
+
+def test_kubernetes_takes_the_secret_s_template_as_it_is(site: Site) -> None:
+    project = site()
+    for name in project.settings.environments:
+        (template,) = documents(written(project) / f"flux/{name}.secret.template")
+        kubernetes_validate.validate(template, KUBERNETES, strict=True)
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_this_repository_s_overlays_build_what_kubernetes_takes(
+    root: Path, built: Build, environment: str
+) -> None:
+    found = built(root / "deploy/overlays" / environment)
+    assert {each["kind"] for each in found} == {
+        "ConfigMap", "Deployment", "Ingress", "Namespace", "NetworkPolicy", "PodDisruptionBudget", "Service",
+        "ServiceAccount",
+    }  # fmt: skip
+    for each in found:
+        kubernetes_validate.validate(each, KUBERNETES, strict=True)
+    homes = {each["metadata"].get("namespace") for each in found if each["kind"] != "Namespace"}
+    assert homes == {f"sotu-{environment}"}
+
+
+def test_pods_have_no_rights_that_they_don_t_need(root: Path, built: Build) -> None:
+    """What Kubernetes calls restricted (its Pod Security Standards), and a file system that is only read."""
+    pods = [
+        each["spec"]["template"]["spec"]
+        for each in built(root / "deploy/overlays/dev")
+        if each["kind"] == "Deployment"
+    ]
+    assert len(pods) == 2
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        # Kubernetes would set SOLR_PORT, of a Service's name, to something that Solr can't read.
+        assert pod["enableServiceLinks"] is False
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }  # fmt: skip
+            assert {"readinessProbe", "livenessProbe", "startupProbe", "resources"} <= set(container)
+            assert "memory" in container["resources"]["limits"]
+        assert all("emptyDir" in volume for volume in pod["volumes"])
+
+
+def test_nothing_may_talk_but_the_site_to_solr_and_its_database(root: Path, built: Build) -> None:
+    policies = {
+        each["metadata"]["name"]: each["spec"]
+        for each in built(root / "deploy/overlays/dev")
+        if each["kind"] == "NetworkPolicy"
+    }
+    assert policies["nothing"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    site_, solr = ({"app.kubernetes.io/name": name} for name in ("site", "solr"))
+    assert policies["solr"]["egress"] == []
+    (asked,) = policies["solr"]["ingress"]
+    assert asked["from"] == [{"podSelector": {"matchLabels": site_}}]
+    asks = policies["site"]["egress"]
+    assert {"podSelector": {"matchLabels": solr}} in [to for rule in asks for to in rule.get("to", [])]
+    assert {port["port"] for rule in asks for port in rule["ports"]} == {53, "http", 5432}
+
+
+# What is written -----------------------------------------------------------------------------------------
+
+
+def test_what_this_repository_has_is_what_would_be_written(root: Path) -> None:
+    project = config.load(root, {})
+    wanted = flux.generated(project.settings, project.settings.flux.url)
+    for path, text in wanted.items():
+        assert (root / "deploy" / path).read_text(encoding="utf-8") == text, path
+    for path in flux.begun(project.settings):
+        assert (root / "deploy" / path).is_file(), path
+    for name in project.settings.environments:
+        assert (root / pin.file(project, name)).read_text(encoding="utf-8") == pin.unpinned()
+
+
+def test_written_twice_nothing_is_new(site: Site) -> None:
+    project = site()
+    into = project.root / "deploy"
+    assert len(flux.write(project, into, quiet)) == 11
+    assert flux.write(project, into, quiet) == ()
+    assert [file.name for file in into.rglob(".*")] == []
+
+
+def test_an_overlay_belongs_to_the_user(site: Site) -> None:
+    project = site()
+    overlay = written(project) / "overlays/dev/kustomization.yaml"
+    text = overlay.read_text(encoding="utf-8") + "replicas: [{name: site, count: 5}]\n"
+    overlay.write_text(text, encoding="utf-8")
+    assert flux.write(project, project.root / "deploy", quiet) == ()
+    assert overlay.read_text(encoding="utf-8") == text
+
+
+def test_a_file_that_somebody_changed_is_not_overwritten_and_nothing_else_either(site: Site) -> None:
+    project = site()
+    into = written(project)
+    changed = into / "flux/prod.yaml"
+    text = changed.read_text(encoding="utf-8").replace("interval: 10m", "interval: 1m")
+    changed.write_text(text, encoding="utf-8")
+    (into / "flux/dev.yaml").unlink()
+    with pytest.raises(ReleaseError, match=r"somebody changed .*prod\.yaml$"):
+        flux.write(project, into, quiet)
+    assert changed.read_text(encoding="utf-8") == text
+    assert not (into / "flux/dev.yaml").exists()
+    changed.unlink()
+    assert {file.name for file in flux.write(project, into, quiet)} == {"dev.yaml", "prod.yaml"}
+
+
+def test_what_an_older_setting_wrote_is_written_again(site: Site) -> None:
+    project = site()
+    into = written(project)
+    file = project.root / "pyproject.toml"
+    file.write_text(
+        file.read_text(encoding="utf-8") + '[tool.haybale.flux]\nforge = "gitlab"\n', encoding="utf-8"
+    )
+    new = flux.write(config.load(project.root, {}), into, quiet)
+    assert {each.name for each in new} == {"dev.yaml", "prod.yaml"}
+    assert "type: gitlab" in (into / "flux/dev.yaml").read_text(encoding="utf-8")
+
+
+def test_without_environments_it_says_how_to_declare_one(tmp_path: Path) -> None:
+    text = '[tool.haybale]\nname = "hay"\nregistry = "registry.example/hay"\ncore = "hay"\n'
+    (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="there is no environment"):
+        flux.write(config.load(tmp_path, {}), tmp_path / "deploy", quiet)
+
+
+# What a deployment points at -----------------------------------------------------------------------------
+
+
+def pinned(project: config.Project, head: str, environment: str = "dev", site_: str = DIGEST) -> str:
+    return pin.pinned(
+        project, commit=head, version="v1.2.3", environment=environment,
+        site=f"registry.example/hay@{site_}", index=f"registry.example/hay@{OTHER}",
+    )  # fmt: skip
+
+
+def test_a_deployment_adds_the_digests_to_the_version_and_nothing_else(site: Site) -> None:
+    project = site()
+    written(project)
+    head = git(project.root, "rev-parse", "HEAD")
+    before = git(project.root, "for-each-ref"), git(project.root, "status", "--porcelain")
+    made = pinned(project, head)
+    assert git(project.root, "rev-parse", f"{made}^@") == head
+    assert git(project.root, "diff", "--name-only", head, made) == pin.file(project, "dev")
+    text = git(project.root, "show", f"{made}:{pin.file(project, 'dev')}")
+    assert [each["digest"] for each in yaml.safe_load(text)["images"]] == [OTHER, DIGEST]
+    # Nobody sees it yet, and nothing here was touched.
+    assert (git(project.root, "for-each-ref"), git(project.root, "status", "--porcelain")) == before
+    assert git(project.root, "fsck", "--unreachable", "--no-reflogs").count(made) == 1
+
+
+def test_the_same_deployment_is_the_same_commit_on_every_machine(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = site()
+    written(project)
+    head = git(project.root, "rev-parse", "HEAD")
+    here = pinned(project, head)
+    git(tmp_path, "clone", "-q", str(project.root), "other")
+    other = config.load(tmp_path / "other", {})
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "Somebody else")
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    for option, value in (
+        ("i18n.commitEncoding", "latin1"),
+        ("core.autocrlf", "true"),
+        ("commit.gpgSign", "true"),
+    ):
+        git(other.root, "config", option, value)
+    assert pinned(other, head) == here
+    assert pinned(other, head, environment="prod") != here
+    assert pinned(other, head, site_=OTHER) != here
+
+
+def test_a_version_without_manifests_is_deployed_as_it_is(site: Site) -> None:
+    project = site()
+    head = git(project.root, "rev-parse", "HEAD")
+    assert pinned(project, head) == head
+
+
+def test_kustomize_gives_the_pods_of_a_deployment_its_digests(
+    site: Site, built: Build, tmp_path: Path
+) -> None:
+    project = site()
+    head = commit(written(project))
+    made = pinned(project, head)
+    git(project.root, "worktree", "add", "-q", "--detach", str(tmp_path / "deployed"), made)
+    images = {
+        container["name"]: container["image"]
+        for each in built(tmp_path / "deployed/deploy/overlays/dev")
+        if each["kind"] == "Deployment"
+        for container in each["spec"]["template"]["spec"]["containers"]
+    }
+    assert images == {"site": f"registry.example/hay@{DIGEST}", "solr": f"registry.example/hay@{OTHER}"}
+
+
+def test_a_release_with_the_same_index_leaves_solr_s_pods_alone(
+    site: Site, built: Build, tmp_path: Path
+) -> None:
+    """Kubernetes rolls what has another template."""
+    project = site()
+    head = commit(written(project))
+
+    def templates(name: str, version: str, digest: str) -> dict[str, Any]:
+        made = pin.pinned(
+            project, commit=head, version=version, environment="dev",
+            site=f"registry.example/hay@{digest}", index=f"registry.example/hay@{OTHER}",
+        )  # fmt: skip
+        git(project.root, "worktree", "add", "-q", "--detach", str(tmp_path / name), made)
+        return {
+            each["metadata"]["name"]: each["spec"]["template"]
+            for each in built(tmp_path / name / "deploy/overlays/dev")
+            if each["kind"] == "Deployment"
+        }
+
+    old, new = templates("old", "v1.0.0", DIGEST), templates("new", "v1.1.0", "sha256:" + "ef" * 32)
+    assert old["solr"] == new["solr"]
+    assert old["site"] != new["site"]
+
+
+# Rehearsals ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("forge", FORGES)
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_what_was_written_and_committed_rehearses_well(site: Site, forge: str, environment: str) -> None:
+    project = site(f'[tool.haybale.flux]\nforge = "{forge}"\n')
+    written(project)
+    seen = rehearse.rehearse(project, environment, quiet)
+    assert seen.wrong == []
+    assert {each.move for each in seen.deliveries if each.fired} == {
+        "first deployment", "next deployment", "rollback",
+    }  # fmt: skip
+    assert {each.receiver for each in seen.deliveries if each.fired} == {environment}
+
+
+def test_a_rehearsal_leaves_the_repository_as_it_was(site: Site) -> None:
+    project = site()
+    written(project)
+    (project.root / ".git/hooks/pre-push").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (project.root / ".git/hooks/pre-push").chmod(0o755)
+    before = git(project.root, "for-each-ref"), git(project.root, "count-objects", "-v")
+    assert rehearse.rehearse(project, "dev", quiet).wrong == []
+    assert (git(project.root, "for-each-ref"), git(project.root, "count-objects", "-v")) == before
+    assert git(project.root, "status", "--porcelain") == ""
+
+
+def test_a_shallow_clone_rehearses_too(site: Site, tmp_path: Path) -> None:
+    project = site()
+    written(project)
+    git(tmp_path, "clone", "-q", "--depth=1", f"file://{project.root}", "shallow")
+    git(tmp_path / "shallow", "checkout", "-q", "--detach")
+    assert rehearse.rehearse(config.load(tmp_path / "shallow", {}), "dev", quiet).wrong == []
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        (
+            "flux/dev.yaml",
+            "    tag: dev/deploy",
+            "    tag: deploy/dev",
+            "the GitRepository follows dev/deploy",
+        ),
+        ("flux/dev.yaml", "    tag: dev/deploy", "    branch: main", "the GitRepository follows dev/deploy"),
+        ("flux/dev.yaml", "== 'refs/tags/dev/deploy'", "== 'refs/tags/dev/depoly'", "the filter says no"),
+        ("flux/dev.yaml", "has(req.ref) && req.ref ==", "req.ref ==", "the filter fails"),
+        ("flux/dev.yaml", "    - ping\n", "", "'ping' is not listed"),
+        ("flux/dev.yaml", "    name: hay-dev-webhook", "    name: hay-webhook", "there is no Secret"),
+        (
+            "flux/dev.yaml",
+            "./deploy/overlays/dev",
+            "./deploy/overlay/dev",
+            "its path is in what was deployed",
+        ),
+        (
+            "flux/dev.yaml",
+            "    kind: GitRepository\n    name: hay-dev",
+            "    kind: GitRepository\n    name: hay",
+            "takes from",
+        ),
+        (
+            "flux/dev.yaml",
+            "      name: hay-dev\n---",
+            "      name: hay-test\n---",
+            "there is no GitRepository",
+        ),
+        ("flux/prod.yaml", "req.ref == 'refs/tags/prod/deploy'", "true", "Receiver of prod answers 200"),
+        ("flux/dev.secret.template", "name: hay-dev-webhook", "name: hook", "there is no Secret"),
+    ],
+)
+def test_a_mistake_is_found_before_it_is_missed(site: Site, file: str, old: str, new: str, told: str) -> None:
+    project = site()
+    path = written(project) / file
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    seen = rehearse.rehearse(project, "dev", quiet)
+    assert [each for each in seen.wrong if told in each], seen.wrong
+    with pytest.raises(ReleaseError):
+        rehearse.judge(seen)
+
+
+def test_manifests_that_are_not_committed_are_told(site: Site) -> None:
+    project = site()
+    flux.write(project, project.root / "deploy", quiet)
+    seen = rehearse.rehearse(project, "dev", quiet)
+    assert [each.partition(":")[0] for each in seen.wrong] == [
+        "its path is in what was deployed", "the images are pinned by digest",
+    ]  # fmt: skip
+
+
+def test_a_change_that_is_not_committed_is_told(site: Site) -> None:
+    project = site()
+    overlay = written(project) / "overlays/dev/kustomization.yaml"
+    overlay.write_text(overlay.read_text(encoding="utf-8") + "# more\n", encoding="utf-8")
+    (note,) = rehearse.rehearse(project, "dev", quiet).notes
+    assert "deploy/overlays/dev/kustomization.yaml" in note
+
+
+def test_without_manifests_it_says_what_writes_them(site: Site) -> None:
+    with pytest.raises(ReleaseError) as told:
+        rehearse.rehearse(site(), "dev", quiet)
+    assert told.value.step == "just flux"
+
+
+def test_manifests_that_are_none_are_named(site: Site) -> None:
+    project = site()
+    file = written(project) / "flux/prod.yaml"
+    file.write_text("a: [\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"prod\.yaml"):
+        rehearse.rehearse(project, "dev", quiet)
+    file.write_text("kind: Receiver\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"prod\.yaml has not one GitRepository and one Kustomization"):
+        rehearse.rehearse(project, "dev", quiet)
+
+
+@pytest.mark.parametrize("name", ["-x", "a/b", "..", "dév", "x" * 300, "HEAD", "last", ""])
+def test_an_environment_that_is_not_declared_is_refused(site: Site, name: str) -> None:
+    with pytest.raises(UsageError, match="there is no environment"):
+        rehearse.rehearse(site(), name, quiet)
+
+
+def haybale(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "haybale", *arguments],
+        cwd=folder, capture_output=True, text=True, check=False,
+        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+    )  # fmt: skip
+
+
+def test_the_verbs_write_rehearse_and_judge(site: Site) -> None:
+    project = site()
+    wrote = haybale(project.root, "flux")
+    assert (wrote.returncode, wrote.stdout) == (0, "")
+    assert "11 files are new" in wrote.stderr
+    commit(project.root)
+    seen = haybale(project.root, "rehearse-deploy", "dev")
+    assert seen.returncode == 0, seen.stderr
+    assert "fetches GitRepository/flux-system/hay-dev" in seen.stdout
+    file = project.root / "deploy/flux/dev.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("- push", "- pull"), encoding="utf-8")
+    as_json = haybale(project.root, "rehearse-deploy", "dev", "--json")
+    assert as_json.returncode == ReleaseError.exit_code
+    assert "deploying to dev would not go as it should" in as_json.stderr
+    document = json.loads(as_json.stdout)
+    assert document["environment"] == "dev"
+    assert any("'push' is not listed" in each for each in document["wrong"])
+    assert {each["status"] for each in document["deliveries"] if not each["right"]} >= {400}
+
+
+def test_the_rehearsal_s_libraries_are_named_where_they_are_not(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = site()
+    written(project)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cel" else name)
+    with pytest.raises(MachineError, match="the rehearsal needs cel") as told:
+        rehearse.rehearse(project, "dev", quiet)
+    assert "haybale[rehearse]" in told.value.step

@@ -1,0 +1,270 @@
+"""What is written for Flux, and how a rehearsal judges it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from haybale import config
+from haybale.errors import ConfigError, ReleaseError
+from haybale.release import flux, pin, rehearse, webhooks
+
+URL = "https://git.example/hay/stack"
+DIGEST = "sha256:" + "a" * 64
+SETTINGS = """\
+[tool.haybale]
+name = "hay_stack"
+registry = "registry.example/hay"
+core = "hay"
+[tool.haybale.environments.dev]
+host = "dev.example"
+[tool.haybale.environments.prod]
+after = "dev"
+namespace = "hay"
+"""
+
+
+def settings(folder: Path, more: str = "", text: str = SETTINGS) -> config.Settings:
+    (folder / "pyproject.toml").write_text(text + more, encoding="utf-8")
+    return config.load(folder, {}).settings
+
+
+def objects(its: config.Settings, environment: str = "dev") -> dict[str, dict[str, Any]]:
+    return {each["kind"]: each for each in yaml.safe_load_all(flux.objects(its, environment, URL))}
+
+
+# What is written -------------------------------------------------------------------------------------------
+
+
+def test_an_environment_follows_its_own_tag(tmp_path: Path) -> None:
+    its = settings(tmp_path)
+    for environment in ("dev", "prod"):
+        found = objects(its, environment)
+        assert found["GitRepository"]["spec"]["ref"] == {"tag": f"{environment}/deploy"}
+        assert found["GitRepository"]["metadata"]["name"] == f"hay-stack-{environment}"
+        assert found["Kustomization"]["spec"]["path"] == f"./deploy/overlays/{environment}"
+
+
+def test_its_objects_name_each_other(tmp_path: Path) -> None:
+    its = settings(tmp_path)
+    found = objects(its)
+    name = found["GitRepository"]["metadata"]["name"]
+    assert found["Kustomization"]["spec"]["sourceRef"] == {"kind": "GitRepository", "name": name}
+    assert [each["name"] for each in found["Receiver"]["spec"]["resources"]] == [name]
+    template = yaml.safe_load(flux.generated(its, URL)["flux/dev.secret.template"])
+    assert found["Receiver"]["spec"]["secretRef"]["name"] == template["metadata"]["name"]
+    assert {each["metadata"]["namespace"] for each in [*found.values(), template]} == {"flux-system"}
+
+
+def test_the_template_of_the_secret_has_none_not_even_an_empty_one(tmp_path: Path) -> None:
+    template = yaml.safe_load(flux.generated(settings(tmp_path), URL)["flux/dev.secret.template"])
+    assert template["stringData"] == {}
+    assert "data" not in template
+
+
+@pytest.mark.parametrize(
+    ("forge", "kind", "events"),
+    [
+        ("github", "github", ["ping", "push", "create"]),
+        ("gitlab", "gitlab", ["Tag Push Hook"]),
+        ("generic", "generic-hmac", None),
+    ],
+)
+def test_each_forge_has_its_receiver(tmp_path: Path, forge: str, kind: str, events: list[str] | None) -> None:
+    spec = objects(settings(tmp_path, f'[tool.haybale.flux]\nforge = "{forge}"\n'))["Receiver"]["spec"]
+    assert (spec["type"], spec.get("events")) == (kind, events)
+
+
+def test_the_settings_of_flux_are_where_they_belong(tmp_path: Path) -> None:
+    more = 'credentials = "key"\nnamespace = "ops"\ninterval = "1h30m"\nfolder = "ops/k8s"\n'
+    found = objects(settings(tmp_path, f"[tool.haybale.flux]\n{more}"))
+    assert found["GitRepository"]["spec"]["secretRef"] == {"name": "key"}
+    assert found["GitRepository"]["spec"]["interval"] == "1h30m"
+    assert found["Receiver"]["metadata"]["namespace"] == "ops"
+    assert found["Kustomization"]["spec"]["path"] == "./ops/k8s/overlays/dev"
+    ignored = found["GitRepository"]["spec"]["ignore"].split()
+    assert ignored == ["/*", "!/ops", "/ops/*", "!/ops/k8s"]
+    assert "secretRef" not in objects(settings(tmp_path))["GitRepository"]["spec"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "url"),
+    [
+        ("https://git.example/a/b.git", "https://git.example/a/b.git"),
+        ("ssh://git@git.example:22/a/b", "ssh://git@git.example:22/a/b"),
+        ("git@git.example:a/b.git", "ssh://git@git.example/a/b.git"),
+        ("git@git.example:/a/b.git", "ssh://git@git.example/a/b.git"),
+    ],
+)
+def test_flux_fetches_from_where_origin_is(tmp_path: Path, origin: str, url: str) -> None:
+    assert flux.url_of(settings(tmp_path).flux, origin) == url
+
+
+@pytest.mark.parametrize("origin", ["", "/srv/git/a.git", "git://git.example/a"])
+def test_where_flux_can_t_fetch_the_setting_is_asked_for(tmp_path: Path, origin: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        flux.url_of(settings(tmp_path).flux, origin)
+    assert "[tool.haybale.flux]" in told.value.step
+    set_ = settings(tmp_path, f'[tool.haybale.flux]\nurl = "{URL}"\n').flux
+    assert flux.url_of(set_, origin) == URL
+
+
+@pytest.mark.parametrize("url", ["git@host:a/b", "file:///a", "https://", 'https://a\\"b', "https://a b"])
+def test_a_url_that_flux_does_not_take_is_refused_with_its_line(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match=r":11: flux\.url is a URL that begins with https:// or ssh://"):
+        settings(tmp_path, f"[tool.haybale.flux]\nurl = '{url}'\n")
+
+
+@pytest.mark.parametrize("host", ["Dev.example", "dev.example:80", "https://dev.example", "-dev", "a..b"])
+def test_a_host_that_is_none_is_refused(tmp_path: Path, host: str) -> None:
+    with pytest.raises(ConfigError, match=r"environments\.dev\.host is a host name"):
+        settings(tmp_path, text=SETTINGS.replace('"dev.example"', f'"{host}"'))
+
+
+def test_a_name_that_kubernetes_does_not_take_is_told(tmp_path: Path) -> None:
+    its = settings(tmp_path, text=SETTINGS.replace("hay_stack", "h" * 60))
+    with pytest.raises(ConfigError, match="64 characters"):
+        flux.objects(its, "dev", URL)
+    assert len(flux.secret(replace(its, name="h" * 59), "dev")) <= 63
+
+
+def test_an_overlay_says_where_it_runs_and_who_may_ask(tmp_path: Path) -> None:
+    its = settings(tmp_path)
+    files = {path: yaml.safe_load(text) for path, text in flux.begun(its).items()}
+    dev, prod = (files[f"overlays/{name}/kustomization.yaml"] for name in ("dev", "prod"))
+    assert (dev["namespace"], prod["namespace"]) == ("hay-stack-dev", "hay")
+    assert files["overlays/prod/namespace.yaml"]["metadata"]["name"] == "hay"
+    assert "ALLOWED_HOSTS=dev.example,localhost" in dev["configMapGenerator"][0]["literals"]
+    assert prod["configMapGenerator"][0]["literals"] == ["ALLOWED_HOSTS=localhost"]
+    assert "overlays/dev/ingress.yaml" in files
+    assert "overlays/prod/ingress.yaml" not in files
+
+
+def test_what_was_written_says_whether_somebody_changed_it() -> None:
+    text = flux.stamped("a: 1\n")
+    assert flux.is_ours(text)
+    assert not flux.is_ours(text.replace("a: 1", "a: 2"))
+    assert not flux.is_ours(text + "b: 2\n")
+    assert not flux.is_ours("a: 1\n")
+    assert not flux.is_ours("")
+
+
+# Which images ---------------------------------------------------------------------------------------------
+
+
+def test_images_are_pinned_by_digest() -> None:
+    said = yaml.safe_load(
+        pin.text(
+            "v1.2.3-r4",
+            site=f"registry.example:5000/hay@{DIGEST}",
+            index=f"registry.example:5000/hay:v1.2.3-r4-solr@{DIGEST}",
+        )
+    )
+    assert {each["name"]: (each["newName"], each["digest"]) for each in said["images"]} == {
+        "haybale-site": ("registry.example:5000/hay", DIGEST),
+        "haybale-index": ("registry.example:5000/hay", DIGEST),
+    }
+    # Above pods it would roll Solr with every release, also where the index stayed.
+    assert said["labels"] == [{"pairs": {"app.kubernetes.io/version": "v1.2.3-r4"}}]
+
+
+def test_on_branches_there_is_no_image() -> None:
+    for each in yaml.safe_load(pin.unpinned())["images"]:
+        assert each["newName"].endswith(".invalid/none")
+        assert each["digest"] == "sha256:" + "0" * 64
+
+
+# The rehearsal --------------------------------------------------------------------------------------------
+
+
+def of(its: config.Settings) -> dict[str, rehearse.Manifests]:
+    found = {}
+    for name in its.environments:
+        kinds = objects(its, name)
+        found[name] = rehearse.Manifests(
+            file=Path(name), source=kinds["GitRepository"], receiver=kinds["Receiver"],
+            kustomization=kinds["Kustomization"], secret=flux.secret(its, name),
+        )  # fmt: skip
+    return found
+
+
+def moves(*refs: str, new: bool = False) -> list[tuple[str, list[webhooks.Change]]]:
+    changes = [
+        webhooks.Change(ref=f"refs/tags/{ref}", old="" if new else "1" * 40, new="2" * 40) for ref in refs
+    ]
+    return [("a move", changes)]
+
+
+def wrong(found: list[rehearse.Delivery]) -> list[tuple[str, int, bool]]:
+    return [(each.receiver, each.status, each.fired) for each in found if not each.right]
+
+
+@pytest.mark.parametrize("forge", ["github", "gitlab", "generic"])
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("new", [True, False])
+def test_what_is_written_wakes_its_environment_and_no_other(
+    tmp_path: Path, forge: str, environment: str, new: bool
+) -> None:
+    its = settings(tmp_path, f'[tool.haybale.flux]\nforge = "{forge}"\n')
+    moved = moves(f"{environment}/deploy", f"last/{environment}/deploy", new=new)
+    found = rehearse.perform(forge, environment, of(its), moved)
+    assert wrong(found) == []
+    assert {each.receiver for each in found if each.fired} == {environment}
+    assert found[-1].move == "forged"
+    assert found[-1].status == 400
+
+
+def test_the_environment_s_names_may_begin_alike(tmp_path: Path) -> None:
+    its = settings(tmp_path, "[tool.haybale.environments.dev-dev]\n[tool.haybale.environments.ev]\n")
+    for name in its.environments:
+        found = rehearse.perform("github", name, of(its), moves(f"{name}/deploy", new=True))
+        assert {each.receiver for each in found if each.fired} == {name}
+
+
+def with_receiver(found: dict[str, rehearse.Manifests], **spec: Any) -> dict[str, rehearse.Manifests]:
+    receiver = found["dev"].receiver
+    return {
+        **found,
+        "dev": replace(found["dev"], receiver={**receiver, "spec": {**receiver["spec"], **spec}}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        # It wakes for another environment's tag, as for its own.
+        ({"resourceFilter": "has(req.ref) && req.ref.endsWith('/deploy')"}, {("dev", 200, True)}),
+        ({"events": ["ping", "push"]}, {("dev", 400, False)}),
+        ({"resourceFilter": "req.ref == 'refs/tags/dev/deploy'"}, {("dev", 500, False)}),
+        # A ping and a push have none.
+        ({"resourceFilter": "req.ref_type == 'tag'"}, {("dev", 200, True), ("dev", 500, False)}),
+        ({"suspend": True}, {("dev", 503, False)}),
+    ],
+)
+def test_a_mistake_in_another_receiver_is_found_too(
+    tmp_path: Path, spec: dict[str, Any], told: set[tuple[str, int, bool]]
+) -> None:
+    manifests = with_receiver(of(settings(tmp_path)), **spec)
+    found = rehearse.perform("github", "prod", manifests, moves("prod/deploy", new=True))
+    assert set(wrong(found)) == told
+
+
+def test_a_receiver_that_sleeps_through_its_own_tag_is_found(tmp_path: Path) -> None:
+    manifests = with_receiver(
+        of(settings(tmp_path)), resourceFilter="has(req.ref) && req.ref == 'dev/deploy'"
+    )
+    found = rehearse.perform("github", "dev", manifests, moves("dev/deploy"))
+    assert wrong(found) == [("dev", 200, False)]
+    seen = rehearse.Rehearsal(environment="dev", deliveries=tuple(found), checks=())
+    with pytest.raises(ReleaseError, match="the Receiver of dev answers 200: the filter says no"):
+        rehearse.judge(seen)
+
+
+def test_a_push_of_too_many_tags_is_found(tmp_path: Path) -> None:
+    moved = moves("dev/deploy", "last/dev/deploy", "v1", "v2")
+    found = rehearse.perform("github", "dev", of(settings(tmp_path)), moved)
+    assert [each.why for each in found if not each.right] == ["the forge sends nothing for 4 refs at once"]
