@@ -102,6 +102,10 @@ flux *args:
 rehearse-deploy env *args:
     @"{{ nox }}" -s rehearse_deploy -- "$@"
 
+# Write release notes: what came between two versions, and what that did to the index (--json)
+notes *args:
+    @"{{ nox }}" -s notes -- "$@"
+
 # Run the unit tests
 unit *args:
     @"{{ nox }}" -s unit -- "$@"

@@ -169,6 +169,12 @@ def rehearse_deploy(session: nox.Session) -> None:
     haybale(session, "rehearse-deploy", *session.posargs, lock="rehearse")
 
 
+@nox.session
+def notes(session: nox.Session) -> None:
+    """Write release notes: [FROM] [TO] [--json]."""
+    haybale(session, "notes", *session.posargs)
+
+
 # Looking after this repository --------------------------------------------------------------------------
 
 

@@ -322,13 +322,23 @@ def prune(*, remove: bool) -> None:
     shown.done(f"{number} removed")
 
 
+@verbs.command()
+@click.argument("before", metavar="[FROM]", default="")
+@click.argument("version", metavar="[TO]", default="")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def notes(before: str, version: str, *, as_json: bool) -> None:
+    """Write release notes, in Markdown: what came after FROM with TO, and what that did to the index."""
+    from haybale.release import notes as release  # noqa: PLC0415
+
+    found = release.write(config.load(), before, version)
+    click.echo(release.as_json(found) if as_json else release.markdown(found), nl=as_json)
+
+
 @verbs.command("rehearse-deploy")
 @click.argument("environment")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def rehearse_deploy(environment: str, *, as_json: bool) -> None:
     """Deploy to an environment on a scratch remote, and tell what its webhooks would make Flux do."""
-    from rich.console import Console  # noqa: PLC0415
-
     from haybale.release import rehearse  # noqa: PLC0415
 
     shown = terminal()
@@ -336,10 +346,10 @@ def rehearse_deploy(environment: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(rehearse.as_json(seen))
     else:
-        console = Console(highlight=False, soft_wrap=True)
-        console.print(rehearse.table(seen))
+        printed = paper()
+        printed.print(rehearse.table(seen))
         for line in rehearse.lines(seen):
-            console.print(line, markup=False)
+            printed.print(line, markup=False)
     rehearse.judge(seen)
     shown.done(f"a deployment to {environment} makes Flux fetch it, and nothing else")
 

@@ -462,3 +462,11 @@ def commit_with(root: Path, parent: str, path: str, text: str, message: str) -> 
     # Another encoding would stand in the commit, and change its hash.
     plain = ("-c", "i18n.commitEncoding=UTF-8")
     return ask(root, *plain, "commit-tree", tree, "-p", parent, env=who, stdin=f"{message.strip()}\n")
+
+
+def log(root: Path, after: str, up_to: str) -> tuple[Touch, ...]:
+    """Return the commits after one ("": from the first) up to another, the newest first, without merges."""
+    span = f"{after}..{up_to}" if after else up_to
+    shown = ask(root, "log", "--no-merges", "--no-show-signature", "--format=%H%x00%cs%x00%an%x00%s", span)
+    rows = (line.split("\0") for line in shown.splitlines())
+    return tuple(Touch(hash=row[0], date=row[1], author=row[2], subject=row[3]) for row in rows)
