@@ -28,6 +28,7 @@ from haybale import config
 from haybale.errors import DumpError, RegistryError, UsageError, VerifyError
 from haybale.images import build
 from haybale.index import key as keys
+from haybale.release import record as records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +47,8 @@ IDENTITY = {
 STRANGE = ("GITHUB_", "GITLAB_", "GITEA_", "FORGEJO_", "CI_", "RUNNER_")
 
 # A stand-in for the suites: leaves a trace in reports/ when it ran. (haybale adds the name of a report.)
-SUITE = '["sh", "-c", "echo ran > /reports/ran"]'
+REPORT = r"<testsuites><testsuite tests=\"3\" skipped=\"1\"/></testsuites>"
+SUITE = f'["sh", "-c", "echo ran > /reports/ran; echo \'{REPORT}\' > /reports/site.xml"]'
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,9 @@ class Clone:
         return {step["state"]: step["outcome"] for step in self.summary()["steps"]}
 
 
+# Where a deployment says which images it is of.
+PINNED = "deploy/overlays/dev/images/kustomization.yaml"
+
 FEWER = """
 CREATE TEMP TABLE few AS SELECT id FROM archive_address ORDER BY sequence LIMIT NUMBER;
 DELETE FROM archive_passage WHERE address_id NOT IN few;
@@ -186,7 +191,7 @@ def first(root: Path, tmp_path_factory: pytest.TempPathFactory, registry: str, b
     _, _, rest = rest.partition("[tool.mypy]")
     file.write_text(
         f'{head}[tool.haybale]\nname = "small"\nregistry = "{registry}/small"\ncore = "sotu"\n'
-        '[tool.haybale.index]\ninputs = ["web/sotu/urls.py"]\n'
+        '[tool.haybale.index]\ninputs = ["web/sotu/urls.py"]\n[tool.haybale.environments.dev]\n'
         f"[tool.haybale.test]\nsite = {SUITE}\nbrowser = []\nrepository = []\n"
         f"[tool.mypy]{rest}",
         encoding="utf-8",
@@ -249,12 +254,33 @@ def test_a_published_push_leaves_images_commit_and_tag(first: Clone) -> None:
     index = first.digest(f"solr-{first.key()}")
     assert index
     assert first.digest("v0.1.0-r1-solr") == index
-    assert f"{first.registry}:v0.1.0-r1@{first.digest('v0.1.0-r1')}" in tagged
-    assert f"{first.registry}:v0.1.0-r1-solr@{index}" in tagged
+    record = records.of_message(tagged.splitlines())
+    assert record is not None
+    assert record.site == f"{first.registry}@{first.digest('v0.1.0-r1')}"
+    assert record.index == f"{first.registry}@{index}"
+    assert record.key == first.key()
+    assert record.counts["archive.passage"] == 62
+    assert record.tests == {"site": records.Suite(tests=3, skipped=1)}
+    assert all(digest.startswith("sha256:") for digest in record.bases.values())
     labels = docker.from_env().images.get(f"{first.registry}:v0.1.0-r1").labels
     assert labels["org.opencontainers.image.revision"] == refs["refs/heads/main"]
     assert labels["org.opencontainers.image.version"] == "v0.1.0-r1"
     assert (first.path / "reports/ran").read_text(encoding="utf-8") == "ran\n"
+
+
+def test_what_is_published_can_be_verified_and_deployed(first: Clone, tmp_path: Path) -> None:
+    clone = fork(first, tmp_path)
+    said = json.loads(clone.haybale("verify-release", "v0.1.0-r1", "--json").stdout)
+    assert [part["name"] for part in said["parts"] if not part["holds"]] == []
+    assert "dev/deploy: nothing -> " in clone.haybale("deploy", "dev", "--plan").stderr
+    assert not [ref for ref in clone.remote_refs() if "deploy" in ref]
+    clone.haybale("deploy", "dev")
+    (dev,) = json.loads(clone.haybale("status", "--json").stdout)["environments"]
+    assert (dev["version"], dev["drift"], dev["by"]) == ("v0.1.0-r1", [], IDENTITY["GIT_COMMITTER_NAME"])
+    pinned = clone.git("show", f"{clone.remote_refs()['refs/tags/dev/deploy']}^{{tree}}:{PINNED}")
+    assert f"digest: {first.digest('v0.1.0-r1')}" in pinned
+    assert f"digest: {first.digest('v0.1.0-r1-solr')}" in pinned
+    assert "already" in clone.haybale("deploy", "dev").stderr
 
 
 def test_the_path_that_was_run_is_written_down(first: Clone) -> None:
