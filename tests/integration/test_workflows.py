@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 GITHUB = ".github/workflows/ci.yml"
+DEPLOY = ".github/workflows/deploy.yml"
 GITLAB = ".gitlab-ci.yml"
 
 PUBLISHES = "./noxw -s engine pipeline -- --publish --next"
@@ -30,6 +31,12 @@ def github(root: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
+def by_hand(root: Path) -> dict[str, Any]:
+    """GitHub's workflow that deploys."""
+    return read(root / DEPLOY)
+
+
+@pytest.fixture(scope="module")
 def gitlab(root: Path) -> dict[str, Any]:
     return read(root / GITLAB)
 
@@ -40,9 +47,9 @@ def read(file: Path) -> dict[str, Any]:
     return document
 
 
-def commands(github: dict[str, Any], gitlab: dict[str, Any]) -> list[str]:
-    """Return everything that the two files run."""
-    steps = [step for job in github["jobs"].values() for step in job["steps"]]
+def commands(gitlab: dict[str, Any], *github: dict[str, Any]) -> list[str]:
+    """Return everything that the files run."""
+    steps = [step for file in github for job in file["jobs"].values() for step in job["steps"]]
     scripts = [
         line
         for job in gitlab.values()
@@ -62,7 +69,7 @@ def lint(root: Path, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def copied(root: Path, folder: Path, file: str, old: str, new: str) -> Path:
     """Copy the files, with one change."""
-    for each in (GITHUB, GITLAB):
+    for each in (GITHUB, DEPLOY, GITLAB):
         (folder / each).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root / each, folder / each)
     text = (folder / file).read_text(encoding="utf-8")
@@ -89,6 +96,12 @@ def test_the_linters_find_nothing(root: Path) -> None:
             GITHUB,
             "run: ./noxw -s engine pipeline\n",
             'run: echo "${{ github.event.pull_request.title }}"\n',
+            "template-injection",
+        ),
+        (
+            DEPLOY,
+            'run: ./noxw -s rollback -- "$ENVIRONMENT"',
+            "run: echo ${{ inputs.version }}",
             "template-injection",
         ),
         # check-jsonschema
@@ -128,14 +141,14 @@ def test_actionlint_would_find_it(root: Path, tmp_path: Path, old: str, new: str
 
 
 def test_they_run_nothing_but_sessions_that_exist(
-    root: Path, github: dict[str, Any], gitlab: dict[str, Any]
+    root: Path, github: dict[str, Any], by_hand: dict[str, Any], gitlab: dict[str, Any]
 ) -> None:
     listed = subprocess.run(["./noxw", "--list"], cwd=root, capture_output=True, text=True, check=True).stdout
     sessions = {line.split()[1] for line in listed.splitlines() if line[:2] in {"* ", "- "}}
-    found = commands(github, gitlab)
+    found = commands(gitlab, github, by_hand)
     assert found
     for command in found:
-        match = re.fullmatch(r"\./noxw -s ([a-z_ ]+?)(?: -- (--[a-z -]+))?", command)
+        match = re.fullmatch(r'\./noxw -s ([a-z_ ]+?)(?: --(?: (--[a-z-]+|"\$[A-Z]+"))+)?', command)
         assert match, f"more than a session: {command}"
         assert set(match[1].split()) <= sessions, command
 
@@ -146,9 +159,17 @@ def test_both_run_the_same(github: dict[str, Any], gitlab: dict[str, Any]) -> No
         assert gitlab[name]["script"] == [ours]
 
 
-def test_no_secret_stands_in_a_command(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
-    for command in commands(github, gitlab):
-        assert "$" not in command
+def test_what_somebody_typed_reaches_a_command_as_one_argument(
+    github: dict[str, Any], by_hand: dict[str, Any], gitlab: dict[str, Any]
+) -> None:
+    """By a variable in quotes; nothing else is one, and no secret at all."""
+    for command in commands(gitlab, github, by_hand):
+        assert "$" not in command.replace('"$ENVIRONMENT"', "").replace('"$VERSION"', "")
+        assert "${{" not in command
+    steps = {step["name"]: step for job in by_hand["jobs"].values() for step in job["steps"]}
+    assert steps["Deploy"]["env"]["VERSION"] == "${{ inputs.version }}"
+    named = [step["env"]["ENVIRONMENT"] for step in steps.values() if "run" in step]
+    assert set(named) == {"${{ inputs.environment }}"}
 
 
 # Pinned ----------------------------------------------------------------------------------------------------
@@ -182,7 +203,7 @@ def test_only_a_push_to_main_publishes(github: dict[str, Any], gitlab: dict[str,
     rule = '$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH && $CI_PIPELINE_SOURCE == "push"'
     assert gitlab["publish"]["script"] == [PUBLISHES]
     assert gitlab["publish"]["rules"] == [{"if": rule}]
-    assert gitlab["pipeline"]["rules"] == [{"if": rule, "when": "never"}, {"when": "on_success"}]
+    assert gitlab["pipeline"]["rules"] == [{"if": rule, "when": "never"}, {"if": '$ACTION == "none"'}]
 
 
 def test_only_the_job_that_publishes_may_write(github: dict[str, Any]) -> None:
@@ -210,6 +231,61 @@ def test_a_fork_s_pull_request_is_tested_without_secrets(github: dict[str, Any])
     (triggers,) = (value for name, value in github.items() if str(name) == "True")  # YAML 1.1: on is true
     assert set(triggers) == {"push", "pull_request", "workflow_dispatch"}
     assert "secrets." not in str(github)
+
+
+# By hand ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action", ["deploy", "rollback"])
+def test_an_environment_s_own_rules_decide_who_deploys(
+    by_hand: dict[str, Any], gitlab: dict[str, Any], action: str
+) -> None:
+    """GitHub and GitLab hold a job back until the rules of the environment that it names are met."""
+    assert by_hand["jobs"][action]["environment"] == "${{ inputs.environment }}"
+    assert gitlab[action]["extends"] == ".by-hand"
+    assert gitlab[".by-hand"]["environment"] == {"name": "$ENVIRONMENT"}
+
+
+@pytest.mark.parametrize("action", ["deploy", "rollback"])
+def test_both_deploy_alike(by_hand: dict[str, Any], gitlab: dict[str, Any], action: str) -> None:
+    ours = [step["run"] for step in by_hand["jobs"][action]["steps"] if "run" in step]
+    assert gitlab[action]["script"] == ours
+    assert ours[-1].startswith(f"./noxw -s {action} -- ")
+
+
+def test_deploying_is_started_by_a_person_and_does_just_that(
+    by_hand: dict[str, Any], gitlab: dict[str, Any]
+) -> None:
+    (triggers,) = (value for name, value in by_hand.items() if str(name) == "True")  # YAML 1.1: on is true
+    assert set(triggers) == {"workflow_dispatch"}
+    for action in ("deploy", "rollback"):
+        assert by_hand["jobs"][action]["if"] == f"inputs.action == '{action}'"
+        (rule,) = gitlab[action]["rules"]
+        assert '$CI_PIPELINE_SOURCE == "web"' in rule["if"]
+        assert f'$ACTION == "{action}"' in rule["if"]
+    # A person's pipeline that deploys neither tests nor publishes; all others know no action.
+    assert gitlab["variables"]["ACTION"]["value"] == "none"
+    assert gitlab["check"]["rules"] == [{"if": '$ACTION == "none"'}]
+
+
+def test_deploying_may_push_tags_and_only_see_images(by_hand: dict[str, Any]) -> None:
+    assert by_hand["permissions"] == {}
+    assert "secrets." not in str(by_hand)
+    for job in by_hand["jobs"].values():
+        assert job["permissions"] == {"contents": "write", "packages": "read"}
+
+
+def test_one_deployment_to_an_environment_at_a_time_and_none_is_interrupted(
+    by_hand: dict[str, Any], gitlab: dict[str, Any]
+) -> None:
+    for job in by_hand["jobs"].values():
+        assert job["concurrency"] == {
+            "group": "deploy-${{ inputs.environment }}", "cancel-in-progress": False,
+        }  # fmt: skip
+        assert job["steps"][0]["with"]["fetch-depth"] == 0
+        assert 0 < job["timeout-minutes"] <= 20
+    assert gitlab[".by-hand"]["resource_group"] == "deploy-$ENVIRONMENT"
+    assert gitlab[".by-hand"]["interruptible"] is False
 
 
 # One after the other ---------------------------------------------------------------------------------------
