@@ -82,7 +82,7 @@ deploy environment *args:
 rollback environment *args:
     @"{{ nox }}" -s rollback -- "$@"
 
-# Tell what runs in each environment, and whether that still holds (--json)
+# Tell what runs in each environment, and whether that still holds (--json, --html FILE)
 status *args:
     @"{{ nox }}" -s status -- "$@"
 

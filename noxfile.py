@@ -141,7 +141,7 @@ def rollback(session: nox.Session) -> None:
 
 @nox.session
 def status(session: nox.Session) -> None:
-    """Tell what runs in each environment: [--json]."""
+    """Tell what runs in each environment: [--json] [--html FILE]."""
     haybale(session, "status", *session.posargs)
 
 

@@ -266,11 +266,15 @@ def _carry_out(project: config.Project, move: Move, *, only_plan: bool) -> None:
 
 @verbs.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def status(*, as_json: bool) -> None:
+@click.option("--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write a page, too.")
+def status(*, as_json: bool, page: Path | None) -> None:
     """Tell what runs in each environment, since when, and whether that still holds."""
     from haybale.release import status as places  # noqa: PLC0415
 
     found = places.status(config.load())
+    if page:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(places.html(found), encoding="utf-8")
     if as_json:
         click.echo(json.dumps(places.as_json(found), indent=2))
         return

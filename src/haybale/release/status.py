@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
     from haybale.config import Project
     from haybale.release.deploy import Deployment
+
+# Columns of the page.
+PAGE = 140
 
 # Digits of a digest or a key that are shown.
 SHORT = 12
@@ -137,6 +142,15 @@ def table(places: Sequence[Place]) -> Table:
         )  # fmt: skip
         shown.add_row(*(Text(cell, style=style) for cell in cells))
     return shown
+
+
+def html(places: Sequence[Place]) -> str:
+    """Return the same as a page of its own."""
+    page = Console(record=True, file=io.StringIO(), width=PAGE)
+    page.print(table(places))
+    for line in drift(places):
+        page.print(f"! {line}", markup=False, highlight=False)
+    return page.export_html()
 
 
 def drift(places: Sequence[Place]) -> list[str]:
