@@ -144,6 +144,19 @@ def test_an_overlay_says_where_it_runs_and_who_may_ask(tmp_path: Path) -> None:
     assert "overlays/prod/ingress.yaml" not in files
 
 
+@pytest.mark.parametrize("namespace", ["123", "1e3", "0x1f", "true", "no", "null", "2026-11-23", "n"])
+def test_a_name_that_yaml_takes_for_something_else_stays_a_text(tmp_path: Path, namespace: str) -> None:
+    text = SETTINGS.replace('"hay"\n', f'"{namespace}"\n').replace('name = "hay_stack"', 'name = "1"')
+    more = f'[tool.haybale.flux]\nnamespace = "{namespace}"\ncredentials = "{namespace}"\n'
+    its = settings(tmp_path, more, text.replace('core = "hay"', 'core = "c"'))
+    for each in objects(its, "prod").values():
+        assert each["metadata"]["namespace"] == namespace
+    assert objects(its)["GitRepository"]["spec"]["secretRef"] == {"name": namespace}
+    overlay = {path: yaml.safe_load(text) for path, text in flux.begun(its).items()}
+    assert overlay["overlays/prod/kustomization.yaml"]["namespace"] == namespace
+    assert overlay["overlays/prod/namespace.yaml"]["metadata"]["name"] == namespace
+
+
 def test_what_was_written_says_whether_somebody_changed_it() -> None:
     text = flux.stamped("a: 1\n")
     assert flux.is_ours(text)
@@ -260,7 +273,7 @@ def test_a_receiver_that_sleeps_through_its_own_tag_is_found(tmp_path: Path) -> 
     found = rehearse.perform("github", "dev", manifests, moves("dev/deploy"))
     assert wrong(found) == [("dev", 200, False)]
     seen = rehearse.Rehearsal(environment="dev", deliveries=tuple(found), checks=())
-    with pytest.raises(ReleaseError, match="the Receiver of dev answers 200: the filter says no"):
+    with pytest.raises(ReleaseError, match="the Receiver of dev answers 200: does nothing"):
         rehearse.judge(seen)
 
 

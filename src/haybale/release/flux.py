@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 # The longest name that every kind of object may have (RFC 1123, a label).
 LONGEST = 63
 
+# Names that YAML 1.1 takes for something else where they stand without quotes.
+NO_TEXT = re.compile(r"[0-9].*|true|false|yes|no|on|off|y|n|null")
+
 # The first line of a file that is written again by every run, while nobody else has changed it.
 STAMP = "# Written by haybale flux from [tool.haybale]. Changed by hand it stays as it is: sha256:{digest}\n"
 STAMPED = re.compile(r"# Written by haybale flux .*sha256:([0-9a-f]{64})\n")
@@ -205,18 +208,18 @@ def objects(settings: Settings, environment: str, url: str) -> str:
     flux, forge = settings.flux, FORGES[settings.flux.forge]
     events = "".join(f"    - {event}\n" for event in forge.events)
     return OBJECTS.format(
-        name=name(settings, environment),
-        namespace=flux.namespace,
+        name=_scalar(name(settings, environment)),
+        namespace=_scalar(flux.namespace),
         environment=environment,
         folder=flux.folder,
         interval=flux.interval,
         url=json.dumps(url),
-        credentials=f"  secretRef:\n    name: {flux.credentials}\n" if flux.credentials else "",
+        credentials=f"  secretRef:\n    name: {_scalar(flux.credentials)}\n" if flux.credentials else "",
         tag=tag(environment),
         ignore="\n".join(f"    {line}" for line in _only(flux.folder)),
         type=forge.type,
         events=f"  events:\n{events}" if events else "",
-        secret=secret(settings, environment),
+        secret=_scalar(secret(settings, environment)),
         filter="\n".join(f"    {line.format(tag=tag(environment))}" for line in forge.filter),
     )
 
@@ -226,8 +229,8 @@ def generated(settings: Settings, url: str) -> dict[str, str]:
     found = {}
     for environment in settings.environments:
         template = TEMPLATE.format(
-            name=secret(settings, environment),
-            namespace=settings.flux.namespace,
+            name=_scalar(secret(settings, environment)),
+            namespace=_scalar(settings.flux.namespace),
             receiver=name(settings, environment),
         )
         found[f"flux/{environment}.yaml"] = stamped(objects(settings, environment, url))
@@ -239,7 +242,7 @@ def begun(settings: Settings) -> dict[str, str]:
     """Return the files that are written where there are none, and then are the user's: the overlays."""
     found = {}
     for environment, its in settings.environments.items():
-        namespace = its.namespace or name(settings, environment)
+        namespace = _scalar(its.namespace or name(settings, environment))
         resources = ["../../base", "namespace.yaml", *(["ingress.yaml"] if its.host else [])]
         overlay = OVERLAY.format(
             environment=environment,
@@ -254,6 +257,11 @@ def begun(settings: Settings) -> dict[str, str]:
             found[f"{folder}/ingress.yaml"] = INGRESS.format(host=json.dumps(its.host))
         found[f"{folder}/images/kustomization.yaml"] = pin.unpinned()
     return found
+
+
+def _scalar(text: str) -> str:
+    """Return a name as YAML reads it back."""
+    return json.dumps(text) if NO_TEXT.fullmatch(text) else text
 
 
 def _variables(environment: Environment) -> list[str]:

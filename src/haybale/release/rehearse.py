@@ -323,15 +323,18 @@ class _Stage:
 
 
 def table(seen: Rehearsal) -> Table:
-    """Return what was sent and what came of it."""
-    shown = Table(title=f"rehearsal of {seen.environment}", title_justify="left")
-    for heading in ("", "move", "event", "ref", "Receiver", "answer", "fires", "why"):
-        shown.add_column(heading)
+    """Return what was sent and what came of it, a section for each move."""
+    shown = Table(title=f"rehearsal of {seen.environment}", title_justify="left", box=None, pad_edge=False)
+    for heading in ("", "move", "event", "ref", "Receiver", ""):
+        shown.add_column(heading, no_wrap=True)
+    shown.add_column("it")
+    move = ""
     for each in seen.deliveries:
         shown.add_row(
-            "✓" if each.right else "✗", each.move, each.event, each.ref.removeprefix("refs/tags/"),
-            each.receiver, str(each.status or ""), "yes" if each.fired else "no", each.why,
+            "✓" if each.right else "✗", each.move if each.move != move else "", each.event,
+            each.ref.removeprefix("refs/tags/"), each.receiver, str(each.status or ""), each.why,
         )  # fmt: skip
+        move = each.move
     return shown
 
 

@@ -223,7 +223,7 @@ def _refused(spec: Mapping[str, Any], token: str, sent: Request) -> str:
         header = next((each for each in SIGNATURES[kind] if sent.header(each)), SIGNATURES[kind][0])
         # go-github looks at the signature of a payload only where there is a token.
         if (token or kind != "github") and not _is_signed(sent.header(header), sent.body, token):
-            return f"{header} is missing, or not that of this body and the Secret's token"
+            return f"{header} is missing or wrong"
     elif kind == "gitlab":
         if sent.header("X-Gitlab-Token") != token:
             return "X-Gitlab-Token is not the Secret's token"
@@ -248,12 +248,9 @@ def _is_signed(signature: str, body: bytes, token: str) -> bool:
 
 def _notified(receiver: Mapping[str, Any], objects: Sequence[Mapping[str, Any]], sent: Request) -> Answer:
     spec, home = receiver["spec"], receiver["metadata"].get("namespace", "default")
+    filtered = spec.get("resourceFilter") or any("filter" in each for each in spec["resources"])
     try:
-        body = (
-            _body(sent)
-            if spec.get("resourceFilter") or any("filter" in each for each in spec["resources"])
-            else {}
-        )
+        body = _body(sent) if filtered else {}
     except ValueError as error:
         return Answer(status=FAILED, why=f"the body is no JSON object: {error}")
     fired: list[str] = []
@@ -280,7 +277,8 @@ def _notified(receiver: Mapping[str, Any], objects: Sequence[Mapping[str, Any]],
                 (fired if wanted else kept).append(name)
     if failed:
         return Answer(status=FAILED, why="; ".join(failed), fired=tuple(fired))
-    why = f"fetches {', '.join(fired)}" if fired else "the filter says no" if kept else "no object matches"
+    names = ", ".join(each.rpartition("/")[2] for each in fired)
+    why = f"fetches {names}" if fired else "does nothing" if kept else "finds no object"
     return Answer(status=OK, why=why, fired=tuple(fired))
 
 
