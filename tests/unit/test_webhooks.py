@@ -148,6 +148,10 @@ CASES = {
     "a filter with a function of Flux's extensions": (
         receiver(resourceFilter="req.ref.split('/')[2] == 'dev'"), sent(PUSH), 200, True,
     ),
+    "a filter on a field's type": (
+        receiver(resourceFilter="type(req.ref) == string && req.ref.startsWith('refs/tags/dev/')"),
+        sent(PUSH), 200, True,
+    ),
     "a filter with a macro": (
         receiver(resourceFilter="['dev', 'test'].exists(e, req.ref == 'refs/tags/' + e + '/deploy')"),
         sent(PUSH), 200, True,

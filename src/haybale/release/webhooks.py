@@ -38,9 +38,12 @@ SIGNATURES: Mapping[str, tuple[str, ...]] = {
 EVENT_HEADERS: Mapping[str, str] = {"github": "X-GitHub-Event", "gitlab": "X-Gitlab-Event"}
 HASHES = ("sha1", "sha256", "sha512")
 
-# What may stand in a filter: the two variables, the namespaces of functions, the functions of CEL itself and
-# of the extensions that Flux turns on (strings, sets, encoders).
-VARIABLES = frozenset({"req", "res", "sets", "base64", "strings"})
+# What may stand in a filter: the two variables, the namespaces of functions, the names of types, and the
+# functions of CEL itself and of the extensions that Flux turns on (strings, sets, encoders).
+VARIABLES = frozenset({
+    "req", "res", "sets", "base64", "strings",
+    "bool", "bytes", "double", "int", "list", "map", "null_type", "string", "uint",
+})  # fmt: skip
 FUNCTIONS = frozenset({
     "size", "contains", "startsWith", "endsWith", "matches", "int", "uint", "double", "string", "bytes",
     "bool", "dyn", "type", "timestamp", "duration", "getFullYear", "getMonth", "getDate", "getDayOfMonth",
@@ -332,7 +335,7 @@ def compiled(expression: str) -> Any:
         raise FilterError(f"there is no variable {', '.join(sorted(unknown))} in it, just req and res")
     named = {each for each in program.functions() if re.fullmatch(r"[A-Za-z]\w*", each)}
     if named - FUNCTIONS:
-        raise FilterError(f"Flux has no function {', '.join(sorted(named - FUNCTIONS))}")
+        raise FilterError(f"Flux, or the rehearsal, has no function {', '.join(sorted(named - FUNCTIONS))}")
     # A field by itself, or a literal.
     plain = expression.strip()
     if not program.functions() and not re.match(r"\(*\s*has\s*\(|true$|false$", plain):
