@@ -83,9 +83,9 @@ def in_use(project: Project) -> list[Record]:
     for name in project.settings.environments:
         at = deploy.look(project, name)
         for ref in (deploy.deploy_ref(name), deploy.last_ref(name)):
-            found = deploy.read(project, at, ref)
-            if found and is_version(found.version):
-                versions.add(found.version)
+            there = deploy.read(project, at, ref)
+            if there and is_version(there.version):
+                versions.add(there.version)
     carried = {version: publish.annotation(project.root, publish.REMOTE, version) for version in versions}
     return [found for lines in carried.values() if (found := records.of_message(lines)) is not None]
 
