@@ -244,16 +244,17 @@ def serve_registry(
     folder = tmp_path_factory.mktemp("registry")
     base = config.load(ROOT, {}).settings.images.python
     (folder / "Dockerfile").write_text(REGISTRY_DOCKERFILE.format(base=base), encoding="utf-8")
-    subprocess.run(
-        ["docker", "buildx", "build", "--quiet", "--load", "--tag", REGISTRY_IMAGE, folder],
-        capture_output=True, check=True,
-    )  # fmt: skip
 
     @contextlib.contextmanager
     def serve(
         more: str = "", files: Mapping[str, bytes] | None = None, scheme: str = "http", **ask: object
     ) -> Iterator[Registry]:
         client = docker.from_env()
+        # Each time: whoever removes what came since may have taken the image for theirs. Mostly it is cached.
+        subprocess.run(
+            ["docker", "buildx", "build", "--quiet", "--load", "--tag", REGISTRY_IMAGE, folder],
+            capture_output=True, check=True,
+        )  # fmt: skip
         container = client.containers.create(
             REGISTRY_IMAGE, labels={"io.haybale.test": "registry"}, ports={"5000/tcp": ("127.0.0.1", 0)}
         )
@@ -269,7 +270,7 @@ def serve_registry(
             container.remove(force=True, v=True)
 
     yield serve
-    docker.from_env().images.remove(REGISTRY_IMAGE, force=True)
+    subprocess.run(["docker", "image", "rm", "--force", REGISTRY_IMAGE], capture_output=True, check=False)
 
 
 @pytest.fixture(scope="session")
