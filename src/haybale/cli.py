@@ -314,7 +314,8 @@ def prune(*, remove: bool) -> None:
     from haybale.release import prune as housekeeping  # noqa: PLC0415
 
     project, shown = config.load(), terminal()
-    found = housekeeping.look(project, key.of(project))
+    current = key.of(project)
+    found = housekeeping.look(project, current)
     for place, tags in (("registry", found.registry), ("engine", found.engine)):
         for tag, digest in sorted(tags.items()):
             shown.say(f"{place}: {project.settings.registry}:{tag} ({digest[:19]})")
@@ -322,8 +323,8 @@ def prune(*, remove: bool) -> None:
     if not remove:
         shown.done(f"{number} may go; --yes removes them" if number else "everything is in use")
         return
-    housekeeping.remove(project, found)
-    shown.done(f"{number} removed")
+    gone = housekeeping.remove(project, current, found)
+    shown.done(f"{len(gone.registry) + len(gone.engine)} removed")
 
 
 @verbs.command()

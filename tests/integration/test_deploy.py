@@ -20,12 +20,12 @@ import pytest
 
 from haybale import config
 from haybale.errors import ReleaseError, UsageError
-from haybale.images.build import REVISION
+from haybale.images.build import BASE_DIGEST, REVISION
 from haybale.index import current
 from haybale.index import key as keys
 from haybale.release import deploy, prune, publish, releases, status
 from haybale.release.record import Record, Suite
-from haybale.tools import docker, git
+from haybale.tools import docker, git, process
 from haybale.tools.registry import Repository
 
 if TYPE_CHECKING:
@@ -60,21 +60,26 @@ class Site:
         commit = self.clone.commit(f"{version}.txt")
         self.clone.git("push", "-q", "origin", "main")
         name = self.repository.name
-        index = {keys.LABEL: KEY.document, current.COUNTS_LABEL: json.dumps(COUNTS)}
+        index = {
+            keys.LABEL: KEY.document, current.COUNTS_LABEL: json.dumps(COUNTS), BASE_DIGEST: "sha256:2",
+        }  # fmt: skip
         made = Record(
             version=version, commit=commit,
-            site=f"{name}@{self.image(version, {REVISION: commit})}",
+            site=f"{name}@{self.image(version, {REVISION: commit, BASE_DIGEST: 'sha256:1'})}",
             index=f"{name}@{self.image(f'{version}-solr', index)}",
             key=KEY.value, components={"dump": "ab" * 32}, dump="cd" * 32,
             bases={"site": "sha256:1", "index": "sha256:2"}, counts=COUNTS,
             tests={"site": Suite(tests=3, skipped=0)},
         )  # fmt: skip
         releases.keep(self.project, made)
-        tag = git.make_tag(
-            self.clone.path, version, commit, "\n".join(publish.annotated(version, [made.line]))
-        )
-        self.clone.git("push", "-q", "origin", f"{tag}:refs/tags/{version}")
+        self.tag(made)
         return made
+
+    def tag(self, record: Record) -> None:
+        """Give the remote a version's tag that carries this record, whatever it has now."""
+        said = "\n".join(publish.annotated(record.version, [record.line]))
+        tag = git.make_tag(self.clone.path, record.version, record.commit, said)
+        self.clone.git("push", "-q", "-f", "origin", f"{tag}:refs/tags/{record.version}")
 
     def image(self, tag: str, labels: dict[str, str]) -> str:
         """Put an image without any layer into the registry, unlike every other, and return its digest."""
@@ -133,6 +138,11 @@ def site(clone: Clone, registry: str) -> Site:
     )
     clone.git("push", "-q", "origin", "main")
     return Site(clone, config.load(clone.path, {}), Repository(name))
+
+
+def _planned(site: Site, record: Record) -> deploy.Move:
+    """What deploys a release, from what the remote has now; nobody asks whether the release holds."""
+    return deploy._move(site.project, "dev", deploy.look(site.project, "dev"), record, record.commit)
 
 
 def test_the_first_deployment_moves_one_tag_and_every_other_two(site: Site) -> None:
@@ -284,21 +294,205 @@ def test_status_tells_what_runs_where_and_a_tag_that_was_moved_by_hand(site: Sit
     assert json.loads(json.dumps(status.as_json([dev])))["environments"][0]["drift"] == list(dev.drift)
 
 
+def test_a_release_on_its_way_stays_and_one_that_was_given_up_goes(site: Site) -> None:
+    site.image("v0.4.10", {})
+    site.release("v0.4.12")
+    site.image("v0.4.13", {})
+    site.image("v0.4.13-solr", {})
+    assert set(prune.look(site.project, KEY).registry) == {"v0.4.10"}
+
+
 def test_only_what_nothing_refers_to_may_go(site: Site) -> None:
     kept = site.release("v0.4.12")
-    site.image("v0.4.11-pr7", {})
+    site.image("v0.4.10-pr7", {})
     site.image("last-solr", {})
     lost = site.image("solr-0123", {})
     site.image("also", {})
     shared = site.repository.retag(kept.index.partition("@")[2], "another-name")
     found = prune.look(site.project, KEY)
-    assert set(found.registry) == {"v0.4.11-pr7", "solr-0123", "also"}
+    assert set(found.registry) == {"v0.4.10-pr7", "solr-0123", "also"}
     assert shared == kept.index.partition("@")[2]
-    prune.remove(site.project, found)
+    assert prune.remove(site.project, KEY, found).registry == found.registry
     assert site.repository.digest("solr-0123") is None
     assert site.repository.manifest(lost) is None
     assert all(part.holds for part in releases.verify(site.project, "v0.4.12"))
     assert prune.look(site.project, KEY).registry == {}
+
+
+def test_who_rolls_back_while_somebody_deploys_changes_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("v0.4.12", "v0.4.13", "v0.4.14"):
+        site.release(version)
+    site.deploy("dev", "v0.4.12")
+    site.deploy("dev", "v0.4.13")
+    real = releases.holds
+
+    def meanwhile(project: config.Project, record: Record) -> str:
+        monkeypatch.setattr(releases, "holds", real)
+        site.deploy("dev", "v0.4.14")
+        return real(project, record)
+
+    monkeypatch.setattr(releases, "holds", meanwhile)
+    with pytest.raises(ReleaseError, match=r"Ada deployed v0\.4\.14 first"):
+        site.rollback("dev")
+    dev, _ = status.status(site.project)
+    assert (dev.version, dev.last) == ("v0.4.14", "v0.4.13")
+
+
+def test_a_deployment_that_arrived_is_none_that_was_lost(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in ("v0.4.12", "v0.4.13", "v0.4.14"):
+        site.release(version)
+    site.deploy("dev", "v0.4.12")
+    real = git.push
+
+    def pushed(root: Path, remote: str, refs: Any) -> process.Completed:
+        monkeypatch.setattr(git, "push", real)
+        real(root, remote, refs)
+        site.deploy("dev", "v0.4.14")
+        return process.Completed(command=("git", "push"), code=1, stderr="the connection was cut")
+
+    move = deploy.deploy(site.project, "dev", "v0.4.13")
+    monkeypatch.setattr(git, "push", pushed)
+    deploy.carry_out(site.project, move)
+    dev, _ = status.status(site.project)
+    assert (dev.version, dev.last) == ("v0.4.14", "v0.4.13")
+
+
+def test_a_tag_of_somebody_s_own_gives_way_and_is_not_what_is_gone_back_to(site: Site) -> None:
+    first, second = site.release("v0.4.12"), site.release("v0.4.13")
+    site.deploy("dev", "v0.4.12")
+    site.deploy("dev", "v0.4.13")
+    site.clone.git("push", "-q", "-f", "origin", f"{second.commit}:refs/tags/dev/deploy")
+    with pytest.raises(ReleaseError, match=r"v0\.4\.13 was not in dev yet"):
+        site.deploy("prod", "v0.4.13")
+    site.forget()
+    site.deploy("dev", "v0.4.13")
+    assert [[ref for _, _, ref in push] for push in site.pushes()] == [["refs/tags/dev/deploy"]]
+    assert site.at("dev") == (second.commit, first.commit)
+    assert site.deploy("prod", "v0.4.13").version == "v0.4.13"
+    assert site.rollback("dev").version == "v0.4.12"
+
+
+def test_what_is_gone_back_to_is_what_the_record_says(site: Site) -> None:
+    first, _, third = (site.release(version) for version in ("v0.4.12", "v0.4.13", "v0.4.14"))
+    site.deploy("dev", "v0.4.12")
+    site.deploy("dev", "v0.4.13")
+    said = f"version: v0.4.12\ncommit: {first.commit}\nrecord: {first.digest}"
+    tag = git.make_tag(site.clone.path, "dev/deploy", third.commit, said)
+    site.clone.git("push", "-q", "-f", "origin", f"{tag}:refs/tags/last/dev/deploy")
+    with pytest.raises(ReleaseError, match=r"dev can't go back to v0\.4\.12") as told:
+        site.rollback("dev")
+    assert f"points to {third.commit[:12]}" in told.value.cause
+
+
+def test_the_record_that_was_looked_at_is_the_one_that_is_deployed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = site.release("v0.4.12")
+    real = releases.judge
+
+    def meanwhile(version: str, parts: list[releases.Part]) -> None:
+        real(version, parts)
+        site.tag(replace(made, index=made.site))
+
+    monkeypatch.setattr(releases, "judge", meanwhile)
+    move = site.deploy("dev", "v0.4.12")
+    monkeypatch.setattr(releases, "judge", real)
+    assert f"record: {made.digest}" in git.tag_message(
+        site.clone.path, move.moves[deploy.deploy_ref("dev")][1]
+    )
+    dev, _ = status.status(site.project)
+    assert dev.drift[0] == "the record of v0.4.12 is another one than when it was deployed"
+
+
+@pytest.mark.parametrize(
+    ("changed", "part"),
+    [
+        ({"dump": "ef" * 32}, "its index"),
+        ({"components": {"dump": "ef" * 32}}, "its index"),
+        ({"counts": {"app.note": 13}}, "its index"),
+        ({"bases": {"site": "sha256:0", "index": "sha256:2"}}, "site base"),
+        ({"bases": {"site": "sha256:1", "index": "sha256:0"}}, "index base"),
+    ],
+)
+def test_a_record_that_tells_another_tale_than_its_images_does_not_hold(
+    site: Site, changed: dict[str, Any], part: str
+) -> None:
+    made = replace(site.release("v0.4.12"), **changed)
+    releases.keep(site.project, made)
+    site.tag(made)
+    wrong = [each.name for each in releases.verify(site.project, "v0.4.12") if not each.holds]
+    assert wrong == [part]
+
+
+def test_a_clone_that_does_not_go_back_far_enough_is_not_asked(site: Site) -> None:
+    site.release("v0.4.12")
+    site.release("v0.4.13")
+    shallow = site.clone.another("shallow", "--depth=1")
+    project = config.load(shallow.path, {})
+    assert all(part.holds for part in releases.verify(project, "v0.4.13"))
+    with pytest.raises(ReleaseError, match="does not go back far enough") as told:
+        releases.verify(project, "v0.4.12")
+    assert "--unshallow" in told.value.step
+
+
+def test_what_was_published_without_a_record_stays(site: Site) -> None:
+    commit = site.clone.git("rev-parse", "HEAD")
+    site.image("v0.4.10", {})
+    site.image("v0.4.10-solr", {})
+    tag = git.make_tag(site.clone.path, "v0.4.10", commit, "Release v0.4.10")
+    site.clone.git("push", "-q", "origin", f"{tag}:refs/tags/v0.4.10")
+    assert prune.look(site.project, KEY).registry == {}
+
+
+def test_what_runs_stays_also_where_its_version_or_its_environment_is_not_known_any_more(site: Site) -> None:
+    site.release("v0.4.12")
+    site.release("v0.4.13")
+    site.deploy("dev", "v0.4.12")
+    site.deploy("dev", "v0.4.13")
+    site.clone.git("push", "-q", "origin", ":refs/tags/v0.4.12", ":refs/tags/v0.4.13")
+    undeclared = replace(site.project, settings=replace(site.project.settings, environments={}))
+    assert prune.look(undeclared, KEY).registry == {}
+    site.clone.git("push", "-q", "-f", "origin", "HEAD:refs/tags/dev/deploy")
+    with pytest.raises(ReleaseError, match="what dev/deploy runs is not known"):
+        prune.look(undeclared, KEY)
+
+
+def test_what_an_image_in_use_is_made_of_stays(site: Site) -> None:
+    one = site.image("v0.4.10-amd64", {})
+    manifest = site.repository.manifest(one)
+    assert manifest is not None
+    child = {"mediaType": MANIFEST, "digest": one, "size": len(manifest.content)}
+    index = {"schemaVersion": 2, "mediaType": releases.INDEX, "manifests": [child]}
+    site.repository.put("v0.4.12-both", json.dumps(index).encode(), releases.INDEX)
+    whole = site.repository.digest("v0.4.12-both")
+    made = replace(site.release("v0.4.12"), site=f"{site.repository.name}@{whole}")
+    site.tag(made)
+    assert prune.look(site.project, KEY).registry == {}
+
+
+def test_what_came_into_use_since_it_was_looked_at_stays(site: Site) -> None:
+    digest = site.image("solr-0123", {})
+    found = prune.look(site.project, KEY)
+    assert set(found.registry) == {"solr-0123"}
+    made = replace(site.release("v0.4.12"), index=f"{site.repository.name}@{digest}")
+    site.tag(made)
+    left = prune.remove(site.project, KEY, found)
+    assert left.registry == {}
+    assert site.repository.digest("solr-0123") == digest
+
+
+def test_an_environment_is_compared_with_the_one_before_it_wherever_that_is_declared(site: Site) -> None:
+    site.release("v0.4.12")
+    site.release("v0.4.13")
+    site.deploy("dev", "v0.4.12")
+    site.deploy("prod", "v0.4.12")
+    site.deploy("dev", "v0.4.13")
+    turned = dict(reversed(list(site.project.settings.environments.items())))
+    project = replace(site.project, settings=replace(site.project.settings, environments=turned))
+    prod, dev = status.status(project)
+    assert (prod.environment, prod.differs, dev.differs) == ("prod", 1, None)
 
 
 # Over HTTP ------------------------------------------------------------------------------------------------
@@ -367,7 +561,7 @@ def test_two_who_deploy_at_once_never_leave_half_of_it(served: Site) -> None:
     lost = 0
 
     def go(who: Site, record: Record) -> bool:
-        move = deploy._move(who.project, "dev", record, record.commit, back=False)
+        move = _planned(who, record)
         together.wait()
         try:
             deploy.carry_out(who.project, move)
@@ -464,7 +658,7 @@ def test_a_push_that_is_cut_off_anywhere_leaves_both_tags_old_or_both_new(
             for connection in (0, 1):
                 before = served.at("dev")
                 record = next(each for each in versions if each.commit not in before)
-                move = deploy._move(served.project, "dev", record, record.commit, back=False)
+                move = _planned(served, record)
                 proxy.arm(connection, side, after)
                 done = True
                 try:

@@ -318,8 +318,8 @@ class Walk:
         self._check_chosen()
         root, main = self._project.root, self._project.settings.main
         publish.check_free(root, tree, publish.REMOTE, main)
-        record = self._record(index)
         try:
+            record = self._record(index)
             if not self._project.settings.local:
                 releases.keep(self._project, record)
             published = publish.push_version(root, tree, publish.REMOTE, main, [record.line])

@@ -89,7 +89,7 @@ def message(environment: str, record: Record, *, back: bool, deployed: tuple[str
         if back
         else f"Deploy {record.version} to {environment}"
     )
-    remembered = [*deployed, record.version][-REMEMBERED:]
+    remembered = [*(each for each in deployed if each != record.version), record.version][-REMEMBERED:]
     return "\n".join([
         what, "", f"version: {record.version}", f"commit: {record.commit}", f"record: {record.digest}",
         f"deployed: {' '.join(remembered)}",
@@ -117,13 +117,7 @@ def read(project: Project, refs: Mapping[str, str], ref: str) -> Deployment | No
     tag = refs.get(ref)
     if tag is None:
         return None
-    fetched = git.fetch(project.root, publish.REMOTE, ref)
-    if not fetched.ok:
-        raise ReleaseError(
-            f"{ref} could not be fetched from {publish.REMOTE}",
-            cause=fetched.stderr.strip(),
-            step="try again",
-        )
+    publish.fetched(project.root, publish.REMOTE, ref)
     said = dict(
         line.split(": ", 1) for line in git.tag_message(project.root, tag).splitlines() if ": " in line
     )
@@ -156,10 +150,11 @@ def deploy(project: Project, environment: str, version: str = "") -> Move:
     """
     check_environment(project, environment)
     version = version or _checked_out(project)
-    releases.judge(version, releases.verify(project, version))
-    record = releases.find(project, version).record
+    release = releases.find(project, version)
+    releases.judge(version, releases.parts_of(project, version, release))
     _check_after(project, environment, version)
-    return _move(project, environment, record, target(project, record, environment), back=False)
+    commit = target(project, release.record, environment)
+    return _move(project, environment, look(project, environment), release.record, commit)
 
 
 def rollback(project: Project, environment: str) -> Move:
@@ -179,14 +174,19 @@ def rollback(project: Project, environment: str) -> Move:
             step=f"just deploy {environment} VERSION",
         )
     record = releases.find(project, last.version).record
-    gone = releases.holds(project, record)
-    if gone or record.digest != last.record:
+    wrong = releases.holds(project, record)
+    if record.digest != last.record:
+        wrong = f"the record of {last.version} is another one than it had"
+    elif target(project, record, environment) != last.commit:
+        wrong = f"last/{environment}/deploy points to {last.commit[:12]}, which is not {last.version}"
+    if wrong:
         raise ReleaseError(
             f"{environment} can't go back to {last.version}",
-            cause=gone or f"the record of {last.version} is another one than it had",
+            cause=wrong,
             step=f"just verify-release {last.version}; or deploy another version",
         )
-    return _move(project, environment, record, last.commit, back=True)
+    # From the one look: where somebody deploys meanwhile, the way back is another one.
+    return _move(project, environment, refs, record, last.commit, back=True)
 
 
 def _checked_out(project: Project) -> str:
@@ -215,14 +215,22 @@ def _check_after(project: Project, environment: str, version: str) -> None:
         )
 
 
-def _move(project: Project, environment: str, record: Record, commit: str, *, back: bool) -> Move:
-    refs = look(project, environment)
+def _move(
+    project: Project,
+    environment: str,
+    refs: Mapping[str, str],
+    record: Record,
+    commit: str,
+    *,
+    back: bool = False,
+) -> Move:
+    """Return what moves from what the remote has (`refs`)."""
     now = read(project, refs, deploy_ref(environment))
     plain = Move(
         environment=environment, version=record.version, commit=commit,
         before=now.version or now.commit[:12] if now else "", moves={},
     )  # fmt: skip
-    if now and now.commit == commit:
+    if now and (now.commit, now.version, now.record) == (commit, record.version, record.digest):
         return plain
     if not git.has_identity(project.root):
         raise MachineError(
@@ -230,10 +238,18 @@ def _move(project: Project, environment: str, record: Record, commit: str, *, ba
             cause="neither user.name and user.email nor GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL are set",
             step="git config --global user.name NAME; git config --global user.email MAIL",
         )
-    said = message(environment, record, back=back, deployed=now.deployed if now else ())
+    deployed = now.deployed if now else ()
+    if not deployed:  # somebody moved or removed the tag by hand
+        last = read(project, refs, last_ref(environment))
+        deployed = last.deployed if last else ()
+    said = message(environment, record, back=back, deployed=deployed)
     by = git.identity(project.root)
     tag = git.make_tag(project.root, f"{environment}/deploy", commit, said, by=by)
-    return Move(**{**vars(plain), "moves": moves(environment, refs, tag)})
+    moved = dict(moves(environment, refs, tag))
+    if now and now.commit == commit:
+        # It is there already, under a tag that does not say so: what was there before stays the way back.
+        moved.pop(last_ref(environment))
+    return Move(**{**vars(plain), "moves": moved})
 
 
 def carry_out(project: Project, move: Move) -> None:
@@ -253,7 +269,7 @@ def carry_out(project: Project, move: Move) -> None:
             return
         # The answer says little about what became of it: it may have been lost on its way.
         refs = look(project, move.environment)
-        if all(refs.get(ref) == becomes for ref, (_, becomes) in move.moves.items()):
+        if _arrived(refs, move):
             return
         if any(refs.get(ref, "") != now for ref, (now, _) in move.moves.items()):
             raise _lost(project, move, refs)
@@ -264,6 +280,13 @@ def carry_out(project: Project, move: Move) -> None:
         step="see what it says, mend that and try again",
         log=done.stderr.strip() if done else "",
     )
+
+
+def _arrived(refs: Mapping[str, str], move: Move) -> bool:
+    """Whether a deployment is on the remote; somebody may have deployed something else since."""
+    deploy, last = deploy_ref(move.environment), last_ref(move.environment)
+    _, becomes = move.moves[deploy]
+    return becomes in {refs.get(deploy), refs.get(last)}
 
 
 def _lost(project: Project, move: Move, refs: Mapping[str, str]) -> ReleaseError:

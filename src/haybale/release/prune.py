@@ -1,6 +1,7 @@
 """Housekeeping: images of the registry and the engine that nothing published or deployed refers to.
 
 What a record in use names is kept by its digest, not by its tag: who removes a manifest removes all its tags.
+Where it can't be told what is in use, nothing may go.
 """
 
 from __future__ import annotations
@@ -10,27 +11,35 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from haybale.errors import ReleaseError
 from haybale.images import refs
 from haybale.release import deploy, publish, releases
 from haybale.release import record as records
 from haybale.release import version as versions
-from haybale.release.version import is_version
-from haybale.tools import docker
+from haybale.release.version import Version, is_version
+from haybale.tools import docker, git
 from haybale.tools.registry import Repository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from haybale.config import Project
     from haybale.index import key as keys
-    from haybale.release.record import Record
 
 # The tags of build caches (refs.cache).
 CACHES = re.compile(r"last(-.+)?")
 
+# What a version has, here and in the registry.
+LAYERS = ("release", "tester", "solr", releases.LAYER)
 
-# What a version that is checked out may have here.
-LAYERS = ("release", "tester", "solr")
+
+@dataclass(frozen=True, kw_only=True)
+class InUse:
+    """What stays: versions, and the index keys and the digests of images that their records name."""
+
+    versions: frozenset[str]
+    keys: frozenset[str]
+    digests: frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,41 +68,91 @@ def unused(tags: Mapping[str, str], kept: Iterable[str], digests: Iterable[str])
 
 def look(project: Project, index_key: keys.Key) -> Unused:
     """Return what may go. Raises `ReleaseError` and `RegistryError` where something can't be asked."""
-    records = in_use(project)
-    kept = {refs.parse(refs.index(project.settings.registry, index_key.value)).tag}
-    # What is being worked on here.
-    current = str(versions.read(project.root, os.environ))
-    kept |= {refs.parse(refs.step_tag(project.settings.registry, current, layer)).tag for layer in LAYERS}
-    for record in records:
-        kept |= {record.version, f"{record.version}-solr", f"{record.version}-{releases.LAYER}"}
-        kept.add(refs.parse(refs.index(project.settings.registry, record.key)).tag)
-    digests = {image.partition("@")[2] for record in records for image in (record.site, record.index)}
+    registry = project.settings.registry
+    used = in_use(project)
+    here = docker.tags(registry)
     remote: dict[str, str] = {}
+    repository = Repository(registry)
     if not project.settings.local:
-        repository = Repository(project.settings.registry)
         found = {tag: repository.digest(tag) for tag in repository.tags()}
         remote = {tag: digest for tag, digest in found.items() if digest}
-    here = docker.tags(project.settings.registry)
-    return Unused(registry=unused(remote, kept, digests), engine=unused(here, kept, digests))
+    # What is being worked on: the version that is checked out, and those on their way to be published.
+    kept = {str(versions.read(project.root, os.environ)), *used.versions, *_coming({*remote, *here}, used)}
+    names = {refs.step_tag(registry, version, layer) for version in kept for layer in LAYERS}
+    names |= {refs.index(registry, key) for key in {index_key.value, *used.keys}}
+    tags = {refs.parse(name).tag for name in names}
+    digests = used.digests | {remote[tag] for tag in tags if tag in remote}
+    if remote:
+        digests |= set(_parts(repository, digests & {*remote.values(), *used.digests}))
+    return Unused(registry=unused(remote, tags, digests), engine=unused(here, tags, digests))
 
 
-def in_use(project: Project) -> list[Record]:
-    """Return the records of every published version, and so of every environment's, now and before."""
-    versions = set(releases.published(project))
-    for name in project.settings.environments:
-        at = deploy.look(project, name)
-        for ref in (deploy.deploy_ref(name), deploy.last_ref(name)):
-            there = deploy.read(project, at, ref)
-            if there and is_version(there.version):
-                versions.add(there.version)
-    carried = {version: publish.annotation(project.root, publish.REMOTE, version) for version in versions}
-    return [found for lines in carried.values() if (found := records.of_message(lines)) is not None]
+def _coming(tags: Iterable[str], used: InUse) -> set[str]:
+    """Return the versions among the tags that are newer than every one that was published."""
+    newest = max(map(Version.parse, used.versions), default=None)
+    found = {tag for tag in tags if is_version(tag)}
+    return {tag for tag in found if newest is None or Version.parse(tag) > newest}
 
 
-def remove(project: Project, found: Unused) -> None:
-    """Remove it; raises `RegistryError` where the registry does not allow that."""
+def _parts(repository: Repository, digests: Iterable[str]) -> Iterator[str]:
+    """Yield the digests of the manifests that images of several platforms are made of."""
+    for digest in digests:
+        found = repository.manifest(digest)
+        for each in found.document.get("manifests", []) if found else ():
+            yield str(each["digest"])
+
+
+def in_use(project: Project) -> InUse:
+    """Return what was published, and what environments run and ran before, declared ones or not.
+
+    Raises `ReleaseError` where git's remote does not answer, or where it can't be told what an environment
+    runs.
+    """
+    used = set(releases.published(project)) | set(_deployed(project))
+    found = [
+        record
+        for version in used
+        if (record := records.of_message(publish.annotation(project.root, publish.REMOTE, version)))
+    ]
+    return InUse(
+        versions=frozenset(used),
+        keys=frozenset(record.key for record in found),
+        digests=frozenset(
+            image.partition("@")[2] for record in found for image in (record.site, record.index)
+        ),
+    )
+
+
+def _deployed(project: Project) -> Iterator[str]:
+    """Yield the versions that the remote's tags of environments have."""
+    there = git.on_remote(project.root, publish.REMOTE, "refs/tags/*/deploy")
+    for ref in there:
+        if ref.endswith("^{}"):
+            continue
+        deployed = deploy.read(project, there, ref)
+        if deployed is None or not is_version(deployed.version):
+            name = ref.removeprefix("refs/tags/")
+            raise ReleaseError(
+                f"what {name} runs is not known, so nothing may go",
+                cause=f"the tag {name} is none of haybale's: somebody made it by hand",
+                step="deploy a version there, or remove the tag from the remote",
+            )
+        yield deployed.version
+
+
+def remove(project: Project, index_key: keys.Key, found: Unused) -> Unused:
+    """Remove what was found, except what came into use meanwhile; return what was removed.
+
+    Raises `ReleaseError`, and `RegistryError` where the registry does not allow that.
+    """
+    now = look(project, index_key)
+    gone = Unused(
+        registry={tag: digest for tag, digest in found.registry.items() if now.registry.get(tag) == digest},
+        engine={tag: digest for tag, digest in found.engine.items() if now.engine.get(tag) == digest},
+    )
     repository = Repository(project.settings.registry)
-    for digest in sorted(set(found.registry.values())):
+    for digest in sorted(set(gone.registry.values())):
         repository.delete(digest)
-    for tag in found.engine:
+    for tag in gone.engine:
         docker.remove_image(f"{project.settings.registry}:{tag}")
+    return gone

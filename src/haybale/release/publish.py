@@ -196,7 +196,7 @@ def catch_up(root: Path, remote: str, branch: str) -> None:
     """
     refs = git.on_remote(root, remote, f"refs/heads/{branch}", "refs/tags/v*")
     there, here = refs.get(f"refs/heads/{branch}", ""), git.resolve(root, "HEAD")
-    _fetched(root, remote, f"refs/heads/{branch}")
+    fetched(root, remote, f"refs/heads/{branch}")
     new = set(git.ask(root, "rev-list", f"{here}..{there}").splitlines())
     if not git.is_ancestor(root, here, there) or not git.fast_forward(root, there):
         raise ReleaseError(
@@ -206,10 +206,11 @@ def catch_up(root: Path, remote: str, branch: str) -> None:
         )
     tags = [f"refs/tags/{name}" for name, tag in git.tags_of(refs).items() if tag.commit in new]
     if tags:
-        _fetched(root, remote, *(f"{name}:{name}" for name in tags))
+        fetched(root, remote, *(f"{name}:{name}" for name in tags))
 
 
-def _fetched(root: Path, remote: str, *refs: str) -> None:
+def fetched(root: Path, remote: str, *refs: str) -> None:
+    """Get what refs of a remote point to; raises `ReleaseError` where it does not give that."""
     done = git.fetch(root, remote, *refs)
     if not done.ok:
         raise ReleaseError(
@@ -238,5 +239,5 @@ def annotation(root: Path, remote: str, tag: str) -> list[str]:
     found = git.remote_tags(root, remote, tag).get(tag)
     if found is None:
         return []
-    _fetched(root, remote, f"refs/tags/{tag}")
+    fetched(root, remote, f"refs/tags/{tag}")
     return git.tag_message(root, found.hash).splitlines()

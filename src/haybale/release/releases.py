@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from haybale.errors import ConfigError, HaybaleError, RegistryError, ReleaseError
 from haybale.images import refs, store
-from haybale.images.build import REVISION
+from haybale.images.build import BASE_DIGEST, REVISION
 from haybale.index import current
 from haybale.index import key as keys
 from haybale.release import publish
@@ -50,10 +50,10 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """A published version: its record, and the hash of its tag."""
+    """A published version: its record, and the commit that its tag points to."""
 
     record: Record
-    tag: str
+    commit: str
 
 
 def find(project: Project, version: str) -> Release:
@@ -69,14 +69,15 @@ def find(project: Project, version: str) -> Release:
             cause=f"published are: {', '.join(published(project)[:5]) or 'none'}",
             step="name one of them",
         )
-    record = records.of_message(publish.annotation(project.root, publish.REMOTE, version))
+    publish.fetched(project.root, publish.REMOTE, f"refs/tags/{version}")
+    record = records.of_message(git.tag_message(project.root, found.hash).splitlines())
     if record is None:
         raise ReleaseError(
             f"the tag {version} carries no release record",
             cause="it was made by hand, or by an older haybale",
             step="release another version (just pipeline --publish)",
         )
-    return Release(record=record, tag=found.hash)
+    return Release(record=record, commit=found.commit)
 
 
 def published(project: Project) -> list[str]:
@@ -151,13 +152,17 @@ def kept(project: Project, version: str) -> Record | None:
 
 
 def verify(project: Project, version: str) -> list[Part]:
-    """Look at every part of a release, in git and in the registry.
+    """Find a version and look at every part of it, as `find` and `parts_of` do."""
+    return parts_of(project, version, find(project, version))
 
-    Raises `ReleaseError` where there is no such version or git's remote does not answer, and
-    `RegistryError` where the registry does not: nothing can be said then.
+
+def parts_of(project: Project, version: str, release: Release) -> list[Part]:
+    """Look at every part of a release that was found, in git and in the registry.
+
+    Raises `ReleaseError` where git's remote does not answer or this clone can't tell, and `RegistryError`
+    where the registry does not answer: nothing can be said then.
     """
-    record = find(project, version).record
-    commit = publish.tagged_on_remote(project.root, publish.REMOTE, version)
+    record, commit = release.record, release.commit
     parts = [
         Part(
             name="version", holds=record.version == version, said=f"the tag's record is of {record.version}"
@@ -174,10 +179,17 @@ def verify(project: Project, version: str) -> list[Part]:
 
 
 def _on_main(project: Project, record: Record) -> Part:
-    main = project.settings.main
-    head = git.remote_head(project.root, publish.REMOTE, main)
-    git.fetch(project.root, publish.REMOTE, f"refs/heads/{main}")
-    there = bool(head) and git.is_ancestor(project.root, record.commit, head)
+    root, main = project.root, project.settings.main
+    head = git.remote_head(root, publish.REMOTE, main)
+    if head:
+        publish.fetched(root, publish.REMOTE, f"refs/heads/{main}")
+    there = bool(head) and git.is_ancestor(root, record.commit, head)
+    if head and not there and git.is_shallow(root):
+        raise ReleaseError(
+            f"whether {record.version} is on {main} can't be told: this clone does not go back far enough",
+            cause="it is shallow",
+            step="git fetch --unshallow, and try again",
+        )
     return Part(
         name=main, holds=there, said=f"{record.commit[:12]} is {'' if there else 'not '}on it"
     )  # fmt: skip
@@ -198,6 +210,14 @@ def _images(project: Project, record: Record) -> list[Part]:
             continue
         parts.append(Part(name=name, holds=there == wanted, said=f"{tag} is {there or 'absent'}"))
         parts.append(_labelled(name, record, labels))
+        kind = name.partition(" ")[0]
+        base = labels.get(BASE_DIGEST, "")
+        parts.append(
+            Part(
+                name=f"{kind} base", holds=base == record.bases.get(kind, ""),
+                said=f"its label says {base or 'none'}",
+            )
+        )  # fmt: skip
     return parts
 
 
@@ -209,12 +229,25 @@ def _labelled(name: str, record: Record, labels: Mapping[str, str]) -> Part:
         found = keys.Key.parse(labels.get(keys.LABEL, ""))
     except ConfigError as error:
         return Part(name="its index", holds=False, said=error.what)
-    components = {each.name: each.digest for each in found.components.values()}
     counts = dict(current.counts_of(labels))
-    right = (found.value, components, counts) == (record.key, dict(record.components), dict(record.counts))
-    return Part(
-        name="its index", holds=right, said=f"key {found.value}, {sum(counts.values()):,} documents"
-    )  # fmt: skip
+    dump = found.components["dump"].value if "dump" in found.components else ""
+    wrong = [
+        what
+        for what, same in (
+            ("key", found.value == record.key),
+            (
+                "components",
+                {each.name: each.digest for each in found.components.values()} == record.components,
+            ),
+            ("dump", dump == record.dump),
+            ("counts", counts == record.counts),
+        )
+        if not same
+    ]
+    said = f"key {found.value}, {sum(counts.values()):,} documents"
+    if wrong:
+        said += f"; not the record's: {', '.join(wrong)}"
+    return Part(name="its index", holds=not wrong, said=said)
 
 
 def judge(version: str, parts: list[Part]) -> None:

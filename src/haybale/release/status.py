@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -57,7 +57,6 @@ def status(project: Project) -> list[Place]:
     main = project.settings.main
     head = git.remote_head(project.root, publish.REMOTE, main)
     git.fetch(project.root, publish.REMOTE, f"refs/heads/{main}")
-    commits: dict[str, str] = {}
     places = []
     for name, environment in project.settings.environments.items():
         refs = deploy.look(project, name)
@@ -65,17 +64,16 @@ def status(project: Project) -> list[Place]:
         if now is None:
             places.append(Place(environment=name, after=environment.after))
             continue
-        place = _place(project, name, now, last)
-        commits[name] = place.commit
-        places.append(
-            Place(**{
-                **vars(place),
-                "behind": _between(project, place.commit, head),
-                "after": environment.after,
-                "differs": _between(project, place.commit, commits.get(environment.after, "")),
-            })
-        )  # fmt: skip
-    return places
+        places.append(replace(_place(project, name, now, last), after=environment.after))
+    commits = {place.environment: place.commit for place in places}
+    return [
+        replace(
+            place,
+            behind=_between(project, place.commit, head),
+            differs=_between(project, place.commit, commits.get(place.after, "")),
+        )
+        for place in places
+    ]
 
 
 def _place(project: Project, name: str, now: Deployment, last: Deployment | None) -> Place:
@@ -90,35 +88,29 @@ def _place(project: Project, name: str, now: Deployment, last: Deployment | None
     if not now.version:
         return _drifted(shown, f"{name}/deploy is none of haybale's tags: somebody moved it by hand")
     try:
-        record = releases.find(project, now.version).record
-        found = Place(
-            **{
-                **vars(shown),
-                "commit": record.commit,
-                "site": record.site,
-                "index": record.index,
-                "key": record.key,
-            }
-        )
+        release = releases.find(project, now.version)
+        record = release.record
+        found = replace(shown, commit=record.commit, site=record.site, index=record.index, key=record.key)
         drift = []
         if record.digest != now.record:
             drift.append(f"the record of {now.version} is another one than when it was deployed")
         if deploy.target(project, record, name) != now.commit:
             drift.append(f"{name}/deploy points to {now.commit[:SHORT]}, which is not {now.version}")
-        drift += [
-            f"{part.name}: {part.said}" for part in releases.verify(project, now.version) if not part.holds
-        ]
+        parts = releases.parts_of(project, now.version, release)
+        drift += [f"{part.name}: {part.said}" for part in parts if not part.holds]
         return _drifted(found, *drift)
     except HaybaleError as error:
         return _drifted(shown, error.what)
 
 
 def _drifted(place: Place, *drift: str) -> Place:
-    return Place(**{**vars(place), "drift": drift})
+    return replace(place, drift=drift)
 
 
 def _between(project: Project, here: str, there: str) -> int | None:
     if not (here and there and git.resolve(project.root, here) and git.resolve(project.root, there)):
+        return None
+    if git.is_shallow(project.root):
         return None
     return git.count(project.root, here, there)
 
