@@ -1,7 +1,9 @@
-"""Measure the loader: `nox -s bench -- [DOCUMENTS ...] [--site] [--rounds N]`.
+"""Measure: `nox -s bench -- [DOCUMENTS ...] [--site] [--rounds N] [--measure WHAT]`.
 
-Haystack's loader and ours run in turn, each on a fresh Solr in a container, N times; docs/bench.md says what
-the figures mean. They go to docs/bench.json (what was measured; the rest stays) and docs/bench.svg.
+`loading`: Haystack's loader and ours run in turn, each on a fresh Solr in a container, N times.
+`verification`: ours, comparing nothing, a sample, all. `baking`: from the last document to the named image.
+docs/bench.md says what the figures mean. They go to docs/bench.json (what was measured; the rest stays) and
+docs/bench.svg.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import chart, corpus, measure, postgresql, results
+from bench import baking, chart, corpus, measure, postgresql, results
 from haybale import config, environments
 from haybale.images import base, build
+from haybale.index import load
 from haybale.tools import docker, process
 
 if TYPE_CHECKING:
@@ -45,6 +48,10 @@ def main() -> None:
     parser.add_argument("sizes", metavar="DOCUMENTS", type=int, nargs="*", help="of the corpus (100000)")
     parser.add_argument("--site", action="store_true", help="the reference site with its own dump, too")
     parser.add_argument("--postgresql", action="store_true", help="the corpus in PostgreSQL, not in SQLite")
+    parser.add_argument(
+        "--measure", choices=MEASURED, default="loading",
+        help="against Haystack, with and without verification, or from the last document to the image",
+    )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured (3)")
     parser.add_argument("--into", type=Path, default=ROOT / "docs", help="folder of bench.json and bench.svg")
     options = parser.parse_args()
@@ -58,7 +65,7 @@ def main() -> None:
             # The containers' own users read and write here.
             Path(folder).chmod(0o777)
             for case in cases(Path(folder), sizes, run, options, console):
-                found[case.name] = one(case, run, options.rounds, console)
+                found[case.name] = MEASURED[options.measure](case, run, options.rounds, console)
                 show(Console(width=None if console.is_terminal else WIDTH), case.name, found[case.name])
     finally:
         with process.uninterrupted():
@@ -126,8 +133,8 @@ class data:  # noqa: N801 - used as a function
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def one(case: measure.Case, run: str, rounds: int, console: Console) -> dict[str, Any]:
-    """Measure a case: every variant in turn, `rounds` times."""
+def loading(case: measure.Case, run: str, rounds: int, console: Console) -> dict[str, Any]:
+    """Measure every loader in turn, `rounds` times."""
     variants: dict[str, Callable[[], measure.Run]] = {
         results.USUAL: lambda: measure.haystack(case, run, "-b500", "-k4"),
         results.BEST: lambda: measure.haystack(case, run, "-b1000", "-k2"),
@@ -155,6 +162,30 @@ def one(case: measure.Case, run: str, rounds: int, console: Console) -> dict[str
     }
 
 
+def verification(case: measure.Case, run: str, rounds: int, console: Console) -> dict[str, Any]:
+    """Measure our loader comparing nothing, a sample and all documents in turn, `rounds` times."""
+    samples = {results.ALONE: 0, results.SAMPLE: measure.SAMPLE, results.FULL: load.EVERY}
+    runs: dict[str, list[measure.Run]] = {name: [] for name in samples}
+    for number in range(1, rounds + 1):
+        for name, sample in samples.items():
+            runs[name].append(measure.ours(case, run, sample))
+            console.print(f"{case.name}, round {number}: {name} {runs[name][-1].wall:.1f} s")
+    return {"documents": runs[results.FULL][0].documents, "verification": results.verification(runs)}
+
+
+def to_image(case: measure.Case, run: str, rounds: int, console: Console) -> dict[str, Any]:
+    """Measure from the last document to the image, and the least that anybody must do, `rounds` times."""
+    runs = []
+    for number in range(1, rounds + 1):
+        runs.append(baking.baking(case, run))
+        ours, least = sum(runs[-1].steps.values()), sum(runs[-1].least.values())
+        console.print(f"{case.name}, round {number}: ours {ours:.1f} s, the least {least:.1f} s")
+    return {"documents": case.documents, "baking": baking.figures(runs)}
+
+
+MEASURED = {"loading": loading, "verification": verification, "baking": to_image}
+
+
 def show(console: Console, name: str, found: dict[str, Any]) -> None:
     """Print the figures of a case."""
     heading, *rows = results.table(found)
@@ -170,7 +201,7 @@ def write(folder: Path, found: dict[str, Any]) -> None:
     """Write the results beside those of other sizes, and draw them."""
     file = folder / "bench.json"
     known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    every = {**known, **found}
+    every = {**known, **{name: {**known.get(name, {}), **each} for name, each in found.items()}}
     file.write_text(json.dumps(every, indent=2) + "\n", encoding="utf-8")
     groups = [
         (
@@ -179,6 +210,7 @@ def write(folder: Path, found: dict[str, Any]) -> None:
             case["floor"]["seconds"],
         )
         for name, case in sorted(every.items(), key=lambda item: item[1]["documents"])
+        if "variants" in case
     ]
     names = {
         results.USUAL: "Haystack -b500 -k4",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from bench.measure import Run
 
+ALONE, SAMPLE, FULL = "nothing is compared", "a sample", "all documents"
 OURS, USUAL, BEST = "ours", "haystack -b500 -k4", "haystack -b1000 -k2"
 
 
@@ -60,8 +61,43 @@ def _variant(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
+def verification(runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
+    """Return seconds with and without verification, and what it costs over loading alone (0.3: 30 % more)."""
+    alone = runs[ALONE]
+    return {
+        "seconds": {
+            name: round(statistics.median(run.wall for run in each), 2) for name, each in runs.items()
+        },
+        "costs": {name: round(_ratio(each, alone) - 1, 3) for name, each in runs.items() if name != ALONE},
+    }
+
+
 def table(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Return the figures of one size as rows of a table, the heading first."""
+    """Return what was measured of a case as rows of a table, the heading first."""
+    if "verification" in found:
+        return _verification_table(found["verification"])
+    if "baking" in found:
+        return _baking_table(found["baking"])
+    return _loading_table(found)
+
+
+def _verification_table(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("compared", "wall", "costs")]
+    for name, seconds in found["seconds"].items():
+        cost = found["costs"].get(name)
+        rows.append((name, f"{seconds:.1f} s", "" if cost is None else f"{cost:+.0%}"))
+    return rows
+
+
+def _baking_table(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [(f"an index of {found['index_mb']:.0f} MB", "wall")]
+    rows += [(name, f"{seconds:.1f} s") for name, seconds in found["steps"].items()]
+    rows.append(("all that", f"{found['seconds']:.1f} s, {found['ratio']:.2f} x the least"))
+    rows += [(f"the least: {name}", f"{seconds:.1f} s") for name, seconds in found["least"].items()]
+    return rows
+
+
+def _loading_table(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("", "wall", "docs/s", "loader CPU", "Solr CPU", "memory", "ours is")]
     for variant, each in found["variants"].items():
         ratio = found["ratios"].get(variant)

@@ -21,8 +21,8 @@ from haybale_solr import BAD_REQUEST, Core, Refused, sift
 from haybale_verify import Comparisons, Look
 from haybale_work import Tell, Worker
 
-# A request is sent when it holds this many bytes, however few documents they are.
-BODY = 8_000_000
+# Bytes of a request, about: more make it no quicker, and a worker holds two of them.
+BODY = 1_000_000
 
 # Seconds that Solr's answer to a request should take. Requests are then few enough to cost nothing, and short
 # enough for the first documents to be on their way at once and the last ones to end together.
@@ -87,17 +87,20 @@ class Entry(NamedTuple):
 
 
 class Pace:
-    """How many documents go into a request: so many that Solr answers after `ANSWER` seconds."""
+    """How many documents go into a request: those that Solr takes in `ANSWER` seconds, `BODY` bytes at most.
+
+    As many rows are read at once, so this bounds what a worker holds, however large the documents are.
+    """
 
     def __init__(self, fixed: int) -> None:
         self._fixed = fixed
         self.size = fixed or FIRST
 
-    def took(self, documents: int, seconds: float) -> None:
-        """Learn from a request; at most twice or half as many the next time."""
-        if self._fixed or documents < self.size:
+    def took(self, documents: int, size: int, seconds: float) -> None:
+        """Learn from a request of `size` bytes; at most twice or half as many the next time."""
+        if self._fixed or (documents < self.size and size < BODY):
             return
-        fitting = int(documents * ANSWER / max(seconds, 0.001))
+        fitting = int(documents * min(ANSWER / max(seconds, 0.001), BODY / size))
         self.size = max(LEAST, min(MOST, max(documents // 2, min(documents * 2, fitting))))
 
 
@@ -149,9 +152,10 @@ class Sender:
         self._core.close()
 
     def _send(self, batch: list[Entry]) -> None:
+        content = body(entry.data for entry in batch)
         started = time.perf_counter()
-        self._core.update(body(entry.data for entry in batch))
-        self._pace.took(len(batch), time.perf_counter() - started)
+        self._core.update(content)
+        self._pace.took(len(batch), len(content), time.perf_counter() - started)
 
 
 class Loading(Worker):

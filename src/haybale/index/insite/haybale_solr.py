@@ -59,6 +59,7 @@ class Core:
         self._connection = _connection(parts, options.get("verify", True))
         self.started = ""  # when the core was started, once that is known
         self._lost = False
+        self.answered = 0  # bytes of the last answer
 
     def require_empty(self) -> None:
         """Make sure that the core answers and holds nothing; remember which run of Solr that is."""
@@ -86,7 +87,7 @@ class Core:
 
     def select(self, parameters: Mapping[str, str]) -> Any:
         """Return the answer to a query. Sent by POST: a list of ids is too long for a URL."""
-        query = urlencode({"defType": "lucene", "wt": "json", **parameters}).encode()
+        query = urlencode({"defType": "lucene", "wt": "json", "indent": "off", **parameters}).encode()
         return self._json("POST", "/select", query, "application/x-www-form-urlencoded", ANSWER)
 
     def schema(self, kind: str, parameters: Mapping[str, str]) -> Any:
@@ -148,7 +149,9 @@ class Core:
         headers = {**self._headers, "Content-Type": kind} if kind else self._headers
         connection.request(method, self._path + path, body=body, headers=headers)
         response = connection.getresponse()
-        return response.status, response.read()
+        answer = response.read()
+        self.answered = len(answer)
+        return response.status, answer
 
     def _start(self) -> str:
         """Return when the core was started; "" where Solr does not tell."""

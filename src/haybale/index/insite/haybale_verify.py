@@ -29,8 +29,10 @@ from haybale_work import DONE, TOLD, Crew, Tell, Worker, processors
 if TYPE_CHECKING:
     from haybale_events import Events
 
-# Rows and documents that are compared at once.
-CHUNK = 500
+# Rows and documents that are compared at once, at first and at the least and most: as many as make an answer
+# of Solr's of about so many bytes. Each question costs more than a document does.
+FIRST, LEAST, MOST = 500, 20, 2500
+ANSWER = 4_000_000
 
 # Keys that a worker is given at once, of a sample.
 HAND = 100
@@ -92,12 +94,16 @@ def draw(queryset: Any, size: int, chance: random.Random) -> list[Any]:
 
 
 class Comparison:
-    """Compares rows of one index with Solr's documents. Remembers how Solr holds their fields."""
+    """Compares rows of one index with Solr's documents. Remembers how Solr holds their fields.
+
+    `fitting` is how many rows are best compared at once.
+    """
 
     def __init__(self, source: site.Source, names: site.Names) -> None:
         self._source = source
         self._names = names
         self._fields: dict[str, Field] = {}
+        self.fitting = FIRST
 
     def compare(self, rows: Sequence[Any]) -> Found:
         """Prepare rows again and compare them with what Solr has."""
@@ -143,6 +149,7 @@ class Comparison:
                 "rows": str(len(ids)),
             }
         )
+        self.fitting = max(LEAST, min(MOST, len(ids) * ANSWER // self._source.core.answered))
         return {document[self._names.id]: document for document in answer["response"]["docs"]}
 
 
@@ -170,7 +177,7 @@ class Comparisons:
         if look.keys is not None:
             return part, comparison.compare(list(source.queryset().filter(pk__in=look.keys)))
         found = Found()
-        for page in site.pages(source.queryset(), part, CHUNK):
+        for page in site.pages(source.queryset(), part, comparison.fitting):
             found = found.plus(comparison.compare(page))
             tell((part, len(page)))
             reset_queries()

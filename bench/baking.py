@@ -1,0 +1,150 @@
+"""From the last document to an image: what haybale does then, and the least that anybody must.
+
+The least is `docker cp` of the index's files and one `docker build` that copies them, as a person would type
+it: nothing is stopped, counted or proved by it. Both are measured on the same index, one after the other.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import measure
+from haybale import config
+from haybale.images import build
+from haybale.index import bake, load, verify
+from haybale.tools import docker, git, process
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+IMAGE = "haybale-bench-baked"
+
+PROJECT = """
+[tool.haybale]
+name = "haybale-bench"
+registry = "localhost:5000/haybale-bench"
+core = "{core}"
+
+[tool.haybale.images]
+solr = "{solr}"
+"""
+
+LEAST = "FROM {solr}\nCOPY data {home}/{core}/data\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baked:
+    """Seconds of each of our steps, in their order, and of the least; the index in bytes."""
+
+    size: int
+    steps: Mapping[str, float]
+    least: Mapping[str, float]
+
+
+def baking(case: measure.Case, run: str) -> Baked:
+    """Load a case, bake its index as `regen-solr-image` does, then do the least with the same index."""
+    with tempfile.TemporaryDirectory(prefix="haybale-bench-") as folder:
+        project = _project(Path(folder), case)
+        name = f"{IMAGE}:{run}"
+        labels = {measure.LABEL: run}
+        index = Path(folder, "data")
+        clock = Clock()
+        with measure.stage(case, run, tuned=True) as made:
+
+            def progress(_: load.Progress) -> None:
+                clock.start()
+
+            command = load.command(sample=measure.SAMPLE, inputs="")
+            loaded = load.load(made.exec(*command), progress, last="verified")
+            verify.judge(verify.of_event(loaded.verified))
+            clock.step("commit and verify")
+            made.server.optimize()
+            clock.step("rewrite into one segment")
+            container = str(made.solr.id)
+            bake.stop(container)
+            clock.step("stop Solr")
+            size = bake.take(container, project.settings, index)
+            clock.step("copy")
+        clock.step("remove the containers")
+        build.solr(project, name, index, labels=labels, say=lambda _: None)
+        clock.step("build")
+        bake.prove(name, project.settings, loaded.counts(case.core), labels)
+        clock.step("prove")
+        docker.remove_image(name)
+        return Baked(size=size, steps=clock.steps, least=_least(case, run, index))
+
+
+class Clock:
+    """Seconds of one step after the other."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self.steps: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Begin the first step."""
+        self._last = time.perf_counter()
+
+    def step(self, name: str) -> None:
+        """End a step, and begin the next one."""
+        self.steps[name] = time.perf_counter() - self._last
+        self.start()
+
+
+def _least(case: measure.Case, run: str, index: Path) -> dict[str, float]:
+    """Copy these files out of a container, as they were put into it, and build an image with them."""
+    name = f"{IMAGE}-least:{run}"
+    text = LEAST.format(solr=case.solr_image, home=bake.HOME, core=case.core)
+    with tempfile.TemporaryDirectory(prefix="haybale-bench-") as folder:
+        Path(folder, "Dockerfile").write_text(text, encoding="utf-8")
+        with docker.started(case.solr_image, ["sleep", "infinity"]) as container:
+            _done(["docker", "cp", str(index), f"{container}:/tmp/data"])
+            clock = Clock()
+            clock.start()
+            _done(["docker", "cp", f"{container}:/tmp/data", folder])
+            clock.step("docker cp")
+        clock.start()
+        _done(["docker", "build", "--tag", name, folder])
+        clock.step("docker build")
+    docker.remove_image(name)
+    return clock.steps
+
+
+def _done(command: Sequence[str]) -> None:
+    done = process.run(command)
+    if not done.ok:
+        raise SystemExit(f"{process.shown(command)}: {done.stderr}")
+
+
+def _project(folder: Path, case: measure.Case) -> config.Project:
+    """Make a repository of the case's core, for the Dockerfile's stage `solr`."""
+    root = folder / "project"
+    shutil.copytree(case.conf, root / "solr_conf")
+    shutil.copy(measure.HERE.parent / "Dockerfile", root)
+    text = PROJECT.format(core=case.core, solr=case.solr_image)
+    (root / config.FILE).write_text(text, encoding="utf-8")
+    (root / ".bumpversion.cfg").write_text("[bumpversion]\ncurrent_version = 0.0.1\n", encoding="utf-8")
+    who = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
+    for command in (("init", "-q"), ("add", "."), (*who, "commit", "-q", "-m", "bench")):
+        git.ask(root, *command)
+    return config.load(root, {})
+
+
+def figures(runs: Sequence[Baked]) -> dict[str, Any]:
+    """Return the medians, and the ratio to the least as the median of the ratios within a round."""
+    first = runs[0]
+    return {
+        "index_mb": round(first.size / 1e6, 1),
+        "seconds": round(statistics.median(sum(run.steps.values()) for run in runs), 2),
+        "steps": {name: round(statistics.median(run.steps[name] for run in runs), 2) for name in first.steps},
+        "least": {name: round(statistics.median(run.least[name] for run in runs), 2) for name in first.least},
+        "ratio": round(
+            statistics.median(sum(run.steps.values()) / sum(run.least.values()) for run in runs), 2
+        ),
+    }
