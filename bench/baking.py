@@ -110,7 +110,7 @@ def _least(case: measure.Case, run: str, index: Path) -> dict[str, float]:
             _done(["docker", "cp", f"{container}:/tmp/data", folder])
             clock.step("docker cp")
         clock.start()
-        _done(["docker", "build", "--tag", name, folder])
+        _done(["docker", "build", "--label", f"{measure.LABEL}={run}", "--tag", name, folder])
         clock.step("docker build")
     docker.remove_image(name)
     return clock.steps

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from haybale import config
-from haybale.errors import ReleaseError, UsageError
+from haybale.errors import RegistryError, ReleaseError, UsageError
 from haybale.images.build import BASE_DIGEST, REVISION
 from haybale.index import current
 from haybale.index import key as keys
@@ -29,11 +29,12 @@ from haybale.tools import docker, git, process
 from haybale.tools.registry import Repository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from haybale.release.deploy import Move
-    from tests.integration.conftest import Clone
+    from tests.integration.conftest import Clone, Registry
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine", "_alone")]
 
@@ -42,6 +43,14 @@ KEY = keys.key_of([keys.Component(name="dump", digest="ab" * 32, value="cd" * 32
 COUNTS = {"app.note": 12}
 
 ENVIRONMENTS = '[tool.haybale.environments.dev]\n[tool.haybale.environments.prod]\nafter = "dev"\n'
+
+# A registry's configuration without removal, as it is where nobody says otherwise.
+KEEPS_ALL = b"""\
+version: 0.1
+storage: {filesystem: {rootdirectory: /tmp/registry}}
+http:
+  addr: ':5000'
+"""
 
 # Rounds of two who deploy at the same time.
 ROUNDS = 100
@@ -128,6 +137,11 @@ class Site:
 @pytest.fixture
 def site(clone: Clone, registry: str) -> Site:
     """A repository whose remote notes every push."""
+    return site_on(clone, registry)
+
+
+def site_on(clone: Clone, registry: str) -> Site:
+    """Make that, with images in this registry."""
     hook = clone.remote / "hooks/post-receive"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\n{ cat; echo --; } >> pushes\n", encoding="utf-8")
@@ -481,6 +495,19 @@ def test_what_came_into_use_since_it_was_looked_at_stays(site: Site) -> None:
     left = prune.remove(site.project, KEY, found)
     assert left.registry == {}
     assert site.repository.digest("solr-0123") == digest
+
+
+def test_a_registry_that_lets_nobody_remove_anything_says_so(
+    clone: Clone, serve_registry: Callable[..., AbstractContextManager[Registry]]
+) -> None:
+    with serve_registry(files={"config.yml": KEEPS_ALL}) as server:
+        site = site_on(clone, server.address)
+        digest = site.image("solr-0123", {})
+        found = prune.look(site.project, KEY)
+        with pytest.raises(RegistryError, match="answers 405 about") as told:
+            prune.remove(site.project, KEY, found)
+        assert "unsupported" in told.value.cause
+        assert site.repository.digest("solr-0123") == digest
 
 
 def test_an_environment_is_compared_with_the_one_before_it_wherever_that_is_declared(site: Site) -> None:

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT))
 
-from bench import chart, corpus, results  # noqa: E402 - found only now
+from bench import baking, chart, corpus, results  # noqa: E402 - found only now
 from bench.measure import Run  # noqa: E402 - found only now
 
 
@@ -48,6 +48,34 @@ def test_the_table_says_how_much_faster_ours_is() -> None:
     _, usual, ours = results.table(figures())
     assert usual[-1] == "2.50 x as fast"
     assert ours[-1] == "71% of the floor"
+
+
+def test_what_verification_costs_is_told_over_loading_alone_within_a_round() -> None:
+    found = results.verification(
+        {
+            results.ALONE: [run(10.0), run(20.0), run(10.0)],
+            results.SAMPLE: [run(10.5), run(20.0), run(12.0)],
+            results.FULL: [run(12.0), run(28.0), run(13.0)],
+        }
+    )
+    assert found["costs"] == {results.SAMPLE: 0.05, results.FULL: 0.3}
+    _, alone, _, full = results.table({"verification": found})
+    assert alone == (results.ALONE, "10.0 s", "")
+    assert full == (results.FULL, "13.0 s", "+30%")
+
+
+def test_baking_is_compared_with_the_least_within_a_round() -> None:
+    runs = [
+        baking.Baked(size=300_000_000, steps={"copy": 1.0, "build": build}, least={"docker build": least})
+        for build, least in ((5.0, 4.0), (8.0, 4.5), (2.0, 3.0))
+    ]
+    found = baking.figures(runs)
+    # 1.5, 2.0 and 1.0.
+    assert found == {
+        "index_mb": 300.0, "seconds": 6.0, "steps": {"copy": 1.0, "build": 5.0},
+        "least": {"docker build": 4.0}, "ratio": 1.5,
+    }  # fmt: skip
+    assert ("all that", "6.0 s, 1.50 x the least") in results.table({"baking": found})
 
 
 def test_the_chart_is_an_image_with_every_bar() -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from haybale.errors import ReleaseError
 from haybale.images import refs
 from haybale.release import deploy, publish, releases
-from haybale.release import record as records
 from haybale.release import version as versions
 from haybale.release.version import Version, is_version
 from haybale.tools import docker, git
@@ -108,14 +107,10 @@ def in_use(project: Project) -> InUse:
     Raises `ReleaseError` where git's remote does not answer, or where it can't be told what an environment
     runs.
     """
-    used = set(releases.published(project)) | set(_deployed(project))
-    found = [
-        record
-        for version in used
-        if (record := records.of_message(publish.annotation(project.root, publish.REMOTE, version)))
-    ]
+    published = releases.every(project)
+    found = [record for record in published.values() if record is not None]
     return InUse(
-        versions=frozenset(used),
+        versions=frozenset({*published, *_deployed(project)}),
         keys=frozenset(record.key for record in found),
         digests=frozenset(
             image.partition("@")[2] for record in found for image in (record.site, record.index)

@@ -86,6 +86,18 @@ def published(project: Project) -> list[str]:
     return sorted(filter(is_version, tags), key=Version.parse, reverse=True)
 
 
+def every(project: Project) -> dict[str, Record | None]:
+    """Return the record of each published version, None where its tag carries none; `ReleaseError`."""
+    tags = git.remote_tags(project.root, publish.REMOTE, "v*")
+    tags = {name: tag for name, tag in tags.items() if is_version(name)}
+    if tags:
+        publish.fetched(project.root, publish.REMOTE, *(f"refs/tags/{name}" for name in tags))
+    return {
+        name: records.of_message(git.tag_message(project.root, tag.hash).splitlines())
+        for name, tag in tags.items()
+    }
+
+
 def keep(project: Project, record: Record) -> str:
     """Keep a record in the registry, under the version's name; return its digest there.
 

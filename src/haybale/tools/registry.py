@@ -507,8 +507,9 @@ class Repository:
                 cause=f"its {status} is not that of the distribution API",
                 step="mend the setting `registry`, or REGISTRY",
             )
+        times = f" (asked {attempts} times)" if attempts > 1 else ""
         return RegistryError(
-            f"{asked}answers {status}{about} (asked {attempts} times)",
+            f"{asked}answers {status}{about}{times}",
             cause=_said(answer),
             step="try again later" if status in PASSING else "ask whoever runs the registry",
         )
