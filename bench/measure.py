@@ -104,7 +104,11 @@ def stage(case: Case, run: str, *, tuned: bool) -> Iterator[Stage]:
     try:
         solr = client.containers.create(
             case.solr_image,
-            environment={"SOLR_HOME": f"/{HOME}", "SOLR_HEAP": HEAP},
+            environment={
+                "SOLR_HOME": f"/{HOME}",
+                "SOLR_HEAP": HEAP,
+                **({"SOLR_OPTS": " ".join(tuning.JVM)} if tuned else {}),
+            },
             labels=labels,
             ports={"8983/tcp": ("127.0.0.1", 0)},
             network=name,

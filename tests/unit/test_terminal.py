@@ -83,4 +83,5 @@ def test_a_model_told_twice_keeps_its_speed() -> None:
 def test_a_rate_is_said_only_where_there_is_one() -> None:
     assert rate(0, 1.0) == ""
     assert rate(10, 0.0) == ""
+    assert rate(22, 0.00001) == ""
     assert rate(5000, 2.0) == "2,500 docs/s"

@@ -23,6 +23,15 @@ LEAST_HEAP, MOST_HEAP = 512, 2048
 # Lucene writes a segment when this part of the heap is full: few, large segments need no merging.
 SHARE_OF_HEAP = 5
 
+# For the JVM (SOLR_OPTS). Its second compiler inlines less: an index is made before most of what that compiles
+# has paid. What is no HotSpot does not know these.
+JVM = (
+    "-XX:+IgnoreUnrecognizedVMOptions",
+    "-XX:MaxInlineLevel=6",
+    "-XX:InlineSmallCode=1000",
+    "-XX:FreqInlineSize=100",
+)
+
 # What a living index needs, as paths in solrconfig.xml: a log to replay, commits by the clock, queries that
 # warm up each new searcher. An index in the making is searched by nobody, and made again if it fails.
 DROPPED = (

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 LINE_EVERY = 20
 ALL = 100
 
+# Seconds that a speed must be known from: a small model's documents come all at once.
+SHORTEST = 0.1
+
 
 class Terminal:
     """Says what happens, on the error stream."""
@@ -107,4 +110,4 @@ class _Lines:
 
 def rate(done: int, seconds: float) -> str:
     """Return documents per second for people, "" before anything can be said."""
-    return f"{done / seconds:,.0f} docs/s" if done and seconds > 0 else ""
+    return f"{done / seconds:,.0f} docs/s" if done and seconds >= SHORTEST else ""

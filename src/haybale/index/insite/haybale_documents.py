@@ -19,6 +19,7 @@ from typing import Any, Iterable, Iterator, Mapping
 BOOST = "boost"
 NESTED = "_childDocuments_"
 NESTED_FIELD = "_doc"
+_NO_FIELDS = frozenset((BOOST, NESTED, NESTED_FIELD))
 
 # Outside XML 1.0's Char production (https://www.w3.org/TR/xml/#charsets); pysolr drops these.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
@@ -88,11 +89,16 @@ def document(prepared: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     nested: list[dict[str, Any]] = []
     for name, value in prepared.items():
-        if name == BOOST:
-            continue
-        if name in (NESTED, NESTED_FIELD):
+        if name in _NO_FIELDS:
+            if name == BOOST:
+                continue
             children = value if name == NESTED or isinstance(value, (list, tuple, set)) else (value,)
             nested.extend(document(child) for child in children if not is_nothing(child))
+            continue
+        if type(value) is str:
+            # Most values, without further questions.
+            if value:
+                fields[name] = text(value)
             continue
         try:
             texts = _texts(value)
@@ -106,9 +112,6 @@ def document(prepared: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _texts(value: Any) -> list[str]:
-    if type(value) is str:
-        # Most values, without further questions.
-        return [text(value)] if value else []
     if not isinstance(value, (list, tuple, set)):
         return [] if is_nothing(value) else [text(value)]
     texts = [text(bit) for bit in value if not is_nothing(bit)]

@@ -14,7 +14,7 @@ from typing import Any, Mapping, NamedTuple
 import haybale_site as site
 from haybale_audit import Seen, watching
 from haybale_doctor import Doctor, Sample
-from haybale_documents import body, encode, flatten
+from haybale_documents import NESTED, body, encode, flatten
 from haybale_events import Failure
 from haybale_schema import schema_line
 from haybale_solr import BAD_REQUEST, Core, Refused, sift
@@ -226,7 +226,7 @@ class Loading(Worker):
             return None
         # By what the document says: a custom prepare may say another type, nested ones may say none.
         types = self._types[source.core.name]
-        for each in flatten(fields):
+        for each in flatten(fields) if NESTED in fields else (fields,):
             name = str(each.get(self._names.type, ""))
             types[name] = types.get(name, 0) + 1
         tally.count(documents=1)
