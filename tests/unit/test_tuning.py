@@ -39,7 +39,8 @@ def tuned(text: str, heap: str = "1g") -> ET.Element:
 def test_what_is_given_to_the_jvm_does_no_harm_where_it_is_unknown() -> None:
     first, *others = tuning.JVM
     assert first == "-XX:+IgnoreUnrecognizedVMOptions"
-    assert others and all(each.startswith("-XX:") and " " not in each for each in others)
+    assert others
+    assert all(each.startswith("-XX:") and " " not in each for each in others)
 
 
 def test_what_only_a_living_index_needs_is_gone_and_all_else_is_there() -> None:

@@ -23,8 +23,8 @@ LEAST_HEAP, MOST_HEAP = 512, 2048
 # Lucene writes a segment when this part of the heap is full: few, large segments need no merging.
 SHARE_OF_HEAP = 5
 
-# For the JVM (SOLR_OPTS). Its second compiler inlines less: an index is made before most of what that compiles
-# has paid. What is no HotSpot does not know these.
+# For the JVM (SOLR_OPTS). Its second compiler inlines less: an index is made before most of what that
+# compiles has paid. What is no HotSpot does not know these.
 JVM = (
     "-XX:+IgnoreUnrecognizedVMOptions",
     "-XX:MaxInlineLevel=6",
