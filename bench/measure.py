@@ -199,17 +199,15 @@ def ours(case: Case, run: str, sample: int = SAMPLE) -> Run:
     """Run haybale's loader, and its verification of a sample (0: of nothing, `load.EVERY`: of all)."""
     with stage(case, run, tuned=True) as made:
         before = cpu(made.site), cpu(made.solr)
-        began = time.perf_counter()
         lines: list[str] = []
         command = ["python", "/bench/incontainer.py", "watch", *load.command(sample=sample, inputs="")]
         last = "verified" if sample else "loaded"
         loaded = load.load(kept(made.exec(*command), lines), lambda _: None, last=last)
         if sample:
             verify.judge(verify.of_event(loaded.verified))
-        wall = time.perf_counter() - began
         said = watched(lines)
         verify.check_counts(loaded.counts(case.core), made.server.counts())
-        return result(made, before, wall, said["peaks"])
+        return result(made, before, said["wall"], said["peaks"])
 
 
 def preparing(case: Case, run: str, batches: str) -> Run:
