@@ -15,28 +15,30 @@ OURS, USUAL, BEST = "ours", "haystack -b500 -k4", "haystack -b1000 -k2"
 
 
 def figures(
-    runs: Mapping[str, Sequence[Run]], preparing: Run, sending: Sequence[Run], cores: int
+    runs: Mapping[str, Sequence[Run]], preparing: Sequence[Run], sending: Sequence[Run], cores: int
 ) -> dict[str, Any]:
     """Return the figures of one size.
 
-    Ratios are medians of the ratios within a round: what disturbs the machine disturbs both sides.
+    Ratios are medians of the ratios within a round: what disturbs the machine disturbs both sides. Each
+    round has a run of each variant, of `preparing` and of `sending`.
     The floor is the CPU seconds of preparing alone and of Solr taking the same documents, over the cores.
     """
-    solr = statistics.median(run.solr_cpu for run in sending)
-    floor = (preparing.loader_cpu + solr) / cores
+    both = list(zip(preparing, sending, strict=True))
+    floors = [(prepared.loader_cpu + sent.solr_cpu) / cores for prepared, sent in both]
+    shares = [floor / run.wall for floor, run in zip(floors, runs[OURS], strict=True)]
     return {
-        "documents": preparing.documents,
-        "bytes": int(preparing.parts["bytes"]),
+        "documents": preparing[0].documents,
+        "bytes": int(preparing[0].parts["bytes"]),
         "rounds": len(runs[OURS]),
         "floor": {
-            "seconds": round(floor, 2),
-            "preparing_cpu": round(preparing.loader_cpu, 2),
-            "solr_cpu": round(solr, 2),
+            "seconds": round(statistics.median(floors), 2),
+            "preparing_cpu": round(statistics.median(run.loader_cpu for run in preparing), 2),
+            "solr_cpu": round(statistics.median(run.solr_cpu for run in sending), 2),
             "cores": cores,
         },
         "variants": {name: _variant(each) for name, each in runs.items()},
         "ratios": {name: round(_ratio(each, runs[OURS]), 2) for name, each in runs.items() if name != OURS},
-        "share_of_floor": round(floor / statistics.median(run.wall for run in runs[OURS]), 3),
+        "share_of_floor": round(statistics.median(shares), 3),
     }
 
 
