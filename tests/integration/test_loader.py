@@ -36,6 +36,8 @@ pytestmark = pytest.mark.integration
 
 SITE = Path(__file__).parent / "loader_site"
 INSITE = Path(haybale.index.__file__).parent / "insite"
+# The site's Python, with Django, Haystack and pysolr: the tests' own, or another that sites have (3.9 or newer).
+PYTHON = os.environ.get("HAYBALE_SITE_PYTHON", sys.executable)
 IMAGE = os.environ.get("SOLR_IMAGE", "solr:9.10.1-slim")
 HOME = "opt/barn/solr"
 SOLR_USER = 8983
@@ -59,7 +61,7 @@ class Site:
 
     def run(self, command: list[str]) -> Iterator[str]:
         script = str(INSITE / Path(command[1]).name)
-        return process.lines([sys.executable, script, *command[2:]], cwd=SITE, env=self.env, merge=False)
+        return process.lines([PYTHON, script, *command[2:]], cwd=SITE, env=self.env, merge=False)
 
     def loaded(self, batch: int = 40, inputs: str = "") -> load.Loaded:
         return load.load(self.run(load.command(batch, inputs=inputs)), lambda _: None)
@@ -144,7 +146,7 @@ def is_running(container: Container) -> bool:
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("barn") / "barn.sqlite3"
     env = environment(path, "http://127.0.0.1:9/solr/none")
-    subprocess.run([sys.executable, "-m", "barn.fill", str(ROWS)], cwd=SITE, env=env, check=True)
+    subprocess.run([PYTHON, "-m", "barn.fill", str(ROWS)], cwd=SITE, env=env, check=True)
     return path
 
 
@@ -181,7 +183,7 @@ def failed(site: Site, batch: int = 40) -> LoadError:
 def test_the_documents_are_those_that_haystack_sends(database: Path) -> None:
     seed = random.SystemRandom().randrange(2**32)
     done = subprocess.run(
-        [sys.executable, "-m", "barn.conformance", str(INSITE), str(seed)],
+        [PYTHON, "-m", "barn.conformance", str(INSITE), str(seed)],
         cwd=SITE,
         env=environment(database, "http://127.0.0.1:9/solr/none"),
         capture_output=True,
@@ -225,7 +227,7 @@ def test_a_loaded_index_is_the_databases(site: Site) -> None:
 
 def test_it_is_the_index_that_haystack_makes(site: Site) -> None:
     subprocess.run(
-        [sys.executable, "-m", "django", "update_index", "--using", "barn", "--verbosity", "0"],
+        [PYTHON, "-m", "django", "update_index", "--using", "barn", "--verbosity", "0"],
         cwd=SITE,
         env=site.env,
         check=True,
@@ -455,7 +457,7 @@ def midway(site: Site, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes]
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     held = site.with_fault("gate", BARN_GATE=str(gate))
-    command = [sys.executable, str(INSITE / "load.py"), "--batch", "10"]
+    command = [PYTHON, str(INSITE / "load.py"), "--batch", "10"]
     with process.running(command, cwd=SITE, env=held.env, stdout=subprocess.PIPE) as loader:
         writer = None
         while writer is None:
