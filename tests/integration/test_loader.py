@@ -36,7 +36,7 @@ pytestmark = pytest.mark.integration
 
 SITE = Path(__file__).parent / "loader_site"
 INSITE = Path(haybale.index.__file__).parent / "insite"
-# The site's Python, with Django, Haystack and pysolr: the tests' own, or another that sites have (from 3.9 on).
+# The site's Python, with Django, Haystack and pysolr: the tests' own, or another (from 3.9 on).
 PYTHON = os.environ.get("HAYBALE_SITE_PYTHON", sys.executable)
 IMAGE = os.environ.get("SOLR_IMAGE", "solr:9.10.1-slim")
 HOME = "opt/barn/solr"

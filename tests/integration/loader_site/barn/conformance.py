@@ -42,7 +42,7 @@ def main(insite: str, seed: int) -> None:
         ours = [read_json(each) for each in json.loads(body)]
         if len(theirs) != len(ours):
             differences.append(["", "", len(theirs), len(ours)])
-        for one, other in zip(theirs, ours, strict=False):
+        for one, other in zip(theirs, ours):  # noqa: B905 - Python 3.9
             compared += 1
             differences.extend(
                 [one.get("id"), name, one.get(name), other.get(name)]
@@ -119,7 +119,7 @@ def same(one: Any, other: Any) -> bool:
     if any(isinstance(value, dict) for value in (*one, *other)):
         return len(one) == len(other) and all(
             a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
-            for a, b in zip(one, other, strict=True)
+            for a, b in zip(one, other)  # noqa: B905 - Python 3.9
         )
     return Counter(one) == Counter(other) and other == sorted(other)
 
