@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import itertools
 import random
-from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence
 
 import haybale_site as site
 from haybale_compare import Field, differences
@@ -50,6 +51,10 @@ SEPARATOR = "\x01"
 EVERY = -1
 
 
+# What was prepared of some rows, by key; None where the index skips one.
+Prepared = Mapping[Any, Optional[Mapping[str, Any]]]
+
+
 class Draw(NamedTuple):
     """Documents of each model to compare (EVERY: all), and the seed by which they are drawn."""
 
@@ -58,8 +63,9 @@ class Draw(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What comparing some rows found: a plain value."""
+    """What comparing some rows found: a plain value. Of the rows, those with a document are compared."""
 
+    rows: int = 0
     compared: int = 0
     wrong: int = 0
     differences: tuple[Mapping[str, Any], ...] = ()
@@ -68,6 +74,7 @@ class Found(NamedTuple):
     def plus(self, other: Found) -> Found:
         """Return both together."""
         return Found(
+            self.rows + other.rows,
             self.compared + other.compared,
             self.wrong + other.wrong,
             (self.differences + other.differences)[:TOLD_SINGLY],
@@ -105,15 +112,26 @@ class Comparison:
         self._fields: dict[str, Field] = {}
         self.fitting = FIRST
 
-    def compare(self, rows: Sequence[Any]) -> Found:
-        """Prepare rows again and compare them with what Solr has."""
-        names, source = self._names, self._source
-        prepared = {row.pk: site.prepare(source, row) for row in rows}
-        unknown = own(source, names).union(*(fields for fields in prepared.values() if fields))
-        if not self._fields.keys() >= unknown:
-            self._fields.update(held(source, unknown - self._fields.keys()))
-        ids = [str(fields[names.id]) for fields in prepared.values() if fields]
-        found = self._stored(ids) if ids else {}
+    def compare(self, pages: Iterable[Sequence[Any]]) -> Iterator[Found]:
+        """Prepare rows again and compare them with what Solr has, page by page.
+
+        While Solr answers for a page, the next one is prepared; so two of them are held at most.
+        """
+        with ThreadPoolExecutor(1) as pool:
+            before: tuple[Prepared, Future[dict[str, Any]]] | None = None
+            for rows in pages:
+                prepared = {row.pk: site.prepare(self._source, row) for row in rows}
+                # Whatever is asked of Solr is asked there: there is one connection.
+                page = (prepared, pool.submit(self._stored, prepared))
+                if before is not None:
+                    yield self._judged(before[0], before[1].result())
+                before = page
+            if before is not None:
+                yield self._judged(before[0], before[1].result())
+
+    def _judged(self, prepared: Prepared, found: Mapping[str, Any]) -> Found:
+        """Compare what was prepared with Solr's documents, by id."""
+        names, held_as = self._names, self._fields
         wrong: list[dict[str, Any]] = []
         for key, fields in prepared.items():
             if fields is None:
@@ -122,9 +140,10 @@ class Comparison:
             if here is None:
                 wrong.append(self._wrong(key, names.id, fields[names.id], None))
             else:
-                wrong += [self._wrong(key, *each) for each in differences(fields, here, self._fields)]
-        lost = frozenset(name for name, field in self._fields.items() if not field.source)
-        return Found(len(ids), len(wrong), tuple(wrong[:TOLD_SINGLY]), lost)
+                wrong += [self._wrong(key, *each) for each in differences(fields, here, held_as)]
+        lost = frozenset(name for name, field in held_as.items() if not field.source)
+        compared = sum(1 for fields in prepared.values() if fields is not None)
+        return Found(len(prepared), compared, len(wrong), tuple(wrong[:TOLD_SINGLY]), lost)
 
     def _wrong(self, key: Any, field: str, expected: Any, found: Any) -> dict[str, Any]:
         return {
@@ -135,22 +154,30 @@ class Comparison:
             "found": found,
         }
 
-    def _stored(self, ids: list[str]) -> dict[str, Any]:
-        """Return Solr's documents by id."""
+    def _stored(self, prepared: Prepared) -> dict[str, Any]:
+        """Return Solr's documents by id; learns how Solr holds what fields are new."""
+        names, source = self._names, self._source
+        unknown = own(source, names).union(*(fields for fields in prepared.values() if fields))
+        if not self._fields.keys() >= unknown:
+            # Another mapping: the page before may be compared by this one just now.
+            self._fields = {**self._fields, **held(source, unknown - self._fields.keys())}
+        ids = [str(fields[names.id]) for fields in prepared.values() if fields]
+        if not ids:
+            return {}
         # Some fields are given back only when asked for by name.
         extra = [name for name, field in self._fields.items() if field.explicit]
-        answer = self._source.core.select(
+        answer = source.core.select(
             {
                 # `ids` itself is a parameter of Solr's own distributed search.
-                "q": "{!terms f=%s separator=$haybale_separator v=$haybale_ids}" % self._names.id,
+                "q": "{!terms f=%s separator=$haybale_separator v=$haybale_ids}" % names.id,
                 "haybale_separator": SEPARATOR,
                 "haybale_ids": SEPARATOR.join(ids),
                 "fl": ",".join(["*", *extra]),
                 "rows": str(len(ids)),
             }
         )
-        self.fitting = max(LEAST, min(MOST, len(ids) * ANSWER // self._source.core.answered))
-        return {document[self._names.id]: document for document in answer["response"]["docs"]}
+        self.fitting = max(LEAST, min(MOST, len(ids) * ANSWER // source.core.answered))
+        return {document[names.id]: document for document in answer["response"]["docs"]}
 
 
 class Look(NamedTuple):
@@ -175,11 +202,14 @@ class Comparisons:
         part = look.partition
         source, comparison = self._every[part.alias, part.label]
         if look.keys is not None:
-            return part, comparison.compare(list(source.queryset().filter(pk__in=look.keys)))
+            pages: Iterable[Sequence[Any]] = [list(source.queryset().filter(pk__in=look.keys))]
+        else:
+            pages = site.pages(source.queryset(), part, comparison.fitting)
         found = Found()
-        for page in site.pages(source.queryset(), part, comparison.fitting):
-            found = found.plus(comparison.compare(page))
-            tell((part, len(page)))
+        for each in comparison.compare(pages):
+            found = found.plus(each)
+            if look.keys is None:
+                tell((part, each.rows))
             reset_queries()
         return part, found
 
