@@ -206,6 +206,7 @@ def write(folder: Path, found: dict[str, Any]) -> None:
             name,
             {variant: each["seconds"] for variant, each in case["variants"].items()},
             case["floor"]["seconds"],
+            case["ratios"][results.USUAL],
         )
         for name, case in sorted(every.items(), key=lambda item: item[1]["documents"])
         if "variants" in case

@@ -24,24 +24,24 @@ text { font: 14px system-ui, sans-serif; fill: #24292f }
 """
 
 
-def draw(groups: Sequence[tuple[str, Mapping[str, float], float]], names: Mapping[str, str]) -> str:
-    """Return the chart: for each group (its title, seconds of each variant, seconds of the floor) some bars.
+def draw(groups: Sequence[tuple[str, Mapping[str, float], float, float]], names: Mapping[str, str]) -> str:
+    """Return the chart: for each group some bars.
 
-    `names` says what a variant is called; "ours" stands out.
+    A group is its title, the seconds of each variant and of the floor, and how many times as fast as the
+    first one ours is. `names` says what a variant is called; "ours" stands out.
     """
     parts = []
     y = 8
-    for title, seconds, floor in groups:
+    for title, seconds, floor, ratio in groups:
         longest = max(*seconds.values(), floor)
         scale = (WIDTH - LEFT - RIGHT) / longest
         parts.append(f'<text class="title" x="0" y="{y + 16}">{escape(title)}</text>')
         y += 34
         top = y
-        slowest = max(seconds.values())
         for variant, value in seconds.items():
             width = value * scale
             kind = "ours" if variant == "ours" else "theirs"
-            faster = f" ({slowest / value:.2f} x as fast)" if value < slowest else ""
+            faster = f" ({ratio:.2f} x as fast)" if variant == "ours" else ""
             parts.append(
                 f'<text x="{LEFT - 10}" y="{y + 17}" text-anchor="end">{escape(names[variant])}</text>'
                 f'<rect class="{kind}" x="{LEFT}" y="{y}" width="{width:.1f}" height="{BAR}" rx="3"/>'
