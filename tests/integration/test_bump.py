@@ -402,7 +402,7 @@ def test_killed_at_any_moment_it_gives_the_same_version(clone: Clone, tmp_path: 
         "import sys; from pathlib import Path; from haybale.release import bump; "
         "bump.make_release_tree(Path(sys.argv[1]), 'patch', Path(sys.argv[2]))"
     )
-    command = [sys.executable, "-c", script, clone.path, folder]
+    command = [sys.executable, "-c", script, str(clone.path), str(folder)]
     # A part of what it takes undisturbed, on this machine.
     began = time.monotonic()
     subprocess.run(command, check=True)
