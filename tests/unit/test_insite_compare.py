@@ -15,10 +15,7 @@ sys.path.append(str(Path(haybale.index.__file__).parent / "insite"))
 import haybale_compare as compare
 
 PLAIN = compare.Field(kind="StrField", source="stored", explicit=False, multiple=True, added=False)
-SCHEMA_TYPES = [
-    {"name": "string", "class": "solr.StrField"},
-    {"name": "long", "class": "solr.LongPointField"},
-]
+KINDS = {"string": "StrField", "long": "LongPointField"}
 
 
 @pytest.mark.parametrize(
@@ -97,8 +94,8 @@ def test_how_solr_holds_a_field() -> None:
         {"name": "*_s", "type": "string", "stored": True, "default": "x"},
         {"name": "*", "type": "long", "stored": False},
     ]
-    copies = [{"source": "a", "dest": "c"}, {"source": "*", "dest": "b*"}]
-    held = compare.fields_of(fields, SCHEMA_TYPES, copies, ["a", "b", "c", "d_s", "e"])
+    schema = compare.Schema("id", {str(field["name"]): field for field in fields}, KINDS, ("c", "b*"))
+    held = compare.fields_of(schema, ["a", "b", "c", "d_s", "e"])
     assert held == {
         "a": compare.Field("StrField", "stored", explicit=False, multiple=False, added=False),
         "b": compare.Field("LongPointField", "columns", explicit=True, multiple=False, added=True),

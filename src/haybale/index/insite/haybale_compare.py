@@ -33,6 +33,20 @@ class Field(NamedTuple):
     added: bool  # others add to it: it is the target of a copyField, or has a default
 
 
+class Schema(NamedTuple):
+    """A core's schema: a plain value.
+
+    `key` is its unique key. `fields` maps a field's name, or the pattern of a dynamic one (*_s, in the order in
+    which Solr tries them), to what its schema API says of it; `kinds` a type's name to its class (StrField).
+    `targets` are the names and patterns that copyFields add to.
+    """
+
+    key: str
+    fields: Mapping[str, Mapping[str, Any]]
+    kinds: Mapping[str, str]
+    targets: tuple[str, ...]
+
+
 class Difference(NamedTuple):
     """A field whose value in Solr is not what was prepared."""
 
@@ -41,31 +55,21 @@ class Difference(NamedTuple):
     found: Any
 
 
-def fields_of(
-    fields: Iterable[Mapping[str, Any]],
-    types: Iterable[Mapping[str, Any]],
-    copies: Iterable[Mapping[str, Any]],
-    names: Iterable[str],
-) -> dict[str, Field]:
-    """Return how Solr holds each of `names`, from the answers of its schema API (with showDefaults=true)."""
-    classes = {kind["name"]: str(kind.get("class", "")).rpartition(".")[2] for kind in types}
-    by_name = {field["name"]: field for field in fields}
-    targets = [str(copy["dest"]) for copy in copies]
+def fields_of(schema: Schema, names: Iterable[str]) -> dict[str, Field]:
+    """Return how Solr holds each of `names`."""
     found = {}
     for name in names:
-        field = by_name.get(name)
+        field = schema.fields.get(name)
         if field is None:
-            field = next(
-                (by_name[p] for p in sorted(by_name, key=len, reverse=True) if _matches(name, p)), {}
-            )
+            field = next((schema.fields[each] for each in schema.fields if _matches(name, each)), {})
         columns = bool(field.get("docValues"))
         source = "stored" if field.get("stored") else "columns" if columns else ""
         found[name] = Field(
-            kind=classes.get(field.get("type"), ""),
+            kind=schema.kinds.get(field.get("type", ""), ""),
             source=source,
             explicit=source == "columns" and not field.get("useDocValuesAsStored", True),
             multiple=bool(field.get("multiValued")),
-            added="default" in field or any(fnmatchcase(name, target) for target in targets),
+            added="default" in field or any(fnmatchcase(name, target) for target in schema.targets),
         )
     return found
 

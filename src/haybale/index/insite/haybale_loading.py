@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Mapping, NamedTuple
+from typing import TYPE_CHECKING, Any, Mapping, NamedTuple
 
 import haybale_site as site
 from haybale_audit import Seen, watching
@@ -20,6 +20,9 @@ from haybale_schema import schema_line
 from haybale_solr import BAD_REQUEST, Core, Refused, sift
 from haybale_verify import Comparisons, Look
 from haybale_work import Tell, Worker
+
+if TYPE_CHECKING:
+    from haybale_compare import Schema
 
 # Bytes of a request, about: more make it no quicker, and a worker holds two of them.
 BODY = 1_000_000
@@ -36,11 +39,12 @@ TICK = 0.2
 
 
 class Options(NamedTuple):
-    """What every worker is told. `starts` maps a core's URL to when it was started."""
+    """What every worker is told. `starts` and `schemas` have each core's start and schema, by its URL."""
 
     batch: int  # documents a request, 0: as many as pays
     inputs: str  # see haybale_audit.py
     starts: Mapping[str, str]
+    schemas: Mapping[str, Schema]
 
 
 class Progress(NamedTuple):
@@ -172,7 +176,7 @@ class Loading(Worker):
             source.core.started = options.starts[source.core.url]
         self._pace = Pace(options.batch)
         self._doctor = Doctor()
-        self._comparisons = Comparisons(found, self._names)
+        self._comparisons = Comparisons(found, self._names, options.schemas)
         self._senders: dict[str, Sender] = {}
         self._types: dict[str, dict[str, int]] = {}
 

@@ -8,22 +8,24 @@ import inspect
 import os
 from typing import TYPE_CHECKING, Any, Iterable, Mapping
 
-from haybale_compare import Field, fields_of
+from haybale_compare import Field, Schema, fields_of
 from haybale_events import Failure
 
 if TYPE_CHECKING:
     import haybale_site as site
+    from haybale_solr import Core
 
 
-def held(source: site.Source, names: Iterable[str]) -> dict[str, Field]:
-    """Return how the source's core holds these fields."""
-    wanted = sorted(names)
-    full = {"showDefaults": "true"}
-    return fields_of(
-        source.core.schema("fields", {**full, "includeDynamic": "true", "fl": ",".join(wanted)})["fields"],
-        source.core.schema("fieldtypes", full)["fieldTypes"],
-        source.core.schema("copyfields", {})["copyFields"],
-        wanted,
+def schema_of(core: Core) -> Schema:
+    """Return a core's schema. Source: Solr Reference Guide, Schema API."""
+    # Solr tells dynamic fields in the order in which it tries them: the longest pattern first.
+    fields = [*core.schema("fields")["fields"], *core.schema("dynamicfields")["dynamicFields"]]
+    types = core.schema("fieldtypes")["fieldTypes"]
+    return Schema(
+        key=core.schema("uniquekey")["uniqueKey"],
+        fields={field["name"]: field for field in fields},
+        kinds={kind["name"]: str(kind.get("class", "")).rpartition(".")[2] for kind in types},
+        targets=tuple(str(copy["dest"]) for copy in core.schema("copyfields")["copyFields"]),
     )
 
 
@@ -32,25 +34,28 @@ def own(source: site.Source, names: site.Names) -> set[str]:
     return {*names, *(field.index_fieldname for field in source.index.fields.values())}
 
 
-def check(sources: Iterable[site.Source], names: site.Names) -> list[str]:
-    """Return what in a schema may go wrong, a sentence each. Raises `Failure` for what must.
+def check(
+    sources: Iterable[site.Source], names: site.Names, schemas: Mapping[str, Schema]
+) -> list[str]:
+    """Return what may go wrong with the cores' schemas (by URL), a sentence each.
 
-    That is a field of an index which the schema lacks, and another unique key than Haystack's id.
+    Raises `Failure` for what must go wrong: an index's field that the schema lacks, another unique key than
+    Haystack's id.
     """
     missing: list[str] = []
     lines: list[str] = []
     notes: list[str] = []
     for source in sources:
-        key = source.core.schema("uniquekey", {})["uniqueKey"]
-        if key != names.id:
+        schema = schemas[source.core.url]
+        if schema.key != names.id:
             raise Failure(
                 "the unique key of the core {} is {!r}, and Haystack's is {!r}".format(
-                    source.core.name, key, names.id
+                    source.core.name, schema.key, names.id
                 ),
                 cause="documents would replace each other, or be there twice",
                 step="write <uniqueKey>{}</uniqueKey> in schema.xml".format(names.id),
             )
-        fields = held(source, own(source, names))
+        fields = fields_of(schema, own(source, names))
         known = {name for name, field in fields.items() if field.kind}
         for name in sorted(set(fields) - known):
             line = schema_line(source, name)

@@ -90,10 +90,9 @@ class Core:
         query = urlencode({"defType": "lucene", "wt": "json", "indent": "off", **parameters}).encode()
         return self._json("POST", "/select", query, "application/x-www-form-urlencoded", ANSWER)
 
-    def schema(self, kind: str, parameters: Mapping[str, str]) -> Any:
-        """Return a part of the schema (fields, fieldtypes, copyfields) in full."""
-        query = urlencode({"wt": "json", **parameters})
-        return self._json("GET", "/schema/{}?{}".format(kind, query), None, "", ANSWER)
+    def schema(self, part: str) -> Any:
+        """Return a part of the schema (fields, dynamicfields, fieldtypes, copyfields, uniquekey) in full."""
+        return self._json("GET", "/schema/{}?wt=json&showDefaults=true".format(part), None, "", ANSWER)
 
     def counts(self, field: str) -> tuple[int, dict[str, int]]:
         """Return the number of all documents, and of each value of a field ("" where it has none)."""

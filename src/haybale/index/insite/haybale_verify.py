@@ -23,8 +23,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence
 
 import haybale_site as site
-from haybale_compare import Field, differences
-from haybale_schema import held, own
+from haybale_compare import Field, Schema, differences, fields_of
+from haybale_schema import own, schema_of
 from haybale_work import DONE, TOLD, Crew, Tell, Worker, processors
 
 if TYPE_CHECKING:
@@ -101,14 +101,15 @@ def draw(queryset: Any, size: int, chance: random.Random) -> list[Any]:
 
 
 class Comparison:
-    """Compares rows of one index with Solr's documents. Remembers how Solr holds their fields.
+    """Compares rows of one index with Solr's documents, held as a schema says.
 
     `fitting` is how many rows are best compared at once.
     """
 
-    def __init__(self, source: site.Source, names: site.Names) -> None:
+    def __init__(self, source: site.Source, names: site.Names, schema: Schema) -> None:
         self._source = source
         self._names = names
+        self._schema = schema
         self._fields: dict[str, Field] = {}
         self.fitting = FIRST
 
@@ -155,12 +156,12 @@ class Comparison:
         }
 
     def _stored(self, prepared: Prepared) -> dict[str, Any]:
-        """Return Solr's documents by id; learns how Solr holds what fields are new."""
+        """Return Solr's documents by id; looks up how Solr holds what fields are new."""
         names, source = self._names, self._source
         unknown = own(source, names).union(*(fields for fields in prepared.values() if fields))
         if not self._fields.keys() >= unknown:
             # Another mapping: the page before may be compared by this one just now.
-            self._fields = {**self._fields, **held(source, unknown - self._fields.keys())}
+            self._fields = {**self._fields, **fields_of(self._schema, unknown - self._fields.keys())}
         ids = [str(fields[names.id]) for fields in prepared.values() if fields]
         if not ids:
             return {}
@@ -188,11 +189,14 @@ class Look(NamedTuple):
 
 
 class Comparisons:
-    """Compares rows of any index."""
+    """Compares rows of any index. `schemas` maps a core's URL to its schema."""
 
-    def __init__(self, sources: Iterable[site.Source], names: site.Names) -> None:
+    def __init__(
+        self, sources: Iterable[site.Source], names: site.Names, schemas: Mapping[str, Schema]
+    ) -> None:
         self._every = {
-            (source.alias, source.label): (source, Comparison(source, names)) for source in sources
+            (source.alias, source.label): (source, Comparison(source, names, schemas[source.core.url]))
+            for source in sources
         }
 
     def do(self, look: Look, tell: Tell) -> tuple[site.Partition, Found]:
@@ -217,9 +221,9 @@ class Comparisons:
 class Comparing(Worker):
     """Compares only."""
 
-    def __init__(self) -> None:
+    def __init__(self, schemas: Mapping[str, Schema]) -> None:
         site.setup()
-        self._comparisons = Comparisons(site.sources(lambda _: None), site.names())
+        self._comparisons = Comparisons(site.sources(lambda _: None), site.names(), schemas)
 
     def do(self, task: Look, tell: Tell) -> tuple[site.Partition, Found]:
         """Compare."""
@@ -250,10 +254,12 @@ def look(
         from django.db import connections
 
         connections.close_all()
-        for source in sources:
-            source.core.close()
+        for core in cores.values():
+            core.close()
 
-    with Crew(Comparing, (), let_go, closed=(events.descriptor,)) as crew:
+    cores = {source.core.url: source.core for source in sources}
+    schemas = {url: schema_of(core) for url, core in cores.items()}
+    with Crew(Comparing, (schemas,), let_go, closed=(events.descriptor,)) as crew:
         for _ in range(processors()):
             crew.hire()
         judge(events, sources, loaded, sample, crew.work(looks(sources, sample)))

@@ -21,7 +21,7 @@ from haybale_doctor import Sample, advise, merged
 from haybale_documents import flatten
 from haybale_events import Events, Failure, run
 from haybale_loading import End, Finish, Loading, Options, Progress, Refusal
-from haybale_schema import check
+from haybale_schema import check, schema_of
 from haybale_verify import EVERY, judge, looks, seeded
 from haybale_work import METHODS, TICK, TOLD, Crew, processors
 
@@ -169,10 +169,12 @@ def main(events: Events) -> None:
     cores = list({source.core.url: source.core for source in sources}.values())
     for core in cores:
         core.require_empty()
-    for text in check(sources, names):
+    # Nothing changes them meanwhile.
+    schemas = {core.url: schema_of(core) for core in cores}
+    for text in check(sources, names, schemas):
         events.send("note", text=text)
     tally = Tally(events)
-    told = Options(options.batch, options.inputs, {core.url: core.started for core in cores})
+    told = Options(options.batch, options.inputs, {core.url: core.started for core in cores}, schemas)
     crew = Crew(Loading, (told,), lambda: let_go(cores), options.start, (events.descriptor,))
     with crew:
         work = tasks(crew, sources, tally, options.rows, grow=not options.workers)
