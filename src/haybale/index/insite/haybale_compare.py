@@ -36,9 +36,9 @@ class Field(NamedTuple):
 class Schema(NamedTuple):
     """A core's schema: a plain value.
 
-    `key` is its unique key. `fields` maps a field's name, or the pattern of a dynamic one (*_s, in the order in
-    which Solr tries them), to what its schema API says of it; `kinds` a type's name to its class (StrField).
-    `targets` are the names and patterns that copyFields add to.
+    `key` is its unique key. `fields` maps a field's name, or the pattern of a dynamic one (*_s, in the order
+    in which Solr tries them), to what its schema API says of it; `kinds` a type's name to its class
+    (StrField). `targets` are the names and patterns that copyFields add to.
     """
 
     key: str

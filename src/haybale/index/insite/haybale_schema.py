@@ -34,9 +34,7 @@ def own(source: site.Source, names: site.Names) -> set[str]:
     return {*names, *(field.index_fieldname for field in source.index.fields.values())}
 
 
-def check(
-    sources: Iterable[site.Source], names: site.Names, schemas: Mapping[str, Schema]
-) -> list[str]:
+def check(sources: Iterable[site.Source], names: site.Names, schemas: Mapping[str, Schema]) -> list[str]:
     """Return what may go wrong with the cores' schemas (by URL), a sentence each.
 
     Raises `Failure` for what must go wrong: an index's field that the schema lacks, another unique key than
