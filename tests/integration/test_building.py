@@ -139,7 +139,7 @@ def test_a_layer_without_an_index_says_who_makes_it(site: Path) -> None:
 
 def test_another_machine_takes_its_layers_from_the_registry_s_cache(site: Path, registry: str) -> None:
     """What the first build drew by lot, the second has too, though the engine forgot the first."""
-    if not haybale_can_export():
+    if not engine.engine_facts().can_export_cache:
         pytest.skip("this engine's image store can't write registry caches")
     before = steps()
     haybale(site, "build")
@@ -152,12 +152,6 @@ def test_another_machine_takes_its_layers_from_the_registry_s_cache(site: Path, 
     (site / "pyproject.toml").write_text(text + "[tool.haybale.build]\ncache = false\n", encoding="utf-8")
     haybale(site, "build")
     assert in_image(f"{registry}/site:v1.2.3", "/drawn") != drawn
-
-
-def haybale_can_export() -> bool:
-    from haybale.tools import docker as engine  # noqa: PLC0415
-
-    return engine.engine_facts().can_export_cache
 
 
 def manifest(registry: str, reference: str) -> dict[str, Any]:
