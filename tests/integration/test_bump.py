@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -340,6 +341,26 @@ def test_a_mark_that_was_cut_off_marks_nothing(clone: Clone) -> None:
     bump._marker(folder).write_text("", encoding="ascii")
     assert bump.release_tree(folder) is None
     assert bump.make_release_tree(clone.path, "patch", folder).version == made.version
+
+
+@pytest.mark.parametrize("got", ["registered", "made the folder", "pointed from there"])
+def test_what_git_made_a_part_of_before_it_was_killed_is_made_anew(clone: Clone, got: str) -> None:
+    """Git's own steps, in their order, as far as it got."""
+    folder = clone.path.parent / "trees/tree"
+    made = bump.make_release_tree(clone.path, "patch", folder)
+    kept = clone.path / ".git/worktrees/tree"
+    (kept / "locked").write_text("initializing", encoding="utf-8")
+    for name in ("HEAD", "commondir", "index", "ORIG_HEAD", bump.MARKER):
+        (kept / name).unlink(missing_ok=True)
+    pointer = (folder / ".git").read_bytes()
+    shutil.rmtree(folder.parent)
+    if got != "registered":
+        folder.mkdir(parents=True)
+    if got == "pointed from there":
+        (folder / ".git").write_bytes(pointer)
+    assert bump.make_release_tree(clone.path, "patch", folder).version == made.version
+    bump.remove_release_tree(clone.path, folder)
+    assert len(clone.git("worktree", "list").splitlines()) == 1
 
 
 def test_somebody_else_s_worktrees_stay(clone: Clone, tmp_path: Path) -> None:

@@ -120,8 +120,9 @@ def ask(root: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin
     """Return what git says, without the space around it; `MachineError` where it fails."""
     done = run(root, *arguments, env=env, stdin=stdin)
     if not done.ok:
+        verb = arguments[len(NO_HOOKS)] if arguments[: len(NO_HOOKS)] == NO_HOOKS else arguments[0]
         raise MachineError(
-            f"git {arguments[0]} failed in {root}",
+            f"git {verb} failed in {root}",
             cause=done.stderr.strip() or f"it exited with {done.code}",
             step="see what git says there (git status)",
         )
@@ -300,10 +301,10 @@ def add_tree(root: Path, folder: Path, commit: str) -> None:
     ask(root, *NO_HOOKS, "worktree", "add", "--quiet", "--detach", str(folder), commit)
 
 
-def remove_tree(root: Path, folder: Path) -> bool:
-    """Let git forget a folder of `add_tree` and take it away; whether git knew it."""
+def forget_tree(root: Path, folder: Path) -> None:
+    """Let git forget a folder of `add_tree` that is gone; nothing where git does not know it."""
     # Twice: one that was interrupted while it was made is locked.
-    return run(root, "worktree", "remove", "--force", "--force", str(folder)).ok
+    run(root, "worktree", "remove", "--force", "--force", str(folder))
 
 
 def make_tag(root: Path, name: str, commit: str, message: str, *, by: str = "") -> str:
