@@ -343,7 +343,7 @@ def test_a_mark_that_was_cut_off_marks_nothing(clone: Clone) -> None:
     assert bump.make_release_tree(clone.path, "patch", folder).version == made.version
 
 
-@pytest.mark.parametrize("got", ["registered", "made the folder", "pointed from there"])
+@pytest.mark.parametrize("got", ["registered", "made the folder", "pointed from there", "pointed back"])
 def test_what_git_made_a_part_of_before_it_was_killed_is_made_anew(clone: Clone, got: str) -> None:
     """Git's own steps, in their order, as far as it got."""
     folder = clone.path.parent / "trees/tree"
@@ -356,8 +356,11 @@ def test_what_git_made_a_part_of_before_it_was_killed_is_made_anew(clone: Clone,
     shutil.rmtree(folder.parent)
     if got != "registered":
         folder.mkdir(parents=True)
-    if got == "pointed from there":
+    if got in ("pointed from there", "pointed back"):
         (folder / ".git").write_bytes(pointer)
+    if got == "pointed back":
+        (kept / "HEAD").write_text("0" * 40, encoding="ascii")
+        (kept / "commondir").touch()  # begun, not written
     assert bump.make_release_tree(clone.path, "patch", folder).version == made.version
     bump.remove_release_tree(clone.path, folder)
     assert len(clone.git("worktree", "list").splitlines()) == 1

@@ -237,9 +237,8 @@ def make_release_tree(
     program = executable(env)
     ready(root)
     told = identity(root, env)
-    # Git knows no folder by its path where the one above it is gone.
-    folder.parent.mkdir(parents=True, exist_ok=True)
     remove_release_tree(root, folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         git.add_tree(root, folder, base)
         _marker(folder).write_text(_mark(part, base), encoding="ascii")
@@ -286,9 +285,8 @@ def remove_release_tree(root: Path, folder: Path) -> None:
     if (folder / ".git").is_dir():
         raise ReleaseError(f"{folder} is a repository of its own, and is not removed")
     with process.uninterrupted():
-        # In this order: git does not forget a folder that is there and of which it made only a part.
         shutil.rmtree(folder, ignore_errors=True)
-        git.forget_tree(root, folder.absolute())
+        git.forget_tree(root, folder)
 
 
 def _mark(part: str, base: str) -> str:

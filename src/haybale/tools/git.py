@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -302,9 +304,18 @@ def add_tree(root: Path, folder: Path, commit: str) -> None:
 
 
 def forget_tree(root: Path, folder: Path) -> None:
-    """Let git forget a folder of `add_tree` that is gone; nothing where git does not know it."""
-    # Twice: one that was interrupted while it was made is locked.
-    run(root, "worktree", "remove", "--force", "--force", str(folder))
+    """Let git forget a folder of `add_tree`; nothing where git does not know it.
+
+    Where git was killed while it made the folder, its own commands may refuse what it wrote, and fail for all
+    other folders as well (2.39: a `commondir` that is empty). Source: gitrepository-layout(5), worktrees.
+    """
+    kept = root / ask(root, "rev-parse", "--git-common-dir") / "worktrees"
+    for each in kept.glob("*/gitdir"):
+        points_to = each.parent / each.read_text(encoding="utf-8").strip()
+        if points_to.name == ".git" and points_to.parent.resolve() == folder.resolve():
+            shutil.rmtree(each.parent)
+    with contextlib.suppress(OSError):
+        kept.rmdir()
 
 
 def make_tag(root: Path, name: str, commit: str, message: str, *, by: str = "") -> str:
