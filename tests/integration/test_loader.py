@@ -27,6 +27,12 @@ from haybale.index import audit, inputs, load, verify
 from haybale.tools import process
 from haybale.tools.solr import Solr
 
+sys.path.append(str(Path(haybale.index.__file__).parent / "insite"))
+
+from haybale_compare import fields_of
+from haybale_schema import schema_of
+from haybale_solr import Core
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -326,6 +332,15 @@ def test_a_field_that_the_schema_lacks_is_named_before_anything_is_loaded(site: 
     assert error.what == f"field `missing` is in barn/search_indexes.py:{line} and not in the schema"
     assert '<field name="missing" type="long" ' in error.step
     assert site.solr.counts() == {}
+
+
+def test_a_field_of_several_patterns_is_held_as_solr_says(site: Site) -> None:
+    with contextlib.closing(Core(f"{site.solr.url}/{site.core}", {})) as core:
+        schema = schema_of(core)
+    for name, kind in (("a_s", "StrField"), ("a_count_s", "IntPointField"), ("id", "StrField")):
+        url = f"{site.solr.url}/{site.core}/schema/fields/{name}"
+        said = requests.get(url, params={"includeDynamic": "true"}, timeout=60).json()["field"]["type"]
+        assert fields_of(schema, [name])[name].kind == schema.kinds[said] == kind
 
 
 def test_all_others_are_tried_when_documents_are_refused(site: Site) -> None:
