@@ -30,9 +30,6 @@ UNFINISHED: Mapping[str, str] = {
     "REVERT_HEAD": "revert",
 }
 
-# Hooks are for what a person does; these commands make what nobody has seen yet.
-NO_HOOKS = ("-c", f"core.hooksPath={os.devnull}")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Commit:
@@ -122,9 +119,8 @@ def ask(root: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin
     """Return what git says, without the space around it; `MachineError` where it fails."""
     done = run(root, *arguments, env=env, stdin=stdin)
     if not done.ok:
-        verb = arguments[len(NO_HOOKS)] if arguments[: len(NO_HOOKS)] == NO_HOOKS else arguments[0]
         raise MachineError(
-            f"git {verb} failed in {root}",
+            f"git {arguments[0]} failed in {root}",
             cause=done.stderr.strip() or f"it exited with {done.code}",
             step="see what git says there (git status)",
         )
@@ -289,7 +285,10 @@ def push(root: Path, remote: str, refs: Mapping[str, tuple[str, str]]) -> proces
 
 
 def without_hooks(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that keep the git commands of another tool from running hooks."""
+    """Return the variables that keep git from running hooks, also where another tool calls it.
+
+    Hooks are for what a person does; the commands that are given these make what nobody has seen yet.
+    """
     number = int(env.get("GIT_CONFIG_COUNT", "0") or "0")
     return {
         "GIT_CONFIG_COUNT": str(number + 1),
@@ -300,7 +299,8 @@ def without_hooks(env: Mapping[str, str]) -> dict[str, str]:
 
 def add_tree(root: Path, folder: Path, commit: str) -> None:
     """Check a commit out into a folder of its own, on no branch; `MachineError`."""
-    ask(root, *NO_HOOKS, "worktree", "add", "--quiet", "--detach", str(folder), commit)
+    command = ["worktree", "add", "--quiet", "--detach", str(folder), commit]
+    ask(root, *command, env=without_hooks(os.environ))
 
 
 def forget_tree(root: Path, folder: Path) -> None:
@@ -309,9 +309,10 @@ def forget_tree(root: Path, folder: Path) -> None:
     Where git was killed while it made the folder, its own commands may refuse what it wrote, and fail for all
     other folders as well (2.39: a `commondir` that is empty). Source: gitrepository-layout(5), worktrees.
     """
-    kept = root / ask(root, "rev-parse", "--git-common-dir") / "worktrees"
+    kept = root / ask(root, "rev-parse", "--git-path", "worktrees")
     for each in kept.glob("*/gitdir"):
-        points_to = each.parent / each.read_text(encoding="utf-8").strip()
+        # A path, in whatever bytes the file system has.
+        points_to = each.parent / os.fsdecode(each.read_bytes()).strip()
         if points_to.name == ".git" and points_to.parent.resolve() == folder.resolve():
             shutil.rmtree(each.parent)
     with contextlib.suppress(OSError):
@@ -384,7 +385,7 @@ def fast_forward(root: Path, commit: str) -> bool:
 
     It goes only where no change of the user's is in the way.
     """
-    return run(root, *NO_HOOKS, "merge", "--quiet", "--ff-only", commit).ok
+    return run(root, "merge", "--quiet", "--ff-only", commit, env=without_hooks(os.environ)).ok
 
 
 # Paths are what they say, also where they have a * or a [ in them.

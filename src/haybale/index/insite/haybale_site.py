@@ -164,6 +164,20 @@ def sources(note: Callable[[str], None]) -> list[Source]:
     return found
 
 
+def cores_of(sources: Iterable[Source]) -> list[Core]:
+    """Return the cores of sources, each once."""
+    return list({source.core.url: source.core for source in sources}.values())
+
+
+def let_go(cores: Iterable[Core]) -> None:
+    """Close every connection that a process which is now started would share."""
+    from django.db import connections
+
+    connections.close_all()
+    for core in cores:
+        core.close()
+
+
 def rows(queryset: Any) -> int:
     """Return the number of rows: of keys, for a join may repeat a row, which is one document all the same."""
     query = queryset.query

@@ -249,17 +249,9 @@ def look(
     sample: Draw,
 ) -> None:
     """Look at everything, with workers of its own, and send the event `verified`."""
-
-    def let_go() -> None:
-        from django.db import connections
-
-        connections.close_all()
-        for core in cores.values():
-            core.close()
-
-    cores = {source.core.url: source.core for source in sources}
-    schemas = {url: schema_of(core) for url, core in cores.items()}
-    with Crew(Comparing, (schemas,), let_go, closed=(events.descriptor,)) as crew:
+    cores = site.cores_of(sources)
+    schemas = {core.url: schema_of(core) for core in cores}
+    with Crew(Comparing, (schemas,), lambda: site.let_go(cores), closed=(events.descriptor,)) as crew:
         for _ in range(processors()):
             crew.hire()
         judge(events, sources, loaded, sample, crew.work(looks(sources, sample)))

@@ -166,7 +166,7 @@ def main(events: Events) -> None:
         site.setup()
         names = site.names()
         sources = site.sources(lambda text: events.send("note", text=text))
-    cores = list({source.core.url: source.core for source in sources}.values())
+    cores = site.cores_of(sources)
     for core in cores:
         core.require_empty()
     # Nothing changes them meanwhile.
@@ -175,7 +175,7 @@ def main(events: Events) -> None:
         events.send("note", text=text)
     tally = Tally(events)
     told = Options(options.batch, options.inputs, {core.url: core.started for core in cores}, schemas)
-    crew = Crew(Loading, (told,), lambda: let_go(cores), options.start, (events.descriptor,))
+    crew = Crew(Loading, (told,), lambda: site.let_go(cores), options.start, (events.descriptor,))
     with crew:
         work = tasks(crew, sources, tally, options.rows, grow=not options.workers)
         workers = load(crew, options.workers or processors(), work, tally, audit)
@@ -221,15 +221,6 @@ def commit(cores: list[Core], sources: list[site.Source], names: site.Names, tal
         core.commit()
         if core.counts(names.type)[0] != sum(tally.types[core.name].values()):
             raise twice(core, sources, names, tally)
-
-
-def let_go(cores: list[Core]) -> None:
-    """Close every connection that a process which is now started would share."""
-    from django.db import connections  # noqa: PLC0415 - only after `setup`
-
-    connections.close_all()
-    for core in cores:
-        core.close()
 
 
 def tasks(
