@@ -23,10 +23,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import baking, chart, corpus, measure, postgresql, results
-from haybale import config, environments
-from haybale.images import base, build
-from haybale.index import load
-from haybale.tools import docker, process
+from haybale import config
+from haybale.images import bases as base
+from haybale.images import build
+from haybale.index import loader as load
+from haybale.index import stack as environments
+from haybale.tools import process
+from haybale.tools.engine import sdk as docker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Any
 from bench import measure
 from haybale import config
 from haybale.images import build
-from haybale.index import bake, load, verify
-from haybale.tools import docker, git, process
+from haybale.index import bake
+from haybale.index import loader as load
+from haybale.index import verification as verify
+from haybale.tools import git, process
+from haybale.tools.engine import sdk as docker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

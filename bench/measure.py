@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import docker
 
-import haybale.index
+import haybale
 from bench import postgresql
-from haybale.index import bake, load, tuning, verify
+from haybale.index import bake
+from haybale.index import loader as load
+from haybale.index import solrconfig as tuning
+from haybale.index import verification as verify
 from haybale.tools import process
 from haybale.tools.solr import Solr
 
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 HERE = Path(__file__).parent
-INSITE = Path(haybale.index.__file__).parent / "insite"
+INSITE = Path(haybale.__file__).parent / "loader"
 
 LABEL = "io.haybale.bench"
 HOME = bake.HOME.lstrip("/")

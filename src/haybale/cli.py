@@ -19,10 +19,10 @@ from haybale.tools import process
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from haybale.deploy.tags import Move
     from haybale.pipeline.plan import Strategy
-    from haybale.release.deploy import Move
     from haybale.release.event import Flag
-    from haybale.report.terminal import Terminal
+    from haybale.terminal import Terminal
 
 
 # The exit code of a process that Ctrl-C ended, as shells have it.
@@ -43,7 +43,7 @@ def verbs() -> None:
 @verbs.command()
 def version() -> None:
     """Print the version: v0.4.11, v0.4.11-r1, with -prNum where that is set."""
-    from haybale.release import version as release  # noqa: PLC0415
+    from haybale import version as release  # noqa: PLC0415
 
     click.echo(release.read(config.load().root, os.environ))
 
@@ -57,8 +57,8 @@ def registry() -> None:
 @verbs.command()
 def tag() -> None:
     """Print REGISTRY:VERSION."""
-    from haybale.images import refs  # noqa: PLC0415
-    from haybale.release import version as release  # noqa: PLC0415
+    from haybale import image_ref as refs  # noqa: PLC0415
+    from haybale import version as release  # noqa: PLC0415
 
     project = config.load()
     click.echo(refs.tag(project.settings.registry, str(release.read(project.root, os.environ))))
@@ -67,7 +67,7 @@ def tag() -> None:
 @verbs.command()
 def layers() -> None:
     """Print the names of the Dockerfile's stages, a line each."""
-    from haybale.images import layers as stages  # noqa: PLC0415
+    from haybale.images import dockerfile as stages  # noqa: PLC0415
 
     project = config.load()
     click.echo("\n".join(stages.of(project.path(project.settings.dockerfile))))
@@ -76,7 +76,7 @@ def layers() -> None:
 @verbs.command()
 def engine() -> None:
     """Make sure that a container engine with compose and buildx answers; install one where there is none."""
-    from haybale import engine as engines  # noqa: PLC0415
+    from haybale.tools.engine import install as engines  # noqa: PLC0415
 
     engines.ensure(terminal().say)
 
@@ -111,8 +111,9 @@ def _build(layer: str, action: str, verbosity: str, extra: tuple[str, ...]) -> N
 def regen_solr_image(*, keep: bool) -> None:
     """Index the reference dump, bake the index into the Solr image, prove it."""
     from haybale.images import build as images  # noqa: PLC0415
-    from haybale.index import key, regenerate  # noqa: PLC0415
-    from haybale.tools import docker  # noqa: PLC0415
+    from haybale.index import build as regenerate  # noqa: PLC0415
+    from haybale.index import key  # noqa: PLC0415
+    from haybale.tools.engine import sdk as docker  # noqa: PLC0415
 
     project, shown = config.load(), terminal()
     baked = regenerate.regenerate(project, key.of(project), shown, keep=keep)
@@ -126,7 +127,7 @@ def regen_solr_image(*, keep: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def why(other: str, *, as_json: bool) -> None:
     """Tell what the index key is made of, and what changed since the last index, or since another one's."""
-    from haybale.index import why as reasons  # noqa: PLC0415
+    from haybale.index import key_diff as reasons  # noqa: PLC0415
 
     click.echo(reasons.tell(config.load(), other, as_json=as_json))
 
@@ -172,7 +173,9 @@ def pipeline(
     publish: bool, take_next: bool, push_index: bool, resume: str | None,
 ) -> None:  # fmt: skip
     """Take a push the whole way: index, version, tests, publishing; each only where it is needed."""
-    from haybale.pipeline import facts, run, show  # noqa: PLC0415
+    from haybale.pipeline import context as facts  # noqa: PLC0415
+    from haybale.pipeline import runner as run  # noqa: PLC0415
+    from haybale.pipeline import show  # noqa: PLC0415
 
     if graph:
         click.echo(show.graph(graph))
@@ -191,7 +194,7 @@ def pipeline(
 @click.option("--keep", is_flag=True, help="Leave the services of this run, for debugging.")
 def test(*, keep: bool) -> None:
     """Bring up the site with the baked index and run every test."""
-    from haybale import testrun  # noqa: PLC0415
+    from haybale.testing import run as testrun  # noqa: PLC0415
 
     testrun.run(config.load(), terminal(), keep=keep)
 
@@ -218,7 +221,7 @@ def bump(arguments: tuple[str, ...], *, offline: bool) -> None:
 )
 def flux(into: Path | None) -> None:
     """Write what Flux needs of each environment: its tag, its webhook, what it applies."""
-    from haybale.release import flux as manifests  # noqa: PLC0415
+    from haybale.deploy import flux as manifests  # noqa: PLC0415
 
     project, shown = config.load(), terminal()
     written = manifests.write(project, into or project.path(project.settings.flux.folder), shown.say)
@@ -231,7 +234,7 @@ def flux(into: Path | None) -> None:
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would move; touch nothing.")
 def deploy_(environment: str, version: str, *, only_plan: bool) -> None:
     """Deploy a version (default: the one checked out) to an environment: two tags move in one push."""
-    from haybale.release import deploy  # noqa: PLC0415
+    from haybale.deploy import tags as deploy  # noqa: PLC0415
 
     project = config.load()
     _carry_out(project, deploy.deploy(project, environment, version), only_plan=only_plan)
@@ -242,14 +245,14 @@ def deploy_(environment: str, version: str, *, only_plan: bool) -> None:
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would move; touch nothing.")
 def rollback(environment: str, *, only_plan: bool) -> None:
     """Give an environment back what it had before."""
-    from haybale.release import deploy  # noqa: PLC0415
+    from haybale.deploy import tags as deploy  # noqa: PLC0415
 
     project = config.load()
     _carry_out(project, deploy.rollback(project, environment), only_plan=only_plan)
 
 
 def _carry_out(project: config.Project, move: Move, *, only_plan: bool) -> None:
-    from haybale.release import deploy  # noqa: PLC0415
+    from haybale.deploy import tags as deploy  # noqa: PLC0415
 
     shown = terminal()
     if not move.moves:
@@ -269,7 +272,7 @@ def _carry_out(project: config.Project, move: Move, *, only_plan: bool) -> None:
 @click.option("--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write a page, too.")
 def status(*, as_json: bool, page: Path | None) -> None:
     """Tell what runs in each environment, since when, and whether that still holds."""
-    from haybale.release import status as places  # noqa: PLC0415
+    from haybale.deploy import status as places  # noqa: PLC0415
 
     found = places.status(config.load())
     if page:
@@ -310,8 +313,8 @@ def verify_release(version: str, *, as_json: bool) -> None:
 @click.option("--yes", "remove", is_flag=True, help="Remove them; otherwise they are only listed.")
 def prune(*, remove: bool) -> None:
     """List the images that no published version and no environment refers to, or remove them."""
+    from haybale.deploy import prune as housekeeping  # noqa: PLC0415
     from haybale.index import key  # noqa: PLC0415
-    from haybale.release import prune as housekeeping  # noqa: PLC0415
 
     project, shown = config.load(), terminal()
     current = key.of(project)
@@ -344,7 +347,7 @@ def notes(before: str, version: str, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def rehearse_deploy(environment: str, *, as_json: bool) -> None:
     """Deploy to an environment on a scratch remote, and tell what its webhooks would make Flux do."""
-    from haybale.release import rehearse  # noqa: PLC0415
+    from haybale.rehearsal import run as rehearse  # noqa: PLC0415
 
     shown = terminal()
     seen = rehearse.rehearse(config.load(), environment, shown.say)
@@ -365,7 +368,7 @@ def rehearse_deploy(environment: str, *, as_json: bool) -> None:
 @click.option("--upgrade-package", "-P", metavar="NAME", multiple=True, help="Move this pin.")
 def regen_requirements(*, check: bool, upgrade: bool, upgrade_package: tuple[str, ...]) -> None:
     """Compile the site's requirements, for production and for everything, from one resolution."""
-    from haybale import requirements  # noqa: PLC0415
+    from haybale.requirements import compile as requirements  # noqa: PLC0415
 
     project, shown = config.load(), terminal()
     if check:
@@ -379,7 +382,7 @@ def regen_requirements(*, check: bool, upgrade: bool, upgrade_package: tuple[str
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def solr_dc(arguments: tuple[str, ...]) -> None:
     """Run docker compose on the environment that indexes (default: ps)."""
-    from haybale import environments  # noqa: PLC0415
+    from haybale.index import stack as environments  # noqa: PLC0415
 
     sys.exit(environments.solr_dc(config.load(), arguments, terminal().say))
 
@@ -388,7 +391,7 @@ def solr_dc(arguments: tuple[str, ...]) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def ci_dc(arguments: tuple[str, ...]) -> None:
     """Run docker compose on the environment that tests (default: ps)."""
-    from haybale import environments  # noqa: PLC0415
+    from haybale.index import stack as environments  # noqa: PLC0415
 
     sys.exit(environments.ci_dc(config.load(), arguments, terminal().say))
 
@@ -402,7 +405,7 @@ def paper() -> Console:
 
 def terminal() -> Terminal:
     """Return what a verb speaks through."""
-    from haybale.report.terminal import Terminal  # noqa: PLC0415
+    from haybale.terminal import Terminal  # noqa: PLC0415
 
     return Terminal()
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from haybale import image_ref as refs
 from haybale.errors import ConfigError
-from haybale.images import refs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,9 +13,9 @@ import pytest
 
 from haybale import config
 from haybale.errors import BuildError, MachineError, StackError
-from haybale.images import base
-from haybale.images.base import packages
-from haybale.tools import docker
+from haybale.images import bases as base
+from haybale.images.bases import packages
+from haybale.tools.engine import sdk as docker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

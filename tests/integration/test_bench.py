@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from haybale import config
-from haybale.images import base
+from haybale.images import bases as base
 
 if TYPE_CHECKING:
     from collections.abc import Callable

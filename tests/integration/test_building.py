@@ -15,7 +15,7 @@ import requests
 
 from haybale import config
 from haybale.images import build, store
-from haybale.tools import docker as engine
+from haybale.tools.engine import sdk as engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

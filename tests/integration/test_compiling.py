@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from haybale import requirements
+from haybale.requirements import compile as requirements
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from haybale import config, environments
+from haybale import config
+from haybale.dump import postgresql
+from haybale.dump import reference as dump
 from haybale.errors import ConfigError, DumpError, StackError
-from haybale.images import base, build
-from haybale.index import current, dump, postgresql
+from haybale.images import bases as base
+from haybale.images import build
+from haybale.index import image as current
 from haybale.index import key as keys
-from haybale.tools.compose import Compose
+from haybale.index import stack as environments
+from haybale.tools.engine.compose import Compose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

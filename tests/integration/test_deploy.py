@@ -19,21 +19,24 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from haybale import config
+from haybale.deploy import prune, status
+from haybale.deploy import tags as deploy
 from haybale.errors import RegistryError, ReleaseError, UsageError
 from haybale.images.build import BASE_DIGEST, REVISION
-from haybale.index import current
+from haybale.index import image as current
 from haybale.index import key as keys
-from haybale.release import deploy, prune, publish, releases, status
+from haybale.release import publish, releases
 from haybale.release.record import Record, Suite
-from haybale.tools import docker, git, process
-from haybale.tools.registry import Repository
+from haybale.tools import git, process
+from haybale.tools.engine import sdk as docker
+from haybale.tools.registry.client import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from haybale.release.deploy import Move
+    from haybale.deploy.tags import Move
     from tests.integration.conftest import Clone, Registry
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine", "_alone")]

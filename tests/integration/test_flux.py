@@ -17,8 +17,10 @@ import pytest
 import yaml
 
 from haybale import config
+from haybale.deploy import commit as pin
+from haybale.deploy import flux
 from haybale.errors import ConfigError, MachineError, ReleaseError, UsageError
-from haybale.release import flux, pin, rehearse
+from haybale.rehearsal import run as rehearse
 
 if TYPE_CHECKING:
     from typing import Protocol

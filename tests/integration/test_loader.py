@@ -21,13 +21,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-import haybale.index
+import haybale
 from haybale.errors import LoadError, StackError, VerifyError
-from haybale.index import audit, inputs, load, verify
+from haybale.index import audit, inputs
+from haybale.index import loader as load
+from haybale.index import verification as verify
 from haybale.tools import process
 from haybale.tools.solr import Solr
 
-sys.path.append(str(Path(haybale.index.__file__).parent / "insite"))
+sys.path.append(str(Path(haybale.__file__).parent / "loader"))
 
 from haybale_compare import fields_of
 from haybale_schema import schema_of
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 SITE = Path(__file__).parent / "loader_site"
-INSITE = Path(haybale.index.__file__).parent / "insite"
+INSITE = Path(haybale.__file__).parent / "loader"
 # The site's Python, with Django, Haystack and pysolr: the tests' own, or another (from 3.9 on).
 PYTHON = os.environ.get("HAYBALE_SITE_PYTHON", sys.executable)
 IMAGE = os.environ.get("SOLR_IMAGE", "solr:9.10.1-slim")

@@ -15,8 +15,8 @@ import pytest
 
 from haybale.errors import ReleaseError
 from haybale.release import bump, publish
-from haybale.release.version import Version
 from haybale.tools import git
+from haybale.version import Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,9 +18,10 @@ import requests
 from haybale import config
 from haybale.errors import LoadError
 from haybale.images import build
-from haybale.index import bake, current, inspect
+from haybale.index import bake, inspect
+from haybale.index import image as current
 from haybale.index import key as keys
-from haybale.tools import docker as engine_adapter
+from haybale.tools.engine import sdk as engine_adapter
 from haybale.tools.solr import Solr
 
 if TYPE_CHECKING:

@@ -22,10 +22,11 @@ import requests
 
 from haybale.errors import BuildError, RegistryError
 from haybale.images.store import RegistryStore
-from haybale.tools import credentials, registry
-from haybale.tools import docker as engine
-from haybale.tools.credentials import Credentials
-from haybale.tools.registry import Repository
+from haybale.tools.engine import sdk as engine
+from haybale.tools.registry import client as registry
+from haybale.tools.registry import credentials
+from haybale.tools.registry.client import Repository
+from haybale.tools.registry.credentials import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,10 @@ import pytest
 from haybale import config
 from haybale.errors import UsageError
 from haybale.images import build
-from haybale.index import current, key, verify, why
+from haybale.index import image as current
+from haybale.index import key
+from haybale.index import key_diff as why
+from haybale.index import verification as verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

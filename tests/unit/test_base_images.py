@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale.errors import BuildError, MachineError
-from haybale.images import base
-from haybale.images.base import packages
-from haybale.tools import apt, docker, process
+from haybale.images import bases as base
+from haybale.images.bases import packages
+from haybale.tools import apt, process
+from haybale.tools.engine import sdk as docker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

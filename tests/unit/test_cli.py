@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from haybale import cli, environments
+from haybale import cli
 from haybale.errors import LoadError, StackError
 from haybale.images import build
+from haybale.index import stack as environments
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale.errors import RegistryError
-from haybale.tools.credentials import Credentials, cli_environment, find
+from haybale.tools.registry.credentials import Credentials, cli_environment, find
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,8 @@ import pytest
 
 from haybale import config
 from haybale.errors import VerifyError
-from haybale.index import current, verify
+from haybale.index import image as current
+from haybale.index import verification as verify
 from haybale.index.key import LABEL, Component, Key
 
 if TYPE_CHECKING:

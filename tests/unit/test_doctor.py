@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-import haybale.index
+import haybale
 
-sys.path.append(str(Path(haybale.index.__file__).parent / "insite"))
+sys.path.append(str(Path(haybale.__file__).parent / "loader"))
 
 import haybale_doctor as doctor
 from haybale_doctor import Cost, Sample

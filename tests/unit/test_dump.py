@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from haybale.dump import archive, sqlite
+from haybale.dump import reference as dump
 from haybale.errors import ConfigError, DumpError, MachineError
-from haybale.index import archive, dump, sqlite
 
 if sys.version_info >= (3, 14):
     from compression import zstd

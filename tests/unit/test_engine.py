@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from haybale import engine
 from haybale.errors import MachineError
 from haybale.tools import apt
+from haybale.tools.engine import install as engine
 
 if TYPE_CHECKING:
     from pathlib import Path

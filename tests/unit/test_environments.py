@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from haybale import config, environments
+from haybale import config
 from haybale.errors import ConfigError
+from haybale.index import stack as environments
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,11 @@ import pytest
 import yaml
 
 from haybale import config
+from haybale.deploy import commit as pin
+from haybale.deploy import flux
 from haybale.errors import ConfigError, ReleaseError
-from haybale.release import flux, pin, rehearse, webhooks
+from haybale.rehearsal import forges as webhooks
+from haybale.rehearsal import run as rehearse
 
 URL = "https://git.example/hay/stack"
 DIGEST = "sha256:" + "a" * 64

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from haybale.tools import process, registry
+from haybale.tools import process
+from haybale.tools.registry import client as registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import haybale.index
+import haybale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-INSITE = Path(haybale.index.__file__).parent / "insite"
+INSITE = Path(haybale.__file__).parent / "loader"
 sys.path.append(str(INSITE))
 
 import haybale_audit  # noqa: E402 - found only now

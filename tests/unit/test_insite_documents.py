@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-import haybale.index
+import haybale
 
-INSITE = Path(haybale.index.__file__).parent / "insite"
+INSITE = Path(haybale.__file__).parent / "loader"
 sys.path.append(str(INSITE))
 
 import haybale_documents  # noqa: E402 - found only now

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import haybale.index
+import haybale
 
-sys.path.append(str(Path(haybale.index.__file__).parent / "insite"))
+sys.path.append(str(Path(haybale.__file__).parent / "loader"))
 
 from haybale_loading import ANSWER, BODY, FIRST, LEAST, MOST, Pace
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import haybale.index
+import haybale
 
-INSITE = Path(haybale.index.__file__).parent / "insite"
+INSITE = Path(haybale.__file__).parent / "loader"
 sys.path.append(str(INSITE))
 
 import haybale_site  # noqa: E402 - found only now

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import haybale.index
+import haybale
 
-sys.path.append(str(Path(haybale.index.__file__).parent / "insite"))
+sys.path.append(str(Path(haybale.__file__).parent / "loader"))
 
 import haybale_solr as solr
 from haybale_events import Failure

@@ -10,7 +10,9 @@ import pytest
 from rich.console import Console
 
 from haybale.errors import VerifyError
-from haybale.index import current, inspect, key, verify
+from haybale.index import image as current
+from haybale.index import inspect, key
+from haybale.index import verification as verify
 
 KEY = key.Key(
     value="1" * 32,

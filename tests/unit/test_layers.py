@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale.errors import ConfigError, UsageError
-from haybale.images import layers
+from haybale.images import dockerfile as layers
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from haybale.errors import LoadError
-from haybale.index import audit, load
+from haybale.index import audit
+from haybale.index import loader as load
 from haybale.tools.process import CommandFailedError
 
 if TYPE_CHECKING:

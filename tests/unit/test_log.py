@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale.errors import UsageError
-from haybale.pipeline import log
-from haybale.pipeline.states import State
+from haybale.pipeline import journal as log
+from haybale.pipeline.graph import State
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from typing import get_args
 import pytest
 
 from haybale.pipeline import plan as plans
+from haybale.pipeline.graph import EDGES, NODES, Edge, State
 from haybale.pipeline.plan import Facts, Strategy, plan, text
-from haybale.pipeline.states import EDGES, NODES, Edge, State
 from haybale.release.event import Kind
 
 FACTS = Facts(

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from haybale.deploy import prune
+from haybale.deploy import tags as deploy
 from haybale.errors import ReleaseError
-from haybale.release import deploy, prune, record, releases
+from haybale.release import record, releases
 from haybale.release.record import Record, Suite
 
 MADE = Record(

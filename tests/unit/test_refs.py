@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from haybale import image_ref as refs
 from haybale.errors import ConfigError
-from haybale.images import refs
 
 SHA = "sha256:" + "0123456789abcdef" * 4
 

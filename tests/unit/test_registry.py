@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale.errors import RegistryError
-from haybale.tools import registry
-from haybale.tools.registry import Outcome, pause
+from haybale.tools.registry import client as registry
+from haybale.tools.registry.client import Outcome, pause
 
 if TYPE_CHECKING:
     from pathlib import Path

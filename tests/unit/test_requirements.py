@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from haybale import pipcompile, requirements
 from haybale.config import Project, Settings
 from haybale.config import Requirements as RequirementSettings
 from haybale.errors import MachineError, RequirementsError, UsageError
+from haybale.requirements import compile as requirements
+from haybale.requirements import target as pipcompile
 
 FILE = Path("/site/web/requirements.in")
 EVERYTHING = """\

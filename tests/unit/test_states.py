@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from haybale.pipeline.states import EDGES, GRAPH, NODES, Kind, State, as_json, mermaid
+from haybale.pipeline.graph import EDGES, GRAPH, NODES, Kind, State, as_json, mermaid
 
 PAGE = Path(__file__).parents[2] / "docs" / "pipeline.md"
 

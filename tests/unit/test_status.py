@@ -5,8 +5,8 @@ import json
 
 from rich.console import Console
 
-from haybale.release import status
-from haybale.release.status import Place
+from haybale.deploy import status
+from haybale.deploy.status import Place
 
 PLACES = [
     Place(

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from haybale import errors
 from haybale.errors import HaybaleError
-from haybale.pipeline.states import State
-from haybale.report.summary import (
+from haybale.pipeline.graph import State
+from haybale.pipeline.summary import (
     Outcome,
     RunSummary,
     StepResult,

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from haybale.errors import DumpError
-from haybale.report.terminal import Terminal, rate
+from haybale.terminal import Terminal, rate
 
 
 def made(*, terminal: bool = False) -> tuple[Terminal, io.StringIO]:

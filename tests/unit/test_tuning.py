@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from haybale.errors import ConfigError
-from haybale.index import tuning
+from haybale.index import solrconfig as tuning
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from haybale.errors import LoadError, VerifyError
-from haybale.index import load, verify
+from haybale.index import loader as load
+from haybale.index import verification as verify
 
 MODEL = verify.Model(
     alias="default", core="hay", model="a.b", database=3, documents=2, skipped=1, found=2, queried=2, sample=2

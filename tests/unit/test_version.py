@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from haybale import version
 from haybale.errors import ConfigError
-from haybale.release import version
 
 if TYPE_CHECKING:
     from pathlib import Path

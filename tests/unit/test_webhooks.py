@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from haybale.release import flux, webhooks
-from haybale.release.webhooks import Change, Event, Request
+from haybale.deploy import flux
+from haybale.rehearsal import forges as webhooks
+from haybale.rehearsal.forges import Change, Event, Request
 
 TOKEN = "the token"
 DEV, PROD, LAST = "refs/tags/dev/deploy", "refs/tags/prod/deploy", "refs/tags/last/dev/deploy"

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale import config
-from haybale.index import key, why
+from haybale.index import key
+from haybale.index import key_diff as why
 from haybale.index.key import Component, Key
-from haybale.index.why import Change, FileChange, Other
+from haybale.index.key_diff import Change, FileChange, Other
 from haybale.tools.git import Touch
 
 if TYPE_CHECKING:

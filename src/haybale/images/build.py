@@ -14,10 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from haybale import image_ref as refs
+from haybale import version
 from haybale.errors import BuildError, UsageError
-from haybale.images import base, layers, refs, store
-from haybale.release import version
-from haybale.tools import credentials, docker, git, process, registry
+from haybale.images import bases as base
+from haybale.images import dockerfile as layers
+from haybale.images import store
+from haybale.tools import git, process
+from haybale.tools.engine import sdk as docker
+from haybale.tools.registry import client as registry
+from haybale.tools.registry import credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from haybale import image_ref as refs
 from haybale.errors import BuildError, RegistryError
-from haybale.images import refs
-from haybale.tools import credentials, docker, process, registry
+from haybale.tools import process
+from haybale.tools.engine import sdk as docker
+from haybale.tools.registry import client as registry
+from haybale.tools.registry import credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,8 +6,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 from haybale.errors import LoadError, VerifyError
-from haybale.index import verify
-from haybale.tools import docker, solr
+from haybale.index import verification as verify
+from haybale.tools import solr
+from haybale.tools.engine import sdk as docker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +86,7 @@ def parts(folder: Path) -> dict[str, int]:
 def prove(image: str, settings: Settings, expected: Mapping[str, int], labels: Mapping[str, str]) -> None:
     """Start the baked image once and compare its counts with the database's; raises `VerifyError`."""
     # testcontainers costs a third of a second to import, and only a few verbs need it.
-    from haybale.tools import containers  # noqa: PLC0415
+    from haybale.tools.engine import containers  # noqa: PLC0415
 
     with containers.started(image, 8983, labels) as (container, address):
         server = solr.Solr(f"http://{address}", settings.core)

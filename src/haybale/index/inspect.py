@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from haybale.index import current, key, verify, why
+from haybale.index import image as current
+from haybale.index import key
+from haybale.index import key_diff as why
+from haybale.index import verification as verify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,9 +22,10 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import IO, TYPE_CHECKING, Any
 
+from haybale.dump import reference as dump
 from haybale.errors import ConfigError
-from haybale.images import layers
-from haybale.index import dump, inputs
+from haybale.images import dockerfile as layers
+from haybale.index import inputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -186,7 +187,7 @@ def files_of(key: Key) -> frozenset[str]:
 
 def loader() -> str:
     """Return the digest of the scripts that make documents: a version number may be forgotten."""
-    folder = resources.files("haybale.index") / "insite"
+    folder = resources.files("haybale") / "loader"
     scripts = sorted(
         (each for each in folder.iterdir() if each.name.endswith(".py") and each.name not in LOOKING),
         key=lambda each: each.name,

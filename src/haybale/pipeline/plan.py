@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from haybale.pipeline.states import State
+from haybale.pipeline.graph import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

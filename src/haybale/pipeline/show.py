@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from haybale.index import key
-from haybale.pipeline import facts, states
+from haybale.pipeline import context as facts
+from haybale.pipeline import graph as states
 from haybale.pipeline import plan as plans
 
 if TYPE_CHECKING:

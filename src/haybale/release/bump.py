@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from haybale import version as versions
 from haybale.errors import ConfigError, MachineError, ReleaseError, UsageError
-from haybale.release import version as versions
-from haybale.release.version import Version
 from haybale.tools import git, process
+from haybale.version import Version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

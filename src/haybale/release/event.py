@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from haybale.release import version as versions
+from haybale import version as versions
 from haybale.tools import forge, git
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from haybale.errors import ReleaseError, UsageError
 from haybale.index import key
 from haybale.release import record as records
-from haybale.release.version import Version, is_version
 from haybale.tools import git
+from haybale.version import Version, is_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from haybale.errors import ReleaseError
-from haybale.release.version import is_version
 from haybale.tools import git
+from haybale.version import is_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from haybale.release.bump import ReleaseTree
-    from haybale.release.version import Version
     from haybale.tools import process
+    from haybale.version import Version
 
 # The remote that versions are published to.
 REMOTE = "origin"

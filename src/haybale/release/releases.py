@@ -12,16 +12,17 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from haybale import image_ref as refs
 from haybale.errors import ConfigError, HaybaleError, RegistryError, ReleaseError
-from haybale.images import refs, store
+from haybale.images import store
 from haybale.images.build import BASE_DIGEST, REVISION
-from haybale.index import current
+from haybale.index import image as current
 from haybale.index import key as keys
 from haybale.release import publish
 from haybale.release import record as records
-from haybale.release.version import Version, is_version
 from haybale.tools import git
-from haybale.tools.registry import Repository
+from haybale.tools.registry.client import Repository
+from haybale.version import Version, is_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

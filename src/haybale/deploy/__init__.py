@@ -1,0 +1,1 @@
+"""Deploying: tags, the commit behind them, Flux, what runs where."""

@@ -1,0 +1,349 @@
+"""What Flux needs to know of each environment: which tag it follows, who tells it, and what it applies.
+
+Written from the settings, for people to look at, to change and to apply (docs/flux.md). What Flux takes is in
+its CustomResourceDefinitions; a test holds these files against them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from haybale.deploy import commit as pin
+from haybale.errors import ConfigError, ReleaseError
+from haybale.tools import git
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from haybale.config import Environment, Flux, Project, Settings
+
+# The longest name that every kind of object may have (RFC 1123, a label).
+LONGEST = 63
+
+# Names that YAML 1.1 takes for something else where they stand without quotes.
+NO_TEXT = re.compile(r"[0-9].*|true|false|yes|no|on|off|y|n|null")
+
+# The first line of a file that is written again by every run, while nobody else has changed it.
+STAMP = "# Written by haybale flux from [tool.haybale]. Changed by hand it stays as it is: sha256:{digest}\n"
+STAMPED = re.compile(r"# Written by haybale flux .*sha256:([0-9a-f]{64})\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forge:
+    """Who tells Flux of a moved tag: the Receiver's type, the events it takes, and how they name the tag."""
+
+    type: str
+    events: tuple[str, ...]
+    filter: tuple[str, ...]
+
+
+# An event that is not listed is answered with an error, so GitHub's ping is listed. A tag that moves is a
+# push, one that comes into being also a create, which has its short name. `has` stands before everything: a
+# filter that fails is an error, not a no.
+PUSHED = "has(req.ref) && req.ref == 'refs/tags/{tag}'"
+FORGES: Mapping[str, Forge] = {
+    "github": Forge(
+        type="github",
+        events=("ping", "push", "create"),
+        filter=(
+            PUSHED,
+            "|| has(req.ref) && has(req.ref_type) && req.ref_type == 'tag' && req.ref == '{tag}'",
+        ),
+    ),
+    "gitlab": Forge(type="gitlab", events=("Tag Push Hook",), filter=(PUSHED,)),
+    "generic": Forge(type="generic-hmac", events=(), filter=(PUSHED,)),
+}
+
+OBJECTS = """\
+apiVersion: source.toolkit.fluxcd.io/v1
+kind: GitRepository
+metadata:
+  name: {name}
+  namespace: {namespace}
+spec:
+  interval: {interval}
+  url: {url}
+{credentials}\
+  ref:
+    tag: {tag}
+  # Nothing but the manifests.
+  ignore: |
+{ignore}
+---
+# Told of a moved tag, Flux fetches at once and not at the end of its interval.
+apiVersion: notification.toolkit.fluxcd.io/v1
+kind: Receiver
+metadata:
+  name: {name}
+  namespace: {namespace}
+spec:
+  type: {type}
+{events}\
+  secretRef:
+    name: {secret}
+  # Its own tag, nobody else's.
+  resourceFilter: >-
+{filter}
+  resources:
+    - apiVersion: source.toolkit.fluxcd.io/v1
+      kind: GitRepository
+      name: {name}
+---
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata:
+  name: {name}
+  namespace: {namespace}
+spec:
+  interval: {interval}
+  retryInterval: 1m
+  timeout: 5m
+  path: ./{folder}/overlays/{environment}
+  prune: true
+  wait: true
+  sourceRef:
+    kind: GitRepository
+    name: {name}
+"""
+
+# Without a token in it: an empty one would let everybody in.
+TEMPLATE = """\
+# What the forge and Flux both know, and nobody else. Don't put one into this file; make it in the cluster:
+#
+#   head -c 32 /dev/urandom | sha256sum | head -c 64 |
+#     kubectl -n {namespace} create secret generic {name} --from-file=token=/dev/stdin
+#
+# The webhook in the forge's settings, with JSON as its content, has this secret and this path:
+#
+#   kubectl -n {namespace} get secret {name} -o jsonpath='{{.data.token}}' | base64 -d
+#   kubectl -n {namespace} get receiver {receiver} -o jsonpath='{{.status.webhookPath}}'
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {name}
+  namespace: {namespace}
+type: Opaque
+stringData: {{}} # token: the secret
+"""
+
+OVERLAY = """\
+# What is special to {environment}; this file is yours. Which images run there is said in images/.
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: {namespace}
+resources:
+{resources}
+components:
+  - images
+configMapGenerator:
+  - name: site
+    literals:
+{literals}
+"""
+
+NAMESPACE = """\
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: {namespace}
+  labels:
+    pod-security.kubernetes.io/enforce: restricted
+  annotations:
+    # The secrets in it were made by hand.
+    kustomize.toolkit.fluxcd.io/prune: disabled
+"""
+
+INGRESS = """\
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: site
+spec:
+  rules:
+    - host: {host}
+      http:
+        paths:
+          - path: /
+            pathType: Prefix
+            backend:
+              service:
+                name: site
+                port:
+                  name: http
+"""
+
+
+def tag(environment: str) -> str:
+    """Return the tag that an environment follows."""
+    return f"{environment}/deploy"
+
+
+def name(settings: Settings, environment: str) -> str:
+    """Return what an environment's objects are called; raises `ConfigError` where that is too long."""
+    found = f"{settings.name.replace('_', '-')}-{environment}"
+    if len(found) > LONGEST:
+        raise ConfigError(
+            f"{found!r} has {len(found)} characters; a name in Kubernetes has at most {LONGEST}",
+            cause="it is made of `name` and the environment's name",
+            step="shorten one of them",
+        )
+    return found
+
+
+def secret(settings: Settings, environment: str) -> str:
+    """Return the name of the Secret that an environment's webhook is signed with."""
+    return f"{name(settings, environment)}-webhook"[:LONGEST].rstrip("-")
+
+
+def objects(settings: Settings, environment: str, url: str) -> str:
+    """Return an environment's GitRepository, Receiver and Kustomization as YAML.
+
+    `url` is where Flux fetches the repository. Raises `ConfigError` where a name gets too long.
+    """
+    flux, forge = settings.flux, FORGES[settings.flux.forge]
+    events = "".join(f"    - {event}\n" for event in forge.events)
+    return OBJECTS.format(
+        name=_scalar(name(settings, environment)),
+        namespace=_scalar(flux.namespace),
+        environment=environment,
+        folder=flux.folder,
+        interval=flux.interval,
+        url=json.dumps(url),
+        credentials=f"  secretRef:\n    name: {_scalar(flux.credentials)}\n" if flux.credentials else "",
+        tag=tag(environment),
+        ignore="\n".join(f"    {line}" for line in _only(flux.folder)),
+        type=forge.type,
+        events=f"  events:\n{events}" if events else "",
+        secret=_scalar(secret(settings, environment)),
+        filter="\n".join(f"    {line.format(tag=tag(environment))}" for line in forge.filter),
+    )
+
+
+def generated(settings: Settings, url: str) -> dict[str, str]:
+    """Return the files that every run writes: path below the manifests' folder -> text, stamped."""
+    found = {}
+    for environment in settings.environments:
+        template = TEMPLATE.format(
+            name=_scalar(secret(settings, environment)),
+            namespace=_scalar(settings.flux.namespace),
+            receiver=name(settings, environment),
+        )
+        found[f"flux/{environment}.yaml"] = stamped(objects(settings, environment, url))
+        found[f"flux/{environment}.secret.template"] = stamped(template)
+    return found
+
+
+def begun(settings: Settings) -> dict[str, str]:
+    """Return the files that are written where there are none, and then are the user's: the overlays."""
+    found = {}
+    for environment, its in settings.environments.items():
+        namespace = _scalar(its.namespace or name(settings, environment))
+        resources = ["../../base", "namespace.yaml", *(["ingress.yaml"] if its.host else [])]
+        overlay = OVERLAY.format(
+            environment=environment,
+            namespace=namespace,
+            resources="\n".join(f"  - {each}" for each in resources),
+            literals="\n".join(f"      - {each}" for each in _variables(its)),
+        )
+        folder = f"overlays/{environment}"
+        found[f"{folder}/kustomization.yaml"] = overlay
+        found[f"{folder}/namespace.yaml"] = NAMESPACE.format(namespace=namespace)
+        if its.host:
+            found[f"{folder}/ingress.yaml"] = INGRESS.format(host=json.dumps(its.host))
+        found[f"{folder}/images/kustomization.yaml"] = pin.unpinned()
+    return found
+
+
+def _scalar(text: str) -> str:
+    """Return a name as YAML reads it back."""
+    return json.dumps(text) if NO_TEXT.fullmatch(text) else text
+
+
+def _variables(environment: Environment) -> list[str]:
+    # The probes ask as localhost.
+    hosts = [environment.host, "localhost"] if environment.host else ["localhost"]
+    trusted = [f"CSRF_TRUSTED_ORIGINS=https://{environment.host}"] if environment.host else []
+    return [f"ALLOWED_HOSTS={','.join(hosts)}", *trusted]
+
+
+def _only(folder: str) -> list[str]:
+    """Return the patterns, as in .gitignore, that leave nothing but a folder."""
+    lines, path = ["/*"], ""
+    parts = folder.split("/")
+    for depth, part in enumerate(parts, start=1):
+        path += f"/{part}"
+        lines += [f"!{path}"] if depth == len(parts) else [f"!{path}", f"{path}/*"]
+    return lines
+
+
+def stamped(text: str) -> str:
+    """Return a file with a first line that carries the digest of the rest."""
+    return STAMP.format(digest=hashlib.sha256(text.encode()).hexdigest()) + text
+
+
+def is_ours(text: str) -> bool:
+    """Whether a file is just as some run wrote it."""
+    found = STAMPED.match(text)
+    return found is not None and hashlib.sha256(text[found.end() :].encode()).hexdigest() == found[1]
+
+
+def url_of(flux: Flux, origin: str) -> str:
+    """Return where Flux fetches the repository: as is set, else as git has it for `origin`.
+
+    Raises `ConfigError` where that is nothing that Flux takes.
+    """
+    # git's short form of ssh, user@host:path.
+    short = re.fullmatch(r"([\w.-]+@[\w.-]+):(?!//)/?(\S+)", origin)
+    found = flux.url or (f"ssh://{short[1]}/{short[2]}" if short else origin)
+    if not re.match(r"(https?|ssh)://", found):
+        raise ConfigError(
+            f"Flux can't fetch the repository from {found!r}" if found else "there is no remote `origin`",
+            cause="it takes https:// and ssh:// only",
+            step='set url = "https://..." in [tool.haybale.flux]',
+        )
+    return found
+
+
+def write(project: Project, into: Path, say: Callable[[str], None]) -> tuple[Path, ...]:
+    """Write the manifests of all environments below a folder; return the files that are new or other now.
+
+    Overlays that are there stay as they are. Raises `ReleaseError`, and writes nothing, where somebody
+    changed a file that would be overwritten; `ConfigError` where the settings don't do.
+    """
+    settings = project.settings
+    if not settings.environments:
+        raise ConfigError(
+            "there is no environment",
+            cause="none is declared in [tool.haybale.environments]",
+            step="add [tool.haybale.environments.dev] to pyproject.toml",
+        )
+    wanted = generated(settings, url_of(settings.flux, git.head(project.root).source))
+    wanted = {path: text for path, text in wanted.items() if _text(into / path) != text}
+    changed = [path for path in wanted if not is_ours(_text(into / path) or wanted[path])]
+    if changed:
+        raise ReleaseError(
+            f"somebody changed {', '.join(str(into / path) for path in changed)}",
+            cause="it is not as haybale flux wrote it, and the settings ask for something else",
+            step="take the change over (into the settings, where it belongs), delete the file, and try again",
+        )
+    wanted |= {path: text for path, text in begun(settings).items() if not (into / path).exists()}
+    for path, text in wanted.items():
+        _put(into / path, text)
+        say(f"wrote {into / path}")
+    return tuple(into / path for path in wanted)
+
+
+def _text(file: Path) -> str | None:
+    return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+def _put(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_name(f".{file.name}.new")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(file)

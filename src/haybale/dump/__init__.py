@@ -1,0 +1,1 @@
+"""The reference dump: what it is, checked and unpacked."""

@@ -1,0 +1,182 @@
+"""regenSolr: the reference dump is indexed once, by a real Solr, and the index becomes an image.
+
+Nothing gets its name before it is proved, and nothing that the run made is left after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from haybale.errors import HaybaleError, LoadError
+from haybale.images import build
+from haybale.index import audit, bake
+from haybale.index import image as current
+from haybale.index import key as keys
+from haybale.index import key_diff as why
+from haybale.index import loader as load
+from haybale.index import stack as environments
+from haybale.index import verification as verify
+from haybale.tools import git, process
+from haybale.tools.engine import sdk as docker
+from haybale.tools.solr import Solr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from haybale.config import Project
+    from haybale.terminal import Terminal
+    from haybale.tools.engine.compose import Compose
+
+
+# Where all documents are told that are not in the index, in the folder of reports.
+REFUSED = "refused.jsonl"
+
+
+def regenerate(
+    project: Project, index_key: keys.Key, terminal: Terminal, *, run: str = "", keep: bool = False
+) -> current.IndexImage:
+    """Index the dump, prove the index, bake it, prove the image, and only then name it `REGISTRY:solr-KEY`.
+
+    `run` names what is made on the way (default: a new name), `keep` leaves the services for debugging.
+    Raises a `HaybaleError` of the step that failed.
+    """
+    run = run or environments.new_run()
+    name = current.name(project, index_key)
+    with _leaving_nothing(project, run, keep=keep), tempfile.TemporaryDirectory(prefix="haybale-") as scratch:
+        made = environments.indexing(project, run, index_key, terminal.say)
+        index = Path(scratch) / "data"
+        terminal.say("starting Solr and the site")
+        if keep:
+            terminal.say(made.services.kept)
+        with made.services.up(keep=keep), _explained(made.services):
+            counts, report, advice = _load(project, made.services, terminal)
+            container = made.services.container("solr")
+            if project.settings.index.optimize:
+                terminal.say("rewriting the index into one segment")
+                _solr(project, made.services).optimize()
+            terminal.say("stopping Solr")
+            bake.stop(container)
+            size = bake.take(container, project.settings, index)
+        sizes = ", ".join(f"{part} {size / 1e6:.1f}" for part, size in bake.parts(index).items())
+        terminal.say(f"baking {size / 1e6:.1f} MB of index ({sizes})")
+        unproved = f"{project.settings.name}-solr-unproved:{run}"
+        labels = current.labels(index_key, counts, report, advice)
+        build.solr(project, unproved, index, labels=labels, say=terminal.say)
+        terminal.say("starting the baked image to count its documents")
+        bake.prove(unproved, project.settings, counts, {current.RUN_LABEL: run})
+        _check_unchanged(project, index_key)
+        docker.tag(unproved, name)
+        baked = current.on_engine(project, index_key)
+    if baked is None:
+        raise LoadError(f"{name} was made and is not there", cause="somebody removed it", step="try again")
+    current.remember(project, baked.id)
+    why.remember(project, index_key, git.head(project.root).revision)
+    terminal.done(f"{name}: {sum(counts.values())} documents of {len(counts)} models, as in the database")
+    return baked
+
+
+def _check_unchanged(project: Project, index_key: keys.Key) -> None:
+    """Raise `LoadError` where an input changed while it was being indexed: the image would lie."""
+    now = keys.of(project)
+    changed = [name for name, each in now.components.items() if each != index_key.components.get(name)]
+    if now.value != index_key.value:
+        raise LoadError(
+            f"the inputs of the index changed while they were being indexed: {', '.join(changed)}",
+            cause="somebody edited the work tree meanwhile",
+            step="regenerate once more",
+        )
+
+
+def _load(
+    project: Project, services: Compose, terminal: Terminal
+) -> tuple[Mapping[str, int], verify.Report, tuple[str, ...]]:
+    """Load and verify, in the site's container; return the documents of each model, report and advice."""
+    settings = project.settings.index
+    sample = load.EVERY if settings.verify == "full" else settings.sample
+    terminal.say("loading")
+    with terminal.progress() as advance, _noting(project) as refused:
+        loaded = load.load(
+            services.exec("loader", load.command(settings.batch, settings.workers, sample)),
+            lambda progress: advance(progress.model, progress.done, progress.total),
+            refused,
+            last="verified",
+        )
+        for model in loaded.models:
+            advance(model.model, model.database, model.database)
+    for note in (*loaded.notes, *audit.judge(loaded.unknown, project.settings)):
+        terminal.say(note)
+    advice = tuple(str(each) for each in loaded.advice)
+    for each in advice:
+        terminal.advise(each)
+    report = verify.of_event(loaded.verified)
+    verify.judge(report)
+    drawn = "that is all of them" if report.whole else f"seed {report.seed}"
+    terminal.say(f"counts are right, {report.compared} documents are equal field by field ({drawn})")
+    return loaded.counts(project.settings.core), report, advice
+
+
+@contextlib.contextmanager
+def _noting(project: Project) -> Iterator[Callable[[load.Refused], None]]:
+    """Give what takes refused documents: a line each of a file, which the error names."""
+    file = project.reports / REFUSED
+    file.unlink(missing_ok=True)
+    noted = 0
+
+    def note(each: load.Refused) -> None:
+        nonlocal noted
+        noted += 1
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(asdict(each)) + "\n")
+
+    try:
+        yield note
+    except LoadError as error:
+        if noted > 1:
+            error.step = f"{error.step}; all {noted} are in {file}".lstrip("; ")
+        raise
+
+
+def _solr(project: Project, services: Compose) -> Solr:
+    return Solr(f"http://{services.port('solr', 8983)}", project.settings.core)
+
+
+@contextlib.contextmanager
+def _explained(services: Compose) -> Iterator[None]:
+    """Add to a failure what the services say: which one has ended, and the end of its log."""
+    try:
+        yield
+    except HaybaleError as error:
+        for state in services.states():
+            if state["State"] == "exited" and state["Service"] == "solr" and not error.log:
+                error.cause = f"Solr has ended, with exit code {state['ExitCode']}; {error.cause}".rstrip(
+                    "; "
+                )
+                error.log = services.log_tail("solr")
+        raise
+
+
+@contextlib.contextmanager
+def _leaving_nothing(project: Project, run: str, *, keep: bool) -> Iterator[None]:
+    """Remove what the run made besides its services."""
+    try:
+        yield
+    finally:
+        if not keep:
+            with process.uninterrupted():
+                sweep(project, run)
+
+
+def sweep(project: Project, run: str) -> None:
+    """Remove what a run made besides its services: images without their final name, containers, folders."""
+    docker.sweep(current.RUN_LABEL, run)
+    for name in ("empty", "unproved"):
+        docker.remove_image(f"{project.settings.name}-solr-{name}:{run}")
+    shutil.rmtree(project.scratch / "insite" / run, ignore_errors=True)
+    (project.scratch / "solrconfig" / f"{run}.xml").unlink(missing_ok=True)

@@ -1,0 +1,71 @@
+"""What the decision of a push is made from, gathered from git, the engine and the registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from haybale.dump import reference as dump
+from haybale.images import store
+from haybale.index import image as current
+from haybale.pipeline.plan import Facts, Strategy
+from haybale.release import event as events
+from haybale.release import publish
+from haybale.tools import git
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from haybale.config import Project
+    from haybale.index.key import Key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What was asked for on the command line.
+
+    `again`: a version is made also of a commit that is one already (after somebody else was faster).
+    """
+
+    strategy: Strategy = "key"
+    event: events.Flag = "auto"
+    publish: bool = False
+    push_index: bool = False
+    again: bool = False
+
+
+def gather(project: Project, index_key: Key, options: Options, env: Mapping[str, str]) -> Facts:
+    """Return the facts. Asks the registry only for what the engine has not; starts no container.
+
+    Raises `RegistryError` where the registry can't say whether it has an image.
+    """
+    # Only a run that would make a version asks the remote whether this is one.
+    asked = publish.REMOTE if options.publish else ""
+    event = events.detect(project.root, project.settings.main, options.event, env, remote=asked)
+    head = git.head(project.root)
+    here = current.on_engine(project, index_key) is not None
+    there = (
+        not here and not project.settings.local and store.of(project).exists(current.name(project, index_key))
+    )
+    return Facts(
+        event=event.kind,
+        evidence=event.evidence,
+        branch=event.branch,
+        pull=event.pull,
+        revision=head.revision,
+        released="" if options.again else event.released,
+        key=index_key.value,
+        here=here,
+        there=there,
+        dump_at_head=options.strategy == "head" and _dump_at_head(project),
+        notest=event.notest[:12],
+        strategy=options.strategy,
+        publish=options.publish,
+    )
+
+
+def _dump_at_head(project: Project) -> bool:
+    """Return whether the last commit that touched the dump's link, or its file, is the one checked out."""
+    found = dump.resolve(project.root, project.settings.dump)
+    last = git.last_touch(project.root, [str(found.link), str(found.target)])
+    return last is not None and last.hash == git.resolve(project.root, "HEAD")

@@ -1,0 +1,1 @@
+"""A deployment on a scratch remote: what forges send, what Flux makes of it."""

@@ -1,0 +1,1 @@
+"""Run the tests of a site with its baked index."""

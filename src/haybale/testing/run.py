@@ -1,0 +1,129 @@
+"""runTests: the site, with the baked index, under every test.
+
+The site's tests and the browser's run in the tester container, beside the release image and the baked Solr;
+the repository's own run here. All of them run, also after one has failed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from haybale.errors import TestsFailedError
+from haybale.images import build, store
+from haybale.index import build as regenerate
+from haybale.index import image as current
+from haybale.index import key as keys
+from haybale.index import stack as environments
+from haybale.release.record import Suite
+from haybale.tools import process
+from haybale.tools.engine import sdk as docker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from haybale.config import Project
+    from haybale.terminal import Terminal
+    from haybale.tools.engine.compose import Compose
+
+# Where the tester's own reports lie, in its container.
+REPORTS = "/reports"
+
+# Each leaves reports/SUITE.xml.
+SUITES = ("site", "browser", "repository")
+
+
+def run(project: Project, terminal: Terminal, *, keep: bool = False) -> None:
+    """Run every test with the index of the present inputs, which is made where it is missing.
+
+    Raises as `regenerate` and `tests` do.
+    """
+    index_key = keys.of(project)
+    index = current.local(project, index_key) or _obtain(project, index_key, terminal, keep=keep)
+    docker.tag(index.id, build.image_name(project, "solr"))
+    for layer in environments.TESTED:
+        build.ensure(project, layer, say=terminal.say)
+    run_suites(project, index.name, terminal, keep=keep)
+
+
+def _obtain(project: Project, index_key: keys.Key, terminal: Terminal, *, keep: bool) -> current.IndexImage:
+    """Return the key's index image: proved here now, pulled, or regenerated."""
+    image = current.on_engine(project, index_key)
+    if image is not None:
+        terminal.say(f"starting {image.name} to count its documents")
+        current.prove(project, image)
+        return image
+    images = store.of(project)
+    if images.exists(current.name(project, index_key)):
+        terminal.say(f"pulling {current.name(project, index_key)}")
+        return current.pull(project, index_key, images.pull)
+    terminal.say(f"there is no index of key {index_key} yet: regenerating (just why tells what changed)")
+    return regenerate.regenerate(project, index_key, terminal, keep=keep)
+
+
+def run_suites(
+    project: Project, index_image: str, terminal: Terminal, *, run: str = "", keep: bool = False
+) -> None:
+    """Run every test on the built layers and an index image; reports and logs go to reports/.
+
+    `run` names the services (default: a new name), `keep` leaves them for debugging. Raises
+    `TestsFailedError` with the names of the suites that failed.
+    """
+    services = environments.testing(project, run or environments.new_run(), index_image, terminal.say)
+    shutil.rmtree(project.reports, ignore_errors=True)
+    project.reports.mkdir(parents=True)
+    failed: list[str] = []
+    terminal.say("starting the site with the baked index")
+    if keep:
+        terminal.say(services.kept)
+    with services.up(keep=keep):
+        try:
+            for suite in ("site", "browser"):
+                command = getattr(project.settings.test, suite)
+                if command:
+                    terminal.say(f"running the {suite} tests")
+                    if _in_tester(services, suite, command):
+                        failed.append(suite)
+        finally:
+            docker.copy_out(services.container("tester"), REPORTS, project.reports)
+            services.save_logs(project.reports / "logs")
+    if project.settings.test.repository:
+        terminal.say("running the repository's tests")
+        if _here(project, project.settings.test.repository):
+            failed.append("repository")
+    if failed:
+        raise TestsFailedError(
+            f"tests failed: {', '.join(failed)}",
+            cause="see above; logs of the services and JUnit XML are in reports/",
+            step="just ci-dc up -d leaves the same services running for a look",
+        )
+    terminal.done("all tests passed; reports are in reports/")
+
+
+def results(project: Project) -> dict[str, Suite]:
+    """Return what the reports of the last run say of each suite, by its name (JUnit XML)."""
+    found = {}
+    for suite in SUITES:
+        file = project.reports / f"{suite}.xml"
+        if file.is_file():
+            counts = [each.attrib for each in ET.parse(file).iter("testsuite")]  # noqa: S314 - our own
+            found[suite] = Suite(
+                tests=sum(int(each.get("tests", 0)) for each in counts),
+                skipped=sum(int(each.get("skipped", 0)) for each in counts),
+            )
+    return found
+
+
+def _in_tester(services: Compose, suite: str, command: tuple[str, ...]) -> int:
+    report = f"--junit-xml={REPORTS}/{suite}.xml"
+    return process.hand_over(services.command("exec", "-T", "tester", *command, report))
+
+
+def _here(project: Project, command: tuple[str, ...]) -> int:
+    report: Path = project.reports / "repository.xml"
+    # The tests' own Python: this one, whatever the PATH says.
+    here = [sys.executable if word == "python" else word for word in command]
+    return process.hand_over([*here, f"--junit-xml={report}"], cwd=project.root, env=dict(os.environ))

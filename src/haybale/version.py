@@ -1,0 +1,157 @@
+"""The version: what bump2version's configuration says, and the pull request that it is built for."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from haybale import image_ref as refs
+from haybale.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+# bump2version reads the second file only where the first one does not exist (its cli.py,
+# "_determine_config_file").
+FILES = (".bumpversion.cfg", "setup.cfg")
+SECTION, OPTION = "bumpversion", "current_version"
+
+# What bump2version writes: no leading zeros, and no build 0.
+NUMBER = r"(?:0|[1-9][0-9]*)"
+FORM = re.compile(
+    rf"v?(?P<major>{NUMBER})\.(?P<minor>{NUMBER})\.(?P<patch>{NUMBER})(?:-r(?P<build>[1-9][0-9]*))?"
+)
+
+# The beginnings of the lines that git leaves around two sides of a conflict.
+MARKERS = re.compile(r"(?:<{7}|\|{7}|>{7})(?: |$)|={7}$")
+
+PULL = "prNum"
+BUILD = re.compile(r"r[0-9]+")
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Version:
+    """A version M.m.p or M.m.p-rN, in the order of releases.
+
+    `str` gives v0.4.11, v0.4.11-r1, with -PULL for a pull request.
+    """
+
+    major: int
+    minor: int
+    patch: int
+    build: int = 0
+    pull: str = ""
+
+    def __str__(self) -> str:
+        build = f"-r{self.build}" if self.build else ""
+        pull = f"-{self.pull}" if self.pull else ""
+        return f"v{self.major}.{self.minor}.{self.patch}{build}{pull}"
+
+    @classmethod
+    def parse(cls, text: str) -> Version:
+        """Return the version that a text is (0.4.11, 0.4.11-r1, or with a v before it), without pull request.
+
+        Raises `ValueError` where it is none.
+        """
+        match = FORM.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is no version M.m.p or M.m.p-rN")
+        major, minor, patch, build = (int(match[part] or 0) for part in ("major", "minor", "patch", "build"))
+        return cls(major=major, minor=minor, patch=patch, build=build)
+
+
+def is_version(tag: str) -> bool:
+    """Return whether a tag's name is just what a version is called: v0.4.11, v0.4.11-r1."""
+    try:
+        return str(Version.parse(tag)) == tag
+    except ValueError:
+        return False
+
+
+def read(root: Path, env: Mapping[str, str]) -> Version:
+    """Return the repository's version; `prNum` in the environment is the pull request's number.
+
+    Raises `ConfigError` with file and line, or with the variable's name.
+    """
+    file = next((root / name for name in FILES if (root / name).is_file()), root / FILES[0])
+    text = _text(file)
+    value = _find(file, text)
+    if value is None:
+        raise ConfigError(
+            f"no {OPTION} in a [{SECTION}] section of {file}",
+            cause="bump2version's configuration is missing",
+            step=f"write [{SECTION}] with {OPTION} = 0.1.0 into {FILES[0]}",
+        )
+    try:
+        # The file has no v before it: bump2version would carry it on into the tag's name, vv0.4.11.
+        released = Version.parse("" if value.startswith("v") else value)
+    except ValueError:
+        raise ConfigError(
+            f"{file}:{_line(text)}: {OPTION} is {value!r}",
+            cause="a version is M.m.p or M.m.p-rN, such as 0.4.11 or 0.4.11-r1",
+            step="mend it and try again",
+        ) from None
+    return _for_pull(released, env.get(PULL, ""))
+
+
+def _for_pull(released: Version, number: str) -> Version:
+    """Return the version for a pull request; its number stands in it as it is."""
+    version = replace(released, pull=number)
+    # As a build it would be a version that is to be released, and overwrite that one's images.
+    if BUILD.fullmatch(number) or not refs.TAG.fullmatch(str(version)):
+        raise ConfigError(
+            f"the environment variable {PULL} is {number!r}: {version} can't be the version",
+            cause=f"it becomes part of image tags: {refs.TAG_RULE}; and -rN is a build",
+            step="set it to the pull request's number, or unset it",
+        )
+    return version
+
+
+def _text(file: Path) -> str:
+    if not file.is_file():
+        return ""
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8: {error}", step="save it as UTF-8 and try again") from error
+
+
+def _find(file: Path, text: str) -> str | None:
+    """Return the file's current version, None where it has none; raises `ConfigError` with its line."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if MARKERS.match(line.rstrip("\r")):
+            raise ConfigError(
+                f"{file}:{number}: a conflict marker",
+                cause="a merge was committed unresolved",
+                step="resolve it",
+            )
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read_string(text, source=file.name)
+    except configparser.Error as error:
+        raise ConfigError(
+            f"{file}:{_place(error)}: can't be read",
+            cause=" ".join(error.message.split()),
+            step="mend it and try again",
+        ) from error
+    return parser.get(SECTION, OPTION, fallback=None)
+
+
+def _place(error: configparser.Error) -> int:
+    """Return the line of an error; a syntax error has several, each with its text."""
+    lines = [number for number, _ in getattr(error, "errors", [])]
+    return int(getattr(error, "lineno", None) or (lines or [1])[0])
+
+
+def _line(text: str) -> int:
+    """Return the line of the current version, in its section."""
+    section = ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.startswith("["):
+            section = line.strip()
+        if section == f"[{SECTION}]" and re.match(rf"{OPTION}\s*[=:]", line, re.IGNORECASE):
+            return number
+    return 1
