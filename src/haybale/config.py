@@ -294,7 +294,7 @@ def load(start: Path | None = None, env: Mapping[str, str] | None = None) -> Pro
             raise ConfigError(
                 f"{file}: {error}",
                 cause="it can't be read, or is no valid TOML",
-                step="mend it and try again",
+                hint="mend it and try again",
             ) from error
         tool = document.get("tool")
         table = tool.get("haybale") if isinstance(tool, dict) else None
@@ -303,7 +303,7 @@ def load(start: Path | None = None, env: Mapping[str, str] | None = None) -> Pro
     raise ConfigError(
         f"no {FILE} with a [{TABLE}] table in {start} or above it",
         cause="this is not a repository that haybale knows",
-        step=f"go to the repository, or add [{TABLE}] with name, registry and core to its {FILE}",
+        hint=f"go to the repository, or add [{TABLE}] with name, registry and core to its {FILE}",
     )
 
 
@@ -327,7 +327,7 @@ def _settings(file: Path, text: str, table: Mapping[str, Any], env: Mapping[str,
     if not problems:
         problems += _unordered(settings.environments, source)
     if problems:
-        raise ConfigError("\n".join(problems), step="mend these settings and try again")
+        raise ConfigError("\n".join(problems), hint="mend these settings and try again")
     return settings
 
 

@@ -12,17 +12,18 @@ from typing import ClassVar
 class HaybaleError(Exception):
     """A failure with an explanation.
 
-    `what` says what failed (with file and line where there is one), `cause` the probable cause, `step` the
-    next command or action, `log` the tail of the log that shows it (text, may have many lines).
+    `message` says what failed (with file and line where there is one), `cause` the cause, or what was seen
+    where it is not known, `hint` the next command or action, `log` the tail of the log that shows it (text,
+    may have many lines).
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, cause: str = "", step: str = "", log: str = "") -> None:
-        super().__init__(what)
-        self.what = what
+    def __init__(self, message: str, *, cause: str = "", hint: str = "", log: str = "") -> None:
+        super().__init__(message)
+        self.message = message
         self.cause = cause
-        self.step = step
+        self.hint = hint
         self.log = log
 
 
@@ -38,7 +39,7 @@ class ConfigError(HaybaleError):
     exit_code = 3
 
 
-class MachineError(HaybaleError):
+class PrerequisiteError(HaybaleError):
     """The environment lacks something: an executable, an engine, rights, space."""
 
     exit_code = 4
@@ -74,7 +75,7 @@ class RequirementsError(HaybaleError):
     exit_code = 9
 
 
-class StackError(HaybaleError):
+class ServiceError(HaybaleError):
     """Services did not come up, or did not stay up."""
 
     exit_code = 10

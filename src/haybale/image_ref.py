@@ -34,7 +34,7 @@ RELEASE = "release"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reference:
+class ImageRef:
     """An image's name in its parts, as Docker completes them; `tag` and `digest` are "" where not given.
 
     `str` puts them together again, complete: docker.io/library/python:3.13-slim.
@@ -56,7 +56,7 @@ class Reference:
         return f"{self.repository}{tag}{digest}"
 
 
-def parse(name: str) -> Reference:
+def parse(name: str) -> ImageRef:
     """Return an image's name in its parts; raises `ConfigError` where it can't be one."""
     if IDENTIFIER.fullmatch(name):
         raise _illegal(name, "it is an image's identifier, not its name")
@@ -80,11 +80,11 @@ def parse(name: str) -> Reference:
         )
     if domain == HUB and "/" not in path:
         path = f"{OFFICIAL}/{path}"
-    return Reference(domain=domain, path=path, tag=tag, digest=digest)
+    return ImageRef(domain=domain, path=path, tag=tag, digest=digest)
 
 
 def _illegal(name: str, cause: str) -> ConfigError:
-    return ConfigError(f"{name!r} can't be an image's name", cause=cause, step="correct it and try again")
+    return ConfigError(f"{name!r} can't be an image's name", cause=cause, hint="correct it and try again")
 
 
 def tag(registry: str, version: str) -> str:

@@ -56,11 +56,11 @@ class Terminal:
         if error.log:
             self.console.print(Text(error.log.rstrip(), style="dim"))
             self.console.print()
-        self.console.print(Text.assemble(("haybale: ", "bold red"), (error.what, "bold")))
+        self.console.print(Text.assemble(("haybale: ", "bold red"), (error.message, "bold")))
         if error.cause:
             self.console.print(Text.assemble(("  cause: ", "red"), error.cause))
-        if error.step:
-            self.console.print(Text.assemble(("  next:  ", "green"), error.step))
+        if error.hint:
+            self.console.print(Text.assemble(("  next:  ", "green"), error.hint))
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:

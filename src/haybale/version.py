@@ -83,7 +83,7 @@ def read(root: Path, env: Mapping[str, str]) -> Version:
         raise ConfigError(
             f"no {OPTION} in a [{SECTION}] section of {file}",
             cause="bump2version's configuration is missing",
-            step=f"write [{SECTION}] with {OPTION} = 0.1.0 into {FILES[0]}",
+            hint=f"write [{SECTION}] with {OPTION} = 0.1.0 into {FILES[0]}",
         )
     try:
         # The file has no v before it: bump2version would carry it on into the tag's name, vv0.4.11.
@@ -92,7 +92,7 @@ def read(root: Path, env: Mapping[str, str]) -> Version:
         raise ConfigError(
             f"{file}:{_line(text)}: {OPTION} is {value!r}",
             cause="a version is M.m.p or M.m.p-rN, such as 0.4.11 or 0.4.11-r1",
-            step="mend it and try again",
+            hint="mend it and try again",
         ) from None
     return _for_pull(released, env.get(PULL, ""))
 
@@ -105,7 +105,7 @@ def _for_pull(released: Version, number: str) -> Version:
         raise ConfigError(
             f"the environment variable {PULL} is {number!r}: {version} can't be the version",
             cause=f"it becomes part of image tags: {refs.TAG_RULE}; and -rN is a build",
-            step="set it to the pull request's number, or unset it",
+            hint="set it to the pull request's number, or unset it",
         )
     return version
 
@@ -116,7 +116,7 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{file} is not UTF-8: {error}", step="save it as UTF-8 and try again") from error
+        raise ConfigError(f"{file} is not UTF-8: {error}", hint="save it as UTF-8 and try again") from error
 
 
 def _find(file: Path, text: str) -> str | None:
@@ -126,7 +126,7 @@ def _find(file: Path, text: str) -> str | None:
             raise ConfigError(
                 f"{file}:{number}: a conflict marker",
                 cause="a merge was committed unresolved",
-                step="resolve it",
+                hint="resolve it",
             )
     parser = configparser.RawConfigParser()
     try:
@@ -135,7 +135,7 @@ def _find(file: Path, text: str) -> str | None:
         raise ConfigError(
             f"{file}:{_place(error)}: can't be read",
             cause=" ".join(error.message.split()),
-            step="mend it and try again",
+            hint="mend it and try again",
         ) from error
     return parser.get(SECTION, OPTION, fallback=None)
 

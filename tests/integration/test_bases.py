@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale import config
-from haybale.errors import BuildError, MachineError, StackError
+from haybale.errors import BuildError, PrerequisiteError, ServiceError
 from haybale.images import bases as base
 from haybale.images.bases import packages
 from haybale.tools.engine import sdk as docker
@@ -192,14 +192,14 @@ def test_only_listed_jars_get_into_solr(images: config.Images) -> None:
 
 def test_only_a_404_is_an_absent_image() -> None:
     assert docker.image("haybale-test:nobody-made-this") is None
-    with pytest.raises(MachineError, match="Wrong"):
+    with pytest.raises(PrerequisiteError, match="Wrong"):
         docker.image("Wrong:name")
 
 
 def test_what_can_t_be_started_is_explained(images: config.Images) -> None:
-    with pytest.raises(StackError, match="nobody-made-this"):
+    with pytest.raises(ServiceError, match="nobody-made-this"):
         docker.run("haybale-test:nobody-made-this", ["true"])
-    with pytest.raises(StackError, match="can't be started") as told:
+    with pytest.raises(ServiceError, match="can't be started") as told:
         docker.run(images.python, ["no-such-command"])
     assert "no-such-command" in told.value.cause
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from haybale.errors import ConfigError, HaybaleError, MachineError, ReleaseError, UsageError
+from haybale.errors import ConfigError, HaybaleError, PrerequisiteError, ReleaseError, UsageError
 from haybale.release import bump
 
 if TYPE_CHECKING:
@@ -184,9 +184,9 @@ def test_what_forbids_a_version_is_said_before_anything_is_changed(
     before = clone.state()
     with pytest.raises(kind) as told:
         bumped(clone, "patch", *flags)
-    assert what in told.value.what
-    assert step in told.value.step
-    assert "Traceback" not in told.value.what + told.value.cause + told.value.log
+    assert what in told.value.message
+    assert step in told.value.hint
+    assert "Traceback" not in told.value.message + told.value.cause + told.value.log
     assert clone.state() == before
 
 
@@ -233,7 +233,7 @@ def test_a_shallow_clone_says_how_to_see_further(clone: Clone) -> None:
     clone.git("push", "-q", "--force", "origin", "HEAD~2:main")
     with pytest.raises(ReleaseError, match="behind main of origin") as told:
         bumped(shallow, "patch")
-    assert "--unshallow" in told.value.step
+    assert "--unshallow" in told.value.hint
 
 
 def test_a_hook_that_refuses_leaves_the_files_as_they_were(clone: Clone) -> None:
@@ -267,9 +267,9 @@ def test_a_version_of_another_form_is_refused(clone: Clone) -> None:
 
 def test_without_bump2version_the_session_is_named(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HAYBALE_BUMP2VERSION", "/nowhere/bumpversion")
-    with pytest.raises(MachineError, match="/nowhere/bumpversion, which can't be run") as told:
+    with pytest.raises(PrerequisiteError, match="/nowhere/bumpversion, which can't be run") as told:
         bumped(clone, "patch")
-    assert "just bump" in told.value.step
+    assert "just bump" in told.value.hint
 
 
 def test_the_verb_prints_what_bump2version_prints(clone: Clone) -> None:

@@ -17,7 +17,7 @@ import pytest
 from haybale import config
 from haybale.dump import postgresql
 from haybale.dump import reference as dump
-from haybale.errors import ConfigError, DumpError, StackError
+from haybale.errors import ConfigError, DumpError, ServiceError
 from haybale.images import bases as base
 from haybale.images import build
 from haybale.index import image as current
@@ -232,7 +232,7 @@ def test_a_dump_that_was_cut_off_is_told_in_the_words_of_pg_restore(
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     linked(another.root, cut)
     made = restoring(another, project)
-    with pytest.raises(StackError, match="the service restore of") as told, made.up():
+    with pytest.raises(ServiceError, match="the service restore of") as told, made.up():
         pass
     assert "pg_restore: error:" in told.value.log
 
@@ -252,9 +252,9 @@ def test_a_dump_of_a_newer_server_is_refused_before_anything_starts(
 
 
 def test_an_image_without_a_server_is_named(project: config.Project) -> None:
-    with pytest.raises((DumpError, StackError)) as told:
+    with pytest.raises((DumpError, ServiceError)) as told:
         postgresql.check_server(16, project.settings.images.solr)
-    assert project.settings.images.solr in str(told.value.what)
+    assert project.settings.images.solr in str(told.value.message)
 
 
 def test_the_whole_site_is_indexed_from_postgresql(

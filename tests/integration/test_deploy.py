@@ -216,7 +216,7 @@ def test_what_has_no_image_any_more_is_not_deployed_or_rolled_back_to(site: Site
     site.forget()
     with pytest.raises(ReleaseError, match=rf"{part} image: there is no") as told:
         site.deploy("prod", "v0.4.12")
-    assert "verify-release" in told.value.step
+    assert "verify-release" in told.value.hint
     with pytest.raises(ReleaseError, match=r"dev can't go back to v0\.4\.12") as refused:
         site.rollback("dev")
     assert "there is no" in refused.value.cause
@@ -451,7 +451,7 @@ def test_a_clone_that_does_not_go_back_far_enough_is_not_asked(site: Site) -> No
     assert all(part.holds for part in releases.verify(project, "v0.4.13"))
     with pytest.raises(ReleaseError, match="does not go back far enough") as told:
         releases.verify(project, "v0.4.12")
-    assert "--unshallow" in told.value.step
+    assert "--unshallow" in told.value.hint
 
 
 def test_what_was_published_without_a_record_stays(site: Site) -> None:
@@ -596,7 +596,7 @@ def test_two_who_deploy_at_once_never_leave_half_of_it(served: Site) -> None:
         try:
             deploy.carry_out(who.project, move)
         except ReleaseError as error:
-            told.append(error.what)
+            told.append(error.message)
             return False
         return True
 

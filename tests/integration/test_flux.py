@@ -19,7 +19,7 @@ import yaml
 from haybale import config
 from haybale.deploy import commit as pin
 from haybale.deploy import flux
-from haybale.errors import ConfigError, MachineError, ReleaseError, UsageError
+from haybale.errors import ConfigError, PrerequisiteError, ReleaseError, UsageError
 from haybale.rehearsal import run as rehearse
 
 if TYPE_CHECKING:
@@ -520,7 +520,7 @@ def test_a_change_that_is_not_committed_is_told(site: Site) -> None:
 def test_without_manifests_it_says_what_writes_them(site: Site) -> None:
     with pytest.raises(ReleaseError) as told:
         rehearse.rehearse(site(), "dev", quiet)
-    assert told.value.step == "just flux"
+    assert told.value.hint == "just flux"
 
 
 def test_manifests_that_are_none_are_named(site: Site) -> None:
@@ -574,6 +574,6 @@ def test_the_rehearsal_s_libraries_are_named_where_they_are_not(
     project = site()
     written(project)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cel" else name)
-    with pytest.raises(MachineError, match="the rehearsal needs cel") as told:
+    with pytest.raises(PrerequisiteError, match="the rehearsal needs cel") as told:
         rehearse.rehearse(project, "dev", quiet)
-    assert "haybale[rehearse]" in told.value.step
+    assert "haybale[rehearse]" in told.value.hint

@@ -22,7 +22,7 @@ import pytest
 import requests
 
 import haybale
-from haybale.errors import LoadError, StackError, VerifyError
+from haybale.errors import LoadError, ServiceError, VerifyError
 from haybale.index import audit, inputs
 from haybale.index import loader as load
 from haybale.index import verification as verify
@@ -331,8 +331,8 @@ def test_a_field_that_the_schema_lacks_is_named_before_anything_is_loaded(site: 
     error = failed(site.with_fault("schema"))
     index = SITE / "barn/search_indexes.py"
     line = next(n for n, text in enumerate(index.read_text().splitlines(), 1) if "class PlaqueIndex" in text)
-    assert error.what == f"field `missing` is in barn/search_indexes.py:{line} and not in the schema"
-    assert '<field name="missing" type="long" ' in error.step
+    assert error.message == f"field `missing` is in barn/search_indexes.py:{line} and not in the schema"
+    assert '<field name="missing" type="long" ' in error.hint
     assert site.solr.counts() == {}
 
 
@@ -356,7 +356,7 @@ def test_all_others_are_tried_when_documents_are_refused(site: Site) -> None:
     (by_site,) = [each for each in refused if each.field == "tags"]
     assert (by_site.label, by_site.key) == ("barn.Bale", "12")
     assert len(refused) == len(expected) + 1
-    assert caught.value.what.startswith(f"{len(refused)} documents can't be indexed")
+    assert caught.value.message.startswith(f"{len(refused)} documents can't be indexed")
     assert f"... and {len(refused) - 20} more" in caught.value.log
     # Whatever was accepted is there, and not committed.
     assert site.solr.counts() == {}
@@ -370,16 +370,16 @@ def test_all_others_are_tried_when_documents_are_refused(site: Site) -> None:
 def test_a_worker_that_dies_is_told(site: Site, fault: str) -> None:
     error = failed(site.with_fault(fault))
     how = {"exit": "exit code 3", "kill": "signal SIGKILL"}[fault]
-    assert f"a worker process died ({how})" in error.what
+    assert f"a worker process died ({how})" in error.message
     assert ("memory" in error.cause) == (fault == "kill")
     assert site.solr.counts() == {}
 
 
 def test_a_failing_prepare_is_named(site: Site) -> None:
     error = failed(site.with_fault("prepare"))
-    assert "barn.Bale 12" in error.what
-    assert "prepare_tags(), field tags" in error.what
-    assert "ZeroDivisionError: no tags today" in error.what
+    assert "barn.Bale 12" in error.message
+    assert "prepare_tags(), field tags" in error.message
+    assert "ZeroDivisionError: no tags today" in error.message
     assert "search_indexes.py" in error.log
     assert "site-packages" not in error.log
     assert site.solr.counts() == {}
@@ -387,32 +387,32 @@ def test_a_failing_prepare_is_named(site: Site) -> None:
 
 def test_an_unknown_field_comes_with_the_line_that_lacks(site: Site) -> None:
     error = failed(site.with_fault("unknown-field"))
-    assert "barn.Bale 14" in error.what
-    assert '<field name="nowhere"' in error.step
+    assert "barn.Bale 14" in error.message
+    assert '<field name="nowhere"' in error.hint
 
 
 def test_a_refused_document_is_found_in_its_batch(site: Site) -> None:
     error = failed(site.with_fault("refused"), batch=1000)
-    assert "barn.Bale 13" in error.what
-    assert "thirteen" in error.what
+    assert "barn.Bale 13" in error.message
+    assert "thirteen" in error.message
     assert "barn.bale.13" in error.log
 
 
 def test_one_id_for_two_documents_is_refused(site: Site) -> None:
     error = failed(site.with_fault("same-id"), batch=5)
-    assert "barn.Bale 7 has the same id as barn.Bale 3: barn.bale.3" in error.what
+    assert "barn.Bale 7 has the same id as barn.Bale 3: barn.bale.3" in error.message
 
 
 def test_a_core_that_is_not_empty_is_refused(site: Site) -> None:
     site.update([{"id": "old"}])
-    assert "is not empty: it holds 1 documents" in failed(site).what
+    assert "is not empty: it holds 1 documents" in failed(site).message
     assert site.solr.counts() == {"": 1}
 
 
 def test_a_core_that_does_not_exist_is_named(site: Site) -> None:
     wrong = {**site.env, "BARN_SOLR": site.env["BARN_SOLR"] + "x"}
     error = failed(replace(site, env=wrong))
-    assert "404" in error.what
+    assert "404" in error.message
     assert "does not exist" in error.cause
 
 
@@ -510,7 +510,7 @@ def test_solr_killed_midway_is_a_bounded_failure(site: Site, container: Containe
         lines = rest(loader)
     with pytest.raises(LoadError) as caught:
         load.load(lines, lambda _: None)
-    assert "is not there, after 6 tries" in caught.value.what
-    assert "farmer" not in caught.value.what, "passwords are not shown"
-    with pytest.raises(StackError, match="Solr ended before"):
+    assert "is not there, after 6 tries" in caught.value.message
+    assert "farmer" not in caught.value.message, "passwords are not shown"
+    with pytest.raises(ServiceError, match="Solr ended before"):
         site.solr.wait_ready(60, lambda: is_running(container))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-ENVIRONMENT = 4  # MachineError.exit_code
+ENVIRONMENT = 4  # PrerequisiteError.exit_code
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from haybale.errors import MachineError
+from haybale.errors import PrerequisiteError
 from haybale.tools import process
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ def test_what_a_command_says_is_kept_apart_and_its_code_is_told() -> None:
 
 
 def test_a_missing_executable_is_a_sentence() -> None:
-    with pytest.raises(MachineError, match="no-such-tool is not installed"):
+    with pytest.raises(PrerequisiteError, match="no-such-tool is not installed"):
         process.run(["no-such-tool"])
 
 
 def test_a_command_that_hangs_is_ended(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     code = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
-    with pytest.raises(MachineError, match="did not answer within 2 s"):
+    with pytest.raises(PrerequisiteError, match="did not answer within 2 s"):
         process.run(python(code), timeout=2)
     with pytest.raises(ProcessLookupError):
         os.kill(int(note.read_text(encoding="utf-8")), 0)

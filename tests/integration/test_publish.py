@@ -291,7 +291,7 @@ while True:
             continue
         print(json.dumps({"lost": lost.version, "to": lost.commit}))
     except HaybaleError as error:
-        print(json.dumps({"error": error.what, "cause": error.cause, "log": error.log}))
+        print(json.dumps({"error": error.message, "cause": error.cause, "log": error.log}))
     else:
         print(json.dumps({"version": str(done.version), "commit": done.commit, "tag": done.tag}))
     break
@@ -464,7 +464,7 @@ def test_a_password_in_the_remote_s_address_is_never_printed(clone: Clone, refus
     clone.git("remote", "set-url", "origin", refusing)
     with pytest.raises(ReleaseError, match="could not be asked") as told:
         pushed(clone, tree)
-    said = told.value.what + told.value.cause + told.value.step + told.value.log
+    said = told.value.message + told.value.cause + told.value.hint + told.value.log
     assert "127.0.0.1" in said
     assert "hunter2" not in said
     assert "robot" not in said

@@ -182,14 +182,14 @@ def guarded(serve_registry: Serve) -> Iterator[Registry]:
 def test_without_a_login_a_guarded_registry_has_no_answer(guarded: Registry) -> None:
     with pytest.raises(RegistryError, match=r"answers 401 .* without a login") as refused:
         repository(guarded.address).digest("first")
-    assert refused.value.step.startswith("docker login")
+    assert refused.value.hint.startswith("docker login")
 
 
 def test_a_wrong_password_is_no_absence_either_and_is_not_shown(guarded: Registry) -> None:
     wrong = Credentials(user="ada", secret="wrong-one", source="a test")
     with pytest.raises(RegistryError, match=r"answers 401 .* asked as ada \(a test\)") as refused:
         repository(guarded.address, find=lambda _: wrong).digest("first")
-    assert "wrong-one" not in f"{refused.value.what}{refused.value.cause}{refused.value.step}{wrong!r}"
+    assert "wrong-one" not in f"{refused.value.message}{refused.value.cause}{refused.value.hint}{wrong!r}"
 
 
 def auth() -> str:
@@ -323,7 +323,7 @@ def test_a_certificate_that_nobody_vouches_for_is_an_error_at_once(
     server, _ = sealed
     with pytest.raises(RegistryError, match="certificate that is not trusted") as refused:
         over_tls(monkeypatch, server.address).digest("first")
-    assert "SSL_CERT_FILE" in refused.value.step
+    assert "SSL_CERT_FILE" in refused.value.hint
 
 
 # A registry that fails -----------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def judged(found: Unknown, **index: object) -> InputsError:
 
 def proposal(error: InputsError) -> object:
     """Return what the proposed lines say, read as TOML."""
-    _, _, lines = error.step.partition("\n")
+    _, _, lines = error.hint.partition("\n")
     return tomllib.loads(lines)["tool"]["haybale"]["index"]
 
 
@@ -53,14 +53,14 @@ def test_nothing_unknown_is_no_matter(policy: str) -> None:
 
 def test_a_single_finding_is_the_error_itself() -> None:
     error = judged(unknown(TOPICS))
-    assert error.what.startswith("`prepare_topics` read `web/data/topics.json`")
+    assert error.message.startswith("`prepare_topics` read `web/data/topics.json`")
     assert proposal(error) == {"inputs": ["web/data/topics.json"]}
     assert error.exit_code == 14
 
 
 def test_every_finding_is_a_sentence() -> None:
     error = judged(unknown(TOPICS, PEOPLE, SERVER, PROGRAM, OUTSIDE, FARM))
-    assert "6 things" in error.what
+    assert "6 things" in error.message
     assert error.log.splitlines() == [
         "`prepare_topics` read `web/data/topics.json`",
         "`prepare_author` used the code in `web/people/models.py`",
@@ -87,7 +87,7 @@ def test_a_name_with_quotes_and_brackets_is_still_toml_and_a_glob() -> None:
 
 def test_what_was_not_told_is_counted() -> None:
     error = judged(Unknown(findings=(TOPICS, PEOPLE), total=52))
-    assert "52 things" in error.what
+    assert "52 things" in error.message
     assert error.log.splitlines()[-1] == "and 50 more"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from haybale.errors import BuildError, MachineError
+from haybale.errors import BuildError, PrerequisiteError
 from haybale.images import bases as base
 from haybale.images.bases import packages
 from haybale.tools import apt, process
@@ -112,7 +112,7 @@ def test_a_hub_that_refuses_is_an_error_and_nothing_is_built(
     with pytest.raises(BuildError, match=r"solr:9\.10\.1-slim could not be pulled") as told:
         machine.ensure("solr:9.10.1-slim", "solr")
     assert told.value.cause == hub
-    assert step in told.value.step
+    assert step in told.value.hint
     assert len(machine.done) == 1
 
 
@@ -133,7 +133,7 @@ def test_what_can_t_be_built_is_said_with_what_can(
     with pytest.raises(BuildError, match=re.escape(ref)) as told:
         machine.ensure(ref, kind)
     assert buildable in told.value.cause
-    assert f"{kind.upper()}_IMAGE" in told.value.step
+    assert f"{kind.upper()}_IMAGE" in told.value.hint
     assert len(machine.done) == 1
 
 
@@ -157,7 +157,7 @@ def test_the_first_bundle_that_exists_counts(tmp_path: Path) -> None:
 
 def test_a_bundle_that_no_secret_holds_is_said(tmp_path: Path) -> None:
     (tmp_path / "ca").write_bytes(b"x" * (base.SECRET_LIMIT + 1))
-    with pytest.raises(MachineError, match="500 KB") as told:
+    with pytest.raises(PrerequisiteError, match="500 KB") as told:
         base.ca_bundle({"PIP_CERT": str(tmp_path / "ca")})
     assert "PIP_CERT" in told.value.cause
 
@@ -268,4 +268,4 @@ def test_without_mmdebstrap_and_root_the_commands_are_said(monkeypatch: pytest.M
     monkeypatch.setattr(apt, "is_root", lambda: False)
     with pytest.raises(BuildError, match="mmdebstrap") as told:
         packages.system(packages.PYTHON, "x")
-    assert "apt-get install mmdebstrap" in told.value.step
+    assert "apt-get install mmdebstrap" in told.value.hint

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from haybale.errors import MachineError, UsageError
+from haybale.errors import PrerequisiteError, UsageError
 from haybale.release import bump
 
 if TYPE_CHECKING:
@@ -93,14 +93,14 @@ def test_bump2version_is_what_is_named_then_beside_python_then_on_path(
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "env/bin/python"))
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
-    with pytest.raises(MachineError, match="not installed") as told:
+    with pytest.raises(PrerequisiteError, match="not installed") as told:
         bump.executable({})
-    assert "nox -s bump" in told.value.step
+    assert "nox -s bump" in told.value.hint
     on_path = executable(tmp_path / "path/bumpversion")
     assert bump.executable({}) == on_path
     beside = executable(tmp_path / "env/bin/bumpversion")
     assert bump.executable({}) == beside
     named = executable(tmp_path / "own/bumpversion")
     assert bump.executable({"HAYBALE_BUMP2VERSION": named}) == named
-    with pytest.raises(MachineError, match="can't be run"):
+    with pytest.raises(PrerequisiteError, match="can't be run"):
         bump.executable({"HAYBALE_BUMP2VERSION": str(tmp_path / "own")})

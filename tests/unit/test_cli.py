@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from haybale import cli
-from haybale.errors import LoadError, StackError
+from haybale.errors import LoadError, ServiceError
 from haybale.images import build
 from haybale.index import stack as environments
 
@@ -69,7 +69,7 @@ def test_compose_gets_its_arguments_as_they_are(given: Given, arguments: tuple[s
 
 
 def test_a_failure_is_told_before_the_one_of_cleaning_up_after_it() -> None:
-    first, second = LoadError("loading failed"), StackError("not removed")
+    first, second = LoadError("loading failed"), ServiceError("not removed")
 
     def failing() -> None:
         try:
@@ -77,7 +77,7 @@ def test_a_failure_is_told_before_the_one_of_cleaning_up_after_it() -> None:
         finally:
             raise second
 
-    with pytest.raises(StackError) as told:
+    with pytest.raises(ServiceError) as told:
         failing()
     assert cli.chain(told.value) == [first, second]
     assert cli.chain(first) == [first]

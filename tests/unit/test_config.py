@@ -84,8 +84,8 @@ def test_a_wrong_setting_is_named_with_file_and_line(
 ) -> None:
     with pytest.raises(ConfigError) as told:
         load(tmp_path, text)
-    assert f"{tmp_path}/pyproject.toml:{line}: " in told.value.what
-    assert words in told.value.what
+    assert f"{tmp_path}/pyproject.toml:{line}: " in told.value.message
+    assert words in told.value.message
 
 
 @pytest.mark.parametrize(("python", "right"), [("3.13", True), ("3.9.2", True), ("3", False), ("2.7", False)])
@@ -101,7 +101,7 @@ def test_a_python_is_given_by_its_version(tmp_path: Path, python: str, right: bo
 def test_every_wrong_setting_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as told:
         load(tmp_path, SMALLEST + "a = 1\nb = 2\n")
-    assert len(told.value.what.splitlines()) == 2
+    assert len(told.value.message.splitlines()) == 2
 
 
 def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_environments_come_one_after_the_other(tmp_path: Path, after: dict[str, 
     tables = [f'[tool.haybale.environments.{name}]\nafter = "{each}"\n' for name, each in after.items()]
     with pytest.raises(ConfigError) as told:
         load(tmp_path, SMALLEST + "".join(tables))
-    assert words in told.value.what
+    assert words in told.value.message
 
 
 def test_the_page_of_settings_is_true() -> None:

@@ -124,7 +124,7 @@ def test_a_helper_that_is_not_on_path_is_named_and_not_run(tmp_path: Path, name:
     with pytest.raises(RegistryError, match=r"the login for r\.example can't be had") as refused:
         find("r.example", in_file(tmp_path, {"credsStore": name}))
     assert f"docker-credential-{name}" in refused.value.cause
-    assert "config.json" in refused.value.step
+    assert "config.json" in refused.value.hint
 
 
 @pytest.mark.parametrize("text", ["nonsense-s3cret", "[1]", '{"auths": {"ghcr.io": {"auth": "s3cret"}}}'])

@@ -24,7 +24,7 @@ import pytest
 
 from haybale.dump import archive, sqlite
 from haybale.dump import reference as dump
-from haybale.errors import ConfigError, DumpError, MachineError
+from haybale.errors import ConfigError, DumpError, PrerequisiteError
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -150,7 +150,7 @@ def test_sql_that_makes_no_database_is_named_with_its_line(root: Path, script: b
     file = put(root, script.replace(b"{elsewhere}", str(elsewhere).encode()))
     with pytest.raises(DumpError, match=words) as told:
         unpack(root)
-    assert str(file) in told.value.what
+    assert str(file) in told.value.message
     assert not elsewhere.exists()
     assert left(root) == []
 
@@ -210,7 +210,7 @@ def test_a_folder_with_letters_that_addresses_know_does_no_harm(tmp_path: Path, 
 def test_nothing_matches(root: Path) -> None:
     with pytest.raises(DumpError, match="no dump matches") as told:
         dump.resolve(root, PATTERN)
-    assert told.value.step
+    assert told.value.hint
 
 
 def test_a_dangling_link_names_where_it_leads(root: Path) -> None:
@@ -298,7 +298,7 @@ def test_what_is_no_dump_is_named_for_what_it_is(root: Path, content: bytes, wor
     file = put(root, content)
     with pytest.raises(DumpError, match=words) as told:
         unpack(root)
-    assert str(file) in told.value.what
+    assert str(file) in told.value.message
     assert told.value.cause
     assert left(root) == []
 
@@ -329,7 +329,7 @@ def test_an_unusual_way_of_packing_is_named(root: Path, database: bytes, method:
     put(root, archive[:8] + packed + archive[10:])
     with pytest.raises(DumpError, match=f"can't be read: its compression, method {method},") as told:
         unpack(root)
-    assert "zip" in told.value.step
+    assert "zip" in told.value.hint
 
 
 @pytest.mark.parametrize("name", ["db.sqlite3", "beside", "folder/"])
@@ -354,7 +354,7 @@ def test_a_dump_that_was_cut_off_is_refused_wherever_it_was_cut(
     file = put(root, content[kind][: int(len(content[kind]) * kept)])
     with pytest.raises(DumpError) as told:
         unpack(root)
-    assert str(file) in told.value.what
+    assert str(file) in told.value.message
     assert left(root) == []
 
 
@@ -478,7 +478,7 @@ def test_where_there_is_no_room_nothing_is_begun(
 ) -> None:
     put(root, zipped(("db.sqlite3", database)))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 0, 10))
-    with pytest.raises(MachineError, match=str(len(database))) as told:
+    with pytest.raises(PrerequisiteError, match=str(len(database))) as told:
         unpack(root)
     assert "space" in told.value.cause
     assert left(root) == []
@@ -493,9 +493,9 @@ def test_a_dump_that_can_t_be_read_is_explained(
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(dump, "_copy", failing)
-    with pytest.raises(MachineError, match="Input/output error") as told:
+    with pytest.raises(PrerequisiteError, match="Input/output error") as told:
         unpack(root)
-    assert str(file) in told.value.what
+    assert str(file) in told.value.message
     assert "space" not in told.value.cause
 
 
@@ -534,7 +534,7 @@ def test_whatever_is_changed_on_the_way_it_is_refused_or_the_same(
         put(root, bytes(changed))
         try:
             found = unpack(root)
-        except (DumpError, MachineError):
+        except (DumpError, PrerequisiteError):
             refused += 1
             continue
         # A plain database has no checksum: there, only its structure can be looked at.
@@ -762,9 +762,9 @@ def test_a_failure_midway_leaves_nothing(
         raise failure
 
     monkeypatch.setattr(sqlite, "check", failing)
-    with pytest.raises((KeyboardInterrupt, MachineError)) as told:
+    with pytest.raises((KeyboardInterrupt, PrerequisiteError)) as told:
         unpack(root)
-    if isinstance(told.value, MachineError):
+    if isinstance(told.value, PrerequisiteError):
         assert "space" in told.value.cause
     assert left(root) == []
 

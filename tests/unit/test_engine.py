@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from haybale.errors import MachineError
+from haybale.errors import PrerequisiteError
 from haybale.tools import apt
 from haybale.tools.engine import install as engine
 
@@ -58,21 +58,21 @@ def test_settings_that_are_there_are_left_alone() -> None:
 @pytest.mark.parametrize("tool", ["compose", "buildx"])
 def test_a_running_engine_is_never_changed(tool: str) -> None:
     there = {"engine": True, "daemon": True, "compose": True, "buildx": True, tool: False}
-    with pytest.raises(MachineError, match=tool) as told:
+    with pytest.raises(PrerequisiteError, match=tool) as told:
         plan(**there)
-    assert "apt-get install" in told.value.step
+    assert "apt-get install" in told.value.hint
 
 
 def test_an_engine_named_by_the_environment_is_not_ours_to_start() -> None:
-    with pytest.raises(MachineError, match=r"tcp://far:2375"):
+    with pytest.raises(PrerequisiteError, match=r"tcp://far:2375"):
         plan(remote="tcp://far:2375")
 
 
 @pytest.mark.parametrize("facts", [{"root": False}, {"system": "fedora"}, {"system": ""}])
 def test_where_it_can_t_be_done_the_commands_are_said(facts: dict[str, Any]) -> None:
-    with pytest.raises(MachineError, match="a container engine, compose v2, buildx") as told:
+    with pytest.raises(PrerequisiteError, match="a container engine, compose v2, buildx") as told:
         plan(**facts)
-    assert "docker-buildx" in told.value.step
+    assert "docker-buildx" in told.value.hint
 
 
 def test_what_is_missing_is_said_and_no_more() -> None:
@@ -82,9 +82,9 @@ def test_what_is_missing_is_said_and_no_more() -> None:
 
 
 def test_a_user_who_may_not_use_the_engine_is_told_so() -> None:
-    with pytest.raises(MachineError, match="may not use it") as told:
+    with pytest.raises(PrerequisiteError, match="may not use it") as told:
         plan(denied=True, root=False, daemon=True)
-    assert "usermod" in told.value.step
+    assert "usermod" in told.value.hint
 
 
 def test_os_release_is_read_with_and_without_quotes() -> None:
@@ -182,5 +182,5 @@ def test_a_key_within_a_source_comes_along() -> None:
 
 
 def test_sources_that_are_not_seen_are_said() -> None:
-    with pytest.raises(MachineError, match="bookworm"):
+    with pytest.raises(PrerequisiteError, match="bookworm"):
         engine.newer_source([], "bookworm", "trixie")

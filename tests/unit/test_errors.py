@@ -12,14 +12,14 @@ KINDS = {kind.__name__: kind for kind in errors.HaybaleError.__subclasses__()}
 
 
 def test_an_error_says_what_failed_and_keeps_the_rest_for_who_prints_it() -> None:
-    error = errors.DumpError("it failed", cause="because", step="do this", log="a\nb")
+    error = errors.DumpError("it failed", cause="because", hint="do this", log="a\nb")
     assert str(error) == "it failed"
-    assert (error.what, error.cause, error.step, error.log) == ("it failed", "because", "do this", "a\nb")
+    assert (error.message, error.cause, error.hint, error.log) == ("it failed", "because", "do this", "a\nb")
 
 
 def test_the_parts_that_are_not_known_are_empty() -> None:
-    error = errors.MachineError("it failed")
-    assert (error.cause, error.step, error.log) == ("", "", "")
+    error = errors.PrerequisiteError("it failed")
+    assert (error.cause, error.hint, error.log) == ("", "", "")
 
 
 def test_no_code_is_one_that_a_shell_or_a_signal_gives() -> None:
@@ -50,6 +50,6 @@ def test_a_wrong_command_line_and_a_wrong_dump_are_always_explained() -> None:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"UsageError", "DumpError"}:
                 given = {keyword.arg for keyword in node.keywords}
-                if not given & {"cause", "step"}:
+                if not given & {"cause", "hint"}:
                     silent.append(f"{file.name}:{node.lineno}")
     assert silent == []

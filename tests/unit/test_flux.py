@@ -111,7 +111,7 @@ def test_flux_fetches_from_where_origin_is(tmp_path: Path, origin: str, url: str
 def test_where_flux_can_t_fetch_the_setting_is_asked_for(tmp_path: Path, origin: str) -> None:
     with pytest.raises(ConfigError) as told:
         flux.url_of(settings(tmp_path).flux, origin)
-    assert "[tool.haybale.flux]" in told.value.step
+    assert "[tool.haybale.flux]" in told.value.hint
     set_ = settings(tmp_path, f'[tool.haybale.flux]\nurl = "{URL}"\n').flux
     assert flux.url_of(set_, origin) == URL
 

@@ -241,4 +241,4 @@ def test_globs_add_files_and_whole_folders(tmp_path: Path) -> None:
 def test_a_glob_that_matches_nothing_or_is_none_is_named(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(ConfigError, match=r"^index\.inputs: ") as refused:
         inputs.matching(tmp_path, [pattern])
-    assert repr(pattern) in refused.value.what
+    assert repr(pattern) in refused.value.message

@@ -151,7 +151,7 @@ def test_an_unknown_layer_is_refused_with_what_it_may_have_meant() -> None:
     with pytest.raises(UsageError, match="'testr'") as told:
         layers.check("testr", ("release", "tester"))
     assert "release, tester" in told.value.cause
-    assert "'tester'" in told.value.step
+    assert "'tester'" in told.value.hint
 
 
 def test_a_dockerfile_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:

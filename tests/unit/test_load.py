@@ -77,14 +77,14 @@ def test_an_event_behind_a_line_without_an_end_is_heard() -> None:
 
 def test_an_error_event_is_the_error() -> None:
     error = failed(ending(1, "before", said("error", what="w", cause="c", step="s", log="frames"), "after"))
-    assert (error.what, error.cause, error.step) == ("w", "c", "s")
+    assert (error.message, error.cause, error.hint) == ("w", "c", "s")
     assert error.log.splitlines() == ["before", "after", "frames"]
 
 
 @pytest.mark.parametrize("missing", range(1, len(GOOD) + 1))
 def test_a_stream_that_ends_early_is_a_death(missing: int) -> None:
     error = failed(GOOD[:-missing])
-    assert error.what == "the loader's stream ended before it was done"
+    assert error.message == "the loader's stream ended before it was done"
     assert "container is gone" in error.cause
 
 
@@ -93,13 +93,13 @@ def test_a_stream_that_ends_early_is_a_death(missing: int) -> None:
 )
 def test_an_exit_code_tells_why(code: int, cause: str) -> None:
     error = failed(ending(code, *GOOD[:2], "Killed"))
-    assert f"exit code {code}" in error.what
+    assert f"exit code {code}" in error.message
     assert cause in error.cause
     assert error.log == "Killed"
 
 
 def test_a_death_after_the_last_event_is_a_failure_too() -> None:
-    assert "after its last event" in failed(ending(139, *GOOD)).what
+    assert "after its last event" in failed(ending(139, *GOOD)).message
 
 
 def test_only_the_tail_of_the_log_is_kept() -> None:
@@ -123,11 +123,11 @@ def test_only_the_tail_of_the_log_is_kept() -> None:
     ],
 )
 def test_a_malformed_event(line: str) -> None:
-    assert "can't be understood" in failed([*GOOD[:-1], line]).what
+    assert "can't be understood" in failed([*GOOD[:-1], line]).message
 
 
 def test_another_version_of_the_protocol() -> None:
-    assert "version 2" in failed(['{"haybale": 2, "event": "x"}']).what
+    assert "version 2" in failed(['{"haybale": 2, "event": "x"}']).message
 
 
 def test_a_fault_of_the_listener_is_not_the_loaders() -> None:

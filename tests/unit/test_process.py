@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from haybale.errors import MachineError
+from haybale.errors import PrerequisiteError
 from haybale.tools import process
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ def test_an_executable_is_found_on_the_path_or_missed_with_what_to_do(
     tool = tmp_path / "tool"
     tool.write_text("#!/bin/sh\n", encoding="utf-8")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MachineError, match="tool is not installed") as told:
+    with pytest.raises(PrerequisiteError, match="tool is not installed") as told:
         process.executable("tool")
-    assert "install tool" in told.value.step
+    assert "install tool" in told.value.hint
     tool.chmod(0o755)
     assert process.executable("tool") == str(tool)
-    with pytest.raises(MachineError) as told:
+    with pytest.raises(PrerequisiteError) as told:
         process.executable("docker")
-    assert "engine" in told.value.step
+    assert "engine" in told.value.hint
 
 
 class Stubborn:

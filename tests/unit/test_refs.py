@@ -75,7 +75,7 @@ def test_a_complete_name_is_its_own(name: str) -> None:
 def test_what_can_t_be_a_name_is_refused(bad: str) -> None:
     with pytest.raises(ConfigError) as told:
         refs.parse(bad)
-    assert repr(bad) in told.value.what
+    assert repr(bad) in told.value.message
     assert told.value.cause
 
 

@@ -128,7 +128,7 @@ def test_a_certificate_that_can_t_be_used_is_named(tmp_path: Path, monkeypatch: 
     (tmp_path / "r.example/ca.crt").write_text("no certificate", encoding="utf-8")
     with pytest.raises(RegistryError, match=r"the certificates for r\.example can't be used") as refused:
         registry.session("r.example", {})
-    assert str(tmp_path / "r.example") in refused.value.step
+    assert str(tmp_path / "r.example") in refused.value.hint
 
 
 def test_this_machine_is_not_asked_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

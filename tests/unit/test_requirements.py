@@ -6,7 +6,7 @@ import pytest
 
 from haybale.config import Project, Settings
 from haybale.config import Requirements as RequirementSettings
-from haybale.errors import MachineError, RequirementsError, UsageError
+from haybale.errors import PrerequisiteError, RequirementsError, UsageError
 from haybale.requirements import compile as requirements
 from haybale.requirements import target as pipcompile
 
@@ -49,7 +49,7 @@ def test_production_is_what_stands_before_the_heading() -> None:
 def test_a_wrong_heading_is_named_with_its_line(text: str, place: str, words: str) -> None:
     with pytest.raises(RequirementsError, match=words) as told:
         requirements.split(FILE, text, "# Dev")
-    assert told.value.what.startswith(f"{FILE}{place}")
+    assert told.value.message.startswith(f"{FILE}{place}")
 
 
 def test_another_heading_is_known_by_its_own_misspellings() -> None:
@@ -134,7 +134,7 @@ def test_what_was_compiled_for_another_python_is_stale() -> None:
 def test_what_has_no_archive_with_a_hash_can_t_be_pinned(text: str, words: str) -> None:
     with pytest.raises(RequirementsError, match=words) as told:
         requirements.check_pinned(text, ASKED)
-    assert told.value.step
+    assert told.value.hint
     requirements.check_pinned(EVERYTHING, ASKED)
 
 
@@ -142,7 +142,7 @@ def test_only_a_pinned_package_can_be_upgraded() -> None:
     requirements.check_known(["Django", "sql_parse==0.6"], {"django", "sql-parse"})
     with pytest.raises(UsageError, match="'djang'") as told:
         requirements.check_known(["djang"], {"django", "sql-parse"})
-    assert "'django'" in told.value.step
+    assert "'django'" in told.value.hint
 
 
 def test_pins_have_version_hashes_and_line_under_their_normal_name() -> None:
@@ -321,7 +321,7 @@ def test_files_that_can_t_be_written_are_explained(project: Project, monkeypatch
     project.path("web/requirements.prod.txt").mkdir()
     texts = requirements.Compiled(everything=EVERYTHING, production=EVERYTHING)
     monkeypatch.setattr(requirements, "compile_both", lambda *_: texts)
-    with pytest.raises(MachineError, match="can't be written") as told:
+    with pytest.raises(PrerequisiteError, match="can't be written") as told:
         requirements.regenerate(project, upgrade=False, upgrade_packages=[], say=print)
     assert "both files are as they were" in told.value.cause
     assert not project.path("web/requirements.txt").exists()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from haybale.errors import LoadError, StackError
+from haybale.errors import LoadError, ServiceError
 from haybale.tools import solr
 
 STATUS = "/solr/admin/cores"
@@ -57,26 +57,26 @@ def test_it_waits_until_the_core_answers(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_server_that_ends_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     Web(monkeypatch)
     lives = iter([True, True, False])
-    with pytest.raises(StackError, match="ended before its core hay answered"):
+    with pytest.raises(ServiceError, match="ended before its core hay answered"):
         HAY.wait_ready(1e9, lambda: next(lives))
 
 
 def test_a_core_that_cannot_be_opened_is_told_with_solrs_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     Web(monkeypatch, ping=[LOADING], cores=[(200, {"initFailures": {"hay": "no such field type"}})])
-    with pytest.raises(StackError, match="can't open the core hay: no such field type"):
+    with pytest.raises(ServiceError, match="can't open the core hay: no such field type"):
         HAY.wait_ready(1e9, lambda: True)
 
 
 def test_the_wait_is_bounded_and_says_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     Web(monkeypatch, ping=[(404, b"")], cores=[NO_FAILURE])
-    with pytest.raises(StackError, match="did not answer within 0 s") as caught:
+    with pytest.raises(ServiceError, match="did not answer within 0 s") as caught:
         HAY.wait_ready(0, lambda: True)
     assert "there are: straw" in caught.value.cause
 
 
 def test_the_wait_says_that_nothing_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     Web(monkeypatch)
-    with pytest.raises(StackError) as caught:
+    with pytest.raises(ServiceError) as caught:
         HAY.wait_ready(0, lambda: True)
     assert "nothing answers" in caught.value.cause
 

@@ -72,7 +72,7 @@ FAILED = replace(
     RUN,
     steps=(*RUN.steps[:8], step(State.RUN_TESTS, "failed", reason="tests failed: site")),
     images={},
-    error=errors.TestsFailedError("tests failed: site", cause="see reports/", step="just ci-dc up -d"),
+    error=errors.TestsFailedError("tests failed: site", cause="see reports/", hint="just ci-dc up -d"),
 )
 UNTESTED = replace(
     RUN,
@@ -279,7 +279,7 @@ def test_the_document_for_machines_is_json_with_everything() -> None:
     assert document["outcome"] == "failed"
     assert document["published"] is False
     assert document["error"] == {
-        "code": 11, "what": "tests failed: site", "cause": "see reports/", "step": "just ci-dc up -d",
+        "code": 11, "message": "tests failed: site", "cause": "see reports/", "hint": "just ci-dc up -d",
     }  # fmt: skip
     assert document["steps"][3] == {
         "state": "regenSolr", "outcome": "done", "seconds": 187.4, "reason": "the dump changed",

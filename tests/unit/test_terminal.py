@@ -16,7 +16,7 @@ def made(*, terminal: bool = False) -> tuple[Terminal, io.StringIO]:
 def test_an_error_has_its_three_parts_after_its_log() -> None:
     shown, text = made()
     shown.error(
-        DumpError("the dump a.zip is damaged", cause="truncated", step="copy it again", log="one\ntwo")
+        DumpError("the dump a.zip is damaged", cause="truncated", hint="copy it again", log="one\ntwo")
     )
     assert text.getvalue().splitlines() == [
         "one",

@@ -73,7 +73,7 @@ def test_what_is_no_configuration_is_named(tmp_path: Path, text: str, told: str)
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         tuning.read(file)
-    assert told in caught.value.what
+    assert told in caught.value.message
 
 
 def test_a_configuration_that_is_not_there_is_named(tmp_path: Path) -> None:

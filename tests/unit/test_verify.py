@@ -102,7 +102,7 @@ def test_each_mismatch_is_told(report: verify.Report, sentence: str) -> None:
     with pytest.raises(VerifyError, match="1 mismatch") as caught:
         verify.judge(report)
     assert sentence in caught.value.log
-    assert "--seed 7" in caught.value.step
+    assert "--seed 7" in caught.value.hint
 
 
 def test_all_mismatches_count_but_not_all_are_listed() -> None:

@@ -80,7 +80,7 @@ def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, text: str, words: s
 def test_no_file_at_all(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no current_version") as told:
         version.read(tmp_path, {})
-    assert ".bumpversion.cfg" in told.value.step
+    assert ".bumpversion.cfg" in told.value.hint
 
 
 def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def pinned(project: Project, *, commit: str, version: str, environment: str, sit
 
     `site` and `index` are its images, as NAME@DIGEST. The same arguments give the same commit on every
     machine. No ref points to it, and nothing is pushed. It is the version's own commit where that has no
-    file to write the digests into. Raises `MachineError` where the version's commit is not in this clone.
+    file to write the digests into. Raises `PrerequisiteError` where the version's commit is not here.
     """
     path = file(project, environment)
     if git.file_at(project.root, commit, path) is None:

@@ -190,7 +190,7 @@ def name(settings: Settings, environment: str) -> str:
         raise ConfigError(
             f"{found!r} has {len(found)} characters; a name in Kubernetes has at most {LONGEST}",
             cause="it is made of `name` and the environment's name",
-            step="shorten one of them",
+            hint="shorten one of them",
         )
     return found
 
@@ -304,7 +304,7 @@ def url_of(flux: Flux, origin: str) -> str:
         raise ConfigError(
             f"Flux can't fetch the repository from {found!r}" if found else "there is no remote `origin`",
             cause="it takes https:// and ssh:// only",
-            step='set url = "https://..." in [tool.haybale.flux]',
+            hint='set url = "https://..." in [tool.haybale.flux]',
         )
     return found
 
@@ -320,7 +320,7 @@ def write(project: Project, into: Path, say: Callable[[str], None]) -> tuple[Pat
         raise ConfigError(
             "there is no environment",
             cause="none is declared in [tool.haybale.environments]",
-            step="add [tool.haybale.environments.dev] to pyproject.toml",
+            hint="add [tool.haybale.environments.dev] to pyproject.toml",
         )
     wanted = generated(settings, url_of(settings.flux, git.head(project.root).source))
     wanted = {path: text for path, text in wanted.items() if _text(into / path) != text}
@@ -329,7 +329,7 @@ def write(project: Project, into: Path, say: Callable[[str], None]) -> tuple[Pat
         raise ReleaseError(
             f"somebody changed {', '.join(str(into / path) for path in changed)}",
             cause="it is not as haybale flux wrote it, and the settings ask for something else",
-            step="take the change over (into the settings, where it belongs), delete the file, and try again",
+            hint="take the change over (into the settings, where it belongs), delete the file, and try again",
         )
     wanted |= {path: text for path, text in begun(settings).items() if not (into / path).exists()}
     for path, text in wanted.items():

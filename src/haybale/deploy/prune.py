@@ -132,7 +132,7 @@ def _deployed(project: Project) -> Iterator[str]:
             raise ReleaseError(
                 f"what {name} runs is not known, so nothing may go",
                 cause=f"the tag {name} is none of haybale's: somebody made it by hand",
-                step="deploy a version there, or remove the tag from the remote",
+                hint="deploy a version there, or remove the tag from the remote",
             )
         yield deployed.version
 

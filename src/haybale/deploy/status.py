@@ -101,7 +101,7 @@ def _place(project: Project, name: str, now: Deployment, last: Deployment | None
         drift += [f"{part.name}: {part.said}" for part in parts if not part.holds]
         return _drifted(found, *drift)
     except HaybaleError as error:
-        return _drifted(shown, error.what)
+        return _drifted(shown, error.message)
 
 
 def _drifted(place: Place, *drift: str) -> Place:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from haybale import version as versions
 from haybale.deploy import commit as pin
-from haybale.errors import MachineError, ReleaseError, UsageError
+from haybale.errors import PrerequisiteError, ReleaseError, UsageError
 from haybale.release import publish, releases
 from haybale.tools import git
 
@@ -104,7 +104,7 @@ def check_environment(project: Project, environment: str) -> None:
         raise UsageError(
             f"there is no environment {environment!r}",
             cause=f"declared are: {', '.join(known) or 'none'}",
-            step="name one of them, or declare it: [tool.haybale.environments.NAME] in pyproject.toml",
+            hint="name one of them, or declare it: [tool.haybale.environments.NAME] in pyproject.toml",
         )
 
 
@@ -172,7 +172,7 @@ def rollback(project: Project, environment: str) -> Move:
             cause=f"{publish.REMOTE} has no tag last/{environment}/deploy"
             if last is None
             else f"last/{environment}/deploy is none of haybale's: somebody made it by hand",
-            step=f"just deploy {environment} VERSION",
+            hint=f"just deploy {environment} VERSION",
         )
     record = releases.find(project, last.version).record
     wrong = releases.holds(project, record)
@@ -184,7 +184,7 @@ def rollback(project: Project, environment: str) -> Move:
         raise ReleaseError(
             f"{environment} can't go back to {last.version}",
             cause=wrong,
-            step=f"just verify-release {last.version}; or deploy another version",
+            hint=f"just verify-release {last.version}; or deploy another version",
         )
     # From the one look: where somebody deploys meanwhile, the way back is another one.
     return _move(project, environment, refs, record, last.commit, back=True)
@@ -197,7 +197,7 @@ def _checked_out(project: Project) -> str:
         raise ReleaseError(
             f"{found}, which is checked out, is not published",
             cause=f"the newest version on {publish.REMOTE} is {known[0] if known else 'none'}",
-            step="name the version: just deploy ENVIRONMENT VERSION",
+            hint="name the version: just deploy ENVIRONMENT VERSION",
         )
     return found
 
@@ -212,7 +212,7 @@ def _check_after(project: Project, environment: str, version: str) -> None:
             f"{version} was not in {before} yet",
             cause=f"{environment} takes only what was deployed to {before} before"
             f" (there now: {there.version if there else 'nothing'})",
-            step=f"just deploy {before} {version}",
+            hint=f"just deploy {before} {version}",
         )
 
 
@@ -234,10 +234,10 @@ def _move(
     if now and (now.commit, now.version, now.record) == (commit, record.version, record.digest):
         return plain
     if not git.has_identity(project.root):
-        raise MachineError(
+        raise PrerequisiteError(
             "git does not know who deploys here",
             cause="neither user.name and user.email nor GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL are set",
-            step="git config --global user.name NAME; git config --global user.email MAIL",
+            hint="git config --global user.name NAME; git config --global user.email MAIL",
         )
     deployed = now.deployed if now else ()
     if not deployed:  # somebody moved or removed the tag by hand
@@ -278,7 +278,7 @@ def carry_out(project: Project, move: Move) -> None:
         f"{publish.REMOTE} did not take the deployment of {move.version} to {move.environment};"
         " both tags are as they were",
         cause="a rule or a hook refuses it, or the push's credentials may not write",
-        step="see what it says, mend that and try again",
+        hint="see what it says, mend that and try again",
         log=done.stderr.strip() if done else "",
     )
 
@@ -297,7 +297,7 @@ def _lost(project: Project, move: Move, refs: Mapping[str, str]) -> ReleaseError
     return ReleaseError(
         f"{move.version} was not deployed to {move.environment}: {what} first",
         cause="two deployments were on their way at the same time; this one changed nothing",
-        step=f"just status, and if it still should be: just deploy {move.environment} {move.version}",
+        hint=f"just status, and if it still should be: just deploy {move.environment} {move.version}",
     )
 
 

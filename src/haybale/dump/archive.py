@@ -152,14 +152,14 @@ def damage(file: Path) -> Iterator[None]:
         raise DumpError(
             f"{file} can't be read: {error}",
             cause="it was packed in an unusual way, or changed on its way here",
-            step=f"{REPACK} (zip -9)",
+            hint=f"{REPACK} (zip -9)",
         ) from error
     except (*DAMAGED, OSError) as error:
         # bz2 and negative offsets give an OSError too; a real one has another number.
         if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
             raise
         raise DumpError(
-            f"{file} is damaged: {error}", cause="it was cut off or changed on its way here", step=AGAIN
+            f"{file} is damaged: {error}", cause="it was cut off or changed on its way here", hint=AGAIN
         ) from error
 
 
@@ -267,19 +267,19 @@ def _no_dump(file: Path, start: bytes) -> DumpError:
         return DumpError(
             f"{file} is a Git LFS pointer, not the dump itself",
             cause="it was not fetched",
-            step="git lfs pull",
+            hint="git lfs pull",
         )
     if stranger(start) == STRANGERS[0][1]:
         return DumpError(
             f"{file} is {stranger(start)}, not a dump",
             cause="a download was answered with an error page, and that was saved",
-            step=AGAIN,
+            hint=AGAIN,
         )
     return DumpError(
         f"{file} is {stranger(start) or 'no archive and no database'}" if start else f"{file} is empty",
         cause="a dump is an SQLite database, its SQL, or what pg_dump makes; as it is, or packed by zip,"
         " gzip, bzip2, xz or zstd",
-        step=AGAIN,
+        hint=AGAIN,
     )
 
 
@@ -298,7 +298,7 @@ def _unsafe(file: Path, name: str) -> DumpError:
     return DumpError(
         f"{file} holds the unsafe member {name!r}",
         cause="what leads out of the archive, or is neither file nor folder, belongs in no dump",
-        step=REPACK,
+        hint=REPACK,
     )
 
 
@@ -326,7 +326,7 @@ def _database(file: Path, members: Sequence[zipfile.ZipInfo]) -> zipfile.ZipInfo
             f"{file} holds {what}: {names}",
             cause=f"a dump holds exactly one member called {' or '.join('*' + end for end in DATABASES)},"
             f" or a PostgreSQL dump's folder, with its {CONTENTS}",
-            step=REPACK,
+            hint=REPACK,
         )
     (database,) = databases
     return database
@@ -335,12 +335,12 @@ def _database(file: Path, members: Sequence[zipfile.ZipInfo]) -> zipfile.ZipInfo
 def _check(file: Path, stream: IO[bytes], member: zipfile.ZipInfo) -> None:
     """Raise `DumpError` where a member can't be read, or its sizes differ."""
     if member.flag_bits & 1:
-        raise DumpError(f"{file} is encrypted", cause="nobody asks for a password here", step=REPACK)
+        raise DumpError(f"{file} is encrypted", cause="nobody asks for a password here", hint=REPACK)
     if member.compress_type not in PACKED:
         raise DumpError(
             f"{file} can't be read: its compression, method {member.compress_type}, is not known here",
             cause="it was packed in an unusual way, or changed on its way here",
-            step=f"{REPACK} (zip -9)",
+            hint=f"{REPACK} (zip -9)",
         )
     # The size in the archive's directory, and the one before the member (appnote 4.3.7).
     back = stream.tell()
@@ -358,5 +358,5 @@ def lies(file: Path, declared: int, but: str) -> DumpError:
     return DumpError(
         f"{file} lies about its size: it declares {declared} bytes, and {but}",
         cause="it is damaged, or was made to fill a disk",
-        step=AGAIN,
+        hint=AGAIN,
     )

@@ -41,7 +41,7 @@ def kind(file: Path, start: bytes) -> int:
         raise DumpError(
             f"{file} is damaged: it begins as a PostgreSQL archive and goes on as none",
             cause="it was cut off or changed on its way here",
-            step=AGAIN,
+            hint=AGAIN,
         )
     return found
 
@@ -59,7 +59,7 @@ def version(file: Path, start: bytes) -> int:
         raise DumpError(
             f"{file} is damaged: its beginning does not tell which PostgreSQL it is of",
             cause="it was cut off or changed on its way here",
-            step=AGAIN,
+            hint=AGAIN,
         ) from error
 
 
@@ -100,7 +100,7 @@ def script_version(file: Path, start: bytes) -> int:
         raise DumpError(
             f"{file} makes a database of its own",
             cause="it was made with --create: what it holds would not be where the site looks",
-            step="dump it again without --create (pg_dump --format=custom)",
+            hint="dump it again without --create (pg_dump --format=custom)",
         )
     return max((int(found) for found in _FROM.findall(start)), default=0)
 
@@ -115,7 +115,7 @@ def script(source: Source) -> Iterator[bytes]:
         raise DumpError(
             f"the SQL in {source.file} is cut off: it does not end as pg_dump ends",
             cause="dumping it failed midway, or it was cut off on its way here",
-            step=REDO,
+            hint=REDO,
         )
 
 
@@ -127,11 +127,11 @@ def check_server(wanted: int, image: str) -> None:
         raise DumpError(
             f"{image} has no PostgreSQL server: {said or 'it says nothing'}",
             cause="the dump is PostgreSQL's, and images.postgres is no image of it",
-            step="set images.postgres (docs/configuration.md)",
+            hint="set images.postgres (docs/configuration.md)",
         )
     if int(found[1]) < wanted:
         raise DumpError(
             f"the dump is of PostgreSQL {wanted}, and {image} is PostgreSQL {found[1]}",
             cause="a server takes no dump of a newer one",
-            step=f'set images.postgres = "postgres:{wanted}" (or POSTGRES_IMAGE)',
+            hint=f'set images.postgres = "postgres:{wanted}" (or POSTGRES_IMAGE)',
         )

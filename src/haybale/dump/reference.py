@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from haybale.dump import archive, postgresql, sqlite
-from haybale.errors import ConfigError, DumpError, MachineError
+from haybale.errors import ConfigError, DumpError, PrerequisiteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -106,14 +106,14 @@ def resolve(root: Path, pattern: str) -> Dump:
         raise DumpError(
             f"no dump matches {root / pattern}",
             cause="the link to the latest dump is missing, or is called something else",
-            step=f"make it (ln -s FILE {pattern.replace('*', 'SITE_', 1).replace('*', 'ite3.zip')}),"
+            hint=f"make it (ln -s FILE {pattern.replace('*', 'SITE_', 1).replace('*', 'ite3.zip')}),"
             " or mend the setting `dump`",
         )
     if len(links) > 1:
         raise DumpError(
             f"several dumps match {root / pattern}: {', '.join(link.name for link in links)}",
             cause="an older link was left in place",
-            step="leave one of them",
+            hint="leave one of them",
         )
     (link,) = links
     try:
@@ -125,13 +125,13 @@ def resolve(root: Path, pattern: str) -> Dump:
         raise DumpError(
             f"{link} leads to {link.readlink() if link.is_symlink() else target}, which does not exist",
             cause="the dump was renamed or not fetched, and the link was left behind",
-            step="put the file there, or point the link at the newest dump",
+            hint="put the file there, or point the link at the newest dump",
         )
     if not (target.is_file() or (target / archive.CONTENTS).is_file()):
         raise DumpError(
             f"{target} is not a file",
             cause=f"{link.name} leads to a device, or to a folder that is no PostgreSQL dump's",
-            step="point the link at the newest dump",
+            hint="point the link at the newest dump",
         )
     return Dump(link=link, target=target)
 
@@ -160,7 +160,7 @@ def unpack(dump: Dump, into: Path) -> Unpacked:
 
     A dump that was unpacked before, and whose file is the same since, costs only a look at its metadata.
     Whoever else unpacks into the same folder at that time is waited for. Raises `DumpError` where the dump is
-    damaged, unsafe or no database, `MachineError` where it can't be read or written, as on a full disk.
+    damaged, unsafe or no database, `PrerequisiteError` where it can't be read or written, as on a full disk.
     """
     note = into / "unpacked.json"
     known = _known(note, dump)
@@ -180,10 +180,10 @@ def _explained(dump: Dump, into: Path) -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        raise MachineError(
+        raise PrerequisiteError(
             f"{dump.target} can't be unpacked into {into}: {error}",
             cause="there is no space left" if full else "",
-            step=f"make room, or remove {into}" if full else "mend that and try again",
+            hint=f"make room, or remove {into}" if full else "mend that and try again",
         ) from error
 
 
@@ -268,7 +268,7 @@ def _recognise(file: Path, start: bytes) -> tuple[Format, int]:
             raise DumpError(
                 f"{file} holds only the table of contents of a PostgreSQL dump",
                 cause=f"a dump in a folder is all of it: {archive.CONTENTS} and what is beside it",
-                step=archive.REPACK,
+                hint=archive.REPACK,
             )
         return Format.CUSTOM, postgresql.version(file, start)
     what = archive.stranger(start)
@@ -310,7 +310,7 @@ def _no_folder(file: Path, why: str) -> DumpError:
     return DumpError(
         f"{file} holds several files, and not as a PostgreSQL dump does: {why}",
         cause="what is no single file is what pg_dump --format=directory makes, and nothing else",
-        step=archive.REPACK,
+        hint=archive.REPACK,
     )
 
 

@@ -32,13 +32,13 @@ def expected_size(source: Source, header: bytes) -> int:
     That is 0 where there is none. Raises `DumpError` where it is not the header of a database.
     """
     if not header:
-        raise DumpError(f"{source.file} holds an empty database", cause="dumping it failed", step=REDO)
+        raise DumpError(f"{source.file} holds an empty database", cause="dumping it failed", hint=REDO)
     if not header.startswith(SQLITE_MAGIC):
         what = stranger(header)
         raise DumpError(
             f"{source.file} holds no database",
             cause=f"what it holds is {what}" if what else "its first bytes are not those of one",
-            step=REPACK,
+            hint=REPACK,
         )
     # SQLite file format, 1.3: the page size (1 stands for 65536), the size in pages, and the two counters of
     # changes that are equal where that size is valid.
@@ -72,12 +72,12 @@ def wrong_size(file: Path, size: int, expected: int) -> DumpError:
         return DumpError(
             f"the database in {file} is too long: {size} bytes, where its header says {expected}",
             cause="something was added to it, or its header is damaged",
-            step=REDO,
+            hint=REDO,
         )
     return DumpError(
         f"the database in {file} is cut off: {size} bytes, where its header says {expected}",
         cause="it was copied before it was written whole",
-        step=REDO,
+        hint=REDO,
     )
 
 
@@ -94,7 +94,7 @@ def check(file: Path, path: Path) -> None:
         raise DumpError(
             f"the database in {file} is damaged: {said}",
             cause="it was copied while something wrote to it, or changed on its way here",
-            step=REDO,
+            hint=REDO,
         )
 
 
@@ -124,7 +124,7 @@ def execute(file: Path, path: Path) -> int:
                 raise DumpError(
                     f"the SQL in {file} ends within a transaction",
                     cause="it was cut off",
-                    step="dump it again (sqlite3 DATABASE .dump)",
+                    hint="dump it again (sqlite3 DATABASE .dump)",
                 )
         made.replace(path)
         return path.stat().st_size
@@ -142,7 +142,7 @@ def _refused(file: Path, line: int, error: sqlite3.Error) -> DumpError:
     return DumpError(
         f"the SQL in {file} is refused at line {line}: {error}",
         cause="it is not SQLite's, or was changed on its way here",
-        step="dump it again (sqlite3 DATABASE .dump)",
+        hint="dump it again (sqlite3 DATABASE .dump)",
     )
 
 
@@ -160,11 +160,11 @@ def _statements(file: Path, path: Path) -> Iterator[tuple[int, str]]:
                     statement = ""
         except UnicodeDecodeError as error:
             raise DumpError(
-                f"the SQL in {file} is no UTF-8 after line {start}", cause=str(error), step=AGAIN
+                f"the SQL in {file} is no UTF-8 after line {start}", cause=str(error), hint=AGAIN
             ) from error
     if statement.strip():
         raise DumpError(
             f"the SQL in {file} ends within the statement that begins at line {start}",
             cause="it was cut off",
-            step="dump it again (sqlite3 DATABASE .dump)",
+            hint="dump it again (sqlite3 DATABASE .dump)",
         )

@@ -120,7 +120,7 @@ def build(
     if action not in ACTIONS:
         raise UsageError(
             f"unknown action {action!r}", cause=f"a build's action is {' or '.join(ACTIONS)}",
-            step="just build LAYER --load",
+            hint="just build LAYER --load",
         )  # fmt: skip
     name = image_name(project, layer)
     if layer == "solr":
@@ -173,7 +173,7 @@ def _solr(name: str, action: str, say: Callable[[str], None]) -> str:
         raise BuildError(
             f"there is no image {name}",
             cause="the solr layer holds the baked index, and none has been baked at this version",
-            step="just regen-solr-image",
+            hint="just regen-solr-image",
         )
     if action == "--push":
         say(f"pushing {name}")
@@ -261,7 +261,7 @@ def _execute(plan: Plan, *, quiet: bool) -> None:
         raise BuildError(
             f"the layer {plan.layer} could not be built (buildx exited with {code})",
             cause="see the log below" if log else "see the log above",
-            step=f"mend it, then: just build {plan.layer}",
+            hint=f"mend it, then: just build {plan.layer}",
             log=log,
         )
 

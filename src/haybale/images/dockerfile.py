@@ -36,7 +36,7 @@ def of(file: Path) -> tuple[str, ...]:
         raise ConfigError(
             f"{file} can't be read: {error}",
             cause="there is no Dockerfile there",
-            step="write one, or mend the setting `dockerfile`",
+            hint="write one, or mend the setting `dockerfile`",
         ) from error
     return layers(text, str(file))
 
@@ -121,13 +121,13 @@ def layers(text: str, name: str) -> tuple[str, ...]:
         if stage in found:
             raise ConfigError(
                 f"{name}:{number}: the stage {stage!r} is there already, in line {found[stage]}",
-                step="give one of them another name",
+                hint="give one of them another name",
             )
         if stage and not NAME.fullmatch(stage):
             raise ConfigError(
                 f"{name}:{number}: {match['name']!r} can't be a stage's name",
                 cause="it begins with a letter, and has letters, digits, _ . and - only",
-                step="give it another name",
+                hint="give it another name",
             )
         if stage:
             found[stage] = number
@@ -188,7 +188,7 @@ def _after_heredocs(instruction: str, lines: Sequence[str], at: int, place: str)
             raise ConfigError(
                 f"{place}: the heredoc <<{word} never ends",
                 cause=f"there is no line with {word} alone after it",
-                step="add it",
+                hint="add it",
             )
         at += 1
     return at
@@ -227,5 +227,5 @@ def check(layer: str, known: Sequence[str]) -> None:
     raise UsageError(
         f"there is no layer {layer!r}",
         cause=f"the Dockerfile has {', '.join(known)}",
-        step=f"did you mean {near[0]!r}?" if near else "name one of them",
+        hint=f"did you mean {near[0]!r}?" if near else "name one of them",
     )

@@ -79,7 +79,7 @@ class RegistryStore:
             raise BuildError(
                 f"{name} could not be pulled",
                 cause="see what the engine said",
-                step=f"docker login {self._whole.domain}, or try again",
+                hint=f"docker login {self._whole.domain}, or try again",
                 log=pulled.output,
             )
 
@@ -93,7 +93,7 @@ class RegistryStore:
             raise RegistryError(
                 f"{name} is {there} in the registry after it was pushed, not what was pushed",
                 cause="somebody else pushed that name at the same moment",
-                step="try again",
+                hint="try again",
             )
         return there
 
@@ -124,7 +124,7 @@ class RegistryStore:
             raise RegistryError(
                 f"{name} is not looked for in {self._whole.repository}",
                 cause="it belongs to another repository",
-                step="give a name of this one, or set REGISTRY",
+                hint="give a name of this one, or set REGISTRY",
             )
         return found.digest or found.tag or "latest"
 
@@ -157,7 +157,7 @@ class EngineStore:
             raise BuildError(
                 f"there is no image {name} on this engine",
                 cause="there is no registry either (local = true)",
-                step="build it",
+                hint="build it",
             )
         return digest
 
@@ -181,7 +181,7 @@ def send(name: str) -> None:
         raise BuildError(
             f"{name} could not be pushed",
             cause="see what the engine said",
-            step=f"docker login {host}, or mend REGISTRY",
+            hint=f"docker login {host}, or mend REGISTRY",
             log=pushed.output,
         )
 
@@ -190,5 +190,5 @@ def _vanished(name: str) -> RegistryError:
     return RegistryError(
         f"{name} was pushed and is not in the registry",
         cause="somebody removed it, or what answers is another registry than the engine's",
-        step="try again",
+        hint="try again",
     )

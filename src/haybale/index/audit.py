@@ -111,7 +111,7 @@ def judge(unknown: Unknown, settings: Settings) -> tuple[str, ...]:
     raise InputsError(
         what,
         cause="when it changes, the key stays the same, and an old index passes for a new one",
-        step="in pyproject.toml, let it count (inputs) or say that it does not matter (ignore):\n"
+        hint="in pyproject.toml, let it count (inputs) or say that it does not matter (ignore):\n"
         + "\n".join(lines(unknown.findings, settings)),
         log="\n".join(told) if len(told) > 1 else "",
     )

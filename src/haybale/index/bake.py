@@ -49,7 +49,7 @@ def stop(container: str) -> None:
         raise LoadError(
             f"Solr did not stop cleanly (exit code {code}, not {STOPPED_CLEANLY})",
             cause="it was killed, by the engine for want of memory or after its time was up",
-            step="raise index.heap, or the machine's memory, and regenerate",
+            hint="raise index.heap, or the machine's memory, and regenerate",
             log=docker.log_tail(container),
         )
 
@@ -69,7 +69,7 @@ def take(container: str, settings: Settings, folder: Path) -> int:
         raise LoadError(
             "the stopped Solr left no index behind",
             cause=f"its core keeps its data elsewhere than in {HOME}/{settings.core}/data",
-            step="look for dataDir in solrconfig.xml and core.properties",
+            hint="look for dataDir in solrconfig.xml and core.properties",
         )
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 

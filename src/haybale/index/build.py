@@ -74,7 +74,7 @@ def regenerate(
         docker.tag(unproved, name)
         baked = current.on_engine(project, index_key)
     if baked is None:
-        raise LoadError(f"{name} was made and is not there", cause="somebody removed it", step="try again")
+        raise LoadError(f"{name} was made and is not there", cause="somebody removed it", hint="try again")
     current.remember(project, baked.id)
     why.remember(project, index_key, git.head(project.root).revision)
     terminal.done(f"{name}: {sum(counts.values())} documents of {len(counts)} models, as in the database")
@@ -89,7 +89,7 @@ def _check_unchanged(project: Project, index_key: keys.Key) -> None:
         raise LoadError(
             f"the inputs of the index changed while they were being indexed: {', '.join(changed)}",
             cause="somebody edited the work tree meanwhile",
-            step="regenerate once more",
+            hint="regenerate once more",
         )
 
 
@@ -139,7 +139,7 @@ def _noting(project: Project) -> Iterator[Callable[[load.Refused], None]]:
         yield note
     except LoadError as error:
         if noted > 1:
-            error.step = f"{error.step}; all {noted} are in {file}".lstrip("; ")
+            error.hint = f"{error.hint}; all {noted} are in {file}".lstrip("; ")
         raise
 
 

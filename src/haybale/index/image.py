@@ -65,7 +65,7 @@ def on_engine(project: Project, index_key: key.Key) -> IndexImage | None:
 def prove(project: Project, image: IndexImage, run: str = "") -> None:
     """Start an image once and compare its counts with its label's; an image that was proved here is believed.
 
-    Raises `VerifyError`, `StackError`.
+    Raises `VerifyError`, `ServiceError`.
     """
     if is_proved(project, image.id):
         return
@@ -153,7 +153,7 @@ def check(reference: str, found: Mapping[str, str], index_key: key.Key) -> None:
         raise VerifyError(
             f"{reference} is not the index that its name says",
             cause=cause,
-            step=f"remove that image (docker image rm {reference}, or from the registry) and try again",
+            hint=f"remove that image (docker image rm {reference}, or from the registry) and try again",
         )
 
 
@@ -162,7 +162,7 @@ def _wrong(found: Mapping[str, str], index_key: key.Key) -> str:
     try:
         said = key.Key.parse(document).value if document else "none"
     except ConfigError as error:
-        return f"its label {key.LABEL} can't be read: {error.what}"
+        return f"its label {key.LABEL} can't be read: {error.message}"
     if said != index_key.value:
         return f"its labels say key {said}, not {index_key}"
     if not counts_of(found):

@@ -56,7 +56,7 @@ def site(root: Path) -> Site:
         raise ConfigError(
             f"there is no folder {root}",
             cause="the setting `site` names what becomes the working directory of the site's image",
-            step="mend the setting `site`",
+            hint="mend the setting `site`",
         )
     return Site(root=root, files=frozenset(walk(root)))
 
@@ -102,7 +102,7 @@ def _unreadable(error: OSError) -> NoReturn:
     raise ConfigError(
         f"{error.filename} can't be read: {error.strerror}",
         cause="what is in that folder may determine the index",
-        step="let whoever runs this read it",
+        hint="let whoever runs this read it",
     ) from error
 
 
@@ -114,7 +114,7 @@ def read(path: Path) -> bytes:
         raise ConfigError(
             f"{path} can't be read: {error.strerror}",
             cause="it determines the index, and is a link that leads nowhere, or not for whoever runs this",
-            step="put it there, or remove it",
+            hint="put it there, or remove it",
         ) from error
 
 
@@ -256,7 +256,7 @@ def matching(root: Path, globs: Iterable[str]) -> set[str]:
             raise ConfigError(
                 f"index.inputs: nothing matches {pattern!r}",
                 cause="what it named was renamed or removed",
-                step="mend or remove that entry in [tool.haybale.index]",
+                hint="mend or remove that entry in [tool.haybale.index]",
             )
         for path in matched:
             start = path.relative_to(root).as_posix()

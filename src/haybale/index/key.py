@@ -105,7 +105,7 @@ class Key:
                 raise ConfigError(
                     f"the index key has format {found}, not {FORMAT}",
                     cause="another version of haybale made it",
-                    step="regenerate the index",
+                    hint="regenerate the index",
                 )
             components = {
                 str(name): Component(
@@ -137,7 +137,7 @@ def of(project: Project) -> Key:
         raise ConfigError(
             f"there is no folder {configuration}",
             cause="it holds Solr's schema.xml and solrconfig.xml",
-            step="mend the setting `solr_conf`",
+            hint="mend the setting `solr_conf`",
         )
     conf = {f"{settings.solr_conf}/{file}" for file in inputs.walk(configuration)}
     stages = layers.needed(root / settings.dockerfile, STAGES)
@@ -250,7 +250,7 @@ def _files(name: str, root: Path, paths: Iterable[str]) -> Component:
             raise ConfigError(
                 f"{root / path} can't be read: {error.strerror}",
                 cause=f"it determines the index ({name}), and is a link that leads nowhere, or not there",
-                step="put it there, or mend the setting that names it",
+                hint="put it there, or mend the setting that names it",
             ) from error
     parts = [part for path, digest in files.items() for part in (path, digest)]
     return Component(name=name, digest=digest_of(parts), files=files)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from haybale import config
 from haybale import image_ref as refs
 from haybale.dump import reference as dump
-from haybale.errors import ConfigError, MachineError, UsageError
+from haybale.errors import ConfigError, PrerequisiteError, UsageError
 from haybale.images import build, store
 from haybale.index import key
 from haybale.tools import git
@@ -179,7 +179,7 @@ def _newest(project: Project) -> Other | None:
         identity = docker.newest(project.settings.registry, key.LABEL)
         image = docker.image(identity) if identity else None
         return _labelled(image.labels, "the newest index image on this engine") if image else None
-    except (MachineError, ConfigError):
+    except (PrerequisiteError, ConfigError):
         return None
 
 
@@ -213,13 +213,13 @@ def index_image(project: Project, name: str) -> tuple[str, Mapping[str, str]]:
         raise UsageError(
             f"there is no image {reference} {where}",
             cause=_known(project),
-            step="give a key, or an image's name such as REGISTRY:solr-KEY",
+            hint="give a key, or an image's name such as REGISTRY:solr-KEY",
         )
     if key.LABEL not in labels:
         raise UsageError(
             f"{reference} is no index image",
             cause=f"it has no label {key.LABEL}; {_known(project)}",
-            step="give a key, or an image's name such as REGISTRY:solr-KEY",
+            hint="give a key, or an image's name such as REGISTRY:solr-KEY",
         )
     return reference, labels
 
@@ -246,7 +246,7 @@ def _named(project: Project, start: str) -> str:
         raise UsageError(
             f"{len(found) or 'no'} index images on this engine have a key that begins with {start}",
             cause=_known(project),
-            step="give more of it; a key that only the registry has is given whole",
+            hint="give more of it; a key that only the registry has is given whole",
         )
     return found[0]
 

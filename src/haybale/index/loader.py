@@ -115,7 +115,7 @@ class Loaded:
             raise LoadError(
                 f"the site loaded nothing into the core {core!r}, but into {', '.join(sorted(self.cores))}",
                 cause="the URL of the site's Haystack connection names another core than the setting `core`",
-                step="make them the same",
+                hint="make them the same",
             )
         return self.cores[core]
 
@@ -212,7 +212,7 @@ def understood(event: object) -> Iterator[None]:
         raise LoadError(
             f"the loader said something that can't be understood: {str(event)[:200]}",
             cause="something else wrote into its stream, or it was cut off",
-            step="try again",
+            hint="try again",
         ) from error
 
 
@@ -246,7 +246,7 @@ def follow(lines: Iterable[str], last: str) -> Iterator[Mapping[str, Any]]:
         raise LoadError(
             str(failure.get("what", "the loader failed")),
             cause=str(failure.get("cause", "")),
-            step=str(failure.get("step", "")),
+            hint=str(failure.get("step", "")),
             log="\n".join(part for part in (*log, str(failure.get("log", ""))) if part),
         )
     if code is not None or not finished:
@@ -261,7 +261,7 @@ def _event(line: str) -> Mapping[str, Any]:
         raise LoadError(
             f"the scripts in the site's container speak version {version} of the protocol, not {VERSION}",
             cause="/haybale in the container is of another version of haybale",
-            step="mount the scripts of this version",
+            hint="mount the scripts of this version",
         )
     return event
 
@@ -272,13 +272,13 @@ def _died(code: int | None, log: Iterable[str], *, finished: bool) -> LoadError:
         return LoadError(
             f"the loader's stream ended {how}",
             cause="its container is gone, or the engine stopped",
-            step="look at the engine and at the container's log",
+            hint="look at the engine and at the container's log",
             log="\n".join(log),
         )
     return LoadError(
         f"the loader died {how}, with exit code {code}",
         cause=ENDS.get(code, "its log may tell; its container may be gone"),
-        step="give the machine more memory, or make batches smaller (index.batch)"
+        hint="give the machine more memory, or make batches smaller (index.batch)"
         if code == 137  # noqa: PLR2004 - 128 + SIGKILL
         else "look at the site's container",
         log="\n".join(log),

@@ -61,20 +61,20 @@ def read(file: Path) -> ET.Element:
         raise ConfigError(
             f"there is no {file}",
             cause="the setting `solr_conf` names another folder than that of Solr's configuration",
-            step="mend the setting, or put schema.xml and solrconfig.xml there",
+            hint="mend the setting, or put schema.xml and solrconfig.xml there",
         ) from error
     except ET.ParseError as error:
         line, column = error.position
         raise ConfigError(
             f"{file}:{line}: {error}",
             cause=f"it is no well-formed XML (column {column})",
-            step="mend it and try again",
+            hint="mend it and try again",
         ) from error
     if root.tag != "config":
         raise ConfigError(
             f"{file}:1: it starts with <{root.tag}>, not with <config>",
             cause="it is another kind of file",
-            step="put Solr's solrconfig.xml there",
+            hint="put Solr's solrconfig.xml there",
         )
     return root
 

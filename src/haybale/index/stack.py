@@ -131,7 +131,7 @@ def ci_dc(project: Project, arguments: Sequence[str], say: Callable[[str], None]
             raise BuildError(
                 f"there is no image {current.name(project, index_key)}",
                 cause="these inputs have not been indexed, or not on this machine (just why)",
-                step="just test, or just regen-solr-image",
+                hint="just test, or just regen-solr-image",
             )
         for layer in TESTED:
             build.ensure(project, layer, say=say)
@@ -180,7 +180,7 @@ def copy_fixtures(project: Project) -> Path:
         raise ConfigError(
             f"{project.root / missing[0]} is no file",
             cause="the setting `fixtures` names it, for Django's loaddata",
-            step="put it there, or mend the setting",
+            hint="put it there, or mend the setting",
         )
     contents = [(project.root / each).read_bytes() for each in fixtures]
     parts = (

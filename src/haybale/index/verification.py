@@ -139,7 +139,7 @@ def parse(text: str) -> Report:
             raise VerifyError(
                 f"the report of the verification has format {said['format']}, not {FORMAT}",
                 cause="another version of haybale made the image",
-                step="read it with that one, or regenerate the index",
+                hint="read it with that one, or regenerate the index",
             )
         return Report(
             seed=int(said["seed"]),
@@ -154,7 +154,7 @@ def parse(text: str) -> Report:
         raise VerifyError(
             f"the report of the verification can't be read: {text[:200]}",
             cause="another tool wrote that label, or it was cut off",
-            step="regenerate the index",
+            hint="regenerate the index",
         ) from error
 
 
@@ -167,7 +167,7 @@ def judge(report: Report) -> None:
         raise VerifyError(
             f"the index is not the database's: {_number(number)}",
             cause="documents were lost or changed on their way, or the database changed meanwhile",
-            step=f"mend that and load again (--seed {report.seed} draws the same sample)",
+            hint=f"mend that and load again (--seed {report.seed} draws the same sample)",
             log=_listing(found),
         )
 
@@ -209,7 +209,7 @@ def check_counts(expected: Mapping[str, int], found: Mapping[str, int]) -> None:
         raise VerifyError(
             f"the index does not hold what was loaded: {_number(len(wrong))}",
             cause="another index is served, or it was damaged after it was loaded",
-            step="regenerate the index",
+            hint="regenerate the index",
             log=_listing(wrong),
         )
 

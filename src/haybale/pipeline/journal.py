@@ -6,7 +6,7 @@
 | resumed  | the run goes on after it died                                                       |
 | started  | state                                                                               |
 | finished | state, outcome, seconds, product (what the state made: names, ids, digests)         |
-| failed   | state, what                                                                         |
+| failed   | state, message                                                                       |
 | ended    | outcome (passed, failed): the last event                                            |
 
 Every event has `time`, RFC 3339. A line is on the disk before what it announces begins.
@@ -72,7 +72,7 @@ def resume(runs: Path, name: str) -> Iterator[Run]:
         raise UsageError(
             f"there is no run {name}".rstrip(),
             cause=f"{runs} has: {', '.join(sorted(names(runs))) or 'none'}",
-            step="just pipeline begins one",
+            hint="just pipeline begins one",
         )
     with _held(runs / name) as run:
         yield run
@@ -144,7 +144,7 @@ def _held(folder: Path) -> Iterator[Run]:
             raise UsageError(
                 f"the run {folder.name} is still running",
                 cause="another process has it",
-                step="wait for it",
+                hint="wait for it",
             ) from error
         _drop_half_line(file)
         yield Run(name=folder.name, folder=folder, file=opened)

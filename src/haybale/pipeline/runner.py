@@ -67,7 +67,7 @@ def pipeline(
         except publish.LostError as lost:
             if not take_next or attempt == ATTEMPTS:
                 raise
-            terminal.say(f"{lost.what}; going on from there")
+            terminal.say(f"{lost.message}; going on from there")
             publish.catch_up(project.root, publish.REMOTE, project.settings.main)
             options = replace(options, again=True)
         else:
@@ -83,7 +83,7 @@ def resume(project: Project, name: str, terminal: Terminal, *, push_index: bool 
             raise UsageError(
                 f"the run {run.name} can't go on",
                 cause="it passed" if document else "it died before it had a plan",
-                step="just pipeline begins another one",
+                hint="just pipeline begins another one",
             )
         planned = plan.of_json(document)
         index_key = keys.of(project)
@@ -95,7 +95,7 @@ def resume(project: Project, name: str, terminal: Terminal, *, push_index: bool 
                 f"the run {run.name} can't go on",
                 cause=f"it began with commit {planned.facts.revision} and index key {planned.facts.key};"
                 f" now they are {revision} and {index_key}",
-                step="just pipeline begins another one",
+                hint="just pipeline begins another one",
             )
         sweep(project, run.name)
         run.write("resumed")
@@ -186,8 +186,8 @@ class Walk:
         try:
             outcome, product = self._outcome(step)
         except HaybaleError as error:
-            self._run.write("failed", state=step.state, what=error.what)
-            self._note(step, "failed", time.monotonic() - began, error.what)
+            self._run.write("failed", state=step.state, message=error.message)
+            self._note(step, "failed", time.monotonic() - began, error.message)
             raise
         seconds = spent + time.monotonic() - began
         self._run.write(
@@ -309,7 +309,7 @@ class Walk:
             raise ReleaseError(
                 "the images of this run were replaced while it ran",
                 cause="another run on this engine builds the same version",
-                step="run one after the other: just pipeline --resume",
+                hint="run one after the other: just pipeline --resume",
             )
 
     def _tested(self, product: Product) -> bool:

@@ -314,9 +314,9 @@ def _fenced(text: str, language: str = "text") -> str:
 
 def _told(error: HaybaleError) -> str:
     """Return a failure as the terminal shows it, without its log."""
-    lines = [error.what]
+    lines = [error.message]
     lines += [f"cause: {error.cause}"] if error.cause else []
-    lines += [f"next:  {error.step}"] if error.step else []
+    lines += [f"next:  {error.hint}"] if error.hint else []
     text = plain("\n".join(lines))
     return text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR]}\n…"
 
@@ -377,5 +377,5 @@ def as_json(summary: RunSummary) -> dict[str, Any]:
         "advice": list(summary.advice),
         "error": None
         if error is None
-        else {"code": error.exit_code, "what": error.what, "cause": error.cause, "step": error.step},
+        else {"code": error.exit_code, "message": error.message, "cause": error.cause, "hint": error.hint},
     }

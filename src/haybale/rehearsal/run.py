@@ -20,7 +20,7 @@ from rich.table import Table
 from haybale.deploy import commit as pin
 from haybale.deploy import flux
 from haybale.deploy import tags as deploy
-from haybale.errors import ConfigError, MachineError, ReleaseError
+from haybale.errors import ConfigError, PrerequisiteError, ReleaseError
 from haybale.rehearsal import forges as webhooks
 from haybale.tools import git
 
@@ -98,15 +98,15 @@ def rehearse(project: Project, environment: str, say: Callable[[str], None]) -> 
     """Deploy HEAD to an environment on a scratch remote: for the first time, once more, and back.
 
     Raises `UsageError` for an environment that is not declared, `ReleaseError` where its manifests are not
-    there, `ConfigError` where they can't be read, and `MachineError` where the rehearsal's libraries are not.
+    there, `ConfigError` where they can't be read, and `PrerequisiteError` where its libraries are not.
     """
     deploy.check_environment(project, environment)
     missing = [name for name in NEEDED if util.find_spec(name) is None]
     if missing:
-        raise MachineError(
+        raise PrerequisiteError(
             f"the rehearsal needs {' and '.join(missing)}, which this Python has not",
             cause="nothing else needs them, so they are an extra",
-            step='pip install "haybale[rehearse]", or ./noxw -s rehearse_deploy',
+            hint='pip install "haybale[rehearse]", or ./noxw -s rehearse_deploy',
         )
     manifests = {name: read(project, name) for name in project.settings.environments}
     with tempfile.TemporaryDirectory(prefix="haybale-rehearsal-") as folder:
@@ -192,7 +192,7 @@ def read(project: Project, environment: str) -> Manifests:
     file = folder / f"{environment}.yaml"
     if not file.is_file():
         raise ReleaseError(
-            f"there is no {file}", cause=f"nobody wrote what Flux needs of {environment}", step="just flux"
+            f"there is no {file}", cause=f"nobody wrote what Flux needs of {environment}", hint="just flux"
         )
     try:
         documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
@@ -200,7 +200,7 @@ def read(project: Project, environment: str) -> Manifests:
         secret = yaml.safe_load(template.read_text(encoding="utf-8")) if template.is_file() else None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"{file} or its Secret's template is no YAML", cause=str(error), step="mend it, or just flux"
+            f"{file} or its Secret's template is no YAML", cause=str(error), hint="mend it, or just flux"
         ) from error
     named = {
         kind: [each for each in documents if isinstance(each, dict) and each.get("kind") == kind]
@@ -211,7 +211,7 @@ def read(project: Project, environment: str) -> Manifests:
         raise ConfigError(
             f"{file} has not one {' and one '.join(odd)}",
             cause="it was changed by hand, or is another tool's",
-            step="delete it, and just flux",
+            hint="delete it, and just flux",
         )
     (source,), (receiver,), (kustomization,) = (named[kind] for kind in KINDS)
     return Manifests(
@@ -229,7 +229,7 @@ class _Stage:
         self.work = folder / "work"
         self.head = git.resolve(root, "HEAD")
         if not self.head:
-            raise ReleaseError(f"nothing is committed in {root}", step="commit, and try again")
+            raise ReleaseError(f"nothing is committed in {root}", hint="commit, and try again")
         # Nothing of the user's: no hooks, no tags of real deployments.
         git.ask(folder, "init", "--quiet", "--bare", str(self.remote))
         git.ask(
@@ -360,5 +360,5 @@ def judge(seen: Rehearsal) -> None:
             f"deploying to {seen.environment} would not go as it should:\n"
             + "\n".join(f"- {each}" for each in seen.wrong),
             cause="the manifests are not what the settings ask for, or not committed",
-            step="just flux writes them from the settings",
+            hint="just flux writes them from the settings",
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haybale import version as versions
-from haybale.errors import ConfigError, MachineError, ReleaseError, UsageError
+from haybale.errors import ConfigError, PrerequisiteError, ReleaseError, UsageError
 from haybale.tools import git, process
 from haybale.version import Version
 
@@ -69,7 +69,7 @@ def bump(root: Path, arguments: Sequence[str], env: Mapping[str, str], *, offlin
 
     `arguments` are the part (default: build) and bump2version's own. With its --dry-run everything is asked
     and nothing is changed. `offline` leaves the remote unasked. Raises `UsageError`, `ConfigError`,
-    `MachineError`, or `ReleaseError` where something forbids it; then nothing was changed.
+    `PrerequisiteError`, or `ReleaseError` where something forbids it; then nothing was changed.
     """
     part, extra = split(arguments)
     program = executable(env)
@@ -81,7 +81,7 @@ def bump(root: Path, arguments: Sequence[str], env: Mapping[str, str], *, offlin
         raise ReleaseError(
             f"the tag {new} exists here already",
             cause=f"{versions.FILES[0]} says {old}, which is not the last version that was made",
-            step="bring the branch up to date (git pull); or delete the tag if it is a mistake "
+            hint="bring the branch up to date (git pull); or delete the tag if it is a mistake "
             f"(git tag -d {new})",
         )
     if not offline:
@@ -94,7 +94,7 @@ def bump(root: Path, arguments: Sequence[str], env: Mapping[str, str], *, offlin
         raise ReleaseError(
             f"bump2version failed to make {new}",
             cause=_last_line(done),
-            step="mend that (a hook of the repository, perhaps) and try again",
+            hint="mend that (a hook of the repository, perhaps) and try again",
         )
     return Bumped(version=new, dry=bool(DRY.intersection(extra)), out=done.stdout, err=done.stderr)
 
@@ -106,10 +106,10 @@ def split(arguments: Sequence[str]) -> tuple[str, tuple[str, ...]]:
         raise UsageError(
             f"{part!r} is no part of a version",
             cause=f"the parts are {', '.join(PARTS)}",
-            step="bump PART [BUMP2VERSION'S OPTIONS]",
+            hint="bump PART [BUMP2VERSION'S OPTIONS]",
         )
     if part == "build" and any(each in PARTS for each in extra):
-        raise UsageError("the part stands before the options", step="bump PART [BUMP2VERSION'S OPTIONS]")
+        raise UsageError("the part stands before the options", hint="bump PART [BUMP2VERSION'S OPTIONS]")
     for option in extra:
         if option.partition("=")[0] in OURS:
             raise UsageError(
@@ -125,10 +125,10 @@ def executable(env: Mapping[str, str]) -> str:
     beside = Path(sys.executable).with_name("bumpversion")
     found = named or (str(beside) if beside.is_file() else process.find("bumpversion"))
     if not found or process.find(found) is None:
-        raise MachineError(
+        raise PrerequisiteError(
             f"{EXECUTABLE} is {named}, which can't be run" if named else "bump2version is not installed here",
             cause="it has an environment of its own",
-            step="run the session, which makes it: just bump, or nox -s bump",
+            hint="run the session, which makes it: just bump, or nox -s bump",
         )
     return found
 
@@ -142,25 +142,25 @@ def ready(root: Path, *, allow_dirty: bool = False) -> None:
     """
     if not git.resolve(root, "HEAD"):
         raise ReleaseError(
-            f"there is no commit in {root}", step="make a version of a git repository's commit"
+            f"there is no commit in {root}", hint="make a version of a git repository's commit"
         )
     if not (root / ".git").exists():
         raise ReleaseError(
             f"{root} is not the top of its git repository",
             cause="a version belongs to the whole repository",
-            step="keep pyproject.toml and .bumpversion.cfg at its top",
+            hint="keep pyproject.toml and .bumpversion.cfg at its top",
         )
     begun = git.unfinished(root)
     if begun:
         raise ReleaseError(
-            f"a {begun} is not finished here", step=f"git {begun} --continue, or git {begun} --abort"
+            f"a {begun} is not finished here", hint=f"git {begun} --continue, or git {begun} --abort"
         )
     changed = git.changed(root)
     if changed and not allow_dirty:
         raise ReleaseError(
             f"there are changes that are not committed: {_some(changed)}",
             cause="a version is exactly what is committed",
-            step="commit or stash them, and try again",
+            hint="commit or stash them, and try again",
         )
     versions.read(root, {})
     for file in _written(root):
@@ -169,7 +169,7 @@ def ready(root: Path, *, allow_dirty: bool = False) -> None:
             raise ReleaseError(
                 f"{root / file}:{number}: a conflict marker",
                 cause="a merge was committed unresolved",
-                step="resolve it, commit that, and try again",
+                hint="resolve it, commit that, and try again",
             )
 
 
@@ -198,7 +198,7 @@ def identity(root: Path, env: Mapping[str, str]) -> dict[str, str]:
         raise ReleaseError(
             "git does not know who makes the version's commit",
             cause="neither user.name and user.email nor a CI system's variables are set",
-            step="git config user.name NAME, git config user.email ADDRESS, and try again",
+            hint="git config user.name NAME, git config user.email ADDRESS, and try again",
         )
     name, address = found
     return {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in (
@@ -228,7 +228,7 @@ def make_release_tree(
 
     Neither the work tree of `root` nor any of its branches or tags changes. Called again, also after it was
     killed, it gives the same version; a folder that was finished is kept as it is. Raises `ReleaseError` or
-    `MachineError`, and leaves no folder then.
+    `PrerequisiteError`, and leaves no folder then.
     """
     base, folder = git.resolve(root, "HEAD"), folder.absolute()
     found = release_tree(folder)
@@ -254,7 +254,7 @@ def _bumped(folder: Path, program: str, part: str, told: Mapping[str, str]) -> R
         raise ReleaseError(
             f"the tag {new} exists here already",
             cause="the branch does not have that version's commit, or the tag was never pushed",
-            step=f"bring the branch up to date (git pull); or delete the tag (git tag -d {new})",
+            hint=f"bring the branch up to date (git pull); or delete the tag (git tag -d {new})",
         )
     # The repository's hooks are for what people commit, and may need what is not installed here.
     quiet = git.without_hooks(os.environ)
@@ -305,7 +305,7 @@ def _next(folder: Path, program: str, part: str, extra: Sequence[str]) -> Versio
     listed = re.findall(r"^new_version=(.*)$", done.stdout, re.MULTILINE)
     if not done.ok or not listed:
         raise ReleaseError(
-            f"bump2version can't bump the {part} part", cause=_last_line(done), step="mend that and try again"
+            f"bump2version can't bump the {part} part", cause=_last_line(done), hint="mend that and try again"
         )
     try:
         new = Version.parse(listed[-1].strip())
@@ -313,14 +313,14 @@ def _next(folder: Path, program: str, part: str, extra: Sequence[str]) -> Versio
         raise ReleaseError(
             f"bump2version would make the version {listed[-1]}",
             cause=str(error),
-            step=f"set parse and serialize in {versions.FILES[0]} as docs/configuration.md shows",
+            hint=f"set parse and serialize in {versions.FILES[0]} as docs/configuration.md shows",
         ) from error
     form = _configuration(folder).get(versions.SECTION, "tag_name", fallback="v{new_version}")
     if form != "v{new_version}":
         raise ConfigError(
             f"{folder / _configuration_file(folder)}: tag_name is {form!r}",
             cause="everything here finds a version by its tag, vM.m.p or vM.m.p-rN",
-            step="set tag_name = v{new_version}",
+            hint="set tag_name = v{new_version}",
         )
     return new
 
@@ -334,13 +334,13 @@ def _remote_allows(root: Path, new: Version) -> None:
     try:
         refs = git.on_remote(root, remote, f"refs/tags/{new}", *([ref] if branch else []))
     except ReleaseError as error:
-        error.step = "try again when it answers; or bump without asking it: --offline"
+        error.hint = "try again when it answers; or bump without asking it: --offline"
         raise
     if f"refs/tags/{new}" in refs:
         raise ReleaseError(
             f"the tag {new} exists on {remote} already",
             cause="somebody else made that version",
-            step="git pull, and try again",
+            hint="git pull, and try again",
         )
     there, head = refs.get(ref, ""), git.resolve(root, "HEAD")
     if there and not (git.resolve(root, there) and git.is_ancestor(root, there, head)):
@@ -349,7 +349,7 @@ def _remote_allows(root: Path, new: Version) -> None:
             f"{branch} is behind {ref.removeprefix('refs/heads/')} of {remote}, or has gone another way",
             cause=f"{there[:12]} is there and not here"
             + (", as far as this shallow clone goes back" * shallow),
-            step="git fetch --unshallow, git pull, and try again" if shallow else "git pull, and try again",
+            hint="git fetch --unshallow, git pull, and try again" if shallow else "git pull, and try again",
         )
 
 

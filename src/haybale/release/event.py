@@ -106,7 +106,7 @@ def detect(root: Path, main: str, flag: Flag, env: Mapping[str, str], *, remote:
     """Find out which event it is.
 
     `remote` is asked whether HEAD is a version where that can't be seen here; "" for a run that makes no
-    versions. Raises `MachineError` where there is no git, no repository or no commit, and `ReleaseError`
+    versions. Raises `PrerequisiteError` where there is no git, no repository or no commit, and `ReleaseError`
     where the remote does not answer.
     """
     tags = version_commits(root, remote)

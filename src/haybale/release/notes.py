@@ -83,7 +83,7 @@ def write(project: Project, before: str, version: str) -> Notes:
     tags = {name: commit for name, commit in git.version_tags(root).items() if is_version(name)}
     head = git.resolve(root, "HEAD")
     if not head:
-        raise ReleaseError(f"nothing is committed in {root}", step="commit, and try again")
+        raise ReleaseError(f"nothing is committed in {root}", hint="commit, and try again")
     version = version or next((name for name, commit in tags.items() if commit == head), UNRELEASED)
     commit = head if version == UNRELEASED else _commit(tags, version)
     before = before or _previous(root, tags, version, commit)
@@ -129,7 +129,7 @@ def _commit(tags: Mapping[str, str], version: str) -> str:
         raise UsageError(
             f"there is no version {version!r} here",
             cause=f"the newest are: {', '.join(newest) or 'none'}",
-            step="git fetch --tags, and name one of them",
+            hint="git fetch --tags, and name one of them",
         )
     return tags[version]
 

@@ -54,11 +54,11 @@ class LostError(ReleaseError):
     `who` the name in their tag, "" where that is not known.
     """
 
-    def __init__(self, what: str, *, version: str, commit: str, who: str) -> None:
+    def __init__(self, message: str, *, version: str, commit: str, who: str) -> None:
         super().__init__(
-            what,
+            message,
             cause="two runs were on their way at the same time, or this one began with an old commit",
-            step="bring the branch up to date (git pull) and run it again; --next does that by itself",
+            hint="bring the branch up to date (git pull) and run it again; --next does that by itself",
         )
         self.version = version
         self.commit = commit
@@ -128,7 +128,7 @@ def _push(
     raise ReleaseError(
         f"{remote} did not take {tree.version}; it is as it was, and so is everything here",
         cause="a rule or a hook refuses it, or the push's credentials may not write",
-        step=f"see what it says, mend that and try again: the commit is to become {branch} of {remote}",
+        hint=f"see what it says, mend that and try again: the commit is to become {branch} of {remote}",
         log=done.stderr.strip() if done else "",
     )
 
@@ -202,7 +202,7 @@ def catch_up(root: Path, remote: str, branch: str) -> None:
         raise ReleaseError(
             f"what is checked out can't be brought up to {branch} of {remote}",
             cause="it has commits that are not there, or changes that are in the way",
-            step="git pull, and try again",
+            hint="git pull, and try again",
         )
     tags = [f"refs/tags/{name}" for name, tag in git.tags_of(refs).items() if tag.commit in new]
     if tags:
@@ -216,7 +216,7 @@ def fetched(root: Path, remote: str, *refs: str) -> None:
         raise ReleaseError(
             f"{', '.join(ref.partition(':')[0] for ref in refs)} could not be fetched from {remote}",
             cause=done.stderr.strip(),
-            step=f"git fetch {remote}, and try again",
+            hint=f"git fetch {remote}, and try again",
         )
 
 

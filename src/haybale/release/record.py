@@ -80,7 +80,7 @@ def parse(text: str) -> Record:
             raise ReleaseError(
                 f"the release record has format {said['format']}, not {FORMAT}",
                 cause="another version of haybale made it",
-                step="use a haybale that knows it",
+                hint="use a haybale that knows it",
             )
         return Record(
             version=_text(said, "version"),
@@ -104,7 +104,7 @@ def parse(text: str) -> Record:
             if len(text) < len("{}")
             else f"this is no release record: {text[:60]}",
             cause=missing,
-            step="see what the version's tag holds: git cat-file tag VERSION",
+            hint="see what the version's tag holds: git cat-file tag VERSION",
         ) from error
 
 

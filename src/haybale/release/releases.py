@@ -68,7 +68,7 @@ def find(project: Project, version: str) -> Release:
         raise ReleaseError(
             f"{publish.REMOTE} has no version {version}",
             cause=f"published are: {', '.join(published(project)[:5]) or 'none'}",
-            step="name one of them",
+            hint="name one of them",
         )
     publish.fetched(project.root, publish.REMOTE, f"refs/tags/{version}")
     record = records.of_message(git.tag_message(project.root, found.hash).splitlines())
@@ -76,7 +76,7 @@ def find(project: Project, version: str) -> Release:
         raise ReleaseError(
             f"the tag {version} carries no release record",
             cause="it was made by hand, or by an older haybale",
-            step="release another version (just pipeline --publish)",
+            hint="release another version (just pipeline --publish)",
         )
     return Release(record=record, commit=found.commit)
 
@@ -107,7 +107,7 @@ def keep(project: Project, record: Record) -> str:
     repository = Repository(project.settings.registry)
     site = repository.manifest(refs.parse(record.site).digest)
     if site is None:
-        raise RegistryError(f"{record.site} is not in the registry", step="push it, and publish again")
+        raise RegistryError(f"{record.site} is not in the registry", hint="push it, and publish again")
     repository.put_blob(EMPTY)
     repository.put_blob(record.document.encode("ascii"))
     subject = {"mediaType": site.media_type, "digest": site.digest, "size": len(site.content)}
@@ -160,7 +160,7 @@ def kept(project: Project, version: str) -> Record | None:
     layers = found.document.get("layers") or [{}]
     content = repository.blob(str(layers[0].get("digest", "")))
     if content is None:
-        raise RegistryError(f"the record of {version} is not whole in the registry", step="publish it again")
+        raise RegistryError(f"the record of {version} is not whole in the registry", hint="publish it again")
     return records.parse(content.decode("utf-8", "replace"))
 
 
@@ -201,7 +201,7 @@ def _on_main(project: Project, record: Record) -> Part:
         raise ReleaseError(
             f"whether {record.version} is on {main} can't be told: this clone does not go back far enough",
             cause="it is shallow",
-            step="git fetch --unshallow, and try again",
+            hint="git fetch --unshallow, and try again",
         )
     return Part(
         name=main, holds=there, said=f"{record.commit[:12]} is {'' if there else 'not '}on it"
@@ -241,7 +241,7 @@ def _labelled(name: str, record: Record, labels: Mapping[str, str]) -> Part:
     try:
         found = keys.Key.parse(labels.get(keys.LABEL, ""))
     except ConfigError as error:
-        return Part(name="its index", holds=False, said=error.what)
+        return Part(name="its index", holds=False, said=error.message)
     counts = dict(current.counts_of(labels))
     dump = found.components["dump"].value if "dump" in found.components else ""
     wrong = [
@@ -271,7 +271,7 @@ def judge(version: str, parts: list[Part]) -> None:
         raise ReleaseError(
             f"{version} is not what its record says: {said}",
             cause="something was moved, removed or replaced since it was published",
-            step=f"just verify-release {version} shows every part",
+            hint=f"just verify-release {version} shows every part",
         )
 
 
@@ -280,7 +280,7 @@ def holds(project: Project, record: Record) -> str:
     try:
         parts = _images(project, record)
     except HaybaleError as error:
-        return error.what
+        return error.message
     return "; ".join(f"{part.name}: {part.said}" for part in parts if not part.holds)
 
 

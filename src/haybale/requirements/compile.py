@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from haybale.errors import MachineError, RequirementsError, UsageError
+from haybale.errors import PrerequisiteError, RequirementsError, UsageError
 from haybale.tools import process
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def regenerate(
     """Compile both files and put them in their places together.
 
     Pins stay as they are unless `upgrade`, or their package is in `upgrade_packages`. Raises
-    `RequirementsError` for a wrong marker or a conflict, `MachineError` without pip-tools.
+    `RequirementsError` for a wrong marker or a conflict, `PrerequisiteError` without pip-tools.
     """
     settings = project.settings.requirements
     say(f"resolving {settings.source} for Python {settings.python} on {settings.machine}")
@@ -100,10 +100,10 @@ def regenerate(
             }
         )
     except OSError as error:
-        raise MachineError(
+        raise PrerequisiteError(
             f"the requirements can't be written: {error}",
             cause="no right to write there, or no space; both files are as they were",
-            step="make room or give the right, then: just regen-requirements",
+            hint="make room or give the right, then: just regen-requirements",
         ) from error
     for line in changes(before, pins(compiled.everything)):
         say(line)
@@ -118,7 +118,7 @@ def check_known(upgrade_packages: Sequence[str], known: Collection[str]) -> None
             near = difflib.get_close_matches(name, known, n=1)
             raise UsageError(
                 f"{wish!r} can't be upgraded: there is no such package among the pins",
-                step=f"did you mean {near[0]!r}?" if near else "name a package that is pinned",
+                hint=f"did you mean {near[0]!r}?" if near else "name a package that is pinned",
             )
 
 
@@ -146,7 +146,7 @@ def check(project: Project) -> None:
         raise RequirementsError(
             "the requirements are stale:\n" + "\n".join(stale),
             cause=f"{settings.source} was changed without compiling, or an output was edited by hand",
-            step="just regen-requirements",
+            hint="just regen-requirements",
         )
 
 
@@ -158,10 +158,10 @@ def compile_both(project: Project, asked: Sequence[str]) -> Compiled:
         check_no_heading(source, _text(source), settings.marker)
     part = None if more else split(source, _text(source), settings.marker)
     if importlib.util.find_spec("piptools") is None:
-        raise MachineError(
+        raise PrerequisiteError(
             "pip-tools is not in this environment",
             cause="the verb was started outside of its session",
-            step="just regen-requirements",
+            hint="just regen-requirements",
         )
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
         everything = Path(folder, "everything.txt")
@@ -194,7 +194,7 @@ def inputs(project: Project) -> list[Path]:
     files = [project.path(name) for name in (settings.source, settings.dev_source) if name]
     for file in files:
         if not file.is_file():
-            raise RequirementsError(f"{file} does not exist", step="write what the site asks for into it")
+            raise RequirementsError(f"{file} does not exist", hint="write what the site asks for into it")
     return files
 
 
@@ -234,9 +234,9 @@ def beside(source: Path, part: str | None) -> Iterator[str]:
             file.write(part)
             file.flush()
         except OSError as error:
-            raise MachineError(
+            raise PrerequisiteError(
                 f"{source.parent} can't be written: {error}",
-                step="make room or give the right, and try again",
+                hint="make room or give the right, and try again",
             ) from error
         yield Path(file.name).name
 
@@ -258,25 +258,25 @@ def split(file: Path, text: str, marker: str) -> str:
         raise RequirementsError(
             f"{file}:{found[1]}: the heading {marker!r} is there already, in line {found[0]}",
             cause="only one can begin the development part",
-            step="remove one of them",
+            hint="remove one of them",
         )
     if alike and not found:
         raise RequirementsError(
             f"{file}:{alike[0]}: {lines[alike[0] - 1].strip()!r} is not the heading {marker!r}",
             cause="it begins the development part only when it is written just so",
-            step=f"write {marker}",
+            hint=f"write {marker}",
         )
     if alike:
         raise RequirementsError(
             f"{file}:{alike[0]}: {lines[alike[0] - 1].strip()!r} looks like the heading in line {found[0]}",
             cause="which part is which can't be told for sure",
-            step="word that comment in another way, or remove it",
+            hint="word that comment in another way, or remove it",
         )
     if not found:
         raise RequirementsError(
             f"{file}:{len(lines) or 1}: the heading {marker!r} is missing",
             cause="nothing says where the development part begins",
-            step=f"write {marker} on a line of its own, or set requirements.dev_source",
+            hint=f"write {marker} on a line of its own, or set requirements.dev_source",
         )
     return "\n".join([*lines[: found[0] - 1], ""])
 
@@ -294,7 +294,7 @@ def check_no_heading(file: Path, text: str, marker: str) -> None:
             raise RequirementsError(
                 f"{file}:{number}: the heading {marker!r} has no meaning here",
                 cause="requirements.dev_source is set: all of this file is for production",
-                step="move what stands below into that file, or leave the setting out",
+                hint="move what stands below into that file, or leave the setting out",
             )
 
 
@@ -312,7 +312,7 @@ def _pip_compile(project: Project, arguments: Sequence[str]) -> None:
     if not done.ok:
         cause, step = advice(done.output, asked_for(project))
         raise RequirementsError(
-            f"{settings.source} can't be resolved", cause=cause, step=step, log=done.output
+            f"{settings.source} can't be resolved", cause=cause, hint=step, log=done.output
         )
 
 
@@ -402,7 +402,7 @@ def check_subset(compiled: Compiled) -> None:
         raise RequirementsError(
             f"production's pins are not among all pins: {', '.join(others)}",
             cause="the package index changed while it was asked",
-            step="just regen-requirements, again",
+            hint="just regen-requirements, again",
         )
 
 
@@ -415,7 +415,7 @@ def check_pinned(text: str, asked: Mapping[str, str]) -> None:
         raise RequirementsError(
             f"can't be pinned with hashes: {', '.join(loose)}",
             cause="a folder, an editable install or a version control system gives no archive to pin",
-            step="ask for a released version, or for the https address of an archive",
+            hint="ask for a released version, or for the https address of an archive",
         )
 
 
@@ -507,4 +507,4 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig") if file.is_file() else ""
     except UnicodeDecodeError as error:
-        raise RequirementsError(f"{file} is not UTF-8: {error}", step="save it as UTF-8") from error
+        raise RequirementsError(f"{file} is not UTF-8: {error}", hint="save it as UTF-8") from error

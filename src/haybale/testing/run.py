@@ -98,7 +98,7 @@ def run_suites(
         raise TestsFailedError(
             f"tests failed: {', '.join(failed)}",
             cause="see above; logs of the services and JUnit XML are in reports/",
-            step="just ci-dc up -d leaves the same services running for a look",
+            hint="just ci-dc up -d leaves the same services running for a look",
         )
     terminal.done("all tests passed; reports are in reports/")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from haybale.errors import MachineError
+from haybale.errors import PrerequisiteError
 from haybale.tools import process
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def is_root() -> bool:
 
 
 def install(*packages: str) -> None:
-    """Install packages from up-to-date lists; raises `MachineError` with what apt said.
+    """Install packages from up-to-date lists; raises `PrerequisiteError` with what apt said.
 
     Nothing is removed for them: what stands in their way is somebody's choice.
     """
@@ -144,9 +144,9 @@ def _get(*arguments: str) -> None:
         env={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
     )
     if not done.ok:
-        raise MachineError(
+        raise PrerequisiteError(
             f"apt-get {arguments[0]} failed (exit code {done.code})",
             cause="the package mirror can't be reached, or packages are held back or broken",
-            step=f"mend it with: {process.shown(['apt-get', *arguments])}",
+            hint=f"mend it with: {process.shown(['apt-get', *arguments])}",
             log="\n".join(done.stdout.splitlines()[-25:]),
         )

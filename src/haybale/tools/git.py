@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from haybale.errors import MachineError, ReleaseError
+from haybale.errors import PrerequisiteError, ReleaseError
 from haybale.tools import process
 
 if TYPE_CHECKING:
@@ -116,13 +116,13 @@ def run(
 
 
 def ask(root: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: str | None = None) -> str:
-    """Return what git says, without the space around it; `MachineError` where it fails."""
+    """Return what git says, without the space around it; `PrerequisiteError` where it fails."""
     done = run(root, *arguments, env=env, stdin=stdin)
     if not done.ok:
-        raise MachineError(
+        raise PrerequisiteError(
             f"git {arguments[0]} failed in {root}",
             cause=done.stderr.strip() or f"it exited with {done.code}",
-            step="see what git says there (git status)",
+            hint="see what git says there (git status)",
         )
     return done.stdout.strip()
 
@@ -140,7 +140,7 @@ def resolve_any(root: Path, name: str) -> str:
 
 
 def describe(root: Path, name: str = "HEAD") -> Described:
-    """Return a commit; `MachineError` where there is none."""
+    """Return a commit; `PrerequisiteError` where there is none."""
     shown = ask(root, "show", "-s", "--no-show-signature", "--format=%H%n%P%n%B", name)
     commit, parents, message = (*shown.split("\n", 2), "", "")[:3]
     return Described(hash=commit, parents=tuple(parents.split()), message=message)
@@ -189,7 +189,7 @@ def changed(root: Path) -> tuple[str, ...]:
         root, "--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames"
     )
     if not done.ok:
-        raise MachineError(f"git status failed in {root}", cause=done.stderr.strip())
+        raise PrerequisiteError(f"git status failed in {root}", cause=done.stderr.strip())
     return tuple(entry[3:] for entry in done.stdout.split("\0") if entry)
 
 
@@ -237,7 +237,7 @@ def on_remote(root: Path, remote: str, *refs: str) -> dict[str, str]:
         raise ReleaseError(
             f"the remote {remote} could not be asked what it has",
             cause=done.stderr.strip() or f"git ls-remote exited with {done.code}",
-            step=f"see whether `git ls-remote {remote}` works, and try again",
+            hint=f"see whether `git ls-remote {remote}` works, and try again",
         )
     # A pattern matches at the end of a name: refs/heads/main is also that of refs/x/refs/heads/main.
     pairs = (line.split("\t", 1) for line in done.stdout.splitlines())
@@ -280,8 +280,8 @@ def push(root: Path, remote: str, refs: Mapping[str, tuple[str, str]]) -> proces
     command = ["push", "--quiet", "--atomic", "--no-follow-tags", *leases, remote, *changes]
     try:
         return run(root, *command, timeout=TRANSFER)
-    except MachineError as late:
-        return process.Completed(command=("git", *command), code=1, stderr=late.what)
+    except PrerequisiteError as late:
+        return process.Completed(command=("git", *command), code=1, stderr=late.message)
 
 
 def without_hooks(env: Mapping[str, str]) -> dict[str, str]:
@@ -298,7 +298,7 @@ def without_hooks(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def add_tree(root: Path, folder: Path, commit: str) -> None:
-    """Check a commit out into a folder of its own, on no branch; `MachineError`."""
+    """Check a commit out into a folder of its own, on no branch; `PrerequisiteError`."""
     command = ["worktree", "add", "--quiet", "--detach", str(folder), commit]
     ask(root, *command, env=without_hooks(os.environ))
 
@@ -330,7 +330,7 @@ def make_tag(root: Path, name: str, commit: str, message: str, *, by: str = "") 
 
 
 def identity(root: Path) -> str:
-    """Return who works here, and when that is now: NAME <MAIL> SECONDS ZONE; `MachineError` for nobody."""
+    """Return who works here, and the time: NAME <MAIL> SECONDS ZONE; `PrerequisiteError` for nobody."""
     return ask(root, "var", "GIT_COMMITTER_IDENT")
 
 

@@ -18,7 +18,7 @@ import threading
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from haybale.errors import MachineError
+from haybale.errors import PrerequisiteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -60,12 +60,12 @@ def find(name: str) -> str | None:
 
 
 def executable(name: str) -> str:
-    """Return the path of an executable; `MachineError` where there is none."""
+    """Return the path of an executable; `PrerequisiteError` where there is none."""
     path = find(name)
     if path is None:
-        raise MachineError(
+        raise PrerequisiteError(
             f"{name} is not installed, or not on PATH",
-            step="run the engine session (./noxw -s engine)"
+            hint="run the engine session (./noxw -s engine)"
             if name == "docker"
             else f"install {name} and try again",
         )
@@ -88,7 +88,7 @@ def run(
 ) -> Completed:
     """Run a command to its end and capture what it says; the caller judges the exit code.
 
-    `env` is added to this process's environment. `timeout` is in seconds and raises `MachineError`.
+    `env` is added to this process's environment. `timeout` is in seconds and raises `PrerequisiteError`.
     Standard input is empty unless given. A `detached` command does not get the terminal's Ctrl-C.
     """
     _go_on_or_end()
@@ -105,7 +105,7 @@ def run(
                 check=False,
             )
         except subprocess.TimeoutExpired as late:
-            raise MachineError(
+            raise PrerequisiteError(
                 f"{shown(command)} did not answer within {timeout:.0f} s",
                 cause="the tool hangs, or the machine is overloaded",
             ) from late

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from haybale.errors import LoadError, StackError
+from haybale.errors import LoadError, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,28 +67,28 @@ class Solr:
     def wait_ready(self, timeout: float, alive: Callable[[], bool]) -> None:
         """Wait until the core answers: up to `timeout` seconds, and while `alive()` (its container runs).
 
-        Raises `StackError` that says what it was: the core can't be opened, Solr ended, or it is late.
+        Raises `ServiceError` that says what it was: the core can't be opened, Solr ended, or it is late.
         """
         end = time.monotonic() + timeout
         while not self.ping():
             failures = self.init_failures()
             if self.core in failures:
-                raise StackError(
+                raise ServiceError(
                     f"Solr can't open the core {self.core}: {failures[self.core]}",
                     cause="its configuration is wrong for this Solr, or its index is damaged",
-                    step="see Solr's log",
+                    hint="see Solr's log",
                 )
             if not alive():
-                raise StackError(
+                raise ServiceError(
                     f"Solr ended before its core {self.core} answered",
                     cause="its configuration, its memory, or rights on its folders",
-                    step="see its log",
+                    hint="see its log",
                 )
             if time.monotonic() > end:
-                raise StackError(
+                raise ServiceError(
                     f"Solr's core {self.core} did not answer within {timeout:.0f} s",
                     cause="the machine is overloaded, or the core does not exist" + self._cores(),
-                    step="see Solr's log",
+                    hint="see Solr's log",
                 )
             time.sleep(PAUSE)
 
@@ -108,11 +108,11 @@ class Solr:
             raise LoadError(
                 f"Solr does not answer at {url}: {error}",
                 cause="it ended, or is overloaded",
-                step="see its log",
+                hint="see its log",
             ) from error
         if not answer.ok:
             raise LoadError(
-                f"Solr answers {answer.status_code} at {url}: {_reason(answer)}", step="see its log"
+                f"Solr answers {answer.status_code} at {url}: {_reason(answer)}", hint="see its log"
             )
         try:
             return answer.json()

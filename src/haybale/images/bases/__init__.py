@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from haybale import image_ref as refs
-from haybale.errors import BuildError, MachineError
+from haybale.errors import BuildError, PrerequisiteError
 from haybale.images.bases import packages
 from haybale.tools import process
 from haybale.tools.engine import sdk as docker
@@ -80,7 +80,7 @@ _STEPS = {
 def ensure(ref: str, kind: str, say: Callable[[str], None]) -> Base:
     """Make sure that the base image `ref` of a kind ("python", "solr", "postgres") is on the engine.
 
-    Raises `BuildError` where it can be neither pulled nor built, `MachineError` where no engine answers.
+    Raises `BuildError` where it can be neither pulled nor built, `PrerequisiteError` where no engine answers.
     """
     found = docker.image(ref)
     if found is not None:
@@ -97,14 +97,14 @@ def ensure(ref: str, kind: str, say: Callable[[str], None]) -> Base:
         raise BuildError(
             f"{ref} could not be pulled: {refusal.value}",
             cause=said[0],
-            step=_STEPS[refusal].format(ref=ref),
+            hint=_STEPS[refusal].format(ref=ref),
         )
     if not packages.can_build(ref, kind):
         buildable = ", ".join(packages.buildable(kind)) or "nothing"
         raise BuildError(
             f"{ref} could not be pulled: {refusal.value}",
             cause=f"{said[0]}\nand from packages haybale can build only: {buildable}",
-            step=f"reach a hub, load the image (docker load), or set {kind.upper()}_IMAGE to one of these",
+            hint=f"reach a hub, load the image (docker load), or set {kind.upper()}_IMAGE to one of these",
         )
     say(f"{refusal.value}; building {ref} from packages (about a minute)")
     packages.build(ref, kind, ca_bundle(os.environ), say)
@@ -122,7 +122,7 @@ def judge(said: str) -> Refusal:
 def ca_bundle(env: Mapping[str, str]) -> Path | None:
     """Return the certificate bundle that this machine names for its tools, None where it names none.
 
-    For builds, as the secret `ca`. Raises `MachineError` where it is larger than a secret may be.
+    For builds, as the secret `ca`. Raises `PrerequisiteError` where it is larger than a secret may be.
     """
     named = ((variable, Path(env[variable])) for variable in CA_VARIABLES if env.get(variable))
     for variable, path in named:
@@ -130,11 +130,11 @@ def ca_bundle(env: Mapping[str, str]) -> Path | None:
             continue
         size = path.stat().st_size
         if size > SECRET_LIMIT:
-            raise MachineError(
+            raise PrerequisiteError(
                 f"{path} can't be given to a build: it has {size // 1024} KB, a build secret has at most "
                 f"{SECRET_LIMIT // 1024} KB",
                 cause=f"{variable} names a bundle with more than is needed",
-                step=f"set {CA_VARIABLES[0]} to a file with just the certificates that downloads need",
+                hint=f"set {CA_VARIABLES[0]} to a file with just the certificates that downloads need",
             )
         return path.resolve()
     return None
@@ -143,5 +143,5 @@ def ca_bundle(env: Mapping[str, str]) -> Path | None:
 def _there(ref: str) -> docker.ImageInfo:
     found = docker.image(ref)
     if found is None:
-        raise BuildError(f"{ref} was made and is not there", cause="somebody removed it", step="try again")
+        raise BuildError(f"{ref} was made and is not there", cause="somebody removed it", hint="try again")
     return found

@@ -114,7 +114,7 @@ def can_build(ref: str, kind: str) -> bool:
 
 
 def build(ref: str, kind: str, ca: Path | None, say: Callable[[str], None]) -> None:
-    """Build an image that `can_build` and name it `ref`; raises `BuildError`, `MachineError`.
+    """Build an image that `can_build` and name it `ref`; raises `BuildError`, `PrerequisiteError`.
 
     `ca` is a certificate bundle for downloads.
     """
@@ -233,7 +233,7 @@ def _need_mmdebstrap() -> None:
         raise BuildError(
             "base images can't be built here: mmdebstrap is not installed",
             cause="only root can install it" if process.find("apt-get") else "this is no Debian or Ubuntu",
-            step="install mmdebstrap (Debian, Ubuntu: apt-get install mmdebstrap debian-archive-keyring), "
+            hint="install mmdebstrap (Debian, Ubuntu: apt-get install mmdebstrap debian-archive-keyring), "
             "or load the image (docker load)",
         )
     # Ubuntu has Debian's keys in a package of their own.
@@ -281,7 +281,7 @@ def _run(command: Sequence[str], what: str, cause: str, *, env: Mapping[str, str
     done = process.finish(command, env=env)
     if not done.ok:
         log = "\n".join(done.stdout.splitlines()[-25:])
-        raise BuildError(what, cause=f"{cause} (see the log)", step="try again", log=log)
+        raise BuildError(what, cause=f"{cause} (see the log)", hint="try again", log=log)
 
 
 def try_python(image: str) -> None:
@@ -300,7 +300,7 @@ def try_python(image: str) -> None:
             raise BuildError(
                 f"the Python image that was built does not work: {process.shown(command)} exited with {code}",
                 cause="the distribution's packages are not what they were",
-                step="use another PYTHON_IMAGE",
+                hint="use another PYTHON_IMAGE",
                 log=log,
             )
 
@@ -335,6 +335,6 @@ def _useless(what: str, why: str, container: str) -> BuildError:
     return BuildError(
         f"the {what} image that was built does not work: {why}",
         cause="see the end of its log",
-        step="use another image (docs/configuration.md)",
+        hint="use another image (docs/configuration.md)",
         log=docker.log_tail(container),
     )

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from haybale.errors import StackError
+from haybale.errors import ServiceError
 from haybale.tools import process
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Compose:
         """Return HOST:PORT on this machine for a service's published port."""
         found = process.run(self.command("port", service, str(port)))
         if not found.ok or not found.stdout.strip():
-            raise StackError(f"{service} publishes no port {port}", log=found.output)
+            raise ServiceError(f"{service} publishes no port {port}", log=found.output)
         return found.stdout.strip()
 
     def states(self) -> list[dict[str, Any]]:
@@ -100,7 +100,7 @@ class Compose:
     def up(self, *, keep: bool = False) -> Iterator[None]:
         """Bring the services up, healthy, for the length of the block; then nothing of them is left.
 
-        `keep` leaves them for debugging. Raises `StackError` with the log of the service that is to blame.
+        `keep` leaves them for debugging. Raises `ServiceError` with the log of the service that is to blame.
         """
         # testcontainers costs a third of a second to import, and only a few verbs need it.
         from haybale.tools.engine import containers  # noqa: PLC0415
@@ -126,26 +126,26 @@ class Compose:
                 detached=True,
             )
         if not done.ok:
-            raise StackError(
+            raise ServiceError(
                 f"the services of {self.project} could not be removed",
                 cause="the engine went away, or something else uses them",
-                step=f"docker compose --project-name {self.project} down --volumes",
+                hint=f"docker compose --project-name {self.project} down --volumes",
                 log=done.output,
             )
 
-    def _failure(self, said: str) -> StackError:
+    def _failure(self, said: str) -> ServiceError:
         for state in self.states():
             ended = state["State"] == "exited" and state["ExitCode"] != 0
             if ended or state.get("Health") == "unhealthy":
                 service = state["Service"]
                 how = f"exited with {state['ExitCode']}" if ended else "did not become healthy"
-                return StackError(
+                return ServiceError(
                     f"the service {service} of {self.file.name} {how}",
                     cause="see the end of its log",
-                    step="--keep leaves the services for a look",
+                    hint="--keep leaves the services for a look",
                     log=self.log_tail(service),
                 )
-        return StackError(f"the services of {self.file.name} did not come up", log=tail(said))
+        return ServiceError(f"the services of {self.file.name} did not come up", log=tail(said))
 
 
 def tail(text: str, lines: int = TAIL) -> str:

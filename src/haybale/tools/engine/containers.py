@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from docker.errors import DockerException
 
-from haybale.errors import StackError
+from haybale.errors import ServiceError
 from haybale.tools import process
 from haybale.tools.engine import sdk as docker
 
@@ -55,7 +55,7 @@ def up(file: Path, project: str, env_file: Path) -> None:
 def started(image: str, port: int, labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Run an image for the length of the block: (container id, HOST:PORT), published on loopback only.
 
-    Raises `StackError` where it can't be started.
+    Raises `ServiceError` where it can't be started.
     """
     container = DockerContainer(image).with_kwargs(labels=dict(labels))
     # Its own way to publish takes no address, and would open the port to the network.
@@ -64,7 +64,7 @@ def started(image: str, port: int, labels: Mapping[str, str]) -> Iterator[tuple[
         try:
             container.start()
         except DockerException as error:
-            raise StackError(f"{image} could not be started", cause=str(error), step="try again") from error
+            raise ServiceError(f"{image} could not be started", cause=str(error), hint="try again") from error
         identity = container.get_wrapped_container().id or ""
         yield identity, docker.published(identity, port)
     finally:

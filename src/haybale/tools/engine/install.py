@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from haybale.errors import MachineError
+from haybale.errors import PrerequisiteError
 from haybale.tools import apt, process
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Plan:
 
 
 def ensure(say: Callable[[str], None]) -> None:
-    """Make sure that engine, compose v2 and buildx answer; raises `MachineError` where that can't be done."""
+    """Make sure that engine, compose v2 and buildx answer; raises `PrerequisiteError` where they can't."""
     facts = look(os.environ)
     if facts.complete:
         say(f"the container engine answers ({version()})")
@@ -99,8 +99,8 @@ def ensure(say: Callable[[str], None]) -> None:
         start(say, systemd=facts.systemd)
     after = look(os.environ)
     if not after.complete:
-        raise MachineError(
-            f"still missing: {after.missing}", cause="the packages do not hold it", step=by_hand()
+        raise PrerequisiteError(
+            f"still missing: {after.missing}", cause="the packages do not hold it", hint=by_hand()
         )
     say(f"the container engine answers ({version()})")
 
@@ -127,33 +127,33 @@ def look(env: Mapping[str, str]) -> Facts:
 
 
 def decide(facts: Facts) -> Plan:
-    """Return what is to be done on such a machine; `MachineError` where it is not ours to do."""
+    """Return what is to be done on such a machine; `PrerequisiteError` where it is not ours to do."""
     if facts.remote and not facts.engine:
-        raise MachineError(
+        raise PrerequisiteError(
             f"the engine does not answer ({facts.remote})",
             cause="the docker configuration (DOCKER_HOST, or a context) names it, so it is not ours to start",
-            step="start it; or, for this machine's own: unset DOCKER_HOST, docker context use default",
+            hint="start it; or, for this machine's own: unset DOCKER_HOST, docker context use default",
         )
     if facts.denied:
-        raise MachineError(
+        raise PrerequisiteError(
             "a container engine runs here, and this user may not use it",
             cause="the user is not in the group docker",
-            step="sudo usermod --append --groups docker $USER, then log in again",
+            hint="sudo usermod --append --groups docker $USER, then log in again",
         )
     tools_missing = not (facts.compose and facts.buildx)
     installing = tools_missing or not (facts.engine or facts.daemon)
     packages = {"debian": DEBIAN_PACKAGES, "ubuntu": UBUNTU_PACKAGES}.get(facts.system, ())
     if facts.engine and tools_missing:
-        raise MachineError(
+        raise PrerequisiteError(
             f"missing: {facts.missing}",
             cause="an engine runs here already, and installing packages could replace it",
-            step=f"install the plugin as that engine was installed ({by_hand()})",
+            hint=f"install the plugin as that engine was installed ({by_hand()})",
         )
     if not facts.root or (installing and not packages):
         why = (
             "only root can install and start it" if packages else "this system's packages are not known here"
         )
-        raise MachineError(f"missing: {facts.missing}", cause=why, step=by_hand())
+        raise PrerequisiteError(f"missing: {facts.missing}", cause=why, hint=by_hand())
     return Plan(
         packages=packages if installing else (),
         suite=NEWER_SUITE.get(facts.codename, "") if installing else "",
@@ -203,7 +203,7 @@ def settings(plan: Plan, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def install(plan: Plan, say: Callable[[str], None]) -> None:
-    """Install the plan's packages with apt; raises `MachineError` with apt's log."""
+    """Install the plan's packages with apt; raises `PrerequisiteError` with apt's log."""
     source = f"from Debian's suite {plan.suite}" if plan.suite else "from the distribution's packages"
     say(f"installing {', '.join(plan.packages)} {source}")
     # iptables is new enough everywhere, and the system's own stays.
@@ -232,26 +232,26 @@ def suite(name: str) -> Iterator[None]:
 def newer_source(present: Sequence[apt.Source], codename: str, name: str) -> str:
     """Return a source for the suite `name` (sources.list(5), deb822), from where this machine has its own.
 
-    Raises `MachineError` where it is not to be seen where that is.
+    Raises `PrerequisiteError` where it is not to be seen where that is.
     """
     found = apt.of_suite(present, codename, name, ("",))
     if not found:
-        raise MachineError(
+        raise PrerequisiteError(
             f"apt's sources do not say where the packages of {codename} are",
             cause=f"no line or stanza of them has the suite {codename}",
-            step=f"install the packages of {name} by hand; {by_hand()}",
+            hint=f"install the packages of {name} by hand; {by_hand()}",
         )
     return found[0].stanza()
 
 
 def start(say: Callable[[str], None], *, systemd: bool) -> None:
-    """Start the daemon and wait until it answers; raises `MachineError` with its log where it does not."""
+    """Start the daemon and wait for its answer; raises `PrerequisiteError` with its log without one."""
     if systemd:
         say("starting docker (systemd)")
         started = process.run(["systemctl", "start", "docker"])
         if not started.ok:
-            raise MachineError(
-                "systemd could not start docker", step="journalctl --unit docker", log=started.output
+            raise PrerequisiteError(
+                "systemd could not start docker", hint="journalctl --unit docker", log=started.output
             )
         await_answer(None)
         return
@@ -311,10 +311,10 @@ def await_answer(daemon: subprocess.Popen[bytes] | None) -> None:
         ended = daemon is not None and daemon.poll() is not None
         if ended or time.monotonic() > end:
             log = DAEMON_LOG.read_text(errors="replace") if daemon else ""
-            raise MachineError(
+            raise PrerequisiteError(
                 "dockerd ended" if ended else f"the engine did not answer within {PATIENCE} s",
                 cause="see the end of its log",
-                step="start it by hand to see what it says: dockerd",
+                hint="start it by hand to see what it says: dockerd",
                 log="\n".join(log.splitlines()[-25:]),
             )
         time.sleep(PAUSE)

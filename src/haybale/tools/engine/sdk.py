@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import docker
 import docker.errors
 
-from haybale.errors import LoadError, MachineError, StackError
+from haybale.errors import LoadError, PrerequisiteError, ServiceError
 from haybale.tools import process
 
 if TYPE_CHECKING:
@@ -59,15 +59,15 @@ class EngineFacts:
 
 @functools.cache
 def client() -> docker.DockerClient:
-    """Return the engine's client; `MachineError` where no engine answers."""
+    """Return the engine's client; `PrerequisiteError` where no engine answers."""
     try:
         connected = docker.from_env(timeout=PATIENCE)
         connected.ping()
     except docker.errors.DockerException as error:
-        raise MachineError(
+        raise PrerequisiteError(
             "no container engine answers",
             cause=_shortened(error),
-            step="./noxw -s engine installs and starts one where there is none",
+            hint="./noxw -s engine installs and starts one where there is none",
         ) from error
     return connected
 
@@ -86,17 +86,17 @@ def engine_facts() -> EngineFacts:
 def image(reference: str) -> ImageInfo | None:
     """Return an image of the engine; None only where the engine says that it has none.
 
-    Raises `MachineError` where it says anything else.
+    Raises `PrerequisiteError` where it says anything else.
     """
     try:
         found = client().images.get(reference)
     except docker.errors.ImageNotFound:
         return None
     except docker.errors.APIError as error:
-        raise MachineError(
+        raise PrerequisiteError(
             f"the engine can't say whether it has {reference!r}",
             cause=str(error.explanation),
-            step="mend the name of the image, or ask the engine by hand: docker image inspect",
+            hint="mend the name of the image, or ask the engine by hand: docker image inspect",
         ) from error
     digests = [name.partition("@")[2] for name in found.attrs.get("RepoDigests") or ()]
     return ImageInfo(
@@ -173,7 +173,7 @@ def started(
 ) -> Iterator[str]:
     """Run an image (its own command by default) for the length of the block and yield the container's id.
 
-    `environment` is added to the image's own. No port is published. Raises `StackError` where the container
+    `environment` is added to the image's own. No port is published. Raises `ServiceError` where the container
     can't be started.
     """
     container = None
@@ -184,7 +184,7 @@ def started(
             )
             container.start()
         except docker.errors.APIError as error:
-            raise StackError(f"{reference} can't be started", cause=str(error.explanation)) from error
+            raise ServiceError(f"{reference} can't be started", cause=str(error.explanation)) from error
         yield str(container.id)
     finally:
         if container is not None:
@@ -224,12 +224,12 @@ def log_tail(container: str) -> str:
 
 
 def published(container: str, port: int) -> str:
-    """Return HOST:PORT on this machine for a container's published port; `StackError` where it has none."""
+    """Return HOST:PORT on this machine for a container's published port; `ServiceError` where it has none."""
     found = _container(container)
     found.reload()
     bindings = found.ports.get(f"{port}/tcp")
     if not bindings:
-        raise StackError(
+        raise ServiceError(
             f"the container {container[:12]} publishes no port {port}",
             cause=f"it is {found.status}",
             log=log_tail(container),
@@ -287,10 +287,10 @@ def _container(container: str) -> Container:
     try:
         return client().containers.get(container)
     except docker.errors.NotFound as error:
-        raise StackError(
+        raise ServiceError(
             f"the container {container[:12]} is gone",
             cause="somebody or something removed it",
-            step="try again",
+            hint="try again",
         ) from error
 
 

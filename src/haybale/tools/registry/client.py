@@ -128,7 +128,7 @@ class Manifest:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise RegistryError("the registry gave a manifest that is no JSON object", step="try again")
+            raise RegistryError("the registry gave a manifest that is no JSON object", hint="try again")
         return found
 
 
@@ -215,7 +215,7 @@ class Repository:
             raise RegistryError(
                 f"{self._host} answers {media_type or 'something'} for {self._shown(reference)}",
                 cause="that is no image's manifest, so it is no registry, or keeps something else there",
-                step="mend the setting `registry`, or REGISTRY",
+                hint="mend the setting `registry`, or REGISTRY",
             )
         digest = f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
         said = answer.headers.get(DIGEST_HEADER, digest)
@@ -224,7 +224,7 @@ class Repository:
                 raise RegistryError(
                     f"{self._shown(reference)} arrived damaged: its digest is {digest}, not {wanted}",
                     cause="something between here and the registry changed it",
-                    step="try again",
+                    hint="try again",
                 )
         return Manifest(content=answer.content, media_type=media_type, digest=digest)
 
@@ -245,7 +245,7 @@ class Repository:
             raise RegistryError(
                 f"the registry has no configuration of {self._shown(reference)}",
                 cause="it is no container image, or was damaged",
-                step="push the image again",
+                hint="push the image again",
             )
         with contextlib.suppress(ValueError, AttributeError):
             labels = (json.loads(answer.content).get("config") or {}).get("Labels") or {}
@@ -266,7 +266,7 @@ class Repository:
             raise RegistryError(
                 f"{self._shown(target)} is {there or 'absent'}, not {found.digest}",
                 cause="somebody else wrote that tag at the same moment",
-                step="try again",
+                hint="try again",
             )
         return found.digest
 
@@ -276,7 +276,7 @@ class Repository:
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return None
         if f"sha256:{hashlib.sha256(answer.content).hexdigest()}" != digest:
-            raise RegistryError(f"{self._shown(digest)} arrived damaged", step="try again")
+            raise RegistryError(f"{self._shown(digest)} arrived damaged", hint="try again")
         return bytes(answer.content)
 
     def put_blob(self, content: bytes) -> str:
@@ -304,7 +304,7 @@ class Repository:
             raise RegistryError(
                 f"{self._shown(reference)} is {there or 'absent'}, not {wanted}",
                 cause=_said(answer) or "somebody else wrote that tag at the same moment",
-                step="try again",
+                hint="try again",
             )
         return SUBJECT_HEADER in answer.headers
 
@@ -330,7 +330,7 @@ class Repository:
         found = self.manifest(reference)
         if found is None:
             raise RegistryError(
-                f"there is no {self._shown(reference)} in the registry", step="push it, or build it again"
+                f"there is no {self._shown(reference)} in the registry", hint="push it, or build it again"
             )
         return found
 
@@ -448,7 +448,7 @@ class Repository:
             raise RegistryError(
                 f"the registry {self._host} wants its login sent without TLS",
                 cause=f"it names {realm!r} for its tokens",
-                step="mend the registry's settings of its token service",
+                hint="mend the registry's settings of its token service",
             )
         options: dict[str, Any] = {
             "timeout": self.patience, "allow_redirects": False, "proxies": proxies(realm),
@@ -474,14 +474,14 @@ class Repository:
                 return RegistryError(
                     f"{asked}shows a certificate that is not trusted",
                     cause=cause,
-                    step="name the certificate authority of the registry or the proxy in SSL_CERT_FILE, or "
+                    hint="name the certificate authority of the registry or the proxy in SSL_CERT_FILE, or "
                     f"put it into {CERTS / self._host / 'ca.crt'}; where the registry asks for a certificate "
                     "of this machine, client.cert and client.key go there too",
                 )
             return RegistryError(
                 f"{asked}does not answer (asked {attempts} times)",
                 cause=cause,
-                step="is it running, and reachable from here? Set REGISTRY, or HAYBALE_LOCAL=true for none",
+                hint="is it running, and reachable from here? Set REGISTRY, or HAYBALE_LOCAL=true for none",
             )
         status = answer.status_code
         if fault:
@@ -492,26 +492,26 @@ class Repository:
             return RegistryError(
                 f"{asked}answers {status}{about}, asked {who}",
                 cause=_said(answer) or "the login is missing or wrong, or may not do that",
-                step=f"docker login {self._domain}",
+                hint=f"docker login {self._domain}",
             )
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             when = answer.headers.get("Retry-After", "")
             return RegistryError(
                 f"{asked}limits how much may be asked of it{about}",
                 cause=f"it says when to come back: {when}{' s' if when.isdigit() else ''}" if when else "",
-                step="docker login raises the limit of many registries; or wait",
+                hint="docker login raises the limit of many registries; or wait",
             )
         if not fault and (status == HTTPStatus.NOT_FOUND or status // 100 == 3):  # noqa: PLR2004
             return RegistryError(
                 f"what answers at {self._host} is no registry",
                 cause=f"its {status} is not that of the distribution API",
-                step="mend the setting `registry`, or REGISTRY",
+                hint="mend the setting `registry`, or REGISTRY",
             )
         times = f" (asked {attempts} times)" if attempts > 1 else ""
         return RegistryError(
             f"{asked}answers {status}{about}{times}",
             cause=_said(answer),
-            step="try again later" if status in PASSING else "ask whoever runs the registry",
+            hint="try again later" if status in PASSING else "ask whoever runs the registry",
         )
 
 
@@ -529,7 +529,7 @@ def _first_image(document: Mapping[str, Any]) -> str:
     for each in document.get("manifests", ()):
         if (each.get("platform") or {}).get("os") != "unknown":
             return str(each["digest"])
-    raise RegistryError("the registry has an index without an image in it", step="push the image again")
+    raise RegistryError("the registry has an index without an image in it", hint="push the image again")
 
 
 def session(host: str, env: Mapping[str, str]) -> requests.Session:
@@ -573,7 +573,7 @@ def session(host: str, env: Mapping[str, str]) -> requests.Session:
         raise RegistryError(
             f"the certificates for {host} can't be used",
             cause=str(error),
-            step=f"mend the files in {(own or ours or [CERTS])[0].parent}",
+            hint=f"mend the files in {(own or ours or [CERTS])[0].parent}",
         ) from error
     return made
 

@@ -149,7 +149,7 @@ def _unreadable(source: str) -> RegistryError:
     return RegistryError(
         f"{source} can't be read",
         cause="it is not a Docker configuration (JSON, with user:password in base64 as `auth`)",
-        step=f"mend or {'unset' if source == VARIABLE else 'remove'} it",
+        hint=f"mend or {'unset' if source == VARIABLE else 'remove'} it",
     )
 
 
@@ -204,7 +204,7 @@ def _of_helper(name: str, key: str, source: str) -> Credentials | None:
         raise RegistryError(
             f"the login for {key} can't be had",
             cause=f"{source} names {program!r} for it, which is not on PATH",
-            step=f"install that program, or take it out of {source}",
+            hint=f"install that program, or take it out of {source}",
         )
     done = process.run([program, "get"], stdin=key, timeout=PATIENCE)
     if not done.ok and UNKNOWN in done.stdout:
@@ -220,5 +220,5 @@ def _of_helper(name: str, key: str, source: str) -> Credentials | None:
         f"the login for {key} can't be had",
         cause=f"{program}, which {source} names for it, exited with {done.code}"
         + (" and gave no login" if done.ok else ""),
-        step=f"try {program} list, or take it out of {source}",
+        hint=f"try {program} list, or take it out of {source}",
     )
