@@ -54,7 +54,7 @@ def test_a_layer_can_make_a_tag_too_long() -> None:
 def test_a_name_has_the_parts_that_docker_gives_it(
     name: str, domain: str, path: str, tag: str, digest: str
 ) -> None:
-    assert refs.parse(name) == refs.Reference(domain=domain, path=path, tag=tag, digest=digest)
+    assert refs.parse(name) == refs.ImageRef(domain=domain, path=path, tag=tag, digest=digest)
 
 
 @pytest.mark.parametrize("name", ["python", "a/b:c", f"r.example/a@{SHA}", f"localhost:1/a:b@{SHA}"])
