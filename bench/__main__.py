@@ -29,7 +29,7 @@ from haybale.images import build
 from haybale.index import loader as load
 from haybale.index import stack as environments
 from haybale.tools import process
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -62,7 +62,7 @@ def main() -> None:
     console = Console(stderr=True, highlight=False)
     run = secrets.token_hex(4)
     found = {}
-    process.end_on_signals()
+    process.exit_on_signals()
     try:
         with tempfile.TemporaryDirectory(prefix="haybale-bench-") as folder:
             # The containers' own users read and write here.
@@ -72,7 +72,7 @@ def main() -> None:
                 show(Console(width=None if console.is_terminal else WIDTH), case.name, found[case.name])
     finally:
         with process.uninterrupted():
-            docker.sweep(measure.LABEL, run)
+            sdk.remove_labelled(measure.LABEL, run)
     write(options.into, found)
 
 
@@ -158,7 +158,7 @@ def loading(case: measure.Case, run: str, rounds: int, console: Console) -> dict
         "machine": {
             "cores": os.cpu_count(),
             "python": platform.python_version(),
-            "engine": docker.engine_facts().version,
+            "engine": sdk.engine_info().version,
         },
     }
 

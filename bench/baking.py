@@ -6,6 +6,7 @@ it: nothing is stopped, counted or proved by it. Both are measured on the same i
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import statistics
 import tempfile
@@ -21,7 +22,7 @@ from haybale.index import bake
 from haybale.index import loader as load
 from haybale.index import verification as verify
 from haybale.tools import git, process
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,7 +80,7 @@ def baking(case: measure.Case, run: str) -> Baked:
         clock.step("build")
         bake.prove(name, project.settings, loaded.counts(case.core), labels)
         clock.step("prove")
-        docker.remove_image(name)
+        sdk.remove_image(name)
         return Baked(size=size, steps=clock.steps, least=_least(case, run, index))
 
 
@@ -106,7 +107,7 @@ def _least(case: measure.Case, run: str, index: Path) -> dict[str, float]:
     text = LEAST.format(solr=case.solr_image, home=bake.HOME, core=case.core)
     with tempfile.TemporaryDirectory(prefix="haybale-bench-") as folder:
         Path(folder, "Dockerfile").write_text(text, encoding="utf-8")
-        with docker.started(case.solr_image, ["sleep", "infinity"]) as container:
+        with sdk.started_container(case.solr_image, ["sleep", "infinity"]) as container:
             _done(["docker", "cp", str(index), f"{container}:/tmp/data"])
             clock = Clock()
             clock.start()
@@ -115,14 +116,14 @@ def _least(case: measure.Case, run: str, index: Path) -> dict[str, float]:
         clock.start()
         _done(["docker", "build", "--label", f"{measure.LABEL}={run}", "--tag", name, folder])
         clock.step("docker build")
-    docker.remove_image(name)
+    sdk.remove_image(name)
     return clock.steps
 
 
 def _done(command: Sequence[str]) -> None:
     done = process.run(command)
     if not done.ok:
-        raise SystemExit(f"{process.shown(command)}: {done.stderr}")
+        raise SystemExit(f"{shlex.join(command)}: {done.stderr}")
 
 
 def _project(folder: Path, case: measure.Case) -> config.Project:
@@ -135,7 +136,7 @@ def _project(folder: Path, case: measure.Case) -> config.Project:
     (root / ".bumpversion.cfg").write_text("[bumpversion]\ncurrent_version = 0.0.1\n", encoding="utf-8")
     who = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
     for command in (("init", "-q"), ("add", "."), (*who, "commit", "-q", "-m", "bench")):
-        git.ask(root, *command)
+        git.check_output(root, *command)
     return config.load(root, {})
 
 

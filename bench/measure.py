@@ -93,7 +93,7 @@ class Stage:
     def exec(self, *command: str) -> Iterator[str]:
         """Yield the lines of a command in the site's container; raises where it fails."""
         line = ["docker", "exec", "--workdir", self.case.workdir, str(self.site.id), *command]
-        return process.lines(line, merge=True)
+        return process.stream_lines(line, merge=True)
 
 
 @contextlib.contextmanager

@@ -76,9 +76,9 @@ def layers() -> None:
 @verbs.command()
 def engine() -> None:
     """Make sure that a container engine with compose and buildx answers; install one where there is none."""
-    from haybale.tools.engine import install as engines  # noqa: PLC0415
+    from haybale.tools.engine import install  # noqa: PLC0415
 
-    engines.ensure(terminal().say)
+    install.ensure_engine(terminal().say)
 
 
 @verbs.command(context_settings=POSITIONAL)
@@ -113,12 +113,12 @@ def regen_solr_image(*, keep: bool) -> None:
     from haybale.images import build as images  # noqa: PLC0415
     from haybale.index import build as regenerate  # noqa: PLC0415
     from haybale.index import key  # noqa: PLC0415
-    from haybale.tools.engine import sdk as docker  # noqa: PLC0415
+    from haybale.tools.engine import sdk  # noqa: PLC0415
 
     project, shown = config.load(), terminal()
     baked = regenerate.regenerate(project, key.of(project), shown, keep=keep)
     name = images.image_name(project, "solr")
-    docker.tag(baked.id, name)
+    sdk.tag_image(baked.id, name)
     shown.done(f"it is {name} now")
 
 
@@ -412,7 +412,7 @@ def terminal() -> Terminal:
 
 def main() -> NoReturn:
     """Run a verb. Exit codes: 0, one per kind of error (errors.py), 130 after Ctrl-C, 143 after SIGTERM."""
-    process.end_on_signals()
+    process.exit_on_signals()
     try:
         verbs.main(standalone_mode=False)
     except click.exceptions.Exit as done:
@@ -424,7 +424,7 @@ def main() -> NoReturn:
         print("haybale: interrupted", file=sys.stderr)  # noqa: T201
         sys.exit(INTERRUPTED)
     except errors.HaybaleError as error:
-        ended_by = process.asked_to_end()
+        ended_by = process.received_signal()
         if ended_by is not None:
             # What failed then failed because its processes were ended too.
             print("haybale: interrupted", file=sys.stderr)  # noqa: T201

@@ -15,7 +15,7 @@ from haybale import config
 from haybale.errors import BuildError, PrerequisiteError, ServiceError
 from haybale.images import bases as base
 from haybale.images.bases import packages
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def built() -> Iterator[list[str]]:
     names: list[str] = []
     yield names
     for name in names:
-        docker.remove_image(name)
+        sdk.remove_image(name)
 
 
 def build(folder: Path, dockerfile: str, built: list[str], *arguments: str) -> str:
@@ -64,13 +64,13 @@ def running(image: str, *options: str) -> Iterator[tuple[str, int]]:
     identity = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     try:
         end = time.monotonic() + PATIENCE
-        while docker.execute(identity, ["bash", "-c", packages.HEALTH]) != 0:
-            assert docker.is_running(identity), docker.log_tail(identity)
-            assert time.monotonic() < end, docker.log_tail(identity)
+        while sdk.execute_in_container(identity, ["bash", "-c", packages.HEALTH]) != 0:
+            assert sdk.is_container_running(identity), sdk.container_log_tail(identity)
+            assert time.monotonic() < end, sdk.container_log_tail(identity)
             time.sleep(0.1)
-        yield identity, int(docker.published(identity, 8983).rpartition(":")[2])
+        yield identity, int(sdk.published_address(identity, 8983).rpartition(":")[2])
     finally:
-        docker.client().containers.get(identity).remove(force=True, v=True)
+        sdk.client().containers.get(identity).remove(force=True, v=True)
 
 
 def inside(container: str, *command: str) -> str:
@@ -104,7 +104,9 @@ def test_an_image_that_can_be_had_nowhere_is_explained() -> None:
 
 def test_the_python_image_works_as_python_s_own_does(images: config.Images) -> None:
     packages.try_python(images.python)
-    code, said = docker.run(images.python, ["sh", "-c", "command -v python python3 pip apt-get && id -u"])
+    code, said = sdk.run_container(
+        images.python, ["sh", "-c", "command -v python python3 pip apt-get && id -u"]
+    )
     assert code == 0
     assert said.split()[-1] == "0"
 
@@ -123,7 +125,7 @@ def test_a_build_on_the_python_image_installs_into_an_environment(
         "RUN --mount=type=secret,id=ca,required=false test ! -s /run/secrets/ca\n"
     )
     name = build(tmp_path, dockerfile, built, "--secret", "id=ca,src=/dev/null")
-    code, said = docker.run(name, ["/venv/bin/python", "-c", "import sys; print(sys.prefix)"])
+    code, said = sdk.run_container(name, ["/venv/bin/python", "-c", "import sys; print(sys.prefix)"])
     assert (code, said) == (0, "/venv")
 
 
@@ -134,7 +136,7 @@ def test_solr_runs_as_its_user_and_stops_in_good_order(images: config.Images) ->
         assert inside(container, "id", "-u").strip() == "8983"
         command = inside(container, "cat", "/proc/1/cmdline").split("\0")
         assert {"-Xmx256m", "-Dfirst=1", "-Dsecond=2"} <= set(command)
-        assert docker.stop(container, 30) == packages.STOPPED_CLEANLY
+        assert sdk.stop_container(container, 30) == packages.STOPPED_CLEANLY
 
 
 def test_solr_s_home_can_stand_anywhere_and_nobody_reads_it(
@@ -178,12 +180,12 @@ def test_a_solr_that_does_not_start_is_said_with_its_log(
 
 
 def test_only_listed_jars_get_into_solr(images: config.Images) -> None:
-    found = docker.image(images.solr)
+    found = sdk.find_image(images.solr)
     assert found is not None
     if found.labels.get(packages.LABEL) != "packages":
         pytest.skip("Solr's own image is here: the list is of the one that is built")
     listed = {line.split()[1] for line in (packages.SOLR_CONTEXT / "jars.sha256").read_text().splitlines()}
-    code, said = docker.run(
+    code, said = sdk.run_container(
         images.solr, ["sh", "-c", "ls /opt/solr/lib | sort | sha256sum; ls /opt/solr/lib | wc -l"]
     )
     assert code == 0
@@ -191,31 +193,34 @@ def test_only_listed_jars_get_into_solr(images: config.Images) -> None:
 
 
 def test_only_a_404_is_an_absent_image() -> None:
-    assert docker.image("haybale-test:nobody-made-this") is None
+    assert sdk.find_image("haybale-test:nobody-made-this") is None
     with pytest.raises(PrerequisiteError, match="Wrong"):
-        docker.image("Wrong:name")
+        sdk.find_image("Wrong:name")
 
 
 def test_what_can_t_be_started_is_explained(images: config.Images) -> None:
     with pytest.raises(ServiceError, match="nobody-made-this"):
-        docker.run("haybale-test:nobody-made-this", ["true"])
+        sdk.run_container("haybale-test:nobody-made-this", ["true"])
     with pytest.raises(ServiceError, match="can't be started") as told:
-        docker.run(images.python, ["no-such-command"])
+        sdk.run_container(images.python, ["no-such-command"])
     assert "no-such-command" in told.value.cause
 
 
 def test_a_container_that_ran_leaves_nothing(images: config.Images) -> None:
-    before = {each.id for each in docker.client().containers.list(all=True)}
-    assert docker.run(images.python, ["python", "-c", "import sys; print('out'); sys.exit(3)"]) == (3, "out")
-    after = {each.id for each in docker.client().containers.list(all=True)}
+    before = {each.id for each in sdk.client().containers.list(all=True)}
+    assert sdk.run_container(images.python, ["python", "-c", "import sys; print('out'); sys.exit(3)"]) == (
+        3,
+        "out",
+    )
+    after = {each.id for each in sdk.client().containers.list(all=True)}
     assert not after - before
 
 
 def test_a_folder_comes_out_of_a_stopped_container(images: config.Images, tmp_path: Path) -> None:
     script = "mkdir -p /x/y && echo a > /x/y/z && echo b > /x/w"
-    with docker.started(images.python, ["sh", "-c", script]) as container:
-        docker.client().containers.get(container).wait(timeout=PATIENCE)
-        docker.copy_out(container, "/x", tmp_path / "x")
+    with sdk.started_container(images.python, ["sh", "-c", script]) as container:
+        sdk.client().containers.get(container).wait(timeout=PATIENCE)
+        sdk.copy_from_container(container, "/x", tmp_path / "x")
     found = {
         str(file.relative_to(tmp_path)): file.read_text() for file in tmp_path.rglob("*") if file.is_file()
     }

@@ -28,7 +28,7 @@ from haybale.index import key as keys
 from haybale.release import publish, releases
 from haybale.release.record import Record, Suite
 from haybale.tools import git, process
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 from haybale.tools.registry.client import Repository
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Site:
     def tag(self, record: Record) -> None:
         """Give the remote a version's tag that carries this record, whatever it has now."""
         said = "\n".join(publish.annotated(record.version, [record.line]))
-        tag = git.make_tag(self.clone.path, record.version, record.commit, said)
+        tag = git.create_tag_object(self.clone.path, record.version, record.commit, said)
         self.clone.git("push", "-q", "-f", "origin", f"{tag}:refs/tags/{record.version}")
 
     def image(self, tag: str, labels: dict[str, str]) -> str:
@@ -304,7 +304,7 @@ def test_status_tells_what_runs_where_and_a_tag_that_was_moved_by_hand(site: Sit
     assert dev.drift == ("dev/deploy is none of haybale's tags: somebody moved it by hand",)
     assert prod.drift == ()
     said = f"version: v0.4.13\ncommit: {second.commit}\nrecord: {second.digest}"
-    tag = git.make_tag(site.clone.path, "dev/deploy", first.commit, said)
+    tag = git.create_tag_object(site.clone.path, "dev/deploy", first.commit, said)
     site.clone.git("push", "-q", "-f", "origin", f"{tag}:refs/tags/dev/deploy")
     dev, _ = status.status(site.project)
     assert dev.drift == (f"dev/deploy points to {first.commit[:12]}, which is not v0.4.13",)
@@ -396,7 +396,7 @@ def test_what_is_gone_back_to_is_what_the_record_says(site: Site) -> None:
     site.deploy("dev", "v0.4.12")
     site.deploy("dev", "v0.4.13")
     said = f"version: v0.4.12\ncommit: {first.commit}\nrecord: {first.digest}"
-    tag = git.make_tag(site.clone.path, "dev/deploy", third.commit, said)
+    tag = git.create_tag_object(site.clone.path, "dev/deploy", third.commit, said)
     site.clone.git("push", "-q", "-f", "origin", f"{tag}:refs/tags/last/dev/deploy")
     with pytest.raises(ReleaseError, match=r"dev can't go back to v0\.4\.12") as told:
         site.rollback("dev")
@@ -458,7 +458,7 @@ def test_what_was_published_without_a_record_stays(site: Site) -> None:
     commit = site.clone.git("rev-parse", "HEAD")
     site.image("v0.4.10", {})
     site.image("v0.4.10-solr", {})
-    tag = git.make_tag(site.clone.path, "v0.4.10", commit, "Release v0.4.10")
+    tag = git.create_tag_object(site.clone.path, "v0.4.10", commit, "Release v0.4.10")
     site.clone.git("push", "-q", "origin", f"{tag}:refs/tags/v0.4.10")
     assert prune.look(site.project, KEY).registry == {}
 
@@ -714,8 +714,8 @@ def test_names_of_images_on_the_engine_are_found_by_their_repository(on_engine: 
         ["docker", "import", "-", f"{name}:one"], input=b"\0" * 10240, capture_output=True, check=True
     )
     try:
-        found = docker.tags(name)
+        found = sdk.repository_tags(name)
         assert set(found) == {"one"}
         assert found["one"] == made.stdout.decode().strip()
     finally:
-        docker.remove_image(f"{name}:one")
+        sdk.remove_image(f"{name}:one")

@@ -69,7 +69,7 @@ class Site:
 
     def run(self, command: list[str]) -> Iterator[str]:
         script = str(INSITE / Path(command[1]).name)
-        return process.lines([PYTHON, script, *command[2:]], cwd=SITE, env=self.env, merge=False)
+        return process.stream_lines([PYTHON, script, *command[2:]], cwd=SITE, env=self.env, merge=False)
 
     def loaded(self, batch: int = 40, inputs: str = "") -> load.Loaded:
         return load.load(self.run(load.command(batch, inputs=inputs)), lambda _: None)
@@ -475,7 +475,7 @@ def midway(site: Site, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes]
     os.mkfifo(gate)
     held = site.with_fault("gate", BARN_GATE=str(gate))
     command = [PYTHON, str(INSITE / "load.py"), "--batch", "10"]
-    with process.running(command, cwd=SITE, env=held.env, stdout=subprocess.PIPE) as loader:
+    with process.running_process(command, cwd=SITE, env=held.env, stdout=subprocess.PIPE) as loader:
         writer = None
         while writer is None:
             assert loader.poll() is None, "the loader did not come to the gate"

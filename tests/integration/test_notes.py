@@ -35,7 +35,9 @@ def release(clone: Clone, version: str, record: Record | None = RECORD) -> None:
     """Make a version's commit and tag, as the pipeline does."""
     made = clone.commit(".version", version, f"Release {version}")
     lines = [f"Release {version}", "", *([replace(record, version=version).line] if record else [])]
-    git.set_ref(clone.path, f"refs/tags/{version}", git.make_tag(clone.path, version, made, "\n".join(lines)))
+    git.update_ref(
+        clone.path, f"refs/tags/{version}", git.create_tag_object(clone.path, version, made, "\n".join(lines))
+    )
 
 
 def subjects(found: notes.Notes) -> list[str]:

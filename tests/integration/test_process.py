@@ -59,7 +59,7 @@ def test_lines_come_while_the_command_runs(tmp_path: Path) -> None:
     answer = tmp_path / "answer"
     os.mkfifo(answer)
     code = f"print('first', flush=True); open({str(answer)!r}).read(); print('second')"
-    lines = process.lines(python(code))
+    lines = process.stream_lines(python(code))
     assert next(lines) == "first"
     answer.write_text("go on", encoding="utf-8")
     assert list(lines) == ["second"]
@@ -68,7 +68,7 @@ def test_lines_come_while_the_command_runs(tmp_path: Path) -> None:
 def test_lines_of_a_failed_command_end_with_its_code() -> None:
     read: list[str] = []
     with pytest.raises(process.CommandFailedError) as told:
-        read.extend(process.lines(python("print('said'); raise SystemExit(7)")))
+        read.extend(process.stream_lines(python("print('said'); raise SystemExit(7)")))
     assert told.value.code == 7
 
 
@@ -76,7 +76,7 @@ def test_a_process_ends_with_its_block_however_that_is_left() -> None:
     seen: list[subprocess.Popen[bytes]] = []
 
     def interrupted() -> None:
-        with process.running(python("import time; time.sleep(600)")) as child:
+        with process.running_process(python("import time; time.sleep(600)")) as child:
             seen.append(child)
             raise KeyboardInterrupt
 
@@ -87,17 +87,17 @@ def test_a_process_ends_with_its_block_however_that_is_left() -> None:
 
 def test_the_error_stream_is_among_the_lines_or_left_alone(capfd: pytest.CaptureFixture[str]) -> None:
     both = python("import sys; print('out', flush=True); print('err', file=sys.stderr)")
-    assert list(process.lines(both)) == ["out", "err"]
-    assert list(process.lines(both, merge=False)) == ["out"]
+    assert list(process.stream_lines(both)) == ["out", "err"]
+    assert list(process.stream_lines(both, merge=False)) == ["out"]
     assert capfd.readouterr().err == "err\n"
 
 
 def test_a_code_that_was_foreseen_is_no_failure_of_lines() -> None:
-    assert list(process.lines(python("print('said'); raise SystemExit(3)"), ok=(0, 3))) == ["said"]
+    assert list(process.stream_lines(python("print('said'); raise SystemExit(3)"), ok=(0, 3))) == ["said"]
 
 
 def test_a_command_whose_lines_nobody_reads_on_is_ended() -> None:
-    lines = process.lines(python("import os, time; print(os.getpid(), flush=True); time.sleep(600)"))
+    lines = process.stream_lines(python("import os, time; print(os.getpid(), flush=True); time.sleep(600)"))
     number = int(next(lines))
     os.kill(number, 0)
     lines.close()  # type: ignore[attr-defined] # it is a generator
@@ -107,7 +107,7 @@ def test_a_command_whose_lines_nobody_reads_on_is_ended() -> None:
 
 def test_a_command_on_this_terminal_gives_its_code(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code = "import os; print(os.getcwd(), os.environ['GIVEN']); raise SystemExit(5)"
-    assert process.hand_over(python(code), cwd=tmp_path, env={"GIVEN": "c"}) == 5
+    assert process.run_attached(python(code), cwd=tmp_path, env={"GIVEN": "c"}) == 5
     assert capfd.readouterr().out == f"{tmp_path} c\n"
 
 
@@ -117,7 +117,7 @@ def test_a_command_that_a_signal_ended_has_its_number() -> None:
 
 
 def test_both_streams_of_a_finished_command_are_kept_in_their_order() -> None:
-    done = process.finish(
+    done = process.run_merged(
         python("import sys; print('out', flush=True); print('err', file=sys.stderr); sys.exit(3)")
     )
     assert (done.code, done.stdout) == (3, "out\nerr\n")
@@ -137,8 +137,10 @@ signal.signal(signal.SIGTERM, clean)
 open({str(ready)!r}, "w").write("ready")
 time.sleep(600)
 """
-    waiting = f"from haybale.tools import process; process.finish([{sys.executable!r}, '-c', {cleaning!r}])"
-    with process.running(python(waiting), stderr=subprocess.DEVNULL) as started:
+    waiting = (
+        f"from haybale.tools import process; process.run_merged([{sys.executable!r}, '-c', {cleaning!r}])"
+    )
+    with process.running_process(python(waiting), stderr=subprocess.DEVNULL) as started:
         assert ready.read_text(encoding="utf-8") == "ready"
         started.send_signal(signal.SIGINT)
         assert started.wait(60) != 0
@@ -147,7 +149,7 @@ time.sleep(600)
 
 def test_what_is_detached_has_a_session_of_its_own_and_a_log(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log:
-        started = process.detach(
+        started = process.start_detached(
             python(
                 "import os, sys; print(os.getsid(0), flush=True); print(sys.stdin.read(), file=sys.stderr)"
             ),

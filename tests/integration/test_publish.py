@@ -177,7 +177,7 @@ def test_two_runs_with_the_very_same_commit_are_still_two(
     one, same = tree_of(clone), tree_of(other)
     assert one.commit == same.commit
     words = "\n".join(publish.annotated("v0.4.12", LINES))
-    theirs = git.make_tag(clone.path, "v0.4.12", one.commit, words)
+    theirs = git.create_tag_object(clone.path, "v0.4.12", one.commit, words)
     # The other run has looked, and is about to push, when this one's push arrives.
     changes = f"{one.commit}:refs/heads/main {theirs}:refs/tags/v0.4.12"
     before_push(other, f"env -u GIT_DIR git -C {clone.path} push -q --atomic origin {changes}")

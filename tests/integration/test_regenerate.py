@@ -21,7 +21,7 @@ from haybale.images import build
 from haybale.index import bake, inspect
 from haybale.index import image as current
 from haybale.index import key as keys
-from haybale.tools.engine import sdk as engine_adapter
+from haybale.tools.engine import sdk
 from haybale.tools.solr import Solr
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def tiny(name: str) -> str:
         member.size = len(name)
         archive.addfile(member, io.BytesIO(name.encode()))
     docker.from_env().api.import_image_from_data(file.getvalue(), repository="haybale-test-tag", tag=name)
-    found = engine_adapter.image(f"haybale-test-tag:{name}")
+    found = sdk.find_image(f"haybale-test-tag:{name}")
     assert found
     return found.id
 
@@ -121,15 +121,15 @@ def test_an_image_that_loses_its_last_name_goes_and_no_other(on_engine: Callable
     before = on_engine()
     one, two = tiny("one"), tiny("two")
     try:
-        engine_adapter.tag("haybale-test-tag:one", "haybale-test-tag:latest")
-        engine_adapter.tag("haybale-test-tag:two", "haybale-test-tag:latest")
-        assert engine_adapter.image(one) is not None, "it has its other name"
-        engine_adapter.tag("haybale-test-tag:two", "haybale-test-tag:one")
-        assert engine_adapter.image(one) is None, "that was its last one"
-        assert engine_adapter.image(two) is not None
+        sdk.tag_image("haybale-test-tag:one", "haybale-test-tag:latest")
+        sdk.tag_image("haybale-test-tag:two", "haybale-test-tag:latest")
+        assert sdk.find_image(one) is not None, "it has its other name"
+        sdk.tag_image("haybale-test-tag:two", "haybale-test-tag:one")
+        assert sdk.find_image(one) is None, "that was its last one"
+        assert sdk.find_image(two) is not None
     finally:
         for name in ("one", "two", "latest"):
-            engine_adapter.remove_image(f"haybale-test-tag:{name}")
+            sdk.remove_image(f"haybale-test-tag:{name}")
     assert on_engine() == before
 
 
@@ -219,8 +219,8 @@ def test_a_baked_image_serves_its_own_index_where_an_older_one_s_volume_is_mount
 
 
 def documents(container: str, core: str) -> int:
-    url = f"http://{engine_adapter.published(container, 8983)}"
-    Solr(url, core).wait_ready(timeout=120, alive=lambda: engine_adapter.is_running(container))
+    url = f"http://{sdk.published_address(container, 8983)}"
+    Solr(url, core).wait_ready(timeout=120, alive=lambda: sdk.is_container_running(container))
     answer = requests.get(f"{url}/solr/{core}/select", params={"q": "*:*", "rows": "0"}, timeout=30)
     return int(answer.json()["response"]["numFound"])
 

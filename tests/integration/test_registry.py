@@ -22,7 +22,7 @@ import requests
 
 from haybale.errors import BuildError, RegistryError
 from haybale.images.store import RegistryStore
-from haybale.tools.engine import sdk as engine
+from haybale.tools.engine import sdk
 from haybale.tools.registry import client as registry
 from haybale.tools.registry import credentials
 from haybale.tools.registry.client import Repository
@@ -66,7 +66,7 @@ def repository(address: str, **options: Any) -> Repository:
 @contextlib.contextmanager
 def image(name: str, *, attested: bool = False, text: str = "a") -> Iterator[str]:
     """An image on the engine, from nothing, with labels."""
-    if attested and not engine.engine_facts().containerd_store:
+    if attested and not sdk.engine_info().containerd_store:
         pytest.skip("this engine's image store holds no attestations (Docker: the containerd image store)")
     labels = [word for label, value in LABELS.items() for word in ("--label", f"{label}={value}")]
     subprocess.run(

@@ -11,7 +11,7 @@ from haybale.errors import BuildError, PrerequisiteError
 from haybale.images import bases as base
 from haybale.images.bases import packages
 from haybale.tools import apt, process
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,14 +58,14 @@ class Machine:
         self.said: list[str] = []
         self.hub = hub
         self.there = there
-        monkeypatch.setattr(docker, "image", self.image)
+        monkeypatch.setattr(sdk, "find_image", self.image)
         monkeypatch.setattr(process, "run", self.run)
         # Whoever runs the tests may keep logins in a program.
         monkeypatch.setenv("DOCKER_CONFIG", "/nowhere")
         monkeypatch.setattr(packages, "build", self.build)
 
-    def image(self, _ref: str) -> docker.ImageInfo | None:
-        return docker.ImageInfo(id="sha256:1", digest="sha256:2", labels={}, size=3) if self.there else None
+    def image(self, _ref: str) -> sdk.ImageInfo | None:
+        return sdk.ImageInfo(id="sha256:1", digest="sha256:2", labels={}, size=3) if self.there else None
 
     def run(self, command: Sequence[str], *, env: Mapping[str, str]) -> process.Completed:
         assert not env, "there is no login for the hub"
@@ -215,7 +215,7 @@ def test_the_jars_are_listed_once_each_with_their_digest() -> None:
 
 def test_temporary_names_go_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     removed: list[str] = []
-    monkeypatch.setattr(docker, "remove_image", removed.append)
+    monkeypatch.setattr(sdk, "remove_image", removed.append)
 
     def interrupted(_wanted: packages.System, _name: str) -> None:
         raise KeyboardInterrupt
@@ -236,7 +236,7 @@ def test_a_clean_up_that_fails_does_not_hide_why_the_build_did(monkeypatch: pyte
     def fail(*_: object) -> None:
         raise BuildError("the first failure")
 
-    monkeypatch.setattr(docker, "remove_image", gone)
+    monkeypatch.setattr(sdk, "remove_image", gone)
     monkeypatch.setattr(packages, "system", lambda *_: None)
     monkeypatch.setattr(packages, "over", fail)
     with pytest.raises(BuildError, match="the first failure"):
@@ -247,8 +247,8 @@ def test_a_clean_up_that_fails_does_not_hide_why_the_build_did(monkeypatch: pyte
 @pytest.mark.parametrize("failing", ["system", "try_python"])
 def test_nothing_gets_its_name_before_it_works(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
     tagged: list[str] = []
-    monkeypatch.setattr(docker, "remove_image", lambda _: None)
-    monkeypatch.setattr(docker, "tag", lambda _, target: tagged.append(target))
+    monkeypatch.setattr(sdk, "remove_image", lambda _: None)
+    monkeypatch.setattr(sdk, "tag_image", lambda _, target: tagged.append(target))
     monkeypatch.setattr(packages, "system", lambda *_: None)
     monkeypatch.setattr(packages, "try_python", lambda *_: None)
     packages.build("python:3.13-slim", "python", None, lambda _: None)
@@ -264,7 +264,9 @@ def test_nothing_gets_its_name_before_it_works(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_without_mmdebstrap_and_root_the_commands_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "find", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None)
+    monkeypatch.setattr(
+        process, "find_executable", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None
+    )
     monkeypatch.setattr(apt, "is_root", lambda: False)
     with pytest.raises(BuildError, match="mmdebstrap") as told:
         packages.system(packages.PYTHON, "x")

@@ -8,12 +8,12 @@ import pytest
 
 from haybale.errors import PrerequisiteError
 from haybale.tools import apt
-from haybale.tools.engine import install as engine
+from haybale.tools.engine import install
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-BARE = engine.Facts(
+BARE = install.Machine(
     engine=False,
     compose=False,
     buildx=False,
@@ -28,8 +28,8 @@ BARE = engine.Facts(
 )
 
 
-def plan(**facts: Any) -> engine.Plan:
-    return engine.decide(dataclasses.replace(BARE, **facts))
+def plan(**facts: Any) -> install.InstallPlan:
+    return install.plan_installation(dataclasses.replace(BARE, **facts))
 
 
 def test_a_bare_debian_12_gets_the_next_release_s_packages_and_a_fresh_daemon() -> None:
@@ -130,7 +130,7 @@ deb http://third.example/ ./
 
 @pytest.mark.parametrize("present", [apt.parse_stanzas(STANZAS), apt.parse_lines(LINES)])
 def test_a_newer_suite_comes_from_where_this_machine_s_own_comes_from(present: list[apt.Source]) -> None:
-    assert engine.newer_source(present, "bookworm", "trixie").splitlines() == [
+    assert install.find_suite_source(present, "bookworm", "trixie").splitlines() == [
         "Types: deb",
         "URIs: http://mirror.example/debian",
         "Suites: trixie",
@@ -151,12 +151,12 @@ def test_other_people_s_files_count_only_where_the_usual_ones_hold_nothing(tmp_p
 
 def test_settings_go_where_nothing_was_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "docker/daemon.json"
-    monkeypatch.setattr(engine, "DAEMON_JSON", file)
-    fresh = engine.Plan(write_settings=True, start=True)
-    with engine.settings(fresh, lambda _: None):
+    monkeypatch.setattr(install, "DAEMON_JSON", file)
+    fresh = install.InstallPlan(write_settings=True, start=True)
+    with install.daemon_settings(fresh, lambda _: None):
         assert json.loads(file.read_text()) == {"features": {"containerd-snapshotter": True}}
     assert file.exists()
-    with pytest.raises(KeyboardInterrupt), engine.settings(fresh, lambda _: None):
+    with pytest.raises(KeyboardInterrupt), install.daemon_settings(fresh, lambda _: None):
         raise KeyboardInterrupt
     assert not file.exists()
 
@@ -164,14 +164,14 @@ def test_settings_go_where_nothing_was_installed(tmp_path: Path, monkeypatch: py
 def test_the_source_of_a_newer_suite_goes_whatever_happens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "OUR_SOURCE", tmp_path / "source")
-    monkeypatch.setattr(engine, "OUR_PIN", tmp_path / "pin")
+    monkeypatch.setattr(install, "OUR_SOURCE", tmp_path / "source")
+    monkeypatch.setattr(install, "OUR_PIN", tmp_path / "pin")
     monkeypatch.setattr(apt, "sources", lambda: apt.parse_stanzas(STANZAS))
     monkeypatch.setattr(apt, "os_release", lambda: {"VERSION_CODENAME": "bookworm"})
-    with engine.suite("trixie"):
+    with install.apt_suite("trixie"):
         assert "Pin-Priority: 100" in (tmp_path / "pin").read_text()
         assert "Suites: trixie\n" in (tmp_path / "source").read_text()
-    with pytest.raises(KeyboardInterrupt), engine.suite("trixie"):
+    with pytest.raises(KeyboardInterrupt), install.apt_suite("trixie"):
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
 
@@ -183,4 +183,4 @@ def test_a_key_within_a_source_comes_along() -> None:
 
 def test_sources_that_are_not_seen_are_said() -> None:
     with pytest.raises(PrerequisiteError, match="bookworm"):
-        engine.newer_source([], "bookworm", "trixie")
+        install.find_suite_source([], "bookworm", "trixie")

@@ -9,7 +9,7 @@ import pytest
 
 from haybale.release import event
 from haybale.tools import forge
-from haybale.tools.git import Described
+from haybale.tools.git import Commit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 HEAD, BASE, SIDE = "a" * 40, "b" * 40, "c" * 40
 
-MERGE = Described(hash=HEAD, parents=(BASE, SIDE), message="Merge pull request #12 from ada/topic\n\nAdd it")
-MERGE_GITEA = Described(
+MERGE = Commit(hash=HEAD, parents=(BASE, SIDE), message="Merge pull request #12 from ada/topic\n\nAdd it")
+MERGE_GITEA = Commit(
     hash=HEAD, parents=(BASE, SIDE), message="Merge pull request 'Add it' (#12) from t into main"
 )
-MERGE_GITLAB = Described(
+MERGE_GITLAB = Commit(
     hash=HEAD,
     parents=(BASE, SIDE),
     message="Merge branch 'topic' into 'main'\n\nAdd it\n\nSee merge request a/site!12",
 )
-SQUASH = Described(hash=HEAD, parents=(BASE,), message="Add it (#12)\n\n* one\n* two")
-SQUASH_GITLAB = Described(hash=HEAD, parents=(BASE,), message="Add it\n\nSee merge request a/b/site!12\n")
-PLAIN = Described(hash=HEAD, parents=(BASE,), message="Add it")
-PULLED = Described(hash=HEAD, parents=(BASE, SIDE), message="Merge branch 'main' of forge.example:a/site")
-PULLED_TRACKING = Described(
+SQUASH = Commit(hash=HEAD, parents=(BASE,), message="Add it (#12)\n\n* one\n* two")
+SQUASH_GITLAB = Commit(hash=HEAD, parents=(BASE,), message="Add it\n\nSee merge request a/b/site!12\n")
+PLAIN = Commit(hash=HEAD, parents=(BASE,), message="Add it")
+PULLED = Commit(hash=HEAD, parents=(BASE, SIDE), message="Merge branch 'main' of forge.example:a/site")
+PULLED_TRACKING = Commit(
     hash=HEAD, parents=(BASE, SIDE), message="Merge remote-tracking branch 'origin/main'"
 )
-LOCAL_MERGE = Described(hash=HEAD, parents=(BASE, SIDE), message="Merge branch 'topic'")
-LOCAL_MERGE_INTO = Described(hash=HEAD, parents=(BASE, SIDE), message="Merge branch 'topic' into main")
-REVERT = Described(hash=HEAD, parents=(BASE,), message='Revert "Add it (#12)"\n\nThis reverts commit.')
-REVERT_BY_PULL = Described(hash=HEAD, parents=(BASE,), message='Revert "Add it (#12)" (#13)')
-PICKED = Described(hash=HEAD, parents=(BASE,), message=f"Add it (#12)\n\n(cherry picked from commit {SIDE})")
-MENTION = Described(
+LOCAL_MERGE = Commit(hash=HEAD, parents=(BASE, SIDE), message="Merge branch 'topic'")
+LOCAL_MERGE_INTO = Commit(hash=HEAD, parents=(BASE, SIDE), message="Merge branch 'topic' into main")
+REVERT = Commit(hash=HEAD, parents=(BASE,), message='Revert "Add it (#12)"\n\nThis reverts commit.')
+REVERT_BY_PULL = Commit(hash=HEAD, parents=(BASE,), message='Revert "Add it (#12)" (#13)')
+PICKED = Commit(hash=HEAD, parents=(BASE,), message=f"Add it (#12)\n\n(cherry picked from commit {SIDE})")
+MENTION = Commit(
     hash=HEAD, parents=(BASE,), message="Mend (#12) what was wrong\n\nMerge pull request #13 from x"
 )
 
@@ -71,7 +71,7 @@ def pull_request(action: str, *, merged: bool = False, base: str = "main") -> di
 
 
 def decided(
-    commit: Described,
+    commit: Commit,
     env: Mapping[str, str],
     payload: Mapping[str, Any] | None = None,
     answer: forge.Answer | None = None,
@@ -130,7 +130,7 @@ def decided(
     ],
 )
 def test_on_main(
-    system: dict[str, str], commit: Described, answer: forge.Answer | None, kind: str, pull: str
+    system: dict[str, str], commit: Commit, answer: forge.Answer | None, kind: str, pull: str
 ) -> None:
     """A push, a web edit (a push too) and a manual run are judged alike: by how the commit came to main."""
     found = decided(commit, system, answer=answer, branch="" if system else "main")
@@ -161,7 +161,7 @@ def test_a_pull_request(
         "GITHUB_REF": "refs/pull/12/merge",
         "GITHUB_HEAD_REF": "topic",
     }
-    synthetic = Described(hash=HEAD, parents=(BASE, SIDE), message="Merge c into b")
+    synthetic = Commit(hash=HEAD, parents=(BASE, SIDE), message="Merge c into b")
     found = decided(synthetic, {**env, "GITHUB_SHA": "d" * 40}, payload)
     assert (found.kind, found.pull, found.branch) == expected
     assert found.part == ("patch" if expected[0] == "pr-merge" else "")

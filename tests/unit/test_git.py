@@ -38,11 +38,11 @@ def test_a_remote_keeps_no_credentials_and_no_path_of_a_machine(url: str, kept: 
     ],
 )
 def test_what_git_says_keeps_no_credentials(said: str, shown: str) -> None:
-    assert git.scrubbed(said) == shown
+    assert git.scrub_credentials(said) == shown
 
 
 def test_the_tags_among_a_remote_s_refs_are_peeled() -> None:
-    found = git.tags_of(
+    found = git.parse_tags(
         {"refs/heads/main": "m", "refs/tags/v1": "t", "refs/tags/v1^{}": "c", "refs/tags/light": "d"}
     )
     assert found == {
@@ -52,11 +52,11 @@ def test_the_tags_among_a_remote_s_refs_are_peeled() -> None:
 
 
 def test_hooks_are_shut_off_beside_what_is_configured_already() -> None:
-    assert git.without_hooks({})["GIT_CONFIG_COUNT"] == "1"
-    found = git.without_hooks({"GIT_CONFIG_COUNT": "2"})
+    assert git.hookless_environment({})["GIT_CONFIG_COUNT"] == "1"
+    found = git.hookless_environment({"GIT_CONFIG_COUNT": "2"})
     assert found["GIT_CONFIG_COUNT"] == "3"
     assert found["GIT_CONFIG_KEY_2"] == "core.hooksPath"
 
 
 def test_a_commit_s_subject_is_its_first_line() -> None:
-    assert git.Described(hash="a", parents=(), message="One\n\ntwo").subject == "One"
+    assert git.Commit(hash="a", parents=(), message="One\n\ntwo").subject == "One"

@@ -66,7 +66,7 @@ def test_nor_without_a_connection() -> None:
 
 def test_what_is_no_way_out_is_open() -> None:
     """Looking for an executable, and a pair of sockets (an event loop needs one), stay in this process."""
-    assert process.find("sh")
+    assert process.find_executable("sh")
     with contextlib.ExitStack() as stack:
         one, other = (stack.enter_context(end) for end in socket.socketpair())
         one.send(b"hello")

@@ -9,7 +9,7 @@ import pytest
 
 from haybale.release import notes
 from haybale.release.record import Record
-from haybale.tools.git import Touch
+from haybale.tools.git import CommitSummary
 
 COMPONENTS = dict.fromkeys(notes.MEANING, "1" * 64)
 
@@ -21,11 +21,13 @@ def record(**counts: int) -> Record:
     )  # fmt: skip
 
 
-def commit(subject: str, author: str = "Ada") -> Touch:
-    return Touch(hash="c" * 40, date="2026-11-23", author=author, subject=subject)
+def commit(subject: str, author: str = "Ada") -> CommitSummary:
+    return CommitSummary(hash="c" * 40, date="2026-11-23", author=author, subject=subject)
 
 
-def written(found: notes.Index, *commits: Touch, before: str = "v1.0.0", version: str = "v1.1.0") -> str:
+def written(
+    found: notes.Index, *commits: CommitSummary, before: str = "v1.0.0", version: str = "v1.1.0"
+) -> str:
     return notes.markdown(
         notes.Notes(before=before, version=version, day="2026-11-23", index=found, commits=commits)
     )

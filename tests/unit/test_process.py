@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shlex
 import signal
 import subprocess
 from typing import TYPE_CHECKING
@@ -15,14 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize(
-    "command",
-    [["a"], ["a", "b c"], ["a", ""], ["a", "it's", '"'], ["a", "$HOME", "*", ";", "\n"], ["ä", "\\"]],
-)
-def test_a_command_is_shown_as_a_shell_takes_it(command: list[str]) -> None:
-    assert shlex.split(process.shown(command)) == command
-
-
 def test_what_was_said_is_shown_without_empty_parts() -> None:
     said = process.Completed(command=("a",), code=0, stdout="out\n\n", stderr=" \n")
     assert said.output == "out"
@@ -34,10 +25,10 @@ def test_what_was_said_is_shown_without_empty_parts() -> None:
 def test_an_environment_is_added_to_or_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEPT", "1")
     monkeypatch.setenv("CHANGED", "1")
-    assert process.environment(None) is None
-    given = process.environment({"CHANGED": "2", "NEW": "3"}) or {}
+    assert process.child_environment(None) is None
+    given = process.child_environment({"CHANGED": "2", "NEW": "3"}) or {}
     assert (given["KEPT"], given["CHANGED"], given["NEW"]) == ("1", "2", "3")
-    assert process.environment({}) is not None
+    assert process.child_environment({}) is not None
 
 
 def test_an_executable_is_found_on_the_path_or_missed_with_what_to_do(
@@ -47,12 +38,12 @@ def test_an_executable_is_found_on_the_path_or_missed_with_what_to_do(
     tool.write_text("#!/bin/sh\n", encoding="utf-8")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(PrerequisiteError, match="tool is not installed") as told:
-        process.executable("tool")
+        process.require_executable("tool")
     assert "install tool" in told.value.hint
     tool.chmod(0o755)
-    assert process.executable("tool") == str(tool)
+    assert process.require_executable("tool") == str(tool)
     with pytest.raises(PrerequisiteError) as told:
-        process.executable("docker")
+        process.require_executable("docker")
     assert "engine" in told.value.hint
 
 
@@ -82,7 +73,7 @@ class Stubborn:
 )
 def test_a_process_is_asked_before_it_is_killed(ends: str, asked: list[str]) -> None:
     stubborn = Stubborn(ends)
-    process.stop(stubborn)  # type: ignore[arg-type]
+    process.stop_process(stubborn)  # type: ignore[arg-type]
     assert stubborn.asked == asked
 
 

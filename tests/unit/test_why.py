@@ -11,7 +11,7 @@ from haybale.index import key
 from haybale.index import key_diff as why
 from haybale.index.key import Component, Key
 from haybale.index.key_diff import Change, FileChange, Other
-from haybale.tools.git import Touch
+from haybale.tools.git import CommitSummary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +104,7 @@ def test_without_another_key_it_says_so() -> None:
     assert why.text(OLD, None, ()).startswith(f"index key {OLD}: nothing was indexed here yet\n")
 
 
-TOUCH = Touch(hash="a1b2c3d4e5f60718", date="2026-11-20", author="Ada", subject="Mend the schema")
+TOUCH = CommitSummary(hash="a1b2c3d4e5f60718", date="2026-11-20", author="Ada", subject="Mend the schema")
 
 
 def test_a_change_names_the_files_and_the_commit() -> None:
@@ -150,7 +150,7 @@ def test_a_change_names_the_files_and_the_commit() -> None:
 def test_long_lines_are_broken_and_no_word_is() -> None:
     subject = "Let titles be searched without their accents, as people who write in a hurry leave them out"
     name = f"registry.example/team/{'site-' * 20}index:solr-1"
-    touch = Touch(hash="a1b2c3d4e5f60718", date="2026-11-20", author="Ada", subject=subject)
+    touch = CommitSummary(hash="a1b2c3d4e5f60718", date="2026-11-20", author="Ada", subject=subject)
     file = FileChange(path="solr_conf/a", kind="changed", blame="elsewhere", commit=touch)
     change = Change(component="solr-conf", files=(file,))
     told = why.text(NEW, Other(key=OLD, source=name, revision=""), (change,))

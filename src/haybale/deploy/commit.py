@@ -65,7 +65,7 @@ def pinned(project: Project, *, commit: str, version: str, environment: str, sit
     file to write the digests into. Raises `PrerequisiteError` where the version's commit is not here.
     """
     path = file(project, environment)
-    if git.file_at(project.root, commit, path) is None:
+    if git.read_file_at(project.root, commit, path) is None:
         return commit
     message = f"Deploy {version} to {environment}\n\nThe images are those of its release record."
-    return git.commit_with(project.root, commit, path, text(version, site=site, index=index), message)
+    return git.create_commit(project.root, commit, path, text(version, site=site, index=index), message)

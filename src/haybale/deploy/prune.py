@@ -17,7 +17,7 @@ from haybale.deploy import tags as deploy
 from haybale.errors import ReleaseError
 from haybale.release import publish, releases
 from haybale.tools import git
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 from haybale.tools.registry.client import Repository
 from haybale.version import Version, is_version
 
@@ -71,7 +71,7 @@ def look(project: Project, index_key: keys.Key) -> Unused:
     """Return what may go. Raises `ReleaseError` and `RegistryError` where something can't be asked."""
     registry = project.settings.registry
     used = in_use(project)
-    here = docker.tags(registry)
+    here = sdk.repository_tags(registry)
     remote: dict[str, str] = {}
     repository = Repository(registry)
     if not project.settings.local:
@@ -122,7 +122,7 @@ def in_use(project: Project) -> InUse:
 
 def _deployed(project: Project) -> Iterator[str]:
     """Yield the versions that the remote's tags of environments have."""
-    there = git.on_remote(project.root, publish.REMOTE, "refs/tags/*/deploy")
+    there = git.remote_refs(project.root, publish.REMOTE, "refs/tags/*/deploy")
     for ref in there:
         if ref.endswith("^{}"):
             continue
@@ -151,5 +151,5 @@ def remove(project: Project, index_key: keys.Key, found: Unused) -> Unused:
     for digest in sorted(set(gone.registry.values())):
         repository.delete(digest)
     for tag in gone.engine:
-        docker.remove_image(f"{project.settings.registry}:{tag}")
+        sdk.remove_image(f"{project.settings.registry}:{tag}")
     return gone

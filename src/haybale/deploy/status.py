@@ -56,7 +56,7 @@ class Place:
 def status(project: Project) -> list[Place]:
     """Return every declared environment; raises `ReleaseError` where git's remote does not answer."""
     main = project.settings.main
-    head = git.remote_head(project.root, publish.REMOTE, main)
+    head = git.remote_branch(project.root, publish.REMOTE, main)
     git.fetch(project.root, publish.REMOTE, f"refs/heads/{main}")
     places = []
     for name, environment in project.settings.environments.items():
@@ -109,11 +109,13 @@ def _drifted(place: Place, *drift: str) -> Place:
 
 
 def _between(project: Project, here: str, there: str) -> int | None:
-    if not (here and there and git.resolve(project.root, here) and git.resolve(project.root, there)):
+    if not (
+        here and there and git.resolve_commit(project.root, here) and git.resolve_commit(project.root, there)
+    ):
         return None
     if git.is_shallow(project.root):
         return None
-    return git.count(project.root, here, there)
+    return git.count_commits(project.root, here, there)
 
 
 def as_json(places: Sequence[Place]) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def check_environment(project: Project, environment: str) -> None:
 
 def look(project: Project, environment: str) -> dict[str, str]:
     """Return the two refs of an environment that the remote has, with what they point to (NAME^{})."""
-    return git.on_remote(project.root, publish.REMOTE, deploy_ref(environment), last_ref(environment))
+    return git.remote_refs(project.root, publish.REMOTE, deploy_ref(environment), last_ref(environment))
 
 
 def read(project: Project, refs: Mapping[str, str], ref: str) -> Deployment | None:
@@ -244,8 +244,8 @@ def _move(
         last = read(project, refs, last_ref(environment))
         deployed = last.deployed if last else ()
     said = message(environment, record, back=back, deployed=deployed)
-    by = git.identity(project.root)
-    tag = git.make_tag(project.root, f"{environment}/deploy", commit, said, by=by)
+    by = git.committer_identity(project.root)
+    tag = git.create_tag_object(project.root, f"{environment}/deploy", commit, said, by=by)
     moved = dict(moves(environment, refs, tag))
     if now and now.commit == commit:
         # It is there already, under a tag that does not say so: what was there before stays the way back.

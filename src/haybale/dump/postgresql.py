@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from haybale.dump.archive import AGAIN, POSTGRESQL_MAGIC, Source
 from haybale.errors import DumpError
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +121,7 @@ def script(source: Source) -> Iterator[bytes]:
 
 def check_server(wanted: int, image: str) -> None:
     """Raise `DumpError` where the server in an image is older than the version that a dump needs."""
-    code, said = docker.run(image, ["postgres", "--version"])
+    code, said = sdk.run_container(image, ["postgres", "--version"])
     found = re.search(r"PostgreSQL\) (\d+)", said)
     if code or not found:
         raise DumpError(

@@ -21,7 +21,7 @@ from haybale.images import bases as base
 from haybale.images import dockerfile as layers
 from haybale.images import store
 from haybale.tools import git, process
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 from haybale.tools.registry import client as registry
 from haybale.tools.registry import credentials
 
@@ -143,11 +143,14 @@ def ensure(project: Project, layer: str, *, say: Callable[[str], None]) -> bool:
 
 def is_current(project: Project, layer: str) -> bool:
     """Return whether the engine has the layer's image of the commit checked out, with nothing changed."""
-    image, base_image = docker.image(image_name(project, layer)), docker.image(project.settings.images.python)
-    commit = git.head(project.root)
+    image, base_image = (
+        sdk.find_image(image_name(project, layer)),
+        sdk.find_image(project.settings.images.python),
+    )
+    commit = git.read_head(project.root)
     if image is None or base_image is None or commit == git.NO_COMMIT:
         return False
-    if commit.revision.endswith("-dirty") or git.untracked(project.root):
+    if commit.revision.endswith("-dirty") or git.untracked_files(project.root):
         return False
     wanted = {
         REVISION: commit.revision,
@@ -169,7 +172,7 @@ def check_layer(project: Project, layer: str) -> None:
 
 def _solr(name: str, action: str, say: Callable[[str], None]) -> str:
     """Push the baked image, or leave it as it is: only regeneration makes the index that the layer needs."""
-    if docker.image(name) is None:
+    if sdk.find_image(name) is None:
         raise BuildError(
             f"there is no image {name}",
             cause="the solr layer holds the baked index, and none has been baked at this version",
@@ -209,7 +212,7 @@ def _run(
         base_image = base.ensure(settings.images.solr, "solr", say)
     else:
         base_image = base.ensure(settings.images.python, "python", say)
-    commit = git.head(project.root)
+    commit = git.read_head(project.root)
     caching = cache and settings.build.cache and registry.answers(settings.registry)
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
         plan = Plan(
@@ -237,7 +240,7 @@ def _run(
             },
             cache_from=refs.cache(settings.registry, layer) if caching else (),
             cache_to=refs.cache(settings.registry, layer)[-1]
-            if caching and not os.environ.get("NO_CACHE_TO") and docker.engine_facts().can_export_cache
+            if caching and not os.environ.get("NO_CACHE_TO") and sdk.engine_info().can_export_cache
             else "",
             platform=settings.build.platform,
             provenance=settings.build.provenance,
@@ -256,7 +259,7 @@ def _execute(plan: Plan, *, quiet: bool) -> None:
             done = process.run(line, env={**env, **login})
             code, log = done.code, done.output
         else:
-            code, log = process.hand_over(line, env={**env, **login}), ""
+            code, log = process.run_attached(line, env={**env, **login}), ""
     if code:
         raise BuildError(
             f"the layer {plan.layer} could not be built (buildx exited with {code})",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from haybale import image_ref as refs
 from haybale.errors import BuildError, RegistryError
 from haybale.tools import process
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 from haybale.tools.registry import client as registry
 from haybale.tools.registry import credentials
 
@@ -86,7 +86,7 @@ class RegistryStore:
     def push(self, name: str) -> str:
         """See `Store`; raises `BuildError`, or `RegistryError` where another image has the name after it."""
         send(name)
-        there, image = self.digest(name), docker.image(name)
+        there, image = self.digest(name), sdk.find_image(name)
         if there is None:
             raise _vanished(name)
         if image is None or there not in {*image.digests, image.id}:
@@ -134,16 +134,16 @@ class EngineStore:
 
     def digest(self, name: str) -> str | None:
         """See `Store`."""
-        image = docker.image(name)
+        image = sdk.find_image(name)
         return image.digest if image else None
 
     def exists(self, name: str) -> bool:
         """See `Store`."""
-        return docker.image(name) is not None
+        return sdk.find_image(name) is not None
 
     def labels(self, name: str) -> Mapping[str, str] | None:
         """See `Store`."""
-        image = docker.image(name)
+        image = sdk.find_image(name)
         return image.labels if image else None
 
     def pull(self, name: str) -> None:
@@ -168,7 +168,7 @@ class EngineStore:
     def retag(self, source: str, target: str) -> str:
         """See `Store`."""
         self.push(source)
-        docker.tag(source, target)
+        sdk.tag_image(source, target)
         return self.push(target)
 
 

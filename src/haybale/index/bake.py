@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from haybale.errors import LoadError, VerifyError
 from haybale.index import verification as verify
 from haybale.tools import solr
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,13 +44,13 @@ PARTS = {
 
 def stop(container: str) -> None:
     """Stop Solr and make sure that it closed its index itself; raises `LoadError`."""
-    code = docker.stop(container, GRACE)
+    code = sdk.stop_container(container, GRACE)
     if code != STOPPED_CLEANLY:
         raise LoadError(
             f"Solr did not stop cleanly (exit code {code}, not {STOPPED_CLEANLY})",
             cause="it was killed, by the engine for want of memory or after its time was up",
             hint="raise index.heap, or the machine's memory, and regenerate",
-            log=docker.log_tail(container),
+            log=sdk.container_log_tail(container),
         )
 
 
@@ -59,7 +59,7 @@ def take(container: str, settings: Settings, folder: Path) -> int:
 
     Raises `LoadError` where there is no index in it.
     """
-    docker.copy_out(container, f"{HOME}/{settings.core}/data", folder)
+    sdk.copy_from_container(container, f"{HOME}/{settings.core}/data", folder)
     for name in LEFT_OUT:
         path = folder / name
         if path.is_dir():
@@ -90,7 +90,7 @@ def prove(image: str, settings: Settings, expected: Mapping[str, int], labels: M
 
     with containers.started(image, 8983, labels) as (container, address):
         server = solr.Solr(f"http://{address}", settings.core)
-        server.wait_ready(timeout=120, alive=lambda: docker.is_running(container))
+        server.wait_ready(timeout=120, alive=lambda: sdk.is_container_running(container))
         verify.check_counts(expected, server.counts())
     if not expected:
         raise VerifyError("no model was indexed", cause="the site has no search index for Solr")

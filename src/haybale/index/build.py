@@ -23,7 +23,7 @@ from haybale.index import loader as load
 from haybale.index import stack as environments
 from haybale.index import verification as verify
 from haybale.tools import git, process
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 from haybale.tools.solr import Solr
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def regenerate(
         index = Path(scratch) / "data"
         terminal.say("starting Solr and the site")
         if keep:
-            terminal.say(made.services.kept)
+            terminal.say(made.services.keep_notice)
         with made.services.up(keep=keep), _explained(made.services):
             counts, report, advice = _load(project, made.services, terminal)
             container = made.services.container("solr")
@@ -71,12 +71,12 @@ def regenerate(
         terminal.say("starting the baked image to count its documents")
         bake.prove(unproved, project.settings, counts, {current.RUN_LABEL: run})
         _check_unchanged(project, index_key)
-        docker.tag(unproved, name)
+        sdk.tag_image(unproved, name)
         baked = current.on_engine(project, index_key)
     if baked is None:
         raise LoadError(f"{name} was made and is not there", cause="somebody removed it", hint="try again")
     current.remember(project, baked.id)
-    why.remember(project, index_key, git.head(project.root).revision)
+    why.remember(project, index_key, git.read_head(project.root).revision)
     terminal.done(f"{name}: {sum(counts.values())} documents of {len(counts)} models, as in the database")
     return baked
 
@@ -175,8 +175,8 @@ def _leaving_nothing(project: Project, run: str, *, keep: bool) -> Iterator[None
 
 def sweep(project: Project, run: str) -> None:
     """Remove what a run made besides its services: images without their final name, containers, folders."""
-    docker.sweep(current.RUN_LABEL, run)
+    sdk.remove_labelled(current.RUN_LABEL, run)
     for name in ("empty", "unproved"):
-        docker.remove_image(f"{project.settings.name}-solr-{name}:{run}")
+        sdk.remove_image(f"{project.settings.name}-solr-{name}:{run}")
     shutil.rmtree(project.scratch / "insite" / run, ignore_errors=True)
     (project.scratch / "solrconfig" / f"{run}.xml").unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from haybale.errors import ConfigError, HaybaleError, VerifyError
 from haybale.index import bake, key
 from haybale.index import verification as verify
 from haybale.tools import process
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +58,7 @@ def local(project: Project, index_key: key.Key) -> IndexImage | None:
 def on_engine(project: Project, index_key: key.Key) -> IndexImage | None:
     """Return the key's index image where this engine has it; `VerifyError` where it is not the key's."""
     reference = name(project, index_key)
-    image = docker.image(reference)
+    image = sdk.find_image(reference)
     return None if image is None else _read(reference, image, index_key)
 
 
@@ -74,7 +74,7 @@ def prove(project: Project, image: IndexImage, run: str = "") -> None:
         bake.prove(image.id, project.settings, image.counts, {RUN_LABEL: run})
     finally:
         with process.uninterrupted():
-            docker.sweep(RUN_LABEL, run)
+            sdk.remove_labelled(RUN_LABEL, run)
     remember(project, image.id)
 
 
@@ -92,7 +92,7 @@ def pull(project: Project, index_key: key.Key, fetch: Callable[[str], None], run
             raise VerifyError(f"{reference} was pulled and is not there", cause="somebody removed it")
         prove(project, image, run)
     except HaybaleError:
-        docker.remove_image(reference)
+        sdk.remove_image(reference)
         raise
     return image
 
@@ -139,7 +139,7 @@ def labels(
     }
 
 
-def _read(reference: str, image: docker.ImageInfo, index_key: key.Key) -> IndexImage:
+def _read(reference: str, image: sdk.ImageInfo, index_key: key.Key) -> IndexImage:
     check(reference, image.labels, index_key)
     return IndexImage(
         name=reference, id=image.id, counts=counts_of(image.labels), advice=advice_of(image.labels)

@@ -20,7 +20,7 @@ from haybale.errors import ConfigError, PrerequisiteError, UsageError
 from haybale.images import build, store
 from haybale.index import key
 from haybale.tools import git
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,7 +83,7 @@ class FileChange:
     kind: Kind
     was: str = ""
     blame: Blame = "unknown"
-    commit: git.Touch | None = None
+    commit: git.CommitSummary | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +142,8 @@ def tell(project: Project, other: str, *, as_json: bool) -> str:
     changes: tuple[Change, ...] = ()
     if compared:
         changes = compare(compared.key, present)
-        if git.head(project.root) != git.NO_COMMIT:
-            compared = replace(compared, day=git.day(project.root, compared.revision))
+        if git.read_head(project.root) != git.NO_COMMIT:
+            compared = replace(compared, day=git.commit_date(project.root, compared.revision))
             changes = _blamed(project, changes, compared.revision)
     if as_json:
         return json.dumps(document(present, compared, changes), indent=2)
@@ -176,8 +176,8 @@ def noted(project: Project) -> Other | None:
 def _newest(project: Project) -> Other | None:
     """Return the key of the newest index image on this engine, None where there is none, or no engine."""
     try:
-        identity = docker.newest(project.settings.registry, key.LABEL)
-        image = docker.image(identity) if identity else None
+        identity = sdk.newest_image(project.settings.registry, key.LABEL)
+        image = sdk.find_image(identity) if identity else None
         return _labelled(image.labels, "the newest index image on this engine") if image else None
     except (PrerequisiteError, ConfigError):
         return None
@@ -206,7 +206,7 @@ def index_image(project: Project, name: str) -> tuple[str, Mapping[str, str]]:
     """
     reference = _named(project, name) if PREFIX.fullmatch(name) else name
     refs.parse(reference)
-    image = docker.image(reference)
+    image = sdk.find_image(reference)
     labels = image.labels if image else _labels_there(project, reference)
     if labels is None:
         where = "on this engine" if project.settings.local else "on this engine or in the registry"
@@ -232,7 +232,7 @@ def _known(project: Project) -> str:
 
 def _index_images(project: Project) -> list[str]:
     start = refs.index(project.settings.registry, "")
-    names = docker.names(project.settings.registry)
+    names = sdk.image_names(project.settings.registry)
     return sorted({name for name in names if key.FORM.fullmatch(name.removeprefix(start))})
 
 
@@ -264,7 +264,7 @@ def _labels_there(project: Project, reference: str) -> Mapping[str, str] | None:
 class _History:
     """A repository, the other index's commit ("" where this clone does not have it), and its state.
 
-    `uncommitted` are those of the files in question that are not as in HEAD; `first` is `git.first_here`.
+    `uncommitted` are those of the files in question that are not as in HEAD; `first` is `git.shallow_roots`.
     """
 
     root: Path
@@ -282,9 +282,9 @@ def _blamed(project: Project, changes: Sequence[Change], since: str) -> tuple[Ch
     places = {place for each in changes for file in each.files for place in _places(root, file, each)}
     history = _History(
         root=root,
-        since=git.resolve(root, since) if since else "",
-        first=git.first_here(root),
-        uncommitted=git.not_committed(root, sorted(places)) if places else frozenset(),
+        since=git.resolve_commit(root, since) if since else "",
+        first=git.shallow_roots(root),
+        uncommitted=git.uncommitted_files(root, sorted(places)) if places else frozenset(),
     )
     return tuple(replace(each, files=_blamed_files(history, each)) for each in changes)
 
@@ -319,7 +319,7 @@ def _blamed_settings(history: _History, change: Change) -> tuple[FileChange, ...
     words = [word for word in (*new, *old) if (word in old) != (word in new)]
     found = []
     for word in words:
-        at_word = replace(history, uncommitted=git.not_committed(history.root, [config.FILE], text=word))
+        at_word = replace(history, uncommitted=git.uncommitted_files(history.root, [config.FILE], text=word))
         found += [_blame(at_word, each, [config.FILE], text=word) for each in change.files]
     return _touched(found)[:1]
 
@@ -334,10 +334,10 @@ def _blame(history: _History, change: FileChange, places: Sequence[str], *, text
     if not history.uncommitted.isdisjoint(places):
         return replace(change, blame="uncommitted")
     blame: Blame = "commit"
-    commit = git.last_touch(root, places, since, text=text)
+    commit = git.last_change(root, places, since, text=text)
     if commit is None and since:
         blame = "elsewhere"
-        commit = git.last_touch(root, places, "HEAD", upto=since, text=text)
+        commit = git.last_change(root, places, "HEAD", upto=since, text=text)
     if commit is None:
         return replace(change, blame="untouched" if since else "unknown")
     return replace(change, blame="earlier" if commit.hash in history.first else blame, commit=commit)

@@ -23,7 +23,7 @@ from haybale.images import build
 from haybale.index import audit, key
 from haybale.index import image as current
 from haybale.index import solrconfig as tuning
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 from haybale.tools.engine.compose import Compose
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def indexing(project: Project, run: str, index_key: key.Key, say: Callable[[str]
     database = _database(project, unpacked, say)
     build.ensure(project, "release", say=say)
     empty_image = f"{project.settings.name}-solr-empty:{run or 'dev'}"
-    heap = project.settings.index.heap or tuning.heap(docker.engine_facts().memory)
+    heap = project.settings.index.heap or tuning.heap(sdk.engine_info().memory)
     say("building the solr layer, without an index")
     with tempfile.TemporaryDirectory(prefix="haybale-") as nothing:
         build.solr(project, empty_image, Path(nothing), labels={}, say=say)
@@ -119,7 +119,7 @@ def solr_dc(project: Project, arguments: Sequence[str], say: Callable[[str], Non
         services.write_env()
     else:
         services = _as_it_is(project, "solr", SOLR_FILE)
-    return services.hand_over(arguments or ["ps"])
+    return services.run_attached(arguments or ["ps"])
 
 
 def ci_dc(project: Project, arguments: Sequence[str], say: Callable[[str], None]) -> int:
@@ -139,7 +139,7 @@ def ci_dc(project: Project, arguments: Sequence[str], say: Callable[[str], None]
         services.write_env()
     else:
         services = _as_it_is(project, "ci", CI_FILE)
-    return services.hand_over(arguments or ["ps"])
+    return services.run_attached(arguments or ["ps"])
 
 
 def creates(arguments: Sequence[str]) -> bool:

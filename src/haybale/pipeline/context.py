@@ -42,7 +42,7 @@ def gather(project: Project, index_key: Key, options: Options, env: Mapping[str,
     # Only a run that would make a version asks the remote whether this is one.
     asked = publish.REMOTE if options.publish else ""
     event = events.detect(project.root, project.settings.main, options.event, env, remote=asked)
-    head = git.head(project.root)
+    head = git.read_head(project.root)
     here = current.on_engine(project, index_key) is not None
     there = (
         not here and not project.settings.local and store.of(project).exists(current.name(project, index_key))
@@ -67,5 +67,5 @@ def gather(project: Project, index_key: Key, options: Options, env: Mapping[str,
 def _dump_at_head(project: Project) -> bool:
     """Return whether the last commit that touched the dump's link, or its file, is the one checked out."""
     found = dump.resolve(project.root, project.settings.dump)
-    last = git.last_touch(project.root, [str(found.link), str(found.target)])
-    return last is not None and last.hash == git.resolve(project.root, "HEAD")
+    last = git.last_change(project.root, [str(found.link), str(found.target)])
+    return last is not None and last.hash == git.resolve_commit(project.root, "HEAD")

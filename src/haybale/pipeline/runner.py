@@ -27,7 +27,7 @@ from haybale.release import bump, publish, releases
 from haybale.release import record as records
 from haybale.testing import run as testrun
 from haybale.tools import git
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,7 +87,7 @@ def resume(project: Project, name: str, terminal: Terminal, *, push_index: bool 
             )
         planned = plan.of_json(document)
         index_key = keys.of(project)
-        revision = git.head(project.root).revision
+        revision = git.read_head(project.root).revision
         # A run that died after it had published has brought the version's commit here.
         version_commit = _version_made(history).get("commit")
         if index_key.value != planned.facts.key or revision not in {planned.facts.revision, version_commit}:
@@ -105,7 +105,7 @@ def resume(project: Project, name: str, terminal: Terminal, *, push_index: bool 
 def sweep(project: Project, run: str) -> None:
     """Remove containers, volumes, networks and unfinished images that a run left when it died."""
     for short in ("solr", "ci"):
-        docker.sweep("com.docker.compose.project", f"{project.settings.name}-{short}-{run}")
+        sdk.remove_labelled("com.docker.compose.project", f"{project.settings.name}-{short}-{run}")
     regenerate.sweep(project, run)
 
 
@@ -238,7 +238,7 @@ class Walk:
         if self._push_index and not self._project.settings.local:
             images = store.of(self._project)
             digest = images.push_first(index.name)
-            here = docker.image(index.name)
+            here = sdk.find_image(index.name)
             if here is None or digest not in here.digests:
                 self._terminal.say(f"somebody else pushed {index.name} first: using theirs")
                 self._index = current.pull(self._project, self._key, images.pull, self._run.name)
@@ -252,7 +252,7 @@ class Walk:
         return True
 
     def _untag_solr_image(self) -> Product:
-        docker.tag(self._proved_index().id, PLAIN)
+        sdk.tag_image(self._proved_index().id, PLAIN)
         return _product(PLAIN)
 
     def _bump(self, part: str) -> Product:
@@ -276,7 +276,7 @@ class Walk:
 
     def _retag_solr_image(self) -> Product:
         name = build.image_name(self._built, "solr")
-        docker.tag(self._proved_index().id, name)
+        sdk.tag_image(self._proved_index().id, name)
         return _product(name)
 
     def _build_test_runner(self) -> Product:
@@ -461,12 +461,12 @@ def _product(name: str) -> Product:
 
 
 def _identity(name: str) -> str:
-    found = docker.image(name)
+    found = sdk.find_image(name)
     return "" if found is None else found.id
 
 
 def _base(name: str) -> str:
-    found = docker.image(name)
+    found = sdk.find_image(name)
     return found.labels.get(build.BASE_DIGEST, "") if found else ""
 
 

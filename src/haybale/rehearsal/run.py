@@ -122,7 +122,9 @@ def rehearse(project: Project, environment: str, say: Callable[[str], None]) -> 
     deliveries = perform(forge, environment, manifests, moves)
     notes = []
     changed = [
-        name for name in git.changed(project.root) if name.startswith(f"{project.settings.flux.folder}/")
+        name
+        for name in git.changed_files(project.root)
+        if name.startswith(f"{project.settings.flux.folder}/")
     ]
     if changed:
         notes.append(f"deployed was HEAD, without the changes in {', '.join(changed)}")
@@ -227,12 +229,12 @@ class _Stage:
     def __init__(self, project: Project, folder: Path) -> None:
         root, self.remote = project.root, folder / "remote.git"
         self.work = folder / "work"
-        self.head = git.resolve(root, "HEAD")
+        self.head = git.resolve_commit(root, "HEAD")
         if not self.head:
             raise ReleaseError(f"nothing is committed in {root}", hint="commit, and try again")
         # Nothing of the user's: no hooks, no tags of real deployments.
-        git.ask(folder, "init", "--quiet", "--bare", str(self.remote))
-        git.ask(
+        git.check_output(folder, "init", "--quiet", "--bare", str(self.remote))
+        git.check_output(
             self.remote,
             "fetch",
             "--quiet",
@@ -241,7 +243,7 @@ class _Stage:
             str(root),
             f"{self.head}:refs/heads/main",
         )
-        git.ask(
+        git.check_output(
             folder,
             "clone",
             "--quiet",
@@ -269,7 +271,9 @@ class _Stage:
 
     def _move(self, environment: str, commit: str, message: str) -> list[Change]:
         before = self._refs()
-        made = git.make_tag(self.work, flux.tag(environment), commit, f"{message} {len(self.deployed)}")
+        made = git.create_tag_object(
+            self.work, flux.tag(environment), commit, f"{message} {len(self.deployed)}"
+        )
         done = git.push(self.work, str(self.remote), deploy.moves(environment, before, made))
         if not done.ok:
             raise ReleaseError("the scratch remote did not take the tags", log=done.stderr)
@@ -282,17 +286,17 @@ class _Stage:
         ]
 
     def _refs(self) -> dict[str, str]:
-        found = git.on_remote(self.work, str(self.remote), "refs/tags/*")
+        found = git.remote_refs(self.work, str(self.remote), "refs/tags/*")
         return {ref: hashed for ref, hashed in found.items() if not ref.endswith("^{}")}
 
     def check(self, environment: str, manifests: Manifests) -> list[Check]:
         """Return whether Flux would apply what was deployed last, once it was told."""
         ref = manifests.source["spec"].get("ref", {})
         follows = ref.get("tag", "")
-        found = git.resolve(self.remote, f"refs/tags/{follows}") if follows else ""
+        found = git.resolve_commit(self.remote, f"refs/tags/{follows}") if follows else ""
         path = Path(manifests.kustomization["spec"].get("path", "./"))
-        there = git.file_at(self.remote, self.deployed[-1], str(path / "kustomization.yaml"))
-        images = git.file_at(self.remote, self.deployed[-1], pin.file(self.project, environment))
+        there = git.read_file_at(self.remote, self.deployed[-1], str(path / "kustomization.yaml"))
+        images = git.read_file_at(self.remote, self.deployed[-1], pin.file(self.project, environment))
         origin = manifests.kustomization["spec"].get("sourceRef", {}).get("name")
         secret = manifests.receiver["spec"].get("secretRef", {}).get("name", "")
         return [

@@ -77,7 +77,7 @@ def bump(root: Path, arguments: Sequence[str], env: Mapping[str, str], *, offlin
     told = identity(root, env)
     old = versions.read(root, {})
     new = _next(root, program, part, extra)
-    if git.resolve(root, f"refs/tags/{new}"):
+    if git.resolve_commit(root, f"refs/tags/{new}"):
         raise ReleaseError(
             f"the tag {new} exists here already",
             cause=f"{versions.FILES[0]} says {old}, which is not the last version that was made",
@@ -86,11 +86,11 @@ def bump(root: Path, arguments: Sequence[str], env: Mapping[str, str], *, offlin
         )
     if not offline:
         _remote_allows(root, new)
-    before, files = git.resolve(root, "HEAD"), _written(root, extra)
+    before, files = git.resolve_commit(root, "HEAD"), _written(root, extra)
     done = process.run([program, part, *extra], cwd=root, env=told)
     if not done.ok:
-        if git.resolve(root, "HEAD") == before and "--allow-dirty" not in extra:
-            git.restore(root, files)
+        if git.resolve_commit(root, "HEAD") == before and "--allow-dirty" not in extra:
+            git.restore_files(root, files)
         raise ReleaseError(
             f"bump2version failed to make {new}",
             cause=_last_line(done),
@@ -123,8 +123,8 @@ def executable(env: Mapping[str, str]) -> str:
     """Return bump2version's executable: what HAYBALE_BUMP2VERSION names, beside this Python, on PATH."""
     named = env.get(EXECUTABLE, "")
     beside = Path(sys.executable).with_name("bumpversion")
-    found = named or (str(beside) if beside.is_file() else process.find("bumpversion"))
-    if not found or process.find(found) is None:
+    found = named or (str(beside) if beside.is_file() else process.find_executable("bumpversion"))
+    if not found or process.find_executable(found) is None:
         raise PrerequisiteError(
             f"{EXECUTABLE} is {named}, which can't be run" if named else "bump2version is not installed here",
             cause="it has an environment of its own",
@@ -140,7 +140,7 @@ def ready(root: Path, *, allow_dirty: bool = False) -> None:
     that bump2version writes to. Files that git doesn't know are no obstacle. A configuration that can't be
     read is a `ConfigError`.
     """
-    if not git.resolve(root, "HEAD"):
+    if not git.resolve_commit(root, "HEAD"):
         raise ReleaseError(
             f"there is no commit in {root}", hint="make a version of a git repository's commit"
         )
@@ -150,12 +150,12 @@ def ready(root: Path, *, allow_dirty: bool = False) -> None:
             cause="a version belongs to the whole repository",
             hint="keep pyproject.toml and .bumpversion.cfg at its top",
         )
-    begun = git.unfinished(root)
+    begun = git.unfinished_operation(root)
     if begun:
         raise ReleaseError(
             f"a {begun} is not finished here", hint=f"git {begun} --continue, or git {begun} --abort"
         )
-    changed = git.changed(root)
+    changed = git.changed_files(root)
     if changed and not allow_dirty:
         raise ReleaseError(
             f"there are changes that are not committed: {_some(changed)}",
@@ -230,7 +230,7 @@ def make_release_tree(
     killed, it gives the same version; a folder that was finished is kept as it is. Raises `ReleaseError` or
     `PrerequisiteError`, and leaves no folder then.
     """
-    base, folder = git.resolve(root, "HEAD"), folder.absolute()
+    base, folder = git.resolve_commit(root, "HEAD"), folder.absolute()
     found = release_tree(folder)
     if found is not None and _marker(folder).read_text(encoding="ascii") == _mark(part, base):
         return found
@@ -240,7 +240,7 @@ def make_release_tree(
     remove_release_tree(root, folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        git.add_tree(root, folder, base)
+        git.add_worktree(root, folder, base)
         _marker(folder).write_text(_mark(part, base), encoding="ascii")
         return _bumped(folder, program, part, told)
     except BaseException:
@@ -250,14 +250,14 @@ def make_release_tree(
 
 def _bumped(folder: Path, program: str, part: str, told: Mapping[str, str]) -> ReleaseTree:
     new = _next(folder, program, part, ())
-    if git.resolve(folder, f"refs/tags/{new}"):
+    if git.resolve_commit(folder, f"refs/tags/{new}"):
         raise ReleaseError(
             f"the tag {new} exists here already",
             cause="the branch does not have that version's commit, or the tag was never pushed",
             hint=f"bring the branch up to date (git pull); or delete the tag (git tag -d {new})",
         )
     # The repository's hooks are for what people commit, and may need what is not installed here.
-    quiet = git.without_hooks(os.environ)
+    quiet = git.hookless_environment(os.environ)
     done = process.run([program, part, "--commit", "--no-tag"], cwd=folder, env={**told, **quiet})
     made = release_tree(folder) if done.ok else None
     if made is None or made.version != new:
@@ -269,10 +269,10 @@ def release_tree(folder: Path) -> ReleaseTree | None:
     """Return the finished release tree in a folder; None where there is none, or only a part of one."""
     if not (folder / ".git").is_file() or not _marker(folder).is_file():
         return None
-    commit = git.resolve(folder, "HEAD")
-    if not commit or git.changed(folder):
+    commit = git.resolve_commit(folder, "HEAD")
+    if not commit or git.changed_files(folder):
         return None
-    parents = git.describe(folder).parents
+    parents = git.read_commit(folder).parents
     # The mark may be cut off, where its writer was killed.
     *_, base = _marker(folder).read_text(encoding="ascii").split() or [""]
     if parents != (base,):
@@ -286,7 +286,7 @@ def remove_release_tree(root: Path, folder: Path) -> None:
         raise ReleaseError(f"{folder} is a repository of its own, and is not removed")
     with process.uninterrupted():
         shutil.rmtree(folder, ignore_errors=True)
-        git.forget_tree(root, folder)
+        git.forget_worktree(root, folder)
 
 
 def _mark(part: str, base: str) -> str:
@@ -327,12 +327,12 @@ def _next(folder: Path, program: str, part: str, extra: Sequence[str]) -> Versio
 
 def _remote_allows(root: Path, new: Version) -> None:
     """Raise `ReleaseError` where the remote has the version's tag, or commits that are not here."""
-    branch = git.branch(root)
-    remote, ref = git.upstream(root, branch or "HEAD")
+    branch = git.current_branch(root)
+    remote, ref = git.find_upstream(root, branch or "HEAD")
     if not remote:
         return
     try:
-        refs = git.on_remote(root, remote, f"refs/tags/{new}", *([ref] if branch else []))
+        refs = git.remote_refs(root, remote, f"refs/tags/{new}", *([ref] if branch else []))
     except ReleaseError as error:
         error.hint = "try again when it answers; or bump without asking it: --offline"
         raise
@@ -342,8 +342,8 @@ def _remote_allows(root: Path, new: Version) -> None:
             cause="somebody else made that version",
             hint="git pull, and try again",
         )
-    there, head = refs.get(ref, ""), git.resolve(root, "HEAD")
-    if there and not (git.resolve(root, there) and git.is_ancestor(root, there, head)):
+    there, head = refs.get(ref, ""), git.resolve_commit(root, "HEAD")
+    if there and not (git.resolve_commit(root, there) and git.is_ancestor(root, there, head)):
         shallow = git.is_shallow(root)
         raise ReleaseError(
             f"{branch} is behind {ref.removeprefix('refs/heads/')} of {remote}, or has gone another way",

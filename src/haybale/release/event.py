@@ -82,7 +82,7 @@ class Facts:
     """
 
     head: str
-    judged: git.Described
+    judged: git.Commit
     branch: str
     branches: tuple[str, ...]
     main: str
@@ -126,9 +126,9 @@ def version_commits(root: Path, remote: str) -> dict[str, list[str]]:
     What is here suffices, unless HEAD changed the version's file and has no tag here: a CI system's clone has
     no tags. Then the remote (where it is not "") is asked; one that does not answer is a `ReleaseError`.
     """
-    tags = git.version_tags(root)
-    head = git.resolve(root, "HEAD")
-    if remote and head not in tags.values() and git.differs(root, "HEAD^", "HEAD", versions.FILES[0]):
+    tags = git.local_version_tags(root)
+    head = git.resolve_commit(root, "HEAD")
+    if remote and head not in tags.values() and git.file_differs(root, "HEAD^", "HEAD", versions.FILES[0]):
         tags.update((name, tag.commit) for name, tag in git.remote_tags(root, remote, "v*").items())
     found: dict[str, list[str]] = {}
     for name, commit in tags.items():
@@ -141,12 +141,12 @@ def gather(
     root: Path, main: str, env: Mapping[str, str], flag: Flag, tags: Mapping[str, Sequence[str]]
 ) -> Facts:
     """Look at git and at the CI system; ask the forge only where its answer can decide."""
-    head = git.describe(root)
+    head = git.read_commit(root)
     judged = _judged(root, head, tags)
     facts = Facts(
         head=head.hash,
         judged=judged,
-        branch=git.branch(root),
+        branch=git.current_branch(root),
         branches=git.branches_at(root, head.hash),
         main=main,
         claim=claimed(env, payload(env), judged.hash, main),
@@ -157,11 +157,11 @@ def gather(
     return facts if _branch(facts)[0] != main else replace(facts, answer=forge.merged_pull(claim.question))
 
 
-def _judged(root: Path, head: git.Described, tags: Mapping[str, Sequence[str]]) -> git.Described:
+def _judged(root: Path, head: git.Commit, tags: Mapping[str, Sequence[str]]) -> git.Commit:
     """Return the commit that versions were made of: HEAD, or the first one below it that is no version."""
     commit = head
-    while commit.hash in tags and commit.parents and git.resolve(root, commit.parents[0]):
-        commit = git.describe(root, commit.parents[0])
+    while commit.hash in tags and commit.parents and git.resolve_commit(root, commit.parents[0]):
+        commit = git.read_commit(root, commit.parents[0])
     return head if commit.hash in tags else commit
 
 
@@ -281,7 +281,7 @@ def _on_main(facts: Facts, branch: str, why: str) -> Event:
     return Event(kind="direct-push", pull="", branch=branch, evidence=f"{said}; {nothing}")
 
 
-def _merge_of(commit: git.Described) -> tuple[str, str]:
+def _merge_of(commit: git.Commit) -> tuple[str, str]:
     """Return the number of the pull request that a commit's words name, and how they do; "" for none."""
     if len(commit.parents) > 1:
         found = MERGED.match(commit.subject) or MERGED_GITLAB.search(commit.message)

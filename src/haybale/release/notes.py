@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from haybale.config import Project
     from haybale.release.record import Record
-    from haybale.tools.git import Touch
+    from haybale.tools.git import CommitSummary
 
 # What a component of the index key is to people (docs/index-key.md), in the order in which it is told.
 MEANING: Mapping[str, str] = {
@@ -69,7 +69,7 @@ class Notes:
     version: str
     day: str
     index: Index
-    commits: tuple[Touch, ...]
+    commits: tuple[CommitSummary, ...]
 
 
 def write(project: Project, before: str, version: str) -> Notes:
@@ -80,8 +80,8 @@ def write(project: Project, before: str, version: str) -> Notes:
     here, and `ReleaseError` where a tag's record can't be read.
     """
     root = project.root
-    tags = {name: commit for name, commit in git.version_tags(root).items() if is_version(name)}
-    head = git.resolve(root, "HEAD")
+    tags = {name: commit for name, commit in git.local_version_tags(root).items() if is_version(name)}
+    head = git.resolve_commit(root, "HEAD")
     if not head:
         raise ReleaseError(f"nothing is committed in {root}", hint="commit, and try again")
     version = version or next((name for name, commit in tags.items() if commit == head), UNRELEASED)
@@ -96,9 +96,9 @@ def write(project: Project, before: str, version: str) -> Notes:
     return Notes(
         before=before,
         version=version,
-        day=git.day(root, commit),
+        day=git.commit_date(root, commit),
         index=index(old, components, new.counts if new else None),
-        commits=tuple(each for each in git.log(root, after, commit) if each.hash not in made),
+        commits=tuple(each for each in git.list_commits(root, after, commit) if each.hash not in made),
     )
 
 

@@ -73,7 +73,7 @@ def check_free(root: Path, tree: ReleaseTree, remote: str, branch: str) -> None:
     """
     tag = str(tree.version)
     refs = _look(root, remote, branch, tag)
-    made = git.resolve_any(tree.path, KEPT)
+    made = git.resolve_object(tree.path, KEPT)
     if not (made and _arrived(refs, tag, made)):
         _judge(root, tree, remote, branch, refs=refs)
 
@@ -90,12 +90,12 @@ def push_version(
     """
     tag = str(tree.version)
     refs = _look(root, remote, branch, tag)
-    made = git.resolve_any(tree.path, KEPT)
+    made = git.resolve_object(tree.path, KEPT)
     if not (made and _arrived(refs, tag, made)):
         # A push of the same tag may still be on its way, where the one who sent it was killed.
         if not made or git.tag_message(root, made).splitlines()[:-1] != annotated(tag, message_lines)[:-1]:
-            made = git.make_tag(root, tag, tree.commit, "\n".join(annotated(tag, message_lines)))
-            git.set_ref(tree.path, KEPT, made)
+            made = git.create_tag_object(root, tag, tree.commit, "\n".join(annotated(tag, message_lines)))
+            git.update_ref(tree.path, KEPT, made)
         _push(root, tree, remote, branch, tag=made, refs=refs)
     return Published(
         version=tree.version, commit=tree.commit, tag=made, notes=_settle(root, tree, branch, made)
@@ -140,7 +140,7 @@ def _judge(root: Path, tree: ReleaseTree, remote: str, branch: str, *, refs: Map
 
 
 def _look(root: Path, remote: str, branch: str, tag: str) -> dict[str, str]:
-    return git.on_remote(root, remote, f"refs/heads/{branch}", f"refs/tags/{tag}")
+    return git.remote_refs(root, remote, f"refs/heads/{branch}", f"refs/tags/{tag}")
 
 
 def _arrived(refs: Mapping[str, str], tag: str, hashed: str) -> bool:
@@ -177,9 +177,9 @@ def _settle(root: Path, tree: ReleaseTree, branch: str, tag: str) -> tuple[str, 
     """Bring what was published to the branch and the tags here; return what could not be, and why."""
     notes = []
     name = f"refs/tags/{tree.version}"
-    if not (git.set_ref(root, name, tag, now="") or git.resolve_any(root, name) == tag):
+    if not (git.update_ref(root, name, tag, now="") or git.resolve_object(root, name) == tag):
         notes.append(f"the tag {tree.version} here is another one: git fetch --tags --force replaces it")
-    head, here = git.resolve(root, "HEAD"), git.branch(root)
+    head, here = git.resolve_commit(root, "HEAD"), git.current_branch(root)
     if here != branch or git.is_ancestor(root, tree.commit, head):
         return tuple(notes)
     if head != tree.base or not git.fast_forward(root, tree.commit):
@@ -194,17 +194,17 @@ def catch_up(root: Path, remote: str, branch: str) -> None:
 
     Only forward, and never over a change of the user's: else a `ReleaseError`, and nothing was changed.
     """
-    refs = git.on_remote(root, remote, f"refs/heads/{branch}", "refs/tags/v*")
-    there, here = refs.get(f"refs/heads/{branch}", ""), git.resolve(root, "HEAD")
+    refs = git.remote_refs(root, remote, f"refs/heads/{branch}", "refs/tags/v*")
+    there, here = refs.get(f"refs/heads/{branch}", ""), git.resolve_commit(root, "HEAD")
     fetched(root, remote, f"refs/heads/{branch}")
-    new = set(git.ask(root, "rev-list", f"{here}..{there}").splitlines())
+    new = set(git.check_output(root, "rev-list", f"{here}..{there}").splitlines())
     if not git.is_ancestor(root, here, there) or not git.fast_forward(root, there):
         raise ReleaseError(
             f"what is checked out can't be brought up to {branch} of {remote}",
             cause="it has commits that are not there, or changes that are in the way",
             hint="git pull, and try again",
         )
-    tags = [f"refs/tags/{name}" for name, tag in git.tags_of(refs).items() if tag.commit in new]
+    tags = [f"refs/tags/{name}" for name, tag in git.parse_tags(refs).items() if tag.commit in new]
     if tags:
         fetched(root, remote, *(f"{name}:{name}" for name in tags))
 

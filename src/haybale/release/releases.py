@@ -193,7 +193,7 @@ def parts_of(project: Project, version: str, release: Release) -> list[Part]:
 
 def _on_main(project: Project, record: Record) -> Part:
     root, main = project.root, project.settings.main
-    head = git.remote_head(root, publish.REMOTE, main)
+    head = git.remote_branch(root, publish.REMOTE, main)
     if head:
         publish.fetched(root, publish.REMOTE, f"refs/heads/{main}")
     there = bool(head) and git.is_ancestor(root, record.commit, head)

@@ -20,7 +20,7 @@ from haybale.index import key as keys
 from haybale.index import stack as environments
 from haybale.release.record import Suite
 from haybale.tools import process
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ def run(project: Project, terminal: Terminal, *, keep: bool = False) -> None:
     """
     index_key = keys.of(project)
     index = current.local(project, index_key) or _obtain(project, index_key, terminal, keep=keep)
-    docker.tag(index.id, build.image_name(project, "solr"))
+    sdk.tag_image(index.id, build.image_name(project, "solr"))
     for layer in environments.TESTED:
         build.ensure(project, layer, say=terminal.say)
     run_suites(project, index.name, terminal, keep=keep)
@@ -78,7 +78,7 @@ def run_suites(
     failed: list[str] = []
     terminal.say("starting the site with the baked index")
     if keep:
-        terminal.say(services.kept)
+        terminal.say(services.keep_notice)
     with services.up(keep=keep):
         try:
             for suite in ("site", "browser"):
@@ -88,7 +88,7 @@ def run_suites(
                     if _in_tester(services, suite, command):
                         failed.append(suite)
         finally:
-            docker.copy_out(services.container("tester"), REPORTS, project.reports)
+            sdk.copy_from_container(services.container("tester"), REPORTS, project.reports)
             services.save_logs(project.reports / "logs")
     if project.settings.test.repository:
         terminal.say("running the repository's tests")
@@ -119,11 +119,11 @@ def results(project: Project) -> dict[str, Suite]:
 
 def _in_tester(services: Compose, suite: str, command: tuple[str, ...]) -> int:
     report = f"--junit-xml={REPORTS}/{suite}.xml"
-    return process.hand_over(services.command("exec", "-T", "tester", *command, report))
+    return process.run_attached(services.command("exec", "-T", "tester", *command, report))
 
 
 def _here(project: Project, command: tuple[str, ...]) -> int:
     report: Path = project.reports / "repository.xml"
     # The tests' own Python: this one, whatever the PATH says.
     here = [sys.executable if word == "python" else word for word in command]
-    return process.hand_over([*here, f"--junit-xml={report}"], cwd=project.root, env=dict(os.environ))
+    return process.run_attached([*here, f"--junit-xml={report}"], cwd=project.root, env=dict(os.environ))

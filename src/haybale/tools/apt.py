@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -139,7 +140,7 @@ def install(*packages: str) -> None:
 
 
 def _get(*arguments: str) -> None:
-    done = process.finish(
+    done = process.run_merged(
         ["apt-get", "--quiet", f"--option=DPkg::Lock::Timeout={LOCK_PATIENCE}", *arguments],
         env={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
     )
@@ -147,6 +148,6 @@ def _get(*arguments: str) -> None:
         raise PrerequisiteError(
             f"apt-get {arguments[0]} failed (exit code {done.code})",
             cause="the package mirror can't be reached, or packages are held back or broken",
-            hint=f"mend it with: {process.shown(['apt-get', *arguments])}",
+            hint=f"mend it with: {shlex.join(['apt-get', *arguments])}",
             log="\n".join(done.stdout.splitlines()[-25:]),
         )

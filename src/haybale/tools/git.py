@@ -32,7 +32,7 @@ UNFINISHED: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Commit:
+class Head:
     """The commit that is checked out.
 
     `revision` is its full hash (with `-dirty` where files differ from it), `time` its committer time in
@@ -45,11 +45,11 @@ class Commit:
 
 
 # Where there is no git, images still get a time, and the same one every time.
-NO_COMMIT = Commit(revision="unknown", time=0, source="")
+NO_COMMIT = Head(revision="unknown", time=0, source="")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Described:
+class Commit:
     """A commit: its full hash, those of its parents, and its whole message."""
 
     hash: str
@@ -70,9 +70,9 @@ class RemoteTag:
     commit: str
 
 
-def head(root: Path) -> Commit:
+def read_head(root: Path) -> Head:
     """Return the commit checked out in `root`; `NO_COMMIT` outside of a repository or without git."""
-    if process.find("git") is None:
+    if process.find_executable("git") is None:
         return NO_COMMIT
     shown = run(root, "show", "-s", "--format=%H %ct", "HEAD")
     if not shown.ok:
@@ -80,7 +80,7 @@ def head(root: Path) -> Commit:
     revision, time = shown.stdout.split()
     status = run(root, "status", "--porcelain", "--untracked-files=no")
     remote = process.run(["git", "-C", str(root), "remote", "get-url", "origin"])
-    return Commit(
+    return Head(
         revision=f"{revision}-dirty" if status.stdout.strip() else revision,
         time=int(time),
         source=without_credentials(remote.stdout.strip()) if remote.ok else "",
@@ -98,7 +98,7 @@ def without_credentials(url: str) -> str:
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
-def scrubbed(text: str) -> str:
+def scrub_credentials(text: str) -> str:
     """Return what git said without the users and passwords of the URLs in it."""
     return re.sub(r"://[^/\s]*@", "://", text)
 
@@ -112,10 +112,12 @@ def run(
 ) -> process.Completed:
     """Run git in `root`; the caller judges the exit code. What it says has no credentials in it."""
     done = process.run(["git", "-C", str(root), *arguments], env=env, stdin=stdin, timeout=timeout)
-    return replace(done, stdout=scrubbed(done.stdout), stderr=scrubbed(done.stderr))
+    return replace(done, stdout=scrub_credentials(done.stdout), stderr=scrub_credentials(done.stderr))
 
 
-def ask(root: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: str | None = None) -> str:
+def check_output(
+    root: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: str | None = None
+) -> str:
     """Return what git says, without the space around it; `PrerequisiteError` where it fails."""
     done = run(root, *arguments, env=env, stdin=stdin)
     if not done.ok:
@@ -127,40 +129,40 @@ def ask(root: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin
     return done.stdout.strip()
 
 
-def resolve(root: Path, name: str) -> str:
+def resolve_commit(root: Path, name: str) -> str:
     """Return the hash of the commit that a name stands for (a tag's is peeled); "" where there is none."""
     done = run(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     return done.stdout.strip() if done.ok else ""
 
 
-def resolve_any(root: Path, name: str) -> str:
+def resolve_object(root: Path, name: str) -> str:
     """Return the hash that a name stands for (an annotated tag's own, too); "" where there is none."""
     done = run(root, "rev-parse", "--verify", "--quiet", "--end-of-options", name)
     return done.stdout.strip() if done.ok else ""
 
 
-def describe(root: Path, name: str = "HEAD") -> Described:
+def read_commit(root: Path, name: str = "HEAD") -> Commit:
     """Return a commit; `PrerequisiteError` where there is none."""
-    shown = ask(root, "show", "-s", "--no-show-signature", "--format=%H%n%P%n%B", name)
+    shown = check_output(root, "show", "-s", "--no-show-signature", "--format=%H%n%P%n%B", name)
     commit, parents, message = (*shown.split("\n", 2), "", "")[:3]
-    return Described(hash=commit, parents=tuple(parents.split()), message=message)
+    return Commit(hash=commit, parents=tuple(parents.split()), message=message)
 
 
-def branch(root: Path) -> str:
+def current_branch(root: Path) -> str:
     """Return the branch that is checked out; "" where HEAD is detached."""
     return run(root, "symbolic-ref", "--quiet", "--short", "HEAD").stdout.strip()
 
 
 def branches_at(root: Path, commit: str) -> tuple[str, ...]:
     """Return the names of the branches that point to a commit, here and as last seen on remotes."""
-    listed = ask(
+    listed = check_output(
         root, "for-each-ref", f"--points-at={commit}", "--format=%(refname)", "refs/heads", "refs/remotes"
     )
     names = [name.split("/", 2 if name.startswith("refs/heads/") else 3)[-1] for name in listed.splitlines()]
     return tuple(dict.fromkeys(name for name in names if name != "HEAD"))
 
 
-def upstream(root: Path, branch_name: str) -> tuple[str, str]:
+def find_upstream(root: Path, branch_name: str) -> tuple[str, str]:
     """Return the remote that a branch belongs to, and the full name of its ref there.
 
     What is configured for it, else the branch of the same name on `origin` or on the only remote; the remote
@@ -170,20 +172,20 @@ def upstream(root: Path, branch_name: str) -> tuple[str, str]:
     ref = run(root, "config", f"branch.{branch_name}.merge").stdout.strip()
     if remote and remote != "." and ref:
         return remote, ref
-    known = ask(root, "remote").splitlines()
+    known = check_output(root, "remote").splitlines()
     remote = "origin" if "origin" in known else known[0] if len(known) == 1 else ""
     return remote, f"refs/heads/{branch_name}"
 
 
-def unfinished(root: Path) -> str:
+def unfinished_operation(root: Path) -> str:
     """Return what was begun here and not finished (a merge, a rebase, ...); "" where nothing was."""
     for name, what in UNFINISHED.items():
-        if (root / ask(root, "rev-parse", "--git-path", name)).exists():
+        if (root / check_output(root, "rev-parse", "--git-path", name)).exists():
             return what
     return ""
 
 
-def changed(root: Path) -> tuple[str, ...]:
+def changed_files(root: Path) -> tuple[str, ...]:
     """Return the tracked files that differ from HEAD, as paths from the repository's top."""
     done = run(
         root, "--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames"
@@ -193,10 +195,12 @@ def changed(root: Path) -> tuple[str, ...]:
     return tuple(entry[3:] for entry in done.stdout.split("\0") if entry)
 
 
-def untracked(root: Path) -> tuple[str, ...]:
+def untracked_files(root: Path) -> tuple[str, ...]:
     """Return what git neither has nor ignores (folders with a slash), but for what tools leave at the top."""
     left = (":!.haybale", ":!.nox", ":!reports")
-    found = ask(root, "ls-files", "--others", "--exclude-standard", "--directory", "-z", "--", ".", *left)
+    found = check_output(
+        root, "ls-files", "--others", "--exclude-standard", "--directory", "-z", "--", ".", *left
+    )
     return tuple(name for name in found.split("\0") if name)
 
 
@@ -207,7 +211,7 @@ def is_ancestor(root: Path, ancestor: str, of: str) -> bool:
 
 def is_shallow(root: Path) -> bool:
     """Whether this clone does not go back to the beginning."""
-    return ask(root, "rev-parse", "--is-shallow-repository") == "true"
+    return check_output(root, "rev-parse", "--is-shallow-repository") == "true"
 
 
 def has_identity(root: Path) -> bool:
@@ -219,14 +223,14 @@ def has_identity(root: Path) -> bool:
     return all(answer.ok for answer in asked)
 
 
-def restore(root: Path, files: Sequence[str]) -> None:
+def restore_files(root: Path, files: Sequence[str]) -> None:
     """Give files (paths from `root`) the content that they have in HEAD; those that git knows."""
     known = run(root, "ls-files", "-z", "--", *files).stdout.split("\0")[:-1]
     if known:
-        ask(root, "checkout", "--quiet", "HEAD", "--", *known)
+        check_output(root, "checkout", "--quiet", "HEAD", "--", *known)
 
 
-def on_remote(root: Path, remote: str, *refs: str) -> dict[str, str]:
+def remote_refs(root: Path, remote: str, *refs: str) -> dict[str, str]:
     """Return the refs that a remote has: full name -> hash; those of tags also peeled, as NAME^{}.
 
     Only what these names or patterns match. A remote that can't be asked is a `ReleaseError`, never "absent".
@@ -244,17 +248,17 @@ def on_remote(root: Path, remote: str, *refs: str) -> dict[str, str]:
     return {name: found for found, name in pairs if name.startswith("refs/")}
 
 
-def remote_head(root: Path, remote: str, branch_name: str) -> str:
+def remote_branch(root: Path, remote: str, branch_name: str) -> str:
     """Return the commit that a remote's branch is at, "" where it has no such branch; `ReleaseError`."""
-    return on_remote(root, remote, f"refs/heads/{branch_name}").get(f"refs/heads/{branch_name}", "")
+    return remote_refs(root, remote, f"refs/heads/{branch_name}").get(f"refs/heads/{branch_name}", "")
 
 
 def remote_tags(root: Path, remote: str, pattern: str) -> dict[str, RemoteTag]:
     """Return a remote's tags by their names, those that match a pattern (`v1.2.3`, `v*`); `ReleaseError`."""
-    return tags_of(on_remote(root, remote, f"refs/tags/{pattern}"))
+    return parse_tags(remote_refs(root, remote, f"refs/tags/{pattern}"))
 
 
-def tags_of(refs: Mapping[str, str]) -> dict[str, RemoteTag]:
+def parse_tags(refs: Mapping[str, str]) -> dict[str, RemoteTag]:
     """Return the tags among a remote's refs."""
     return {
         name.removeprefix("refs/tags/"): RemoteTag(hash=found, commit=refs.get(f"{name}^{{}}", found))
@@ -284,7 +288,7 @@ def push(root: Path, remote: str, refs: Mapping[str, tuple[str, str]]) -> proces
         return process.Completed(command=("git", *command), code=1, stderr=late.message)
 
 
-def without_hooks(env: Mapping[str, str]) -> dict[str, str]:
+def hookless_environment(env: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that keep git from running hooks, also where another tool calls it.
 
     Hooks are for what a person does; the commands that are given these make what nobody has seen yet.
@@ -297,19 +301,19 @@ def without_hooks(env: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def add_tree(root: Path, folder: Path, commit: str) -> None:
+def add_worktree(root: Path, folder: Path, commit: str) -> None:
     """Check a commit out into a folder of its own, on no branch; `PrerequisiteError`."""
     command = ["worktree", "add", "--quiet", "--detach", str(folder), commit]
-    ask(root, *command, env=without_hooks(os.environ))
+    check_output(root, *command, env=hookless_environment(os.environ))
 
 
-def forget_tree(root: Path, folder: Path) -> None:
+def forget_worktree(root: Path, folder: Path) -> None:
     """Let git forget a folder of `add_tree`; nothing where git does not know it.
 
     Where git was killed while it made the folder, its own commands may refuse what it wrote, and fail for all
     other folders as well (2.39: a `commondir` that is empty). Source: gitrepository-layout(5), worktrees.
     """
-    kept = root / ask(root, "rev-parse", "--git-path", "worktrees")
+    kept = root / check_output(root, "rev-parse", "--git-path", "worktrees")
     for each in kept.glob("*/gitdir"):
         # A path, in whatever bytes the file system has.
         points_to = each.parent / os.fsdecode(each.read_bytes()).strip()
@@ -319,19 +323,19 @@ def forget_tree(root: Path, folder: Path) -> None:
         kept.rmdir()
 
 
-def make_tag(root: Path, name: str, commit: str, message: str, *, by: str = "") -> str:
+def create_tag_object(root: Path, name: str, commit: str, message: str, *, by: str = "") -> str:
     """Make an annotated tag that no ref points to yet, and return its hash.
 
     `by` is who makes it, and when, as `identity` gives it; "": the commit's committer.
     """
-    by = by or ask(root, "log", "-1", "--format=%cn <%ce> %cd", "--date=raw", commit)
+    by = by or check_output(root, "log", "-1", "--format=%cn <%ce> %cd", "--date=raw", commit)
     text = f"object {commit}\ntype commit\ntag {name}\ntagger {by}\n\n{message.strip()}\n"
-    return ask(root, "mktag", stdin=text)
+    return check_output(root, "mktag", stdin=text)
 
 
-def identity(root: Path) -> str:
+def committer_identity(root: Path) -> str:
     """Return who works here, and the time: NAME <MAIL> SECONDS ZONE; `PrerequisiteError` for nobody."""
-    return ask(root, "var", "GIT_COMMITTER_IDENT")
+    return check_output(root, "var", "GIT_COMMITTER_IDENT")
 
 
 def tag_time(root: Path, tag: str) -> int:
@@ -341,9 +345,9 @@ def tag_time(root: Path, tag: str) -> int:
     return int(found[1]) if done.ok and found else 0
 
 
-def count(root: Path, after: str, up_to: str) -> int:
+def count_commits(root: Path, after: str, up_to: str) -> int:
     """Return how many commits there are after one, up to another."""
-    return int(ask(root, "rev-list", "--count", f"{after}..{up_to}"))
+    return int(check_output(root, "rev-list", "--count", f"{after}..{up_to}"))
 
 
 def tagger(root: Path, tag: str) -> str:
@@ -359,21 +363,21 @@ def tag_message(root: Path, tag: str) -> str:
     return done.stdout.partition("\n\n")[2] if done.ok else ""
 
 
-def version_tags(root: Path) -> dict[str, str]:
+def local_version_tags(root: Path) -> dict[str, str]:
     """Return the tags v... here: name -> the commit that it points to."""
-    listed = ask(
+    listed = check_output(
         root, "for-each-ref", "--format=%(refname:short) %(objectname) %(*objectname)", "refs/tags/v*"
     )
     rows = (line.split() for line in listed.splitlines())
     return {name: hashes[-1] for name, *hashes in rows}
 
 
-def differs(root: Path, one: str, other: str, file: str) -> bool:
+def file_differs(root: Path, one: str, other: str, file: str) -> bool:
     """Whether a file differs between two commits; yes where one of them is not in this clone."""
     return not run(root, "diff", "--quiet", one, other, "--", file).ok
 
 
-def set_ref(root: Path, name: str, becomes: str, *, now: str | None = None) -> bool:
+def update_ref(root: Path, name: str, becomes: str, *, now: str | None = None) -> bool:
     """Set a ref here; with `now` ("" for absent) only where it is that. Whether it was set."""
     absent = "0" * len(becomes)
     old = [] if now is None else [now or absent]
@@ -385,7 +389,7 @@ def fast_forward(root: Path, commit: str) -> bool:
 
     It goes only where no change of the user's is in the way.
     """
-    return run(root, "merge", "--quiet", "--ff-only", commit, env=without_hooks(os.environ)).ok
+    return run(root, "merge", "--quiet", "--ff-only", commit, env=hookless_environment(os.environ)).ok
 
 
 # Paths are what they say, also where they have a * or a [ in them.
@@ -393,7 +397,7 @@ EXACT = ("--literal-pathspecs",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Touch:
+class CommitSummary:
     """A commit that touched a file: its hash, the day it was made on (ISO 8601), author and subject."""
 
     hash: str
@@ -402,9 +406,9 @@ class Touch:
     subject: str
 
 
-def last_touch(
+def last_change(
     root: Path, paths: Sequence[str], since: str = "", *, upto: str = "HEAD", text: str = ""
-) -> Touch | None:
+) -> CommitSummary | None:
     """Return the last commit up to `upto` that touched one of these paths (from `root`), None for none.
 
     With `since` (a commit that this clone has), only those that it does not have. With `text`, only those
@@ -417,10 +421,10 @@ def last_touch(
     if not found.ok or not found.stdout.strip():
         return None
     hashed, date, author, subject = found.stdout.splitlines()[0].split("\0")
-    return Touch(hash=hashed, date=date, author=author, subject=subject)
+    return CommitSummary(hash=hashed, date=date, author=author, subject=subject)
 
 
-def not_committed(root: Path, paths: Sequence[str], *, text: str = "") -> frozenset[str]:
+def uncommitted_files(root: Path, paths: Sequence[str], *, text: str = "") -> frozenset[str]:
     """Return those of these files (from `root`) that are not as in the commit checked out.
 
     New ones too, and those that git ignores: nobody who clones the repository has them. With `text`, only
@@ -436,50 +440,56 @@ def _only(text: str) -> list[str]:
     return [f"-S{text}"] if text else []
 
 
-def day(root: Path, commit: str) -> str:
+def commit_date(root: Path, commit: str) -> str:
     """Return the day that a commit was made on (ISO 8601); "" where this clone does not have it."""
-    found = resolve(root, commit) if commit else ""
-    return ask(root, "show", "-s", "--no-show-signature", "--format=%cs", found) if found else ""
+    found = resolve_commit(root, commit) if commit else ""
+    return check_output(root, "show", "-s", "--no-show-signature", "--format=%cs", found) if found else ""
 
 
-def first_here(root: Path) -> frozenset[str]:
+def shallow_roots(root: Path) -> frozenset[str]:
     """Return the commits that a shallow clone begins with: to git, they brought everything that they have."""
     noted = root / run(root, "rev-parse", "--git-path", "shallow").stdout.strip()
     return frozenset(noted.read_text(encoding="ascii").split()) if noted.is_file() else frozenset()
 
 
-def file_at(root: Path, commit: str, path: str) -> str | None:
+def read_file_at(root: Path, commit: str, path: str) -> str | None:
     """Return a file's text in a commit (path from the repository's top), None where it has no such file."""
     done = run(root, "cat-file", "blob", f"{commit}:{path}")
     return done.stdout if done.ok else None
 
 
-def commit_with(root: Path, parent: str, path: str, text: str, message: str) -> str:
+def create_commit(root: Path, parent: str, path: str, text: str, message: str) -> str:
     """Make a commit on top of another, in which one file has this text, and return its hash.
 
     No ref points to it, nothing that is checked out changes, and the same arguments give the same hash on
     every machine: names and time are those of the parent's committer. The message is ASCII.
     """
-    name, mail, time = ask(root, "log", "-1", "--format=%cn%n%ce%n%cd", "--date=raw", parent).split("\n")
+    name, mail, time = check_output(root, "log", "-1", "--format=%cn%n%ce%n%cd", "--date=raw", parent).split(
+        "\n"
+    )
     who = {
         f"GIT_{role}_{part}": value
         for role in ("AUTHOR", "COMMITTER")
         for part, value in (("NAME", name), ("EMAIL", mail), ("DATE", time))
     }
-    blob = ask(root, "hash-object", "-w", "--stdin", stdin=text)
+    blob = check_output(root, "hash-object", "-w", "--stdin", stdin=text)
     with tempfile.TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": f"{folder}/index"}
-        ask(root, "read-tree", parent, env=index)
-        ask(root, "update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=index)
-        tree = ask(root, "write-tree", env=index)
+        check_output(root, "read-tree", parent, env=index)
+        check_output(root, "update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=index)
+        tree = check_output(root, "write-tree", env=index)
     # Another encoding would stand in the commit, and change its hash.
     plain = ("-c", "i18n.commitEncoding=UTF-8")
-    return ask(root, *plain, "commit-tree", tree, "-p", parent, env=who, stdin=f"{message.strip()}\n")
+    return check_output(
+        root, *plain, "commit-tree", tree, "-p", parent, env=who, stdin=f"{message.strip()}\n"
+    )
 
 
-def log(root: Path, after: str, up_to: str) -> tuple[Touch, ...]:
+def list_commits(root: Path, after: str, up_to: str) -> tuple[CommitSummary, ...]:
     """Return the commits after one ("": from the first) up to another, the newest first, without merges."""
     span = f"{after}..{up_to}" if after else up_to
-    shown = ask(root, "log", "--no-merges", "--no-show-signature", "--format=%H%x00%cs%x00%an%x00%s", span)
+    shown = check_output(
+        root, "log", "--no-merges", "--no-show-signature", "--format=%H%x00%cs%x00%an%x00%s", span
+    )
     rows = (line.split("\0") for line in shown.splitlines())
-    return tuple(Touch(hash=row[0], date=row[1], author=row[2], subject=row[3]) for row in rows)
+    return tuple(CommitSummary(hash=row[0], date=row[1], author=row[2], subject=row[3]) for row in rows)

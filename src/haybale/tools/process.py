@@ -49,19 +49,14 @@ class Completed:
         return "\n".join(part.rstrip() for part in (self.stdout, self.stderr) if part.strip())
 
 
-def shown(command: Sequence[str]) -> str:
-    """Return the command quoted as a shell would take it."""
-    return shlex.join(command)
-
-
-def find(name: str) -> str | None:
+def find_executable(name: str) -> str | None:
     """Return the path of an executable, or None."""
     return shutil.which(name)
 
 
-def executable(name: str) -> str:
+def require_executable(name: str) -> str:
     """Return the path of an executable; `PrerequisiteError` where there is none."""
-    path = find(name)
+    path = find_executable(name)
     if path is None:
         raise PrerequisiteError(
             f"{name} is not installed, or not on PATH",
@@ -72,7 +67,7 @@ def executable(name: str) -> str:
     return path
 
 
-def environment(extra: Mapping[str, str] | None) -> dict[str, str] | None:
+def child_environment(extra: Mapping[str, str] | None) -> dict[str, str] | None:
     """Return the process environment with `extra` laid over it; None (inherit) where there is nothing."""
     return None if extra is None else {**os.environ, **extra}
 
@@ -91,13 +86,13 @@ def run(
     `env` is added to this process's environment. `timeout` is in seconds and raises `PrerequisiteError`.
     Standard input is empty unless given. A `detached` command does not get the terminal's Ctrl-C.
     """
-    _go_on_or_end()
+    raise_if_interrupted()
     with _input(stdin) as handle:
         try:
             done = subprocess.run(
-                [executable(command[0]), *command[1:]],
+                [require_executable(command[0]), *command[1:]],
                 cwd=cwd,
-                env=environment(env),
+                env=child_environment(env),
                 stdin=handle,
                 capture_output=True,
                 timeout=timeout,
@@ -106,7 +101,7 @@ def run(
             )
         except subprocess.TimeoutExpired as late:
             raise PrerequisiteError(
-                f"{shown(command)} did not answer within {timeout:.0f} s",
+                f"{shlex.join(command)} did not answer within {timeout:.0f} s",
                 cause="the tool hangs, or the machine is overloaded",
             ) from late
     return Completed(
@@ -117,28 +112,28 @@ def run(
     )
 
 
-def finish(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Completed:
+def run_merged(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Completed:
     """Run a command that must clean up after itself; both streams are `stdout`, the caller judges the code.
 
     Left early, it is asked to end and gets time for it. What it says goes into a file until then: a pipe that
     closes under it would end it at once, with its mounts, locks and folders in place.
     """
     with tempfile.TemporaryFile() as log:
-        with running(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as started:
+        with running_process(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as started:
             code = started.wait()
         log.seek(0)
         return Completed(command=tuple(command), code=code, stdout=log.read().decode(errors="replace"))
 
 
-def hand_over(
+def run_attached(
     command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> int:
     """Run a command on this terminal (its input, output and signals) and return its exit code."""
-    with running(command, cwd=cwd, env=env) as process:
+    with running_process(command, cwd=cwd, env=env) as process:
         return process.wait()
 
 
-def lines(
+def stream_lines(
     command: Sequence[str],
     *,
     cwd: Path | None = None,
@@ -150,7 +145,7 @@ def lines(
 
     Raises `CommandFailedError` at the end where the exit code is not in `ok`.
     """
-    with running(
+    with running_process(
         command,
         cwd=cwd,
         env=env,
@@ -171,13 +166,13 @@ class CommandFailedError(Exception):
     """A streamed command failed: for adapters to translate, never for the user to see."""
 
     def __init__(self, command: Sequence[str], code: int) -> None:
-        super().__init__(f"{shown(command)} exited with {code}")
+        super().__init__(f"{shlex.join(command)} exited with {code}")
         self.command = tuple(command)
         self.code = code
 
 
 @contextlib.contextmanager
-def running(
+def running_process(
     command: Sequence[str],
     *,
     cwd: Path | None = None,
@@ -187,11 +182,11 @@ def running(
     stderr: int | IO[bytes] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process and make sure that it has ended when the block is left, however it is left."""
-    _go_on_or_end()
+    raise_if_interrupted()
     process = subprocess.Popen(
-        [executable(command[0]), *command[1:]],
+        [require_executable(command[0]), *command[1:]],
         cwd=cwd,
-        env=environment(env),
+        env=child_environment(env),
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
@@ -199,13 +194,13 @@ def running(
     try:
         yield process
     finally:
-        stop(process)
+        stop_process(process)
 
 
-def detach(command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+def start_detached(command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     """Start a process that outlives this one and does not get its Ctrl-C; both its streams go to `log`."""
     return subprocess.Popen(
-        [executable(command[0]), *command[1:]],
+        [require_executable(command[0]), *command[1:]],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
@@ -213,7 +208,7 @@ def detach(command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     )
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def stop_process(process: subprocess.Popen[bytes]) -> None:
     """End a process: ask, wait, then kill. Does nothing where it has ended."""
     if process.poll() is None:
         process.terminate()
@@ -232,7 +227,7 @@ _asked: list[int] = []
 _cleaning: list[bool] = []
 
 
-def end_on_signals() -> None:
+def exit_on_signals() -> None:
     """Make Ctrl-C and SIGTERM end this process by way of every `finally`.
 
     An exception that a signal raises may land in a finalizer, which swallows it. So it is remembered too, and
@@ -249,17 +244,18 @@ def _swallowed(what: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(what)
 
 
-def asked_to_end() -> int | None:
+def received_signal() -> int | None:
     """Return the first signal that asked this process to end; None where there was none."""
     return _asked[0] if _asked else None
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
     _asked.append(number)
-    _go_on_or_end()
+    raise_if_interrupted()
 
 
-def _go_on_or_end() -> None:
+def raise_if_interrupted() -> None:
+    """Raise what the signal that asked this process to end raised, except while it cleans up."""
     if _asked and not _cleaning:
         raise KeyboardInterrupt if _asked[0] == signal.SIGINT else SystemExit(128 + _asked[0])
 

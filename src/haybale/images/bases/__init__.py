@@ -17,7 +17,7 @@ from haybale import image_ref as refs
 from haybale.errors import BuildError, PrerequisiteError
 from haybale.images.bases import packages
 from haybale.tools import process
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 from haybale.tools.registry import credentials
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def ensure(ref: str, kind: str, say: Callable[[str], None]) -> Base:
 
     Raises `BuildError` where it can be neither pulled nor built, `PrerequisiteError` where no engine answers.
     """
-    found = docker.image(ref)
+    found = sdk.find_image(ref)
     if found is not None:
         return Base(ref=ref, digest=found.digest, origin="local")
     say(f"pulling {ref}")
@@ -140,8 +140,8 @@ def ca_bundle(env: Mapping[str, str]) -> Path | None:
     return None
 
 
-def _there(ref: str) -> docker.ImageInfo:
-    found = docker.image(ref)
+def _there(ref: str) -> sdk.ImageInfo:
+    found = sdk.find_image(ref)
     if found is None:
         raise BuildError(f"{ref} was made and is not there", cause="somebody removed it", hint="try again")
     return found

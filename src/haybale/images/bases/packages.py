@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shlex
 import tempfile
 import time
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from haybale.errors import BuildError
 from haybale.tools import apt, process
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -121,7 +122,7 @@ def build(ref: str, kind: str, ca: Path | None, say: Callable[[str], None]) -> N
     with _temporary_names() as name:
         made = name(kind)
         _MAKERS[kind](name, made, ca, say)
-        docker.tag(made, ref)
+        sdk.tag_image(made, ref)
 
 
 def _python(_name: Callable[[str], str], made: str, _ca: Path | None, say: Callable[[str], None]) -> None:
@@ -174,11 +175,11 @@ def _temporary_names() -> Iterator[Callable[[str], str]]:
             for each in given:
                 # The first failure is the one to tell: an engine that is gone removes nothing either.
                 with contextlib.suppress(Exception):
-                    docker.remove_image(each)
+                    sdk.remove_image(each)
         raise
     with process.uninterrupted():
         for each in given:
-            docker.remove_image(each)
+            sdk.remove_image(each)
 
 
 def system(wanted: System, name: str) -> None:
@@ -227,12 +228,14 @@ def import_command(wanted: System, tarball: Path, name: str) -> list[str]:
 
 
 def _need_mmdebstrap() -> None:
-    if process.find("mmdebstrap"):
+    if process.find_executable("mmdebstrap"):
         return
-    if not (apt.is_root() and process.find("apt-get")):
+    if not (apt.is_root() and process.find_executable("apt-get")):
         raise BuildError(
             "base images can't be built here: mmdebstrap is not installed",
-            cause="only root can install it" if process.find("apt-get") else "this is no Debian or Ubuntu",
+            cause="only root can install it"
+            if process.find_executable("apt-get")
+            else "this is no Debian or Ubuntu",
             hint="install mmdebstrap (Debian, Ubuntu: apt-get install mmdebstrap debian-archive-keyring), "
             "or load the image (docker load)",
         )
@@ -278,7 +281,7 @@ def over_command(  # noqa: PLR0917 - what a build has
 
 def _run(command: Sequence[str], what: str, cause: str, *, env: Mapping[str, str] | None = None) -> None:
     """Run a command to its end; raises `BuildError` with the end of what it said."""
-    done = process.finish(command, env=env)
+    done = process.run_merged(command, env=env)
     if not done.ok:
         log = "\n".join(done.stdout.splitlines()[-25:])
         raise BuildError(what, cause=f"{cause} (see the log)", hint="try again", log=log)
@@ -295,10 +298,10 @@ def try_python(image: str) -> None:
         ["python", "-m", "pip", "--version"],
         ["pip", "--version"],
     ):
-        code, log = docker.run(image, command)
+        code, log = sdk.run_container(image, command)
         if code:
             raise BuildError(
-                f"the Python image that was built does not work: {process.shown(command)} exited with {code}",
+                f"the Python image that was built does not work: {shlex.join(command)} exited with {code}",
                 cause="the distribution's packages are not what they were",
                 hint="use another PYTHON_IMAGE",
                 log=log,
@@ -320,13 +323,13 @@ def try_postgres(image: str) -> None:
 def _try(
     what: str, image: str, ready: Sequence[str], *, stopped: int, environment: Mapping[str, str] | None = None
 ) -> None:
-    with docker.started(image, environment=environment) as container:
+    with sdk.started_container(image, environment=environment) as container:
         end = time.monotonic() + PATIENCE
-        while docker.execute(container, ready) != 0:
-            if not docker.is_running(container) or time.monotonic() > end:
+        while sdk.execute_in_container(container, ready) != 0:
+            if not sdk.is_container_running(container) or time.monotonic() > end:
                 raise _useless(what, f"it did not answer within {PATIENCE} s, or ended", container)
             time.sleep(PAUSE)
-        code = docker.stop(container, GRACE)
+        code = sdk.stop_container(container, GRACE)
         if code != stopped:
             raise _useless(what, f"asked to stop, it exited with {code}, not {stopped}", container)
 
@@ -336,5 +339,5 @@ def _useless(what: str, why: str, container: str) -> BuildError:
         f"the {what} image that was built does not work: {why}",
         cause="see the end of its log",
         hint="use another image (docs/configuration.md)",
-        log=docker.log_tail(container),
+        log=sdk.container_log_tail(container),
     )

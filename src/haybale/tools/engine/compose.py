@@ -40,7 +40,7 @@ class Compose:
         ]  # fmt: skip
 
     @property
-    def kept(self) -> str:
+    def keep_notice(self) -> str:
         """What somebody is told whose services are kept."""
         return f"keeping them; to remove them: docker compose --project-name {self.project} down --volumes"
 
@@ -52,16 +52,18 @@ class Compose:
         aside.write_text("\n".join([f"COMPOSE_PROJECT_NAME='{self.project}'", *lines, ""]), encoding="utf-8")
         aside.replace(self.env_file)
 
-    def hand_over(self, arguments: Sequence[str]) -> int:
+    def run_attached(self, arguments: Sequence[str]) -> int:
         """Run docker compose on this terminal and return its exit code."""
-        return process.hand_over(self.command(*arguments), cwd=self.file.parent)
+        return process.run_attached(self.command(*arguments), cwd=self.file.parent)
 
     def exec(self, service: str, command: Sequence[str]) -> Iterator[str]:
         """Yield the output of a command in a running service, line by line; its error stream is ours.
 
         Raises `process.CommandFailedError` at the end where it failed.
         """
-        return process.lines(self.command("exec", "-T", service, *command), cwd=self.file.parent, merge=False)
+        return process.stream_lines(
+            self.command("exec", "-T", service, *command), cwd=self.file.parent, merge=False
+        )
 
     def container(self, service: str) -> str:
         """Return the id of a service's container, running or not; "" where there is none."""
@@ -90,7 +92,7 @@ class Compose:
         folder.mkdir(parents=True, exist_ok=True)
         for state in self.states():
             service = state["Service"]
-            with (folder / f"{service}.log").open("wb") as file, process.running(
+            with (folder / f"{service}.log").open("wb") as file, process.running_process(
                 self.command("logs", "--no-color", "--timestamps", "--no-log-prefix", service),
                 stdin=subprocess.DEVNULL, stdout=file, stderr=file,
             ) as logs:  # fmt: skip

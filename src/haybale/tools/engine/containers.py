@@ -12,7 +12,7 @@ from docker.errors import DockerException
 
 from haybale.errors import ServiceError
 from haybale.tools import process
-from haybale.tools.engine import sdk as docker
+from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -66,7 +66,7 @@ def started(image: str, port: int, labels: Mapping[str, str]) -> Iterator[tuple[
         except DockerException as error:
             raise ServiceError(f"{image} could not be started", cause=str(error), hint="try again") from error
         identity = container.get_wrapped_container().id or ""
-        yield identity, docker.published(identity, port)
+        yield identity, sdk.published_address(identity, port)
     finally:
         with process.uninterrupted():
             container.stop()

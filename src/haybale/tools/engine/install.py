@@ -1,6 +1,7 @@
 """The engine session: a container engine with compose and buildx, installed and started where there is none.
 
-Facts, then a plan (pure), then the plan's steps, each of them said. A running engine is never changed.
+It inspects the machine, makes a plan (a pure function) and carries it out, announcing each action. A running
+engine is never changed.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ UBUNTU_PACKAGES = ("docker.io", "docker-compose-v2", "docker-buildx", "iptables"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class Machine:
     """What is known of the machine: which of the three answer, and what could be done about it.
 
     `remote` names an engine that is not this machine's own, `denied` says that this user may not use the
@@ -76,7 +77,7 @@ class Facts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class InstallPlan:
     """What is to be done: packages to install (from `suite`, "" for the system's own), a daemon to start."""
 
     packages: tuple[str, ...] = ()
@@ -85,39 +86,39 @@ class Plan:
     start: bool = False
 
 
-def ensure(say: Callable[[str], None]) -> None:
+def ensure_engine(say: Callable[[str], None]) -> None:
     """Make sure that engine, compose v2 and buildx answer; raises `PrerequisiteError` where they can't."""
-    facts = look(os.environ)
+    facts = inspect_machine(os.environ)
     if facts.complete:
-        say(f"the container engine answers ({version()})")
+        say(f"the container engine answers ({engine_versions()})")
         return
-    plan = decide(facts)
-    with settings(plan, say):
+    plan = plan_installation(facts)
+    with daemon_settings(plan, say):
         if plan.packages:
-            install(plan, say)
-    if plan.start and not answers("info"):
-        start(say, systemd=facts.systemd)
-    after = look(os.environ)
+            install_packages(plan, say)
+    if plan.start and not succeeds("info"):
+        start_daemon(say, systemd=facts.systemd)
+    after = inspect_machine(os.environ)
     if not after.complete:
         raise PrerequisiteError(
-            f"still missing: {after.missing}", cause="the packages do not hold it", hint=by_hand()
+            f"still missing: {after.missing}", cause="the packages do not hold it", hint=manual_instructions()
         )
-    say(f"the container engine answers ({version()})")
+    say(f"the container engine answers ({engine_versions()})")
 
 
-def look(env: Mapping[str, str]) -> Facts:
+def inspect_machine(env: Mapping[str, str]) -> Machine:
     """Ask the machine; starts nothing and changes nothing."""
-    client = process.find("docker") is not None
+    client = process.find_executable("docker") is not None
     info = process.run(["docker", "info"]) if client else None
     context = process.run(["docker", "context", "show"]).stdout.strip() if client else ""
     release = apt.os_release()
-    return Facts(
+    return Machine(
         engine=info is not None and info.ok,
-        compose=answers("compose", "version"),
-        buildx=answers("buildx", "version"),
+        compose=succeeds("compose", "version"),
+        buildx=succeeds("buildx", "version"),
         remote=env.get("DOCKER_HOST") or (f"the context {context}" if context not in {"", "default"} else ""),
         denied=info is not None and not info.ok and "permission denied" in info.output.lower(),
-        daemon=process.find("dockerd") is not None,
+        daemon=process.find_executable("dockerd") is not None,
         system=release.get("ID", ""),
         codename=release.get("VERSION_CODENAME", ""),
         root=apt.is_root(),
@@ -126,7 +127,7 @@ def look(env: Mapping[str, str]) -> Facts:
     )
 
 
-def decide(facts: Facts) -> Plan:
+def plan_installation(facts: Machine) -> InstallPlan:
     """Return what is to be done on such a machine; `PrerequisiteError` where it is not ours to do."""
     if facts.remote and not facts.engine:
         raise PrerequisiteError(
@@ -147,14 +148,14 @@ def decide(facts: Facts) -> Plan:
         raise PrerequisiteError(
             f"missing: {facts.missing}",
             cause="an engine runs here already, and installing packages could replace it",
-            hint=f"install the plugin as that engine was installed ({by_hand()})",
+            hint=f"install the plugin as that engine was installed ({manual_instructions()})",
         )
     if not facts.root or (installing and not packages):
         why = (
             "only root can install and start it" if packages else "this system's packages are not known here"
         )
-        raise PrerequisiteError(f"missing: {facts.missing}", cause=why, hint=by_hand())
-    return Plan(
+        raise PrerequisiteError(f"missing: {facts.missing}", cause=why, hint=manual_instructions())
+    return InstallPlan(
         packages=packages if installing else (),
         suite=NEWER_SUITE.get(facts.codename, "") if installing else "",
         write_settings=not facts.settings,
@@ -162,7 +163,7 @@ def decide(facts: Facts) -> Plan:
     )
 
 
-def by_hand() -> str:
+def manual_instructions() -> str:
     """Return the commands for somebody who has to do it."""
     return (
         "Debian 13: apt-get install docker.io docker-compose docker-buildx; "
@@ -171,12 +172,12 @@ def by_hand() -> str:
     )
 
 
-def answers(*arguments: str) -> bool:
+def succeeds(*arguments: str) -> bool:
     """Return whether a docker command succeeds."""
-    return process.find("docker") is not None and process.run(["docker", *arguments]).ok
+    return process.find_executable("docker") is not None and process.run(["docker", *arguments]).ok
 
 
-def version() -> str:
+def engine_versions() -> str:
     """Return the versions of engine, compose and buildx, for people."""
     engine = process.run(["docker", "info", "--format", "{{.ServerVersion}}"]).stdout.strip()
     compose = process.run(["docker", "compose", "version", "--short"]).stdout.strip()
@@ -185,7 +186,7 @@ def version() -> str:
 
 
 @contextlib.contextmanager
-def settings(plan: Plan, say: Callable[[str], None]) -> Iterator[None]:
+def daemon_settings(plan: InstallPlan, say: Callable[[str], None]) -> Iterator[None]:
     """Configure the engine before it is installed: where systemd runs, the packages start it at once."""
     if plan.start and not plan.write_settings:
         say(f"leaving {DAEMON_JSON} as it is")
@@ -202,24 +203,24 @@ def settings(plan: Plan, say: Callable[[str], None]) -> Iterator[None]:
         raise
 
 
-def install(plan: Plan, say: Callable[[str], None]) -> None:
+def install_packages(plan: InstallPlan, say: Callable[[str], None]) -> None:
     """Install the plan's packages with apt; raises `PrerequisiteError` with apt's log."""
     source = f"from Debian's suite {plan.suite}" if plan.suite else "from the distribution's packages"
     say(f"installing {', '.join(plan.packages)} {source}")
     # iptables is new enough everywhere, and the system's own stays.
     chosen = f"/{plan.suite}" if plan.suite else ""
     names = [name if name == "iptables" else name + chosen for name in plan.packages]
-    with suite(plan.suite):
+    with apt_suite(plan.suite):
         apt.install(*names)
 
 
 @contextlib.contextmanager
-def suite(name: str) -> Iterator[None]:
+def apt_suite(name: str) -> Iterator[None]:
     """Let apt see a newer suite for the length of the block, at a priority that moves nothing else."""
     if not name:
         yield
         return
-    text = newer_source(apt.sources(), apt.os_release().get("VERSION_CODENAME", ""), name)
+    text = find_suite_source(apt.sources(), apt.os_release().get("VERSION_CODENAME", ""), name)
     try:
         OUR_SOURCE.write_text(text, encoding="utf-8")
         OUR_PIN.write_text(f"Package: *\nPin: release n={name}\nPin-Priority: 100\n", encoding="utf-8")
@@ -229,7 +230,7 @@ def suite(name: str) -> Iterator[None]:
         OUR_PIN.unlink(missing_ok=True)
 
 
-def newer_source(present: Sequence[apt.Source], codename: str, name: str) -> str:
+def find_suite_source(present: Sequence[apt.Source], codename: str, name: str) -> str:
     """Return a source for the suite `name` (sources.list(5), deb822), from where this machine has its own.
 
     Raises `PrerequisiteError` where it is not to be seen where that is.
@@ -239,12 +240,12 @@ def newer_source(present: Sequence[apt.Source], codename: str, name: str) -> str
         raise PrerequisiteError(
             f"apt's sources do not say where the packages of {codename} are",
             cause=f"no line or stanza of them has the suite {codename}",
-            hint=f"install the packages of {name} by hand; {by_hand()}",
+            hint=f"install the packages of {name} by hand; {manual_instructions()}",
         )
     return found[0].stanza()
 
 
-def start(say: Callable[[str], None], *, systemd: bool) -> None:
+def start_daemon(say: Callable[[str], None], *, systemd: bool) -> None:
     """Start the daemon and wait for its answer; raises `PrerequisiteError` with its log without one."""
     if systemd:
         say("starting docker (systemd)")
@@ -253,29 +254,29 @@ def start(say: Callable[[str], None], *, systemd: bool) -> None:
             raise PrerequisiteError(
                 "systemd could not start docker", hint="journalctl --unit docker", log=started.output
             )
-        await_answer(None)
+        wait_until_ready(None)
         return
-    if daemon_runs():
+    if is_daemon_running():
         say("waiting for the daemon that was just started")
-        await_answer(None)
+        wait_until_ready(None)
         return
-    clear_leftovers()
+    remove_leftovers()
     say(f"starting dockerd (log: {DAEMON_LOG})")
     with DAEMON_LOG.open("wb") as log:
         # A session of its own: the daemon outlives this command and does not get its Ctrl-C.
-        daemon = process.detach(["dockerd"], log)
-    await_answer(daemon)
+        daemon = process.start_detached(["dockerd"], log)
+    wait_until_ready(daemon)
 
 
-def daemon_runs() -> bool:
+def is_daemon_running() -> bool:
     """Return whether there is a daemon already: a package's script may have started it, or somebody else."""
     try:
-        return is_process(int(DAEMON_PID.read_text(encoding="ascii")), "dockerd")
+        return is_process_named(int(DAEMON_PID.read_text(encoding="ascii")), "dockerd")
     except (OSError, ValueError):
         return False
 
 
-def is_process(pid: int, name: str) -> bool:
+def is_process_named(pid: int, name: str) -> bool:
     """Return whether a process runs and is called that: its number alone may be another's by now."""
     try:
         return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == name
@@ -283,7 +284,7 @@ def is_process(pid: int, name: str) -> bool:
         return False
 
 
-def clear_leftovers() -> None:
+def remove_leftovers() -> None:
     """Remove what a daemon that was killed left, and a new one stumbles over.
 
     Its builder's network namespaces keep addresses on the bridge, which the new daemon gives out again; a
@@ -292,7 +293,7 @@ def clear_leftovers() -> None:
     """
     for file, name in PID_FILES.items():
         with contextlib.suppress(OSError, ValueError):
-            if not is_process(int(file.read_text(encoding="ascii")), name):
+            if not is_process_named(int(file.read_text(encoding="ascii")), name):
                 file.unlink()
     used = set()
     for namespace in Path("/proc").glob("[0-9]*/ns/net"):
@@ -304,10 +305,10 @@ def clear_leftovers() -> None:
             namespace.unlink(missing_ok=True)
 
 
-def await_answer(daemon: subprocess.Popen[bytes] | None) -> None:
+def wait_until_ready(daemon: subprocess.Popen[bytes] | None) -> None:
     """Wait until the engine answers, its daemon has died, or its time is up."""
     end = time.monotonic() + PATIENCE
-    while not answers("info"):
+    while not succeeds("info"):
         ended = daemon is not None and daemon.poll() is not None
         if ended or time.monotonic() > end:
             log = DAEMON_LOG.read_text(errors="replace") if daemon else ""

@@ -44,7 +44,7 @@ class ImageInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineFacts:
+class EngineInfo:
     """What the engine is: its version, whether it keeps images in containerd's store, its memory in bytes."""
 
     version: str
@@ -72,18 +72,18 @@ def client() -> docker.DockerClient:
     return connected
 
 
-def engine_facts() -> EngineFacts:
+def engine_info() -> EngineInfo:
     """Return what the engine is."""
     info: dict[str, Any] = client().info()
     status = dict(info.get("DriverStatus") or [])
-    return EngineFacts(
+    return EngineInfo(
         version=info["ServerVersion"],
         containerd_store=status.get("driver-type", "").startswith("io.containerd.snapshotter"),
         memory=int(info["MemTotal"]),
     )
 
 
-def image(reference: str) -> ImageInfo | None:
+def find_image(reference: str) -> ImageInfo | None:
     """Return an image of the engine; None only where the engine says that it has none.
 
     Raises `PrerequisiteError` where it says anything else.
@@ -108,21 +108,21 @@ def image(reference: str) -> ImageInfo | None:
     )
 
 
-def names(repository: str) -> list[str]:
+def image_names(repository: str) -> list[str]:
     """Return the names that images of a repository have on this engine: REPOSITORY:TAG."""
     return [str(tag) for image in client().images.list(repository) for tag in image.tags]
 
 
-def newest(repository: str, label: str) -> str:
+def newest_image(repository: str, label: str) -> str:
     """Return the id of the newest image of a repository on this engine that has a label, "" for none."""
     # One question; asked image by image, one may be gone in between.
     found = client().api.images(repository, filters={"label": label})
     return str(max(found, key=lambda each: (each["Created"], each["Id"]))["Id"]) if found else ""
 
 
-def tag(source: str, target: str) -> None:
+def tag_image(source: str, target: str) -> None:
     """Give an image another name; an image that had that name as its last one goes, if nothing uses it."""
-    before = image(target)
+    before = find_image(target)
     repository, _, name = target.rpartition(":")
     tagged = client().images.get(source)
     tagged.tag(repository, name)
@@ -141,7 +141,7 @@ def _remove_unused(identity: str) -> None:
             raise
 
 
-def tags(repository: str) -> dict[str, str]:
+def repository_tags(repository: str) -> dict[str, str]:
     """Return a repository's tags on the engine: tag -> digest (the image's id where no registry has it)."""
     found = {}
     for each in client().images.list(name=repository):
@@ -160,15 +160,15 @@ def remove_image(reference: str) -> None:
         return
 
 
-def run(reference: str, command: Sequence[str]) -> tuple[int, str]:
+def run_container(reference: str, command: Sequence[str]) -> tuple[int, str]:
     """Run a command in a new container to its end: (exit code, what it said). Nothing is left of it."""
-    with started(reference, command) as container:
+    with started_container(reference, command) as container:
         code = int(_container(container).wait(timeout=PATIENCE)["StatusCode"])
-        return code, log_tail(container)
+        return code, container_log_tail(container)
 
 
 @contextlib.contextmanager
-def started(
+def started_container(
     reference: str, command: Sequence[str] | None = None, *, environment: Mapping[str, str] | None = None
 ) -> Iterator[str]:
     """Run an image (its own command by default) for the length of the block and yield the container's id.
@@ -192,17 +192,17 @@ def started(
                 container.remove(force=True, v=True)
 
 
-def execute(container: str, command: Sequence[str]) -> int | None:
+def execute_in_container(container: str, command: Sequence[str]) -> int | None:
     """Run a command in a container and return its exit code; None where the container does not run."""
     try:
         return _container(container).exec_run(list(command)).exit_code
     except docker.errors.APIError:
-        if is_running(container):
+        if is_container_running(container):
             raise
         return None
 
 
-def stop(container: str, grace: int) -> int:
+def stop_container(container: str, grace: int) -> int:
     """Ask a container to stop, kill it after `grace` seconds, and return its exit code."""
     found = _container(container)
     # The SDK waits for the answer as long as for any other, unless it is told.
@@ -210,7 +210,7 @@ def stop(container: str, grace: int) -> int:
     return int(found.wait(timeout=PATIENCE)["StatusCode"])
 
 
-def is_running(container: str) -> bool:
+def is_container_running(container: str) -> bool:
     """Return whether a container runs; False also where it is gone."""
     try:
         return bool(client().containers.get(container).status == "running")
@@ -218,12 +218,12 @@ def is_running(container: str) -> bool:
         return False
 
 
-def log_tail(container: str) -> str:
+def container_log_tail(container: str) -> str:
     """Return the last lines of a container's log."""
     return str(_container(container).logs(tail=TAIL).decode(errors="replace")).rstrip()
 
 
-def published(container: str, port: int) -> str:
+def published_address(container: str, port: int) -> str:
     """Return HOST:PORT on this machine for a container's published port; `ServiceError` where it has none."""
     found = _container(container)
     found.reload()
@@ -232,12 +232,12 @@ def published(container: str, port: int) -> str:
         raise ServiceError(
             f"the container {container[:12]} publishes no port {port}",
             cause=f"it is {found.status}",
-            log=log_tail(container),
+            log=container_log_tail(container),
         )
     return f"{bindings[0]['HostIp']}:{bindings[0]['HostPort']}"
 
 
-def copy_out(container: str, path: str, folder: Path) -> None:
+def copy_from_container(container: str, path: str, folder: Path) -> None:
     """Copy a folder's content out of a container, running or not, into `folder`, which is made.
 
     Streamed, and written once. Raises `LoadError` where there is no such folder.
@@ -272,7 +272,7 @@ class _Stream(io.RawIOBase):
         return size
 
 
-def sweep(label: str, value: str) -> None:
+def remove_labelled(label: str, value: str) -> None:
     """Remove every container, volume and network that carries LABEL=VALUE."""
     chosen: dict[str, str | list[str] | bool] = {"label": f"{label}={value}"}
     for container in client().containers.list(all=True, filters=chosen, ignore_removed=True):

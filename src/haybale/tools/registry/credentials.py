@@ -200,7 +200,7 @@ def _of_entry(entry: Mapping[str, Any], source: str) -> Credentials | None:
 def _of_helper(name: str, key: str, source: str) -> Credentials | None:
     """Ask a program that keeps logins: the registry on its input, JSON on its output. Nobody is shown it."""
     program = HELPER + name
-    if not HELPER_NAME.fullmatch(name) or process.find(program) is None:
+    if not HELPER_NAME.fullmatch(name) or process.find_executable(program) is None:
         raise RegistryError(
             f"the login for {key} can't be had",
             cause=f"{source} names {program!r} for it, which is not on PATH",
