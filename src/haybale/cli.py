@@ -112,11 +112,11 @@ def regen_solr_image(*, keep: bool) -> None:
     """Index the reference dump, bake the index into the Solr image, prove it."""
     from haybale.images import build as images  # noqa: PLC0415
     from haybale.index import build as regenerate  # noqa: PLC0415
-    from haybale.index import key  # noqa: PLC0415
+    from haybale.index.key import compute_key  # noqa: PLC0415
     from haybale.tools.engine import sdk  # noqa: PLC0415
 
     project, shown = config.load(), terminal()
-    baked = regenerate.regenerate(project, key.of(project), shown, keep=keep)
+    baked = regenerate.regenerate(project, compute_key(project), shown, keep=keep)
     name = images.image_name(project, "solr")
     sdk.tag_image(baked.id, name)
     shown.done(f"it is {name} now")
@@ -314,10 +314,10 @@ def verify_release(version: str, *, as_json: bool) -> None:
 def prune(*, remove: bool) -> None:
     """List the images that no published version and no environment refers to, or remove them."""
     from haybale.deploy import prune as housekeeping  # noqa: PLC0415
-    from haybale.index import key  # noqa: PLC0415
+    from haybale.index.key import compute_key  # noqa: PLC0415
 
     project, shown = config.load(), terminal()
-    current = key.of(project)
+    current = compute_key(project)
     found = housekeeping.look(project, current)
     for place, tags in (("registry", found.registry), ("engine", found.engine)):
         for tag, digest in sorted(tags.items()):

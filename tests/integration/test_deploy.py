@@ -24,7 +24,7 @@ from haybale.deploy import tags as deploy
 from haybale.errors import RegistryError, ReleaseError, UsageError
 from haybale.images.build import BASE_DIGEST, REVISION
 from haybale.index import image as current
-from haybale.index import key as keys
+from haybale.index.key import KEY_LABEL, Component, Key
 from haybale.release import publish, releases
 from haybale.release.record import Record, Suite
 from haybale.tools import git, process
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine", "_alone")]
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-KEY = keys.key_of([keys.Component(name="dump", digest="ab" * 32, value="cd" * 32)])
+KEY = Key.from_components([Component(name="dump", digest="ab" * 32, value="cd" * 32)])
 COUNTS = {"app.note": 12}
 
 ENVIRONMENTS = '[tool.haybale.environments.dev]\n[tool.haybale.environments.prod]\nafter = "dev"\n'
@@ -73,7 +73,7 @@ class Site:
         self.clone.git("push", "-q", "origin", "main")
         name = self.repository.name
         index = {
-            keys.LABEL: KEY.document, current.COUNTS_LABEL: json.dumps(COUNTS), BASE_DIGEST: "sha256:2",
+            KEY_LABEL: KEY.to_json(), current.COUNTS_LABEL: json.dumps(COUNTS), BASE_DIGEST: "sha256:2",
         }  # fmt: skip
         made = Record(
             version=version, commit=commit,

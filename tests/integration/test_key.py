@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from haybale import config
-from haybale.index import key
+from haybale.index.key import compute_key
 
 pytestmark = pytest.mark.integration
 
@@ -144,7 +144,7 @@ class History:
         return f"{self.number}"
 
     def key(self) -> str:
-        return key.of(config.load(self.root, {})).value
+        return compute_key(config.load(self.root, {})).value
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ import requests
 from haybale import config
 from haybale.errors import DumpError, RegistryError, UsageError, VerifyError
 from haybale.images import build
-from haybale.index import key as keys
+from haybale.index.key import KEY_LABEL, Key, compute_key
 from haybale.release import record as records
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Clone:
         return {**clean, **IDENTITY}
 
     def key(self) -> str:
-        return keys.of(config.load(self.path, {})).value
+        return compute_key(config.load(self.path, {})).value
 
     def version(self) -> str:
         return self.haybale("version").stdout.strip()
@@ -522,7 +522,7 @@ def test_check_5_a_pull_request_with_new_data_tests_the_index_that_was_built_of_
     made = {event["state"]: event["product"] for event in events if event["event"] == "finished"}
     image = docker.from_env().images.get(f"{topic.registry}:solr-{topic.key()}")
     assert made["regenSolr"]["id"] == made["runTests"]["index"] == image.id
-    assert keys.Key.parse(image.labels[keys.LABEL]).value == topic.key()
+    assert Key.from_json(image.labels[KEY_LABEL]).value == topic.key()
     assert topic.summary()["event"] == "pull-request"
     assert topic.outcomes()["bumpVersion"] == topic.outcomes()["publish"] == "skipped"
 

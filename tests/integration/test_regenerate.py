@@ -20,7 +20,7 @@ from haybale.errors import LoadError
 from haybale.images import build
 from haybale.index import bake, inspect
 from haybale.index import image as current
-from haybale.index import key as keys
+from haybale.index.key import compute_key
 from haybale.tools.engine import sdk
 from haybale.tools.solr import Solr
 
@@ -91,7 +91,7 @@ def test_success_leaves_one_image_whose_counts_are_the_database_s(
     assert after.networks == before.networks
     project = config.load(site, {})
     name = build.image_name(project, "solr")
-    made = keys.of(project)
+    made = compute_key(project)
     key_name = current.name(project, made)
     assert {image for image in after.images - before.images if "solr" in image} == {name, key_name}
     found = current.local(project, made)

@@ -18,9 +18,9 @@ from haybale import config
 from haybale.errors import UsageError
 from haybale.images import build
 from haybale.index import image as current
-from haybale.index import key
 from haybale.index import key_diff as why
 from haybale.index import verification as verify
+from haybale.index.key import compute_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ class Repository:
         return self.git("rev-parse", "HEAD")
 
     def indexed(self) -> None:
-        why.remember(self.project, key.of(self.project), self.git("rev-parse", "HEAD"))
+        why.remember(self.project, compute_key(self.project), self.git("rev-parse", "HEAD"))
 
     def told(self, other: str = "") -> dict[str, Any]:
         return dict(json.loads(why.tell(self.project, other, as_json=True)))
@@ -299,7 +299,7 @@ def test_what_another_branch_changed_is_not_put_down_to_this_one(repository: Rep
 def test_an_index_of_what_was_not_committed_is_said_to_be_that(repository: Repository) -> None:
     repository.write("solr_conf/schema.xml", "<other/>\n")
     revision = repository.git("rev-parse", "HEAD")
-    why.remember(repository.project, key.of(repository.project), f"{revision}-dirty")
+    why.remember(repository.project, compute_key(repository.project), f"{revision}-dirty")
     repository.git("checkout", "--quiet", "solr_conf/schema.xml")
     told = repository.told()
     assert (told["other_revision"], told["other_dirty"]) == (revision, True)
@@ -345,7 +345,7 @@ def test_without_git_the_files_are_named_alone(
 @pytest.fixture
 def shallow(repository: Repository, tmp_path: Path) -> Repository:
     """A clone of the last two of three commits after the index, of which the first changed the schema."""
-    old, revision = key.of(repository.project), repository.git("rev-parse", "HEAD")
+    old, revision = compute_key(repository.project), repository.git("rev-parse", "HEAD")
     for path, text, message in (
         ("solr_conf/schema.xml", "<other/>\n", "Change the schema"),
         ("README.md", "other words\n", "Reword"),
@@ -374,7 +374,7 @@ REPORT = verify.Report(seed=1, whole=False, models=(), cores=(), wrong=0, differ
 @contextlib.contextmanager
 def baked(repository: Repository) -> Iterator[str]:
     """An image on the engine that says that it is the index of what is checked out."""
-    made, project = key.of(repository.project), repository.project
+    made, project = compute_key(repository.project), repository.project
     name = current.name(project, made)
     labels = {
         **current.labels(made, {"app.note": 1}, REPORT),
@@ -403,7 +403,7 @@ def test_an_index_that_only_the_registry_has_is_found_by_its_whole_key(
     settings = FILES["pyproject.toml"].replace("why.example/site", f"{registry}/why")
     repository.write("pyproject.toml", settings.replace("local = true", ""))
     repository.commit("Use a registry")
-    first = key.of(repository.project).value
+    first = compute_key(repository.project).value
     with baked(repository) as name:
         subprocess.run(["docker", "push", "--quiet", name], check=True, capture_output=True)
     repository.write("solr_conf/schema.xml", "<other/>\n")
@@ -417,7 +417,7 @@ def test_an_index_that_only_the_registry_has_is_found_by_its_whole_key(
 
 
 def test_an_image_and_the_beginning_of_its_key_are_the_same_to_it(repository: Repository, image: str) -> None:
-    first = key.of(repository.project).value
+    first = compute_key(repository.project).value
     repository.write("solr_conf/schema.xml", "<other/>\n")
     repository.commit("Change the schema")
     for other in (image, first, first[:6]):

@@ -11,7 +11,7 @@ from haybale import config
 from haybale.errors import VerifyError
 from haybale.index import image as current
 from haybale.index import verification as verify
-from haybale.index.key import LABEL, Component, Key
+from haybale.index.key import KEY_LABEL, Component, Key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,11 +56,11 @@ def test_the_labels_of_the_key_s_own_image_pass() -> None:
     [
         (current.labels(OTHER, COUNTS, REPORT), f"key {OTHER.value}, not {ONE.value}"),
         ({current.COUNTS_LABEL: '{"app.model":3}'}, "key none"),
-        ({LABEL: ONE.document}, "how many documents"),
-        ({LABEL: ONE.document, current.COUNTS_LABEL: "{}"}, "how many documents"),
-        ({LABEL: ONE.document, current.COUNTS_LABEL: "[1]"}, "how many documents"),
-        ({LABEL: ONE.document, current.COUNTS_LABEL: "nonsense"}, "how many documents"),
-        ({LABEL: "nonsense", current.COUNTS_LABEL: '{"app.model":3}'}, "can't be read"),
+        ({KEY_LABEL: ONE.to_json()}, "how many documents"),
+        ({KEY_LABEL: ONE.to_json(), current.COUNTS_LABEL: "{}"}, "how many documents"),
+        ({KEY_LABEL: ONE.to_json(), current.COUNTS_LABEL: "[1]"}, "how many documents"),
+        ({KEY_LABEL: ONE.to_json(), current.COUNTS_LABEL: "nonsense"}, "how many documents"),
+        ({KEY_LABEL: "nonsense", current.COUNTS_LABEL: '{"app.model":3}'}, "can't be read"),
         ({}, "key none"),
     ],
 )

@@ -11,14 +11,15 @@ from rich.console import Console
 
 from haybale.errors import VerifyError
 from haybale.index import image as current
-from haybale.index import inspect, key
+from haybale.index import inspect
 from haybale.index import verification as verify
+from haybale.index.key import Component, Key
 
-KEY = key.Key(
+KEY = Key(
     value="1" * 32,
     components={
-        "dump": key.Component(name="dump", digest="ab" * 32, files={}, value=""),
-        "core": key.Component(name="core", digest="cd" * 32, files={}, value="hay"),
+        "dump": Component(name="dump", digest="ab" * 32),
+        "core": Component(name="core", digest="cd" * 32, files={}, value="hay"),
     },
 )
 REPORT = verify.Report(

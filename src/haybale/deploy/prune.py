@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from haybale.config import Project
-    from haybale.index import key as keys
+    from haybale.index.key import Key
 
 # The tags of build caches (refs.cache).
 CACHES = re.compile(r"last(-.+)?")
@@ -67,7 +67,7 @@ def unused(tags: Mapping[str, str], kept: Iterable[str], digests: Iterable[str])
     }
 
 
-def look(project: Project, index_key: keys.Key) -> Unused:
+def look(project: Project, index_key: Key) -> Unused:
     """Return what may go. Raises `ReleaseError` and `RegistryError` where something can't be asked."""
     registry = project.settings.registry
     used = in_use(project)
@@ -137,7 +137,7 @@ def _deployed(project: Project) -> Iterator[str]:
         yield deployed.version
 
 
-def remove(project: Project, index_key: keys.Key, found: Unused) -> Unused:
+def remove(project: Project, index_key: Key, found: Unused) -> Unused:
     """Remove what was found, except what came into use meanwhile; return what was removed.
 
     Raises `ReleaseError`, and `RegistryError` where the registry does not allow that.

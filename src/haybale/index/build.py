@@ -17,11 +17,11 @@ from haybale.errors import HaybaleError, LoadError
 from haybale.images import build
 from haybale.index import audit, bake
 from haybale.index import image as current
-from haybale.index import key as keys
 from haybale.index import key_diff as why
 from haybale.index import loader as load
 from haybale.index import stack as environments
 from haybale.index import verification as verify
+from haybale.index.key import compute_key
 from haybale.tools import git, process
 from haybale.tools.engine import sdk
 from haybale.tools.solr import Solr
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from haybale.config import Project
+    from haybale.index.key import Key
     from haybale.terminal import Terminal
     from haybale.tools.engine.compose import Compose
 
@@ -39,7 +40,7 @@ REFUSED = "refused.jsonl"
 
 
 def regenerate(
-    project: Project, index_key: keys.Key, terminal: Terminal, *, run: str = "", keep: bool = False
+    project: Project, index_key: Key, terminal: Terminal, *, run: str = "", keep: bool = False
 ) -> current.IndexImage:
     """Index the dump, prove the index, bake it, prove the image, and only then name it `REGISTRY:solr-KEY`.
 
@@ -81,9 +82,9 @@ def regenerate(
     return baked
 
 
-def _check_unchanged(project: Project, index_key: keys.Key) -> None:
+def _check_unchanged(project: Project, index_key: Key) -> None:
     """Raise `LoadError` where an input changed while it was being indexed: the image would lie."""
-    now = keys.of(project)
+    now = compute_key(project)
     changed = [name for name, each in now.components.items() if each != index_key.components.get(name)]
     if now.value != index_key.value:
         raise LoadError(

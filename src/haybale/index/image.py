@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from haybale import image_ref as refs
 from haybale.errors import ConfigError, HaybaleError, VerifyError
-from haybale.index import bake, key
+from haybale.index import bake
 from haybale.index import verification as verify
+from haybale.index.key import KEY_LABEL, Key
 from haybale.tools import process
 from haybale.tools.engine import sdk
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from haybale.config import Project
 
-# Labels of an index image (the key's own is `key.LABEL`), and of what a run leaves nowhere.
+# Labels of an index image (the key's own is `KEY_LABEL`), and of what a run leaves nowhere.
 COUNTS_LABEL = "io.haybale.counts"
 REPORT_LABEL = "io.haybale.verification"
 ADVICE_LABEL = "io.haybale.advice"
@@ -44,18 +45,18 @@ class IndexImage:
     advice: tuple[str, ...] = ()
 
 
-def name(project: Project, index_key: key.Key) -> str:
+def name(project: Project, index_key: Key) -> str:
     """Return the name that the index image of a key has."""
     return refs.index(project.settings.registry, index_key.value)
 
 
-def local(project: Project, index_key: key.Key) -> IndexImage | None:
+def local(project: Project, index_key: Key) -> IndexImage | None:
     """Return the key's index image where this engine has it and it has been proved here; else None."""
     found = on_engine(project, index_key)
     return found if found is not None and is_proved(project, found.id) else None
 
 
-def on_engine(project: Project, index_key: key.Key) -> IndexImage | None:
+def on_engine(project: Project, index_key: Key) -> IndexImage | None:
     """Return the key's index image where this engine has it; `VerifyError` where it is not the key's."""
     reference = name(project, index_key)
     image = sdk.find_image(reference)
@@ -78,7 +79,7 @@ def prove(project: Project, image: IndexImage, run: str = "") -> None:
     remember(project, image.id)
 
 
-def pull(project: Project, index_key: key.Key, fetch: Callable[[str], None], run: str = "") -> IndexImage:
+def pull(project: Project, index_key: Key, fetch: Callable[[str], None], run: str = "") -> IndexImage:
     """Have the key's index image fetched, and check label and counts before it is used.
 
     `fetch` brings an image of that name to the engine. Raises `VerifyError` where what came is not what its
@@ -128,25 +129,25 @@ def advice_of(labels: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def labels(
-    index_key: key.Key, counts: Mapping[str, int], report: verify.Report, advice: Sequence[str] = ()
+    index_key: Key, counts: Mapping[str, int], report: verify.Report, advice: Sequence[str] = ()
 ) -> dict[str, str]:
     """Return the labels that an index image carries."""
     return {
         ADVICE_LABEL: json.dumps(list(advice)),
-        key.LABEL: index_key.document,
+        KEY_LABEL: index_key.to_json(),
         COUNTS_LABEL: verify.shown(counts),
         REPORT_LABEL: verify.document(report),
     }
 
 
-def _read(reference: str, image: sdk.ImageInfo, index_key: key.Key) -> IndexImage:
+def _read(reference: str, image: sdk.ImageInfo, index_key: Key) -> IndexImage:
     check(reference, image.labels, index_key)
     return IndexImage(
         name=reference, id=image.id, counts=counts_of(image.labels), advice=advice_of(image.labels)
     )
 
 
-def check(reference: str, found: Mapping[str, str], index_key: key.Key) -> None:
+def check(reference: str, found: Mapping[str, str], index_key: Key) -> None:
     """Raise `VerifyError` where an image's labels are not those of the key's index image."""
     cause = _wrong(found, index_key)
     if cause:
@@ -157,12 +158,12 @@ def check(reference: str, found: Mapping[str, str], index_key: key.Key) -> None:
         )
 
 
-def _wrong(found: Mapping[str, str], index_key: key.Key) -> str:
-    document = found.get(key.LABEL)
+def _wrong(found: Mapping[str, str], index_key: Key) -> str:
+    document = found.get(KEY_LABEL)
     try:
-        said = key.Key.parse(document).value if document else "none"
+        said = Key.from_json(document).value if document else "none"
     except ConfigError as error:
-        return f"its label {key.LABEL} can't be read: {error.message}"
+        return f"its label {KEY_LABEL} can't be read: {error.message}"
     if said != index_key.value:
         return f"its labels say key {said}, not {index_key}"
     if not counts_of(found):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from haybale.index import image as current
-from haybale.index import key
 from haybale.index import key_diff as why
 from haybale.index import verification as verify
+from haybale.index.key import KEY_LABEL, Key, compute_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ def find(project: Project, name: str) -> tuple[str, Mapping[str, str]]:
 
     Raises `UsageError` where there is none.
     """
-    return why.index_image(project, name or key.of(project).value)
+    return why.index_image(project, name or compute_key(project).value)
 
 
 def document(name: str, labels: Mapping[str, str]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def document(name: str, labels: Mapping[str, str]) -> dict[str, Any]:
     `verification` is None where an older haybale made the image. Raises `ConfigError`, `VerifyError` for
     labels that can't be read.
     """
-    found = key.Key.parse(labels[key.LABEL])
+    found = Key.from_json(labels[KEY_LABEL])
     report = labels.get(current.REPORT_LABEL)
     verified = None
     if report:

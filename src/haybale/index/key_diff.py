@@ -18,7 +18,7 @@ from haybale import image_ref as refs
 from haybale.dump import reference as dump
 from haybale.errors import ConfigError, PrerequisiteError, UsageError
 from haybale.images import build, store
-from haybale.index import key
+from haybale.index.key import KEY_LABEL, KEY_LENGTH, KEY_PATTERN, Component, Key, compute_key
 from haybale.tools import git
 from haybale.tools.engine import sdk
 
@@ -35,7 +35,7 @@ VERSION = 1
 NOTE = "indexed.json"
 
 # The beginning of a key that is enough to name it.
-PREFIX = re.compile(rf"[0-9a-f]{{6,{key.LENGTH}}}")
+PREFIX = re.compile(rf"[0-9a-f]{{6,{KEY_LENGTH}}}")
 
 # The components whose values the settings file has.
 SETTINGS = ("bases", "core")
@@ -65,7 +65,7 @@ class Other:
     `dirty` says that files differed from that commit, `day` when it was made (ISO 8601, "": unknown).
     """
 
-    key: key.Key
+    key: Key
     source: str
     revision: str
     dirty: bool = False
@@ -96,35 +96,36 @@ class Change:
     after: str = ""
 
 
-def compare(old: key.Key, new: key.Key) -> tuple[Change, ...]:
+def compare(old: Key, new: Key) -> tuple[Change, ...]:
     """Return the components of two keys that differ, and what differs in them."""
     changes = []
     for name in sorted({*old.components, *new.components}):
-        before = old.components.get(name, key.Component(name=name, digest=""))
-        after = new.components.get(name, key.Component(name=name, digest=""))
+        before = old.components.get(name, Component(name=name, digest=""))
+        after = new.components.get(name, Component(name=name, digest=""))
         if before.digest != after.digest:
             changes.append(
                 Change(
                     component=name,
                     files=_compare_files(before.files, after.files),
-                    before=before.value,
-                    after=after.value,
+                    before=before.value or "",
+                    after=after.value or "",
                 )
             )
     return tuple(changes)
 
 
 def _compare_files(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[FileChange, ...]:
-    # A key that comes from a label has short digests.
-    old = {path: digest[: key.SHORT] for path, digest in before.items()}
-    new = {path: digest[: key.SHORT] for path, digest in after.items()}
-    came = {path: digest for path, digest in new.items() if path not in old}
-    went = {path: digest for path, digest in old.items() if path not in new}
+    came = {path: digest for path, digest in after.items() if path not in before}
+    went = {path: digest for path, digest in before.items() if path not in after}
     # A file has another name now where its content went from one path and came to one path, and no more.
     once = {digest for digest, count in Counter(came.values()).items() if count == 1}
     once &= {digest for digest, count in Counter(went.values()).items() if count == 1}
     names = {digest: path for path, digest in went.items() if digest in once}
-    found = [FileChange(path=path, kind="changed") for path in old if path in new and old[path] != new[path]]
+    found = [
+        FileChange(path=path, kind="changed")
+        for path in before
+        if path in after and before[path] != after[path]
+    ]
     found += [FileChange(path=path, kind="removed") for path in went if went[path] not in once]
     for path, digest in came.items():
         kind: Kind = "renamed" if digest in once else "added"
@@ -137,7 +138,7 @@ def tell(project: Project, other: str, *, as_json: bool) -> str:
 
     Raises `UsageError` where there is no such key or image.
     """
-    present = key.of(project)
+    present = compute_key(project)
     compared = _find(project, other) if other else last(project)
     changes: tuple[Change, ...] = ()
     if compared:
@@ -150,12 +151,12 @@ def tell(project: Project, other: str, *, as_json: bool) -> str:
     return text(present, compared, changes)
 
 
-def remember(project: Project, made: key.Key, revision: str) -> None:
+def remember(project: Project, made: Key, revision: str) -> None:
     """Note the key that was indexed here last, and the commit that it is of; whole or not at all."""
     file = project.scratch / NOTE
     file.parent.mkdir(parents=True, exist_ok=True)
     aside = file.with_suffix(".new")
-    aside.write_text(json.dumps({"key": made.document, "revision": revision}), encoding="utf-8")
+    aside.write_text(json.dumps({"key": made.to_json(), "revision": revision}), encoding="utf-8")
     aside.replace(file)
 
 
@@ -168,7 +169,7 @@ def noted(project: Project) -> Other | None:
     """Return what `remember` noted, None where there is no note, or a damaged one."""
     try:
         note = json.loads((project.scratch / NOTE).read_text(encoding="utf-8"))
-        return _other(key.Key.parse(note["key"]), "the last index made here", str(note["revision"]))
+        return _other(Key.from_json(note["key"]), "the last index made here", str(note["revision"]))
     except (OSError, ValueError, LookupError, TypeError, ConfigError):
         return None
 
@@ -176,7 +177,7 @@ def noted(project: Project) -> Other | None:
 def _newest(project: Project) -> Other | None:
     """Return the key of the newest index image on this engine, None where there is none, or no engine."""
     try:
-        identity = sdk.newest_image(project.settings.registry, key.LABEL)
+        identity = sdk.newest_image(project.settings.registry, KEY_LABEL)
         image = sdk.find_image(identity) if identity else None
         return _labelled(image.labels, "the newest index image on this engine") if image else None
     except (PrerequisiteError, ConfigError):
@@ -184,10 +185,10 @@ def _newest(project: Project) -> Other | None:
 
 
 def _labelled(labels: Mapping[str, str], source: str) -> Other:
-    return _other(key.Key.parse(labels[key.LABEL]), source, labels.get(build.REVISION, ""))
+    return _other(Key.from_json(labels[KEY_LABEL]), source, labels.get(build.REVISION, ""))
 
 
-def _other(found: key.Key, source: str, revision: str) -> Other:
+def _other(found: Key, source: str, revision: str) -> Other:
     commit = revision.removesuffix("-dirty")
     known = "" if commit == git.NO_COMMIT.revision else commit
     return Other(key=found, source=source, revision=known, dirty=commit != revision)
@@ -215,10 +216,10 @@ def index_image(project: Project, name: str) -> tuple[str, Mapping[str, str]]:
             cause=_known(project),
             hint="give a key, or an image's name such as REGISTRY:solr-KEY",
         )
-    if key.LABEL not in labels:
+    if KEY_LABEL not in labels:
         raise UsageError(
             f"{reference} is no index image",
-            cause=f"it has no label {key.LABEL}; {_known(project)}",
+            cause=f"it has no label {KEY_LABEL}; {_known(project)}",
             hint="give a key, or an image's name such as REGISTRY:solr-KEY",
         )
     return reference, labels
@@ -233,13 +234,13 @@ def _known(project: Project) -> str:
 def _index_images(project: Project) -> list[str]:
     start = refs.index(project.settings.registry, "")
     names = sdk.image_names(project.settings.registry)
-    return sorted({name for name in names if key.FORM.fullmatch(name.removeprefix(start))})
+    return sorted({name for name in names if KEY_PATTERN.fullmatch(name.removeprefix(start))})
 
 
 def _named(project: Project, start: str) -> str:
     """Return the name of the index image whose key begins with `start`."""
     full = refs.index(project.settings.registry, start)
-    if len(start) == key.LENGTH:
+    if len(start) == KEY_LENGTH:
         return full
     found = [name for name in _index_images(project) if name.startswith(full)]
     if len(found) != 1:
@@ -365,7 +366,7 @@ def _dump_files(project: Project) -> list[str]:
     return list(dict.fromkeys(path.relative_to(project.home).as_posix() for path in inside))
 
 
-def text(present: key.Key, other: Other | None, changes: Sequence[Change]) -> str:
+def text(present: Key, other: Other | None, changes: Sequence[Change]) -> str:
     """Return an explanation for people."""
     key_is = f"index key {present}"
     if other is None:
@@ -434,18 +435,18 @@ def _by(file: FileChange) -> str:
     return by
 
 
-def _made_of(present: key.Key) -> list[str]:
+def _made_of(present: Key) -> list[str]:
     """Return a line for each component: its name, how many files it has or what it says, its digest."""
     rows = []
     for name, each in sorted(present.components.items()):
         files = f"{len(each.files)} file{'s' * (len(each.files) != 1)}"
-        said = "" if DIGEST.fullmatch(each.value) else each.value
+        said = "" if DIGEST.fullmatch(each.value or "") else each.value
         rows.append((name, each.digest[:SHORT], said if each.value else files))
     width = max(len(name) for name, _, _ in rows)
     return [f"{name:<{width}}  {digest}  {what}".rstrip() for name, digest, what in rows]
 
 
-def document(present: key.Key, other: Other | None, changes: Sequence[Change]) -> dict[str, Any]:
+def document(present: Key, other: Other | None, changes: Sequence[Change]) -> dict[str, Any]:
     """Return the explanation as plain values (docs/why.md)."""
     return {
         "version": VERSION,
@@ -455,6 +456,6 @@ def document(present: key.Key, other: Other | None, changes: Sequence[Change]) -
         "other_revision": other.revision if other else None,
         "other_dirty": other.dirty if other else None,
         "same": other is not None and not changes,
-        "components": json.loads(present.document)["components"],
+        "components": present.to_dict()["components"],
         "changes": [asdict(change) for change in changes],
     }

@@ -20,9 +20,10 @@ from haybale.dump import reference as dump
 from haybale.errors import BuildError, ConfigError
 from haybale.images import bases as base
 from haybale.images import build
-from haybale.index import audit, key
+from haybale.index import audit
 from haybale.index import image as current
 from haybale.index import solrconfig as tuning
+from haybale.index.key import compute_key
 from haybale.tools.engine import sdk
 from haybale.tools.engine.compose import Compose
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from haybale.config import Project
+    from haybale.index.key import Key
 
 SOLR_FILE = "docker-compose.solr.yml"
 CI_FILE = "docker-compose.ci.yml"
@@ -67,7 +69,7 @@ def new_run() -> str:
     return secrets.token_hex(4)
 
 
-def indexing(project: Project, run: str, index_key: key.Key, say: Callable[[str], None]) -> Indexing:
+def indexing(project: Project, run: str, index_key: Key, say: Callable[[str], None]) -> Indexing:
     """Make what indexing needs, from the dump to the images. `run` is "" for a developer's own environment.
 
     The loader compares what it reads with what the key knows.
@@ -115,7 +117,7 @@ def testing(project: Project, run: str, index_image: str, say: Callable[[str], N
 def solr_dc(project: Project, arguments: Sequence[str], say: Callable[[str], None]) -> int:
     """Run docker compose on the environment that indexes; return its exit code."""
     if creates(arguments):
-        services = indexing(project, "", key.of(project), say).services
+        services = indexing(project, "", compute_key(project), say).services
         services.write_env()
     else:
         services = _as_it_is(project, "solr", SOLR_FILE)
@@ -125,7 +127,7 @@ def solr_dc(project: Project, arguments: Sequence[str], say: Callable[[str], Non
 def ci_dc(project: Project, arguments: Sequence[str], say: Callable[[str], None]) -> int:
     """Run docker compose on the environment that tests; return its exit code."""
     if creates(arguments):
-        index_key = key.of(project)
+        index_key = compute_key(project)
         baked = current.on_engine(project, index_key)
         if baked is None:
             raise BuildError(
@@ -264,13 +266,13 @@ def write_solrconfig(project: Project, run: str, heap: str) -> Path:
     return target
 
 
-def copy_insite(project: Project, run: str, index_key: key.Key) -> Path:
+def copy_insite(project: Project, run: str, index_key: Key) -> Path:
     """Copy the scripts of the site's container to where its user can read, with what the key knows."""
     target = project.scratch / "insite" / (run or "dev")
     aside = target.with_name(f"{target.name}.new")
     with resources.as_file(resources.files("haybale") / "loader") as source:
         shutil.copytree(source, aside, ignore=shutil.ignore_patterns("__pycache__"))
-    audit.write_inputs(aside, key.files_of(index_key), project.settings.site, project.settings.index.ignore)
+    audit.write_inputs(aside, index_key.files, project.settings.site, project.settings.index.ignore)
     for file in (aside, *aside.rglob("*")):
         file.chmod(0o755 if file.is_dir() else 0o644)
     shutil.rmtree(target, ignore_errors=True)

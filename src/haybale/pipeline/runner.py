@@ -17,7 +17,7 @@ from haybale.errors import HaybaleError, ReleaseError, UsageError
 from haybale.images import build, store
 from haybale.index import build as regenerate
 from haybale.index import image as current
-from haybale.index import key as keys
+from haybale.index.key import compute_key
 from haybale.index.stack import TESTED
 from haybale.pipeline import context as facts
 from haybale.pipeline import journal as log
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from haybale.config import Project
+    from haybale.index.key import Key
     from haybale.terminal import Terminal
 
     Product = Mapping[str, Any]
@@ -58,7 +59,7 @@ def pipeline(
             with log.begin(_runs(project)) as run:
                 _clean_dead(project, run.name)
                 began = time.monotonic()
-                index_key = keys.of(project)
+                index_key = compute_key(project)
                 planned = plan.plan(facts.gather(project, index_key, options, os.environ))
                 run.write("planned", version=log.VERSION, run=run.name, plan=planned.as_json())
                 Walk(project, index_key, planned, run, terminal, push_index=options.push_index).walk(
@@ -86,7 +87,7 @@ def resume(project: Project, name: str, terminal: Terminal, *, push_index: bool 
                 hint="just pipeline begins another one",
             )
         planned = plan.of_json(document)
-        index_key = keys.of(project)
+        index_key = compute_key(project)
         revision = git.read_head(project.root).revision
         # A run that died after it had published has brought the version's commit here.
         version_commit = _version_made(history).get("commit")
@@ -123,7 +124,7 @@ class Walk:
     def __init__(
         self,
         project: Project,
-        index_key: keys.Key,
+        index_key: Key,
         planned: plan.Plan,
         run: log.Run,
         terminal: Terminal,
@@ -361,7 +362,7 @@ class Walk:
             index=f"{repository}@{digests[named]}",
             key=str(self._key),
             components={name: each.digest for name, each in components.items()},
-            dump=components["dump"].value,
+            dump=components["dump"].value or "",
             bases={"site": _base(release), "index": _base(named)},
             counts=dict(index.counts),
             tests=self._tests,

@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from haybale.index import key
+from haybale.index.key import compute_key
 from haybale.pipeline import context as facts
 from haybale.pipeline import graph as states
 from haybale.pipeline import plan as plans
@@ -22,5 +22,5 @@ def graph(form: str) -> str:
 
 def plan(project: Project, options: facts.Options, *, as_json: bool) -> str:
     """Return the way that a push would take now, as text or as JSON (docs/pipeline.md)."""
-    planned = plans.plan(facts.gather(project, key.of(project), options, os.environ))
+    planned = plans.plan(facts.gather(project, compute_key(project), options, os.environ))
     return json.dumps(planned.as_json(), indent=2) if as_json else plans.text(planned)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from haybale.errors import ReleaseError, UsageError
-from haybale.index import key
+from haybale.index.key import compute_key
 from haybale.release import record as records
 from haybale.tools import git
 from haybale.version import Version, is_version
@@ -91,7 +91,7 @@ def write(project: Project, before: str, version: str) -> Notes:
     old, new = (_record(root, name) if name in tags else None for name in (before, version))
     components = new.components if new else None
     if version == UNRELEASED and old:
-        components = {name: each.digest for name, each in key.of(project).components.items()}
+        components = {name: each.digest for name, each in compute_key(project).components.items()}
     made = set(tags.values())
     return Notes(
         before=before,

@@ -17,7 +17,7 @@ from haybale.errors import ConfigError, HaybaleError, RegistryError, ReleaseErro
 from haybale.images import store
 from haybale.images.build import BASE_DIGEST, REVISION
 from haybale.index import image as current
-from haybale.index import key as keys
+from haybale.index.key import KEY_LABEL, Key
 from haybale.release import publish
 from haybale.release import record as records
 from haybale.tools import git
@@ -239,7 +239,7 @@ def _labelled(name: str, record: Record, labels: Mapping[str, str]) -> Part:
         said = labels.get(REVISION, "none")
         return Part(name="its commit", holds=said == record.commit, said=f"its label says {said}")
     try:
-        found = keys.Key.parse(labels.get(keys.LABEL, ""))
+        found = Key.from_json(labels.get(KEY_LABEL, ""))
     except ConfigError as error:
         return Part(name="its index", holds=False, said=error.message)
     counts = dict(current.counts_of(labels))

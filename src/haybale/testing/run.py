@@ -16,8 +16,8 @@ from haybale.errors import TestsFailedError
 from haybale.images import build, store
 from haybale.index import build as regenerate
 from haybale.index import image as current
-from haybale.index import key as keys
 from haybale.index import stack as environments
+from haybale.index.key import compute_key
 from haybale.release.record import Suite
 from haybale.tools import process
 from haybale.tools.engine import sdk
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from haybale.config import Project
+    from haybale.index.key import Key
     from haybale.terminal import Terminal
     from haybale.tools.engine.compose import Compose
 
@@ -41,7 +42,7 @@ def run(project: Project, terminal: Terminal, *, keep: bool = False) -> None:
 
     Raises as `regenerate` and `tests` do.
     """
-    index_key = keys.of(project)
+    index_key = compute_key(project)
     index = current.local(project, index_key) or _obtain(project, index_key, terminal, keep=keep)
     sdk.tag_image(index.id, build.image_name(project, "solr"))
     for layer in environments.TESTED:
@@ -49,7 +50,7 @@ def run(project: Project, terminal: Terminal, *, keep: bool = False) -> None:
     run_suites(project, index.name, terminal, keep=keep)
 
 
-def _obtain(project: Project, index_key: keys.Key, terminal: Terminal, *, keep: bool) -> current.IndexImage:
+def _obtain(project: Project, index_key: Key, terminal: Terminal, *, keep: bool) -> current.IndexImage:
     """Return the key's index image: proved here now, pulled, or regenerated."""
     image = current.on_engine(project, index_key)
     if image is not None:
