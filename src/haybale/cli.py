@@ -347,18 +347,19 @@ def notes(before: str, version: str, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def rehearse_deploy(environment: str, *, as_json: bool) -> None:
     """Deploy to an environment on a scratch remote, and tell what its webhooks would make Flux do."""
-    from haybale.rehearsal import run as rehearse  # noqa: PLC0415
+    from haybale.rehearsal.rendering import check_lines, deliveries_table  # noqa: PLC0415
+    from haybale.rehearsal.run import rehearse_deployment  # noqa: PLC0415
 
     shown = terminal()
-    seen = rehearse.rehearse(config.load(), environment, shown.say)
+    rehearsal = rehearse_deployment(config.load(), environment, shown.say)
     if as_json:
-        click.echo(rehearse.as_json(seen))
+        click.echo(json.dumps(rehearsal.to_dict(), indent=2))
     else:
         printed = paper()
-        printed.print(rehearse.table(seen))
-        for line in rehearse.lines(seen):
+        printed.print(deliveries_table(rehearsal))
+        for line in check_lines(rehearsal):
             printed.print(line, markup=False)
-    rehearse.judge(seen)
+    rehearsal.raise_if_failed()
     shown.done(f"a deployment to {environment} makes Flux fetch it, and nothing else")
 
 

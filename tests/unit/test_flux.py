@@ -1,10 +1,9 @@
-"""What is written for Flux, and how a rehearsal judges it."""
+"""What is written for Flux."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -12,9 +11,10 @@ import yaml
 from haybale import config
 from haybale.deploy import commit as pin
 from haybale.deploy import flux
-from haybale.errors import ConfigError, ReleaseError
-from haybale.rehearsal import forges as webhooks
-from haybale.rehearsal import run as rehearse
+from haybale.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 URL = "https://git.example/hay/stack"
 DIGEST = "sha256:" + "a" * 64
@@ -192,95 +192,3 @@ def test_on_branches_there_is_no_image() -> None:
     for each in yaml.safe_load(pin.unpinned())["images"]:
         assert each["newName"].endswith(".invalid/none")
         assert each["digest"] == "sha256:" + "0" * 64
-
-
-# The rehearsal --------------------------------------------------------------------------------------------
-
-
-def of(its: config.Settings) -> dict[str, rehearse.Manifests]:
-    found = {}
-    for name in its.environments:
-        kinds = objects(its, name)
-        found[name] = rehearse.Manifests(
-            file=Path(name), source=kinds["GitRepository"], receiver=kinds["Receiver"],
-            kustomization=kinds["Kustomization"], secret=flux.secret(its, name),
-        )  # fmt: skip
-    return found
-
-
-def moves(*refs: str, new: bool = False) -> list[tuple[str, list[webhooks.Change]]]:
-    changes = [
-        webhooks.Change(ref=f"refs/tags/{ref}", old="" if new else "1" * 40, new="2" * 40) for ref in refs
-    ]
-    return [("a move", changes)]
-
-
-def wrong(found: list[rehearse.Delivery]) -> list[tuple[str, int, bool]]:
-    return [(each.receiver, each.status, each.fired) for each in found if not each.right]
-
-
-@pytest.mark.parametrize("forge", ["github", "gitlab", "generic"])
-@pytest.mark.parametrize("environment", ["dev", "prod"])
-@pytest.mark.parametrize("new", [True, False])
-def test_what_is_written_wakes_its_environment_and_no_other(
-    tmp_path: Path, forge: str, environment: str, new: bool
-) -> None:
-    its = settings(tmp_path, f'[tool.haybale.flux]\nforge = "{forge}"\n')
-    moved = moves(f"{environment}/deploy", f"last/{environment}/deploy", new=new)
-    found = rehearse.perform(forge, environment, of(its), moved)
-    assert wrong(found) == []
-    assert {each.receiver for each in found if each.fired} == {environment}
-    assert found[-1].move == "forged"
-    assert found[-1].status == 400
-
-
-def test_the_environment_s_names_may_begin_alike(tmp_path: Path) -> None:
-    its = settings(tmp_path, "[tool.haybale.environments.dev-dev]\n[tool.haybale.environments.ev]\n")
-    for name in its.environments:
-        found = rehearse.perform("github", name, of(its), moves(f"{name}/deploy", new=True))
-        assert {each.receiver for each in found if each.fired} == {name}
-
-
-def with_receiver(found: dict[str, rehearse.Manifests], **spec: Any) -> dict[str, rehearse.Manifests]:
-    receiver = found["dev"].receiver
-    return {
-        **found,
-        "dev": replace(found["dev"], receiver={**receiver, "spec": {**receiver["spec"], **spec}}),
-    }
-
-
-@pytest.mark.parametrize(
-    ("spec", "told"),
-    [
-        # It wakes for another environment's tag, as for its own.
-        ({"resourceFilter": "has(req.ref) && req.ref.endsWith('/deploy')"}, {("dev", 200, True)}),
-        ({"events": ["ping", "push"]}, {("dev", 400, False)}),
-        ({"resourceFilter": "req.ref == 'refs/tags/dev/deploy'"}, {("dev", 500, False)}),
-        # A ping and a push have none.
-        ({"resourceFilter": "req.ref_type == 'tag'"}, {("dev", 200, True), ("dev", 500, False)}),
-        ({"suspend": True}, {("dev", 503, False)}),
-    ],
-)
-def test_a_mistake_in_another_receiver_is_found_too(
-    tmp_path: Path, spec: dict[str, Any], told: set[tuple[str, int, bool]]
-) -> None:
-    manifests = with_receiver(of(settings(tmp_path)), **spec)
-    found = rehearse.perform("github", "prod", manifests, moves("prod/deploy", new=True))
-    assert set(wrong(found)) == told
-
-
-def test_a_receiver_that_sleeps_through_its_own_tag_is_found(tmp_path: Path) -> None:
-    manifests = with_receiver(
-        of(settings(tmp_path)), resourceFilter="has(req.ref) && req.ref == 'dev/deploy'"
-    )
-    found = rehearse.perform("github", "dev", manifests, moves("dev/deploy"))
-    assert wrong(found) == [("dev", 200, False)]
-    seen = rehearse.Rehearsal(environment="dev", deliveries=tuple(found), checks=())
-    with pytest.raises(ReleaseError, match="the Receiver of dev answers 200: does nothing"):
-        rehearse.judge(seen)
-
-
-def test_a_push_of_too_many_tags_is_found(tmp_path: Path) -> None:
-    moved = moves("dev/deploy", "last/dev/deploy", "v1", "v2")
-    found = rehearse.perform("github", "dev", of(settings(tmp_path)), moved)
-    assert [each.why for each in found if not each.right] == ["the forge sends nothing for 4 refs at once"]

@@ -1,7 +1,7 @@
 """A deployment's rehearsal: on a remote of its own, with what the forge would send and what Flux would do.
 
-Nothing leaves this machine. The moves are those of `deploy`, git makes them, the events follow from what it
-did; the Receivers are those of the manifests on disk. So a slip in a tag's name, an event, a filter or a
+Nothing leaves this machine. The tags move as `deploy` moves them, git moves them, the events follow from what
+it did; the Receivers are those of the manifests on disk. So a slip in a tag's name, an event, a filter or a
 Secret's name is found before it is missed in production.
 """
 
@@ -11,27 +11,24 @@ import json
 import secrets
 import tempfile
 from dataclasses import asdict, dataclass, replace
-from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+import yaml
 
 from haybale.deploy import commit as pin
 from haybale.deploy import flux
 from haybale.deploy import tags as deploy
-from haybale.errors import ConfigError, PrerequisiteError, ReleaseError
-from haybale.rehearsal import forges as webhooks
+from haybale.errors import ConfigError, ReleaseError
+from haybale.rehearsal.forges import RefChange, ping_events, push_events, sign_request
+from haybale.rehearsal.receiver import OK, REFUSED, receive
 from haybale.tools import git
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from haybale.config import Project
-    from haybale.rehearsal.forges import Change, Event
-
-# What the rehearsal needs besides haybale, as Python imports it.
-NEEDED = ("cel", "yaml")
+    from haybale.rehearsal.forges import WebhookEvent
 
 # Kinds of objects that the manifests of an environment have one of.
 KINDS = ("GitRepository", "Receiver", "Kustomization")
@@ -50,33 +47,34 @@ class Manifests:
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """A request of the rehearsal: the move that it came from, what it was, whose Receiver, what that did.
+    """A request of the rehearsal: the move that it came from, the event, whose Receiver, what that did.
 
-    `right` is whether that is what should have happened.
+    `event`, `ref` and `status` are None where the forge sends nothing; `fired` says that Flux fetched
+    something, `passed` that this is what should have happened.
     """
 
     move: str
-    event: str
-    ref: str
+    event: str | None
+    ref: str | None
     receiver: str
-    status: int
+    status: int | None
     fired: bool
-    why: str
-    right: bool
+    passed: bool
+    detail: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
     """Something else that has to be so, for Flux to apply what was deployed."""
 
-    what: str
-    right: bool
-    why: str
+    name: str
+    passed: bool
+    detail: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal:
-    """What was seen; `notes` say what it was not about."""
+    """What a rehearsal found; `notes` say what it did not cover."""
 
     environment: str
     deliveries: tuple[Delivery, ...]
@@ -84,112 +82,107 @@ class Rehearsal:
     notes: tuple[str, ...] = ()
 
     @property
-    def wrong(self) -> list[str]:
+    def failures(self) -> list[str]:
         """What is not as it has to be, a sentence each."""
-        told = [
-            f"{each.move}, {each.event}: the Receiver of {each.receiver} answers {each.status}: {each.why}"
+        return [
+            f"{each.move}, {each.event}: the Receiver of {each.receiver} answers {each.status}: {each.detail}"
             for each in self.deliveries
-            if not each.right
-        ]
-        return told + [f"{each.what}: {each.why}" for each in self.checks if not each.right]
+            if not each.passed
+        ] + [f"{each.name}: {each.detail}" for each in self.checks if not each.passed]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document for programs: the fields, and `failures`."""
+        return {**asdict(self), "failures": self.failures}
+
+    def raise_if_failed(self) -> None:
+        """Raise `ReleaseError` where something is not as it has to be."""
+        if self.failures:
+            raise ReleaseError(
+                f"deploying to {self.environment} would not go as it should:\n"
+                + "\n".join(f"- {each}" for each in self.failures),
+                cause="the manifests are not what the settings ask for, or not committed",
+                hint="just flux writes them from the settings",
+            )
 
 
-def rehearse(project: Project, environment: str, say: Callable[[str], None]) -> Rehearsal:
+def rehearse_deployment(project: Project, environment: str, say: Callable[[str], None]) -> Rehearsal:
     """Deploy HEAD to an environment on a scratch remote: for the first time, once more, and back.
 
-    Raises `UsageError` for an environment that is not declared, `ReleaseError` where its manifests are not
-    there, `ConfigError` where they can't be read, and `PrerequisiteError` where its libraries are not.
+    Raises `UsageError` for an environment that is not declared, `ReleaseError` where its manifests are
+    missing, and `ConfigError` where they cannot be read.
     """
     deploy.check_environment(project, environment)
-    missing = [name for name in NEEDED if util.find_spec(name) is None]
-    if missing:
-        raise PrerequisiteError(
-            f"the rehearsal needs {' and '.join(missing)}, which this Python has not",
-            cause="nothing else needs them, so they are an extra",
-            hint='pip install "haybale[rehearse]", or ./noxw -s rehearse_deploy',
-        )
-    manifests = {name: read(project, name) for name in project.settings.environments}
+    manifests = {name: read_manifests(project, name) for name in project.settings.environments}
     with tempfile.TemporaryDirectory(prefix="haybale-rehearsal-") as folder:
-        stage = _Stage(project, Path(folder))
+        remote = _ScratchRemote(project, Path(folder))
         say("rehearsing on a remote of its own; nothing leaves this machine")
         moves = [
-            ("first deployment", stage.deploy(environment, "v0.0.1")),
-            ("next deployment", stage.deploy(environment, "v0.0.2")),
-            ("rollback", stage.roll_back(environment)),
+            ("first deployment", remote.deploy(environment, "v0.0.1")),
+            ("next deployment", remote.deploy(environment, "v0.0.2")),
+            ("rollback", remote.roll_back(environment)),
         ]
-        checks = stage.check(environment, manifests[environment])
-    forge = project.settings.flux.forge
-    deliveries = perform(forge, environment, manifests, moves)
-    notes = []
-    changed = [
-        name
-        for name in git.changed_files(project.root)
-        if name.startswith(f"{project.settings.flux.folder}/")
-    ]
-    if changed:
-        notes.append(f"deployed was HEAD, without the changes in {', '.join(changed)}")
+        checks = remote.check(environment, manifests[environment])
+    below = f"{project.settings.flux.folder}/"
+    changed = [name for name in git.changed_files(project.root) if name.startswith(below)]
     return Rehearsal(
-        environment=environment, deliveries=tuple(deliveries), checks=tuple(checks), notes=tuple(notes)
+        environment=environment,
+        deliveries=tuple(deliver_events(project.settings.flux.forge, environment, manifests, moves)),
+        checks=tuple(checks),
+        notes=(f"deployed was HEAD, without the changes in {', '.join(changed)}",) if changed else (),
     )
 
 
-def perform(
+def deliver_events(
     forge: str,
     environment: str,
     manifests: Mapping[str, Manifests],
-    moves: Sequence[tuple[str, Sequence[Change]]],
+    moves: Sequence[tuple[str, Sequence[RefChange]]],
 ) -> list[Delivery]:
     """Send what a forge would for these moves to every Receiver, and say what each does.
 
-    Right is: each move makes the Receiver of its environment fire and no other one, nothing that the forge
-    sends fails, and what somebody else signed is refused. Each Receiver has a token of its own.
+    Passed means: each move makes the Receiver of its environment fire and no other one, nothing that the
+    forge sends fails, and what somebody else signed is refused. Each Receiver has a token of its own.
     """
     tokens = {name: secrets.token_hex(32) for name in manifests}
     objects = [each for its in manifests.values() for each in (its.source, its.receiver, its.kustomization)]
 
-    def send(move: str, event: Event, name: str, *, token: str = "") -> Delivery:
-        sent = webhooks.request(forge, event, token or tokens[name])
-        known = {manifests[name].secret: tokens[name]}
-        answer = webhooks.answer(manifests[name].receiver, known, objects, sent)
+    def send(move: str, event: WebhookEvent, name: str, *, token: str | None = None) -> Delivery:
+        request = sign_request(forge, event, token or tokens[name])
+        answer = receive(manifests[name].receiver, {manifests[name].secret: tokens[name]}, objects, request)
         return Delivery(
-            move=move, event=event.name or "request", ref=event.ref, receiver=name,
-            status=answer.status, fired=bool(answer.fired), why=answer.why, right=True,
+            move=move, event=event.name or "request", ref=event.ref, receiver=name, status=answer.status,
+            fired=bool(answer.fetched), passed=answer.status == OK, detail=answer.reason,
         )  # fmt: skip
 
-    found: list[Delivery] = []
-    for event in webhooks.ping(forge):
-        made = [send("new webhook", event, name) for name in manifests]
-        found += [replace(each, right=each.status == webhooks.OK and not each.fired) for each in made]
+    deliveries: list[Delivery] = []
+    for event in ping_events(forge):
+        sent = [send("new webhook", event, name) for name in manifests]
+        deliveries += [replace(each, passed=each.passed and not each.fired) for each in sent]
     for move, changes in moves:
-        told = webhooks.events(forge, changes)
-        if not told:
-            found.append(
+        events = push_events(forge, changes)
+        if not events:
+            deliveries.append(
                 Delivery(
-                    move=move, event="none", ref="", receiver=environment, status=0, fired=False,
-                    why=f"the forge sends nothing for {len(changes)} refs at once", right=False,
+                    move=move, event=None, ref=None, receiver=environment, status=None, fired=False,
+                    passed=False, detail=f"the forge sends nothing for {len(changes)} refs at once",
                 )
             )  # fmt: skip
         for name in manifests:
-            made = [send(move, event, name) for event in told]
+            sent = [send(move, event, name) for event in events]
             # One of the events is enough; none may fail, and none may wake another environment.
-            fires = any(each.fired for each in made) or name != environment
-            found += [
-                replace(
-                    each,
-                    right=each.status == webhooks.OK and fires and (name == environment or not each.fired),
-                )
-                for each in made
+            is_woken = any(each.fired for each in sent)
+            deliveries += [
+                replace(each, passed=each.passed and (is_woken if name == environment else not each.fired))
+                for each in sent
             ]
-    for event in webhooks.events(forge, moves[0][1])[:1]:
+    for event in push_events(forge, moves[0][1])[:1]:
         forged = send("forged", event, environment, token=secrets.token_hex(32))
-        found.append(replace(forged, right=forged.status == webhooks.REFUSED))
-    return found
+        deliveries.append(replace(forged, passed=forged.status == REFUSED))
+    return deliveries
 
 
-def read(project: Project, environment: str) -> Manifests:
+def read_manifests(project: Project, environment: str) -> Manifests:
     """Return an environment's manifests from the disk; `ReleaseError`, `ConfigError`."""
-    import yaml  # noqa: PLC0415 - only the rehearsal has it
-
     folder = project.path(project.settings.flux.folder) / "flux"
     file = folder / f"{environment}.yaml"
     if not file.is_file():
@@ -202,7 +195,7 @@ def read(project: Project, environment: str) -> Manifests:
         secret = yaml.safe_load(template.read_text(encoding="utf-8")) if template.is_file() else None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"{file} or its Secret's template is no YAML", cause=str(error), hint="mend it, or just flux"
+            f"{file} or its Secret's template is not YAML", cause=str(error), hint="fix it, or just flux"
         ) from error
     named = {
         kind: [each for each in documents if isinstance(each, dict) and each.get("kind") == kind]
@@ -223,146 +216,92 @@ def read(project: Project, environment: str) -> Manifests:
     )  # fmt: skip
 
 
-class _Stage:
-    """A scratch remote with all that this clone knows, and a clone of it that deploys."""
+class _ScratchRemote:
+    """A remote with all that this clone knows, and a clone of it that deploys."""
 
     def __init__(self, project: Project, folder: Path) -> None:
         root, self.remote = project.root, folder / "remote.git"
-        self.work = folder / "work"
+        self.clone = folder / "clone"
         self.head = git.resolve_commit(root, "HEAD")
         if not self.head:
             raise ReleaseError(f"nothing is committed in {root}", hint="commit, and try again")
         # Nothing of the user's: no hooks, no tags of real deployments.
         git.check_output(folder, "init", "--quiet", "--bare", str(self.remote))
-        git.check_output(
-            self.remote,
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--update-shallow",
-            str(root),
-            f"{self.head}:refs/heads/main",
-        )
-        git.check_output(
-            folder,
-            "clone",
-            "--quiet",
-            "--no-checkout",
-            "--shared",
-            "-b",
-            "main",
-            str(self.remote),
-            str(self.work),
-        )
-        self.project = replace(project, root=self.work)
+        fetch = ("fetch", "--quiet", "--no-tags", "--update-shallow")
+        git.check_output(self.remote, *fetch, str(root), f"{self.head}:refs/heads/main")
+        clone = ("clone", "--quiet", "--no-checkout", "--shared", "-b", "main")
+        git.check_output(folder, *clone, str(self.remote), str(self.clone))
+        self.project = replace(project, root=self.clone)
         self.deployed: list[str] = []
 
-    def deploy(self, environment: str, version: str) -> list[Change]:
-        """Deploy HEAD as a version, with images that there are none of."""
+    def deploy(self, environment: str, version: str) -> list[RefChange]:
+        """Deploy HEAD as a version, with images that do not exist."""
         image = f"{pin.NOTHING.partition('@')[0]}@sha256:{version.encode().hex():0>64}"
         commit = pin.pinned(
             self.project, commit=self.head, version=version, environment=environment, site=image, index=image
         )
-        return self._move(environment, commit, version)
+        return self._move_tags(environment, commit, version)
 
-    def roll_back(self, environment: str) -> list[Change]:
-        """Deploy what was there before."""
-        return self._move(environment, self.deployed[-2], "back")
+    def roll_back(self, environment: str) -> list[RefChange]:
+        """Deploy the commit before."""
+        return self._move_tags(environment, self.deployed[-2], "back")
 
-    def _move(self, environment: str, commit: str, message: str) -> list[Change]:
-        before = self._refs()
-        made = git.create_tag_object(
-            self.work, flux.tag(environment), commit, f"{message} {len(self.deployed)}"
+    def _move_tags(self, environment: str, commit: str, message: str) -> list[RefChange]:
+        before = self._read_tags()
+        tag = git.create_tag_object(
+            self.clone, flux.tag(environment), commit, f"{message} {len(self.deployed)}"
         )
-        done = git.push(self.work, str(self.remote), deploy.moves(environment, before, made))
+        done = git.push(self.clone, str(self.remote), deploy.moves(environment, before, tag))
         if not done.ok:
             raise ReleaseError("the scratch remote did not take the tags", log=done.stderr)
         self.deployed.append(commit)
-        after = self._refs()
+        after = self._read_tags()
         return [
-            webhooks.Change(ref=ref, old=before.get(ref, ""), new=after.get(ref, ""))
+            RefChange(ref=ref, old=before.get(ref), new=after.get(ref))
             for ref in sorted(before | after)
             if before.get(ref) != after.get(ref)
         ]
 
-    def _refs(self) -> dict[str, str]:
-        found = git.remote_refs(self.work, str(self.remote), "refs/tags/*")
+    def _read_tags(self) -> dict[str, str]:
+        found = git.remote_refs(self.clone, str(self.remote), "refs/tags/*")
         return {ref: hashed for ref, hashed in found.items() if not ref.endswith("^{}")}
 
     def check(self, environment: str, manifests: Manifests) -> list[Check]:
         """Return whether Flux would apply what was deployed last, once it was told."""
+        commit = self.deployed[-1]
         ref = manifests.source["spec"].get("ref", {})
-        follows = ref.get("tag", "")
-        found = git.resolve_commit(self.remote, f"refs/tags/{follows}") if follows else ""
-        path = Path(manifests.kustomization["spec"].get("path", "./"))
-        there = git.read_file_at(self.remote, self.deployed[-1], str(path / "kustomization.yaml"))
-        images = git.read_file_at(self.remote, self.deployed[-1], pin.file(self.project, environment))
-        origin = manifests.kustomization["spec"].get("sourceRef", {}).get("name")
+        followed = git.resolve_commit(self.remote, f"refs/tags/{ref['tag']}") if ref.get("tag") else None
+        kustomization = f"{Path(manifests.kustomization['spec'].get('path', './'))}/kustomization.yaml"
+        has_path = git.read_file_at(self.remote, commit, kustomization) is not None
+        images_file = pin.file(self.project, environment)
+        images = git.read_file_at(self.remote, commit, images_file)
+        source = manifests.kustomization["spec"].get("sourceRef", {}).get("name")
         secret = manifests.receiver["spec"].get("secretRef", {}).get("name", "")
         return [
             Check(
-                what=f"the GitRepository follows {flux.tag(environment)}",
-                right=found == self.deployed[-1] and set(ref) == {"tag"},
-                why=f"its ref is {json.dumps(ref)}",
+                name=f"the GitRepository follows {flux.tag(environment)}",
+                passed=followed == commit and set(ref) == {"tag"},
+                detail=f"its ref is {json.dumps(ref)}",
             ),
             Check(
-                what="the Kustomization takes from this GitRepository",
-                right=origin == manifests.source["metadata"]["name"],
-                why=f"its source is {origin}",
+                name="the Kustomization takes from this GitRepository",
+                passed=source == manifests.source["metadata"]["name"],
+                detail=f"its source is {source}",
             ),
             Check(
-                what="its path is in what was deployed",
-                right=there is not None,
-                why=f"{path}/kustomization.yaml " + ("is there" if there is not None else "is not in HEAD"),
+                name="its path is in what was deployed",
+                passed=has_path,
+                detail=f"{kustomization} is {'there' if has_path else 'not in HEAD'}",
             ),
             Check(
-                what="the images are pinned by digest",
-                right=images is not None and pin.NOTHING not in images,
-                why=f"{pin.file(self.project, environment)} "
+                name="the images are pinned by digest",
+                passed=images is not None and pin.NOTHING not in images,
+                detail=f"{images_file} "
                 + ("has them" if images is not None else "is not in HEAD: just flux, and commit"),
             ),
             Check(
-                what="the Receiver's Secret is that of the template",
-                right=secret == manifests.secret,
-                why=f"the Receiver wants {secret!r}, there is {manifests.secret!r}",
+                name="the Receiver's Secret is that of the template",
+                passed=secret == manifests.secret,
+                detail=f"the Receiver wants {secret!r}, there is {manifests.secret!r}",
             ),
         ]
-
-
-def table(seen: Rehearsal) -> Table:
-    """Return what was sent and what came of it, a section for each move."""
-    shown = Table(title=f"rehearsal of {seen.environment}", title_justify="left", box=None, pad_edge=False)
-    for heading in ("", "move", "event", "ref", "Receiver", ""):
-        shown.add_column(heading, no_wrap=True)
-    shown.add_column("it")
-    move = ""
-    for each in seen.deliveries:
-        shown.add_row(
-            "✓" if each.right else "✗", each.move if each.move != move else "", each.event,
-            each.ref.removeprefix("refs/tags/"), each.receiver, str(each.status or ""), each.why,
-        )  # fmt: skip
-        move = each.move
-    return shown
-
-
-def lines(seen: Rehearsal) -> list[str]:
-    """Return what else was looked at, a line each."""
-    return [f"{'✓' if each.right else '✗'} {each.what}: {each.why}" for each in seen.checks] + [
-        f"! {note}" for note in seen.notes
-    ]
-
-
-def as_json(seen: Rehearsal) -> str:
-    """Return what was seen as JSON: {environment, deliveries, checks, notes, wrong}."""
-    return json.dumps({**asdict(seen), "wrong": seen.wrong}, indent=2)
-
-
-def judge(seen: Rehearsal) -> None:
-    """Raise `ReleaseError` where something is not as it has to be."""
-    if seen.wrong:
-        raise ReleaseError(
-            f"deploying to {seen.environment} would not go as it should:\n"
-            + "\n".join(f"- {each}" for each in seen.wrong),
-            cause="the manifests are not what the settings ask for, or not committed",
-            hint="just flux writes them from the settings",
-        )

@@ -11,14 +11,23 @@ from typing import Any
 import pytest
 
 from haybale.deploy import flux
-from haybale.rehearsal import forges as webhooks
-from haybale.rehearsal.forges import Change, Event, Request
+from haybale.rehearsal.forges import (
+    FORM,
+    JSON,
+    RefChange,
+    WebhookEvent,
+    WebhookRequest,
+    ping_events,
+    push_events,
+    sign_request,
+)
+from haybale.rehearsal.receiver import receive
 
 TOKEN = "the token"
 DEV, PROD, LAST = "refs/tags/dev/deploy", "refs/tags/prod/deploy", "refs/tags/last/dev/deploy"
-NEW = Change(ref=DEV, old="", new="1" * 40)
-MOVED = Change(ref=DEV, old="1" * 40, new="2" * 40)
-GONE = Change(ref=DEV, old="1" * 40, new="")
+NEW = RefChange(ref=DEV, old=None, new="1" * 40)
+MOVED = RefChange(ref=DEV, old="1" * 40, new="2" * 40)
+GONE = RefChange(ref=DEV, old="1" * 40, new=None)
 
 SOURCE = {
     "apiVersion": "source.toolkit.fluxcd.io/v1",
@@ -46,35 +55,35 @@ def receiver(forge: str = "github", **spec: Any) -> dict[str, Any]:
     }
 
 
-def sent(event: Event, forge: str = "github", token: str = TOKEN, **more: str) -> Request:
-    return webhooks.request(forge, event, token, **more)
+def sent(event: WebhookEvent, forge: str = "github", token: str = TOKEN, **more: str) -> WebhookRequest:
+    return sign_request(forge, event, token, **more)
 
 
-def event(change: Change, name: str, forge: str = "github") -> Event:
+def event(change: RefChange, name: str | None, forge: str = "github") -> WebhookEvent:
     """The event of this name that a forge sends for a change."""
-    (found,) = (each for each in webhooks.events(forge, [change]) if each.name == name)
+    (found,) = (each for each in push_events(forge, [change]) if each.name == name)
     return found
 
 
-def with_header(request: Request, **headers: str) -> Request:
+def with_header(request: WebhookRequest, **headers: str) -> WebhookRequest:
     more = {name.replace("_", "-"): value for name, value in headers.items()}
     return replace(request, headers={**request.headers, **more})
 
 
-def body(**said: Any) -> Event:
+def body(**said: Any) -> WebhookEvent:
     """A push that says just this."""
-    return Event(name="push", ref="", body=json.dumps(said).encode())
+    return WebhookEvent(name="push", ref=None, body=json.dumps(said).encode())
 
 
-def raw(content: bytes) -> Event:
-    return Event(name="push", ref="", body=content)
+def raw(content: bytes) -> WebhookEvent:
+    return WebhookEvent(name="push", ref=None, body=content)
 
 
-PING = webhooks.ping("github")[0]
+PING = ping_events("github")[0]
 PUSH, CREATE = event(MOVED, "push"), event(NEW, "create")
 HOOK = event(MOVED, "Tag Push Hook", "gitlab")
-PLAIN = event(MOVED, "", "generic")
-BRANCH = Change(ref="refs/heads/dev/deploy", old="", new="1" * 40)
+PLAIN = event(MOVED, None, "generic")
+BRANCH = RefChange(ref="refs/heads/dev/deploy", old=None, new="1" * 40)
 
 CASES = {
     # GitHub: which events, which tags.
@@ -116,9 +125,9 @@ CASES = {
         True,
     ),
     # What it carries.
-    "a form in place of JSON": (receiver(), sent(PUSH, content=webhooks.FORM), 200, False),
+    "a form in place of JSON": (receiver(), sent(PUSH, content=FORM), 200, False),
     "a form, and a filter without has()": (
-        receiver(resourceFilter="req.ref == 'x'"), sent(PUSH, content=webhooks.FORM), 500, False,
+        receiver(resourceFilter="req.ref == 'x'"), sent(PUSH, content=FORM), 500, False,
     ),
     "JSON with its letters named": (
         receiver(), with_header(sent(PUSH), Content_Type="application/json; charset=utf-8"), 200, True,
@@ -202,7 +211,7 @@ CASES = {
         sent(event(replace(MOVED, ref=PROD), "Tag Push Hook", "gitlab"), "gitlab"), 200, False,
     ),
     "GitLab's branch": (receiver("gitlab"), sent(event(BRANCH, "Push Hook", "gitlab"), "gitlab"), 400, False),
-    "GitLab's test button": (receiver("gitlab"), sent(webhooks.ping("gitlab")[0], "gitlab"), 200, False),
+    "GitLab's test button": (receiver("gitlab"), sent(ping_events("gitlab")[0], "gitlab"), 200, False),
     "GitLab with another token": (receiver("gitlab"), sent(HOOK, "gitlab", "guessed"), 400, False),
     "GitLab without a token": (
         receiver("gitlab"), with_header(sent(HOOK, "gitlab"), X_Gitlab_Token=""), 400, False,
@@ -210,7 +219,7 @@ CASES = {
     # A webhook of one's own.
     "generic, signed": (receiver("generic"), sent(PLAIN, "generic"), 200, True),
     "generic, another tag": (
-        receiver("generic"), sent(event(replace(MOVED, ref=PROD), "", "generic"), "generic"), 200, False,
+        receiver("generic"), sent(event(replace(MOVED, ref=PROD), None, "generic"), "generic"), 200, False,
     ),
     "generic, with another secret": (receiver("generic"), sent(PLAIN, "generic", "guessed"), 400, False),
     "generic, unsigned": (
@@ -227,33 +236,33 @@ CASES = {
 
 @pytest.mark.parametrize(("its", "request_", "status", "fires"), CASES.values(), ids=CASES)
 def test_a_receiver_does_what_flux_does(
-    its: dict[str, Any], request_: Request, status: int, fires: bool
+    its: dict[str, Any], request_: WebhookRequest, status: int, fires: bool
 ) -> None:
-    answer = webhooks.answer(its, {"hook": TOKEN}, [SOURCE], request_)
-    assert (answer.status, answer.fired) == (status, FIRES if fires else ()), answer.why
-    assert answer.why
+    answer = receive(its, {"hook": TOKEN}, [SOURCE], request_)
+    assert (answer.status, answer.fetched) == (status, FIRES if fires else ()), answer.reason
+    assert answer.reason
 
 
 def test_an_empty_token_lets_everybody_in_as_it_does_in_flux() -> None:
     """go-github then looks at no signature; so the Secret's template has no token at all."""
     unsigned = with_header(sent(PUSH), **{"X-Hub-Signature-256": ""})
-    assert webhooks.answer(receiver(), {"hook": ""}, [SOURCE], unsigned).fired == FIRES
+    assert receive(receiver(), {"hook": ""}, [SOURCE], unsigned).fetched == FIRES
     unsigned = with_header(sent(PLAIN, "generic"), X_Signature="")
-    assert webhooks.answer(receiver("generic"), {"hook": ""}, [SOURCE], unsigned).status == 400
+    assert receive(receiver("generic"), {"hook": ""}, [SOURCE], unsigned).status == 400
 
 
 def test_what_fails_for_one_object_still_reaches_the_others() -> None:
     both = [{"kind": "GitRepository", "name": name} for name in ("gone", "hay-dev")]
-    answer = webhooks.answer(receiver(resources=both), {"hook": TOKEN}, [SOURCE], sent(PUSH))
-    assert (answer.status, answer.fired) == (500, FIRES)
-    assert "there is no GitRepository flux-system/gone" in answer.why
+    answer = receive(receiver(resources=both), {"hook": TOKEN}, [SOURCE], sent(PUSH))
+    assert (answer.status, answer.fetched) == (500, FIRES)
+    assert "there is no GitRepository flux-system/gone" in answer.reason
 
 
 # What forges send -------------------------------------------------------------------------------------------
 
 
-def names(forge: str, *changes: Change) -> list[tuple[str, str]]:
-    return [(each.name, each.ref) for each in webhooks.events(forge, changes)]
+def names(forge: str, *changes: RefChange) -> list[tuple[str | None, str | None]]:
+    return [(each.name, each.ref) for each in push_events(forge, changes)]
 
 
 def test_github_tells_a_new_tag_twice_and_a_moved_one_once() -> None:
@@ -263,12 +272,12 @@ def test_github_tells_a_new_tag_twice_and_a_moved_one_once() -> None:
 
 
 def test_github_s_create_has_the_short_name_and_its_push_the_full_one() -> None:
-    create, push = (json.loads(each.body) for each in webhooks.events("github", [NEW]))
+    create, push = (json.loads(each.body) for each in push_events("github", [NEW]))
     assert create == {"ref": "dev/deploy", "ref_type": "tag"}
     assert push == {
         "ref": DEV, "before": "0" * 40, "after": "1" * 40, "created": True, "deleted": False, "forced": False,
     }  # fmt: skip
-    (moved,) = (json.loads(each.body) for each in webhooks.events("github", [MOVED]))
+    (moved,) = (json.loads(each.body) for each in push_events("github", [MOVED]))
     assert (moved["before"], moved["created"], moved["forced"]) == ("1" * 40, False, True)
 
 
@@ -286,16 +295,16 @@ def test_more_than_three_tags_at_once_are_told_by_nobody() -> None:
 
 def test_gitlab_has_one_event_for_tags() -> None:
     assert names("gitlab", NEW, replace(MOVED, ref=LAST)) == [("Tag Push Hook", DEV), ("Tag Push Hook", LAST)]
-    (told,) = (json.loads(each.body) for each in webhooks.events("gitlab", [NEW]))
+    (told,) = (json.loads(each.body) for each in push_events("gitlab", [NEW]))
     assert (told["object_kind"], told["ref"], told["before"]) == ("tag_push", DEV, "0" * 40)
 
 
 def test_a_webhook_of_one_s_own_tells_every_ref() -> None:
-    assert names("generic", NEW, replace(MOVED, ref=LAST)) == [("", DEV), ("", LAST)]
+    assert names("generic", NEW, replace(MOVED, ref=LAST)) == [(None, DEV), (None, LAST)]
 
 
 def test_a_signature_is_that_of_the_bytes_which_are_sent() -> None:
-    for content in (webhooks.JSON, webhooks.FORM):
-        request = webhooks.request("github", PUSH, TOKEN, content=content)
+    for content in (JSON, FORM):
+        request = sign_request("github", PUSH, TOKEN, content=content)
         digest = hmac.new(TOKEN.encode(), request.body, hashlib.sha256).hexdigest()
         assert request.header("x-hub-signature-256") == f"sha256={digest}"
