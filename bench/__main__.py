@@ -24,10 +24,10 @@ from rich.table import Table
 
 from bench import baking, chart, corpus, measure, postgresql, results
 from haybale import config
+from haybale.dump.service import unpack_dump
 from haybale.images import bases as base
 from haybale.images import build
 from haybale.index import loader as load
-from haybale.index import stack as environments
 from haybale.tools import process
 from haybale.tools.engine import sdk
 
@@ -110,7 +110,7 @@ def cases(
                 yield case
     if options.site:
         with data(folder) as (database, mounts):
-            shutil.copyfile(environments.unpack_dump(project).path, database)
+            shutil.copyfile(unpack_dump(project).path, database)
             yield measure.Case(
                 name="the reference site", image=image, solr_image=project.settings.images.solr,
                 workdir="/app", core=project.settings.core, conf=project.path(project.settings.solr_conf),

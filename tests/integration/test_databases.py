@@ -17,11 +17,11 @@ import pytest
 from haybale import config
 from haybale.dump import postgresql
 from haybale.dump import reference as dump
+from haybale.dump.service import DATABASE_URLS, database_variables, unpack_dump
 from haybale.errors import ConfigError, DumpError, ServiceError
 from haybale.images import bases as base
 from haybale.images import build
 from haybale.index import image as current
-from haybale.index import stack as environments
 from haybale.index.key import compute_key
 from haybale.tools.engine.compose import Compose
 
@@ -99,7 +99,7 @@ include:
   - {file}
 services:
   waiting:
-    image: ${{HAYBALE_POSTGRES_IMAGE}}
+    image: ${{HAYBALE_DATABASE_IMAGE}}
     pull_policy: never
     init: true
     command: [sleep, infinity]
@@ -137,7 +137,7 @@ def project(root: Path) -> config.Project:
 @pytest.fixture(scope="module")
 def server(project: config.Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that was filled from the reference dump."""
-    unpacked = environments.unpack_dump(project)
+    unpacked = unpack_dump(project)
     empty = tmp_path_factory.mktemp("empty") / "empty.sql"
     empty.write_text("", encoding="utf-8")
     empty.chmod(0o644)
@@ -145,12 +145,11 @@ def server(project: config.Project, tmp_path_factory: pytest.TempPathFactory) ->
         project, "server",
         {
             "COMPOSE_PROFILES": "postgresql",
-            "HAYBALE_DATABASE_URL": environments.DATABASE_URLS["postgresql"],
+            "HAYBALE_DATABASE_URL": DATABASE_URLS["postgresql"],
             "HAYBALE_DUMP": str(empty),
             "HAYBALE_DUMP_FORMAT": "plain",
             "HAYBALE_FIXTURES": str(empty.parent / "none"),
-            "HAYBALE_POSTGRES_IMAGE": project.settings.images.postgres,
-            "HAYBALE_RESTORE_IMAGE": project.settings.images.postgres,
+            "HAYBALE_DATABASE_IMAGE": project.settings.images.postgres,
         },
     )  # fmt: skip
     with made.up():
@@ -185,10 +184,10 @@ def another(project: config.Project, tmp_path: Path) -> config.Project:
 
 
 def restoring(another: config.Project, project: config.Project) -> Compose:
-    unpacked = environments.unpack_dump(another)
-    variables = environments._database(another, unpacked, print)
-    release = {"HAYBALE_RELEASE_IMAGE": build.image_name(project, "release")}
-    return services(another, "restore", {**variables, **release})
+    unpacked = unpack_dump(another)
+    release = build.image_name(project, "release")
+    variables = database_variables(another, unpacked, release, print)
+    return services(another, "restore", {**variables, "HAYBALE_RELEASE_IMAGE": release})
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -196,7 +195,7 @@ def test_what_pg_dump_made_is_restored_whole(
     project: config.Project, another: config.Project, server: Server, format_: str
 ) -> None:
     linked(another.root, server.dump(format_, FORMATS[format_]))
-    unpacked = environments.unpack_dump(another)
+    unpacked = unpack_dump(another)
     assert (unpacked.format, unpacked.server) == (format_, 17)
     made = restoring(another, project)
     with made.up():
@@ -220,7 +219,7 @@ def test_fixtures_come_after_the_dump(
             **server.counts, "archive_party": server.counts["archive_party"] + 1
         }  # fmt: skip
     (another.root / "party.json").unlink()
-    with pytest.raises(ConfigError, match=r"party\.json is no file"):
+    with pytest.raises(ConfigError, match=r"party\.json is not a file"):
         restoring(found, project)
 
 

@@ -6,7 +6,6 @@ developer looks at the same thing as CI.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import shutil
 import tempfile
@@ -15,10 +14,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from haybale.dump import postgresql
-from haybale.dump import reference as dump
-from haybale.errors import BuildError, ConfigError
-from haybale.images import bases as base
+from haybale.dump.service import database_variables, unpack_dump
+from haybale.errors import BuildError
 from haybale.images import build
 from haybale.index import audit
 from haybale.index import image as current
@@ -31,16 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from haybale.config import Project
+    from haybale.dump.reference import Unpacked
     from haybale.index.key import Key
 
 SOLR_FILE = "docker-compose.solr.yml"
 CI_FILE = "docker-compose.ci.yml"
-
-# Where the site finds its database, by what the dump is of, as docker-compose.database.yml has it.
-DATABASE_URLS = {
-    "sqlite": "sqlite:////data/db.sqlite3",
-    "postgresql": "postgresql://site:only-here@postgres:5432/site",
-}
 
 # The layers that are under test together: what is released, and what tests it.
 TESTED = ("release", "tester")
@@ -60,7 +52,7 @@ class Indexing:
     """What is needed to index: the services, the unpacked dump, the Solr image with an empty core."""
 
     services: Compose
-    dump: dump.Unpacked
+    dump: Unpacked
     empty_image: str
 
 
@@ -78,7 +70,8 @@ def indexing(project: Project, run: str, index_key: Key, say: Callable[[str], No
     """
     say(f"checking the dump {project.settings.dump}")
     unpacked = unpack_dump(project)
-    database = _database(project, unpacked, say)
+    release_image = build.image_name(project, "release")
+    database = database_variables(project, unpacked, release_image, say)
     build.ensure(project, "release", say=say)
     empty_image = f"{project.settings.name}-solr-empty:{run or 'dev'}"
     heap = project.settings.index.heap or tuning.heap(sdk.engine_info().memory)
@@ -88,7 +81,7 @@ def indexing(project: Project, run: str, index_key: Key, say: Callable[[str], No
     services = _services(
         project, "solr", SOLR_FILE, run,
         {
-            "HAYBALE_RELEASE_IMAGE": build.image_name(project, "release"),
+            "HAYBALE_RELEASE_IMAGE": release_image,
             "HAYBALE_SOLR_EMPTY_IMAGE": empty_image,
             "HAYBALE_SOLR_HEAP": heap,
             "HAYBALE_SOLR_OPTS": " ".join(tuning.JVM),
@@ -102,14 +95,14 @@ def indexing(project: Project, run: str, index_key: Key, say: Callable[[str], No
 
 def testing(project: Project, run: str, index_image: str, say: Callable[[str], None]) -> Compose:
     """Return the services that test the built layers around an index image."""
-    unpacked = unpack_dump(project)
+    unpacked, release_image = unpack_dump(project), build.image_name(project, "release")
     return _services(
         project, "ci", CI_FILE, run,
         {
-            "HAYBALE_RELEASE_IMAGE": build.image_name(project, "release"),
+            "HAYBALE_RELEASE_IMAGE": release_image,
             "HAYBALE_TESTER_IMAGE": build.image_name(project, "tester"),
             "HAYBALE_SOLR_BAKED_IMAGE": index_image,
-            **_database(project, unpacked, say),
+            **database_variables(project, unpacked, release_image, say),
         },
     )  # fmt: skip
 
@@ -149,68 +142,6 @@ def creates(arguments: Sequence[str]) -> bool:
     return next((word for word in arguments if word in COMMANDS), "") in CREATING
 
 
-def _database(project: Project, unpacked: dump.Unpacked, say: Callable[[str], None]) -> dict[str, str]:
-    """Return the variables of docker-compose.database.yml; a server that the dump needs is made available.
-
-    Raises `ConfigError` where a fixture is not there, `DumpError` where the server is older than the dump.
-    """
-    image = project.settings.images.postgres
-    restored = unpacked.format.database == "postgresql"
-    fixtures = copy_fixtures(project)
-    if restored:
-        base.ensure(image, "postgres", say)
-        postgresql.check_server(unpacked.server, image)
-    return {
-        "COMPOSE_PROFILES": "postgresql" if restored else "",
-        "HAYBALE_DATABASE_URL": DATABASE_URLS[unpacked.format.database],
-        "HAYBALE_DUMP": str(unpacked.path),
-        "HAYBALE_DUMP_FORMAT": unpacked.format,
-        "HAYBALE_FIXTURES": str(fixtures),
-        "HAYBALE_POSTGRES_IMAGE": image,
-        "HAYBALE_RESTORE_IMAGE": image if restored else build.image_name(project, "release"),
-    }
-
-
-def copy_fixtures(project: Project) -> Path:
-    """Copy the fixtures to where the site's user can read them, each to FOLDER/NUMBER/; return the folder.
-
-    Raises `ConfigError` where one is no file.
-    """
-    fixtures = project.settings.fixtures
-    missing = [each for each in fixtures if not (project.root / each).is_file()]
-    if missing:
-        raise ConfigError(
-            f"{project.root / missing[0]} is no file",
-            cause="the setting `fixtures` names it, for Django's loaddata",
-            hint="put it there, or mend the setting",
-        )
-    contents = [(project.root / each).read_bytes() for each in fixtures]
-    parts = (
-        part for name, content in zip(fixtures, contents, strict=True) for part in (name.encode(), content)
-    )
-    digest = hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).hexdigest()
-    target = project.scratch / "fixtures" / digest[:16]
-    if target.is_dir():
-        return target
-    aside = Path(tempfile.mkdtemp(prefix="new-", dir=_made(target.parent)))
-    for number, (name, content) in enumerate(zip(fixtures, contents, strict=True), start=1):
-        file = _made(aside / f"{number:03}") / Path(name).name
-        file.write_bytes(content)
-        file.chmod(0o644)
-    aside.chmod(0o755)
-    try:
-        aside.rename(target)
-    except OSError:  # another run made it meanwhile
-        shutil.rmtree(aside)
-    return target
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o755)
-    return folder
-
-
 def _services(project: Project, short: str, file: str, run: str, variables: dict[str, str]) -> Compose:
     name = "-".join(part for part in (project.settings.name, short, run) if part)
     return Compose(
@@ -228,10 +159,9 @@ def _as_it_is(project: Project, short: str, file: str) -> Compose:
     """
     unset = dict.fromkeys(
         (
+            "HAYBALE_DATABASE_IMAGE",
             "HAYBALE_DUMP_FORMAT",
-            "HAYBALE_POSTGRES_IMAGE",
             "HAYBALE_RELEASE_IMAGE",
-            "HAYBALE_RESTORE_IMAGE",
             "HAYBALE_TESTER_IMAGE",
             "HAYBALE_SOLR_BAKED_IMAGE",
             "HAYBALE_SOLR_EMPTY_IMAGE",
@@ -246,12 +176,6 @@ def _as_it_is(project: Project, short: str, file: str) -> Compose:
     if not services.env_file.is_file():
         services.write_env()
     return services
-
-
-def unpack_dump(project: Project) -> dump.Unpacked:
-    """Check and unpack the reference dump; raises `DumpError`."""
-    found = dump.resolve(project.home, project.settings.dump)
-    return dump.unpack(found, project.scratch / "dump")
 
 
 def write_solrconfig(project: Project, run: str, heap: str) -> Path:

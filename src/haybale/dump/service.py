@@ -1,0 +1,95 @@
+"""What the compose environments need of the site's database: the variables of docker-compose.database.yml."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from haybale.dump import postgresql
+from haybale.dump.reference import Unpacked, resolve, unpack
+from haybale.errors import ConfigError
+from haybale.images import bases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from haybale.config import Project
+
+# Where the site finds its database, by what the dump is of, as docker-compose.database.yml has it.
+DATABASE_URLS = {
+    "sqlite": "sqlite:////data/db.sqlite3",
+    "postgresql": "postgresql://site:only-here@postgres:5432/site",
+}
+
+
+def unpack_dump(project: Project) -> Unpacked:
+    """Check and unpack the reference dump; raises `DumpError`."""
+    return unpack(resolve(project.home, project.settings.dump), project.scratch / "dump")
+
+
+def database_variables(
+    project: Project, unpacked: Unpacked, release_image: str, say: Callable[[str], None]
+) -> dict[str, str]:
+    """Return the variables of docker-compose.database.yml; a server that the dump needs is made available.
+
+    `release_image` is the site's own. Raises `ConfigError` where a fixture is missing, `DumpError` where the
+    server is older than the dump.
+    """
+    image = project.settings.images.postgres
+    restored = unpacked.format.database == "postgresql"
+    fixtures = copy_fixtures(project)
+    if restored:
+        bases.ensure(image, "postgres", say)
+        postgresql.check_server(unpacked.server, image)
+    return {
+        "COMPOSE_PROFILES": "postgresql" if restored else "",
+        "HAYBALE_DATABASE_IMAGE": image if restored else release_image,
+        "HAYBALE_DATABASE_URL": DATABASE_URLS[unpacked.format.database],
+        "HAYBALE_DUMP": str(unpacked.path),
+        "HAYBALE_DUMP_FORMAT": unpacked.format,
+        "HAYBALE_FIXTURES": str(fixtures),
+    }
+
+
+def copy_fixtures(project: Project) -> Path:
+    """Copy the fixtures to where the site's user can read them, each to FOLDER/NUMBER/; return the folder.
+
+    Raises `ConfigError` where one is not a file.
+    """
+    hashed = hashlib.sha256()
+    contents: list[tuple[str, bytes]] = []
+    for name in project.settings.fixtures:
+        file = project.root / name
+        if not file.is_file():
+            raise ConfigError(
+                f"{file} is not a file",
+                cause="the setting `fixtures` names it, for Django's loaddata",
+                hint="restore it, or correct the setting",
+            )
+        content = file.read_bytes()
+        contents.append((file.name, content))
+        for part in (name.encode(), content):
+            hashed.update(len(part).to_bytes(8, "big") + part)
+    target = project.scratch / "fixtures" / hashed.hexdigest()[:16]
+    if target.is_dir():
+        return target
+    aside = Path(tempfile.mkdtemp(prefix="new-", dir=_readable_folder(target.parent)))
+    for number, (name, content) in enumerate(contents, start=1):
+        copy = _readable_folder(aside / f"{number:03}") / name
+        copy.write_bytes(content)
+        copy.chmod(0o644)
+    aside.chmod(0o755)
+    try:
+        aside.rename(target)
+    except OSError:  # another run made it meanwhile
+        shutil.rmtree(aside)
+    return target
+
+
+def _readable_folder(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
+    return folder
