@@ -10,122 +10,156 @@ nox := env("NOX", justfile_directory() / "noxw")
 default:
     @"{{ just_executable() }}" --justfile "{{ justfile() }}" --list --unsorted
 
+# The verbs: written by `python src/haybale/verbs.py`, not to be edited.
+
 # Make sure that a container engine with compose and buildx answers
+[group('build')]
 engine *args:
     @"{{ nox }}" -s engine -- "$@"
 
-# Build a layer (action: --load or --push; verbosity '' is quiet)
-build step="release" action="--load" verbosity="1" *args:
+# Build a stage as TAG (release) or TAG-STAGE: [STAGE=release] [--load|--push] [VERBOSITY=1, '' is quiet] [BUILDX ARGUMENTS]
+[group('build')]
+build stage="release" action="--load" verbosity="1" *args:
     @"{{ nox }}" -s build -- "$@"
 
-# Build a layer and push it
-push step="release" *args:
+# Build a stage and push it: [STAGE=release] [BUILDX ARGUMENTS]
+[group('build')]
+push stage="release" *args:
     @"{{ nox }}" -s push -- "$@"
 
-# Bring up the site with the baked index and run every test
-test *args:
-    @"{{ nox }}" -s test -- "$@"
-
-# Index the reference dump, bake the index into the Solr image, prove it
-regen-solr-image *args:
-    @"{{ nox }}" -s regen_solr_image -- "$@"
-
-# Take a push the whole way: index, version, tests, publishing (--plan, --publish, --resume)
-pipeline *args:
-    @"{{ nox }}" -s pipeline -- "$@"
-
-# Tell what the index key is made of, and what changed since (a key, an image, --json)
-why *args:
-    @"{{ nox }}" -s why -- "$@"
-
-# Tell what an index image holds and how that was verified: [KEY or IMAGE]
-inspect *args:
-    @"{{ nox }}" -s inspect -- "$@"
-
-# Make the next version (part: major, minor, patch or build; then bump2version's options)
-bump part="build" *args:
-    @"{{ nox }}" -s bump -- "$@"
-
-# Compile the site's requirements (--check, --upgrade, --upgrade-package NAME)
+# Compile the site's requirements: [--check] [--upgrade] [--upgrade-package NAME]
+[group('build')]
 regen-requirements *args:
     @"{{ nox }}" -s regen_requirements -- "$@"
 
-# docker compose on the environment that indexes
+# Index the reference dump, bake the index into the Solr image, verify it: [--keep]
+[group('index')]
+regen-solr-image *args:
+    @"{{ nox }}" -s regen_solr_image -- "$@"
+
+# Explain the index key, and what changed since the last index or another one: [KEY|IMAGE] [--json]
+[group('index')]
+why *args:
+    @"{{ nox }}" -s why -- "$@"
+
+# Show what an index image holds and how that was verified: [KEY|IMAGE] [--json]
+[group('index')]
+inspect *args:
+    @"{{ nox }}" -s inspect -- "$@"
+
+# Bring up the site with the baked index and run every test: [--keep]
+[group('test')]
+test *args:
+    @"{{ nox }}" -s test -- "$@"
+
+# Run docker compose on the environment that indexes: [ARGUMENTS=ps]
+[group('test')]
 solr-dc *args="ps":
     @"{{ nox }}" -s solr_dc -- "$@"
 
-# docker compose on the environment that tests
+# Run docker compose on the environment that tests: [ARGUMENTS=ps]
+[group('test')]
 ci-dc *args="ps":
     @"{{ nox }}" -s ci_dc -- "$@"
 
-# Print the Dockerfile's stages
-layers *args:
-    @"{{ nox }}" -s layers -- "$@"
+# Take a push the whole way (index, version, tests, publishing): [--plan] [--publish] [--resume] and more
+[group('release')]
+pipeline *args:
+    @"{{ nox }}" -s pipeline -- "$@"
+
+# Make the next version with bump2version: [PART=build] [ITS OPTIONS] [--offline]
+[group('release')]
+bump part="build" *args:
+    @"{{ nox }}" -s bump -- "$@"
+
+# Write release notes: [FROM] [TO] [--json]
+[group('release')]
+notes *args:
+    @"{{ nox }}" -s notes -- "$@"
+
+# Check a release against its record, in git and in the registry: VERSION [--json]
+[group('release')]
+verify-release version *args:
+    @"{{ nox }}" -s verify_release -- "$@"
+
+# Deploy a version to an environment: ENVIRONMENT [VERSION=the one checked out] [--plan]
+[group('deploy')]
+deploy environment *args:
+    @"{{ nox }}" -s deploy -- "$@"
+
+# Give an environment back what it had before: ENVIRONMENT [--plan]
+[group('deploy')]
+rollback environment *args:
+    @"{{ nox }}" -s rollback -- "$@"
+
+# Show what runs in each environment, and whether that still holds: [--json] [--html FILE]
+[group('deploy')]
+status *args:
+    @"{{ nox }}" -s status -- "$@"
+
+# Write what Flux needs of each environment: [--into FOLDER]
+[group('deploy')]
+flux *args:
+    @"{{ nox }}" -s flux -- "$@"
+
+# Deploy on a scratch remote, and show what Flux would do: ENVIRONMENT [--json]
+[group('deploy')]
+rehearse-deploy environment *args:
+    @"{{ nox }}" -s rehearse_deploy -- "$@"
+
+# List the images that nothing refers to, or remove them: [--yes]
+[group('deploy')]
+prune *args:
+    @"{{ nox }}" -s prune -- "$@"
+
+# Print the version
+[group('print')]
+version *args:
+    @"{{ nox }}" -s version -- "$@"
 
 # Print the repository that images belong to
+[group('print')]
 registry *args:
     @"{{ nox }}" -s registry -- "$@"
 
 # Print REGISTRY:VERSION
+[group('print')]
 tag *args:
     @"{{ nox }}" -s tag -- "$@"
 
-# Print the version
-version *args:
-    @"{{ nox }}" -s version -- "$@"
+# Print the names of the Dockerfile's stages, a line each
+[group('print')]
+layers *args:
+    @"{{ nox }}" -s layers -- "$@"
 
-# Deploy a version to an environment (version: default the one checked out; --plan)
-deploy environment *args:
-    @"{{ nox }}" -s deploy -- "$@"
-
-# Give an environment back what it had before (--plan)
-rollback environment *args:
-    @"{{ nox }}" -s rollback -- "$@"
-
-# Tell what runs in each environment, and whether that still holds (--json, --html FILE)
-status *args:
-    @"{{ nox }}" -s status -- "$@"
-
-# Ask git and the registry whether a release is what its record says (--json)
-verify-release version *args:
-    @"{{ nox }}" -s verify_release -- "$@"
-
-# List the images that nothing refers to (--yes removes them)
-prune *args:
-    @"{{ nox }}" -s prune -- "$@"
-
-# Write what Flux needs of each environment (--into FOLDER)
-flux *args:
-    @"{{ nox }}" -s flux -- "$@"
-
-# Deploy to an environment on a scratch remote, and tell what its webhooks would make Flux do (--json)
-rehearse-deploy env *args:
-    @"{{ nox }}" -s rehearse_deploy -- "$@"
-
-# Write release notes: what came between two versions, and what that did to the index (--json)
-notes *args:
-    @"{{ nox }}" -s notes -- "$@"
+# Looking after this repository.
 
 # Run the unit tests
+[group('repository')]
 unit *args:
     @"{{ nox }}" -s unit -- "$@"
 
 # Check style and formatting
+[group('repository')]
 lint *args:
     @"{{ nox }}" -s lint -- "$@"
 
 # Check types
+[group('repository')]
 typecheck *args:
     @"{{ nox }}" -s typecheck -- "$@"
 
 # Check the files that CI systems read
+[group('repository')]
 workflows *args:
     @"{{ nox }}" -s workflows -- "$@"
 
 # Measure the loader against Haystack's
+[group('repository')]
 bench *args:
     @"{{ nox }}" -s bench -- "$@"
 
 # Compile the locks of the sessions' environments
+[group('repository')]
 lock *args:
     @"{{ nox }}" -s lock -- "$@"

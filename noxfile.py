@@ -16,12 +16,15 @@ from pathlib import Path
 
 import nox
 
+ROOT = Path(__file__).parent
+
+sys.path.insert(0, str(ROOT / "src"))
+from haybale.verbs import VERBS, Verb  # noqa: E402
+
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "typecheck", "unit"]
-
-ROOT = Path(__file__).parent
 
 # In an environment: the digest of what was installed into it.
 STAMP = "haybale-lock"
@@ -30,149 +33,24 @@ STAMP = "haybale-lock"
 # The verbs of haybale -----------------------------------------------------------------------------------
 
 
-@nox.session
-def engine(session: nox.Session) -> None:
-    """Make sure that a container engine with compose and buildx answers."""
-    # Runs before other sessions on one command line, whose arguments are not its own.
-    haybale(session, "engine")
+def add_session(verb: Verb) -> None:
+    """Make a session of a verb, which hands its arguments on."""
+
+    def run_verb(session: nox.Session) -> None:
+        prepare(session, verb.lock)
+        # The repository's own tests make versions.
+        env = bump2version(session) if verb.lock == "tests" else None
+        arguments = session.posargs if verb.passes_arguments else ()
+        # The error stream stays apart from the output, so that `$(just tag)` holds nothing else; an interrupt
+        # gives the verb the time to take its containers down.
+        session.run("haybale", verb.name, *arguments, env=env, stderr=None, interrupt_timeout=None)
+
+    run_verb.__doc__ = f"{verb.summary}."
+    nox.session(name=verb.identifier)(run_verb)
 
 
-@nox.session
-def build(session: nox.Session) -> None:
-    """Build a layer: [step=release] [action=--load|--push] [verbosity=1, '' is quiet]."""
-    haybale(session, "build", *session.posargs)
-
-
-@nox.session
-def push(session: nox.Session) -> None:
-    """Build a layer and push it: [step=release]."""
-    haybale(session, "push", *session.posargs)
-
-
-@nox.session
-def test(session: nox.Session) -> None:
-    """Bring up the site with the baked index and run every test."""
-    haybale(session, "test", *session.posargs, lock="tests", env=bump2version(session))
-
-
-@nox.session
-def regen_solr_image(session: nox.Session) -> None:
-    """Index the reference dump, bake the index into the Solr image, prove it."""
-    haybale(session, "regen-solr-image", *session.posargs)
-
-
-@nox.session
-def pipeline(session: nox.Session) -> None:
-    """Take a push the whole way: [--plan] [--publish] [--resume] [--strategy key|head] and more."""
-    haybale(session, "pipeline", *session.posargs, lock="tests", env=bump2version(session))
-
-
-@nox.session
-def why(session: nox.Session) -> None:
-    """Tell what the index key is made of, and what changed since: [KEY or IMAGE] [--json]."""
-    haybale(session, "why", *session.posargs)
-
-
-@nox.session
-def inspect(session: nox.Session) -> None:
-    """Tell what an index image holds and how that was verified: [KEY or IMAGE] [--json]."""
-    haybale(session, "inspect", *session.posargs)
-
-
-@nox.session
-def bump(session: nox.Session) -> None:
-    """Make the next version with bump2version: [PART=build] [its options] [--offline]."""
-    haybale(session, "bump", *session.posargs, lock="bump")
-
-
-@nox.session
-def regen_requirements(session: nox.Session) -> None:
-    """Compile the site's requirements: [--check] [--upgrade] [--upgrade-package NAME]."""
-    haybale(session, "regen-requirements", *session.posargs, lock="requirements")
-
-
-@nox.session
-def solr_dc(session: nox.Session) -> None:
-    """Run docker compose on the environment that indexes: ARGS (default: ps)."""
-    haybale(session, "solr-dc", *session.posargs)
-
-
-@nox.session
-def ci_dc(session: nox.Session) -> None:
-    """Run docker compose on the environment that tests: ARGS (default: ps)."""
-    haybale(session, "ci-dc", *session.posargs)
-
-
-@nox.session
-def layers(session: nox.Session) -> None:
-    """Print the Dockerfile's stages."""
-    haybale(session, "layers", *session.posargs)
-
-
-@nox.session
-def registry(session: nox.Session) -> None:
-    """Print the repository that images belong to."""
-    haybale(session, "registry", *session.posargs)
-
-
-@nox.session
-def tag(session: nox.Session) -> None:
-    """Print REGISTRY:VERSION."""
-    haybale(session, "tag", *session.posargs)
-
-
-@nox.session
-def version(session: nox.Session) -> None:
-    """Print the version."""
-    haybale(session, "version", *session.posargs)
-
-
-@nox.session
-def deploy(session: nox.Session) -> None:
-    """Deploy a version: ENVIRONMENT [VERSION=the one checked out] [--plan]."""
-    haybale(session, "deploy", *session.posargs)
-
-
-@nox.session
-def rollback(session: nox.Session) -> None:
-    """Give an environment back what it had before: ENVIRONMENT [--plan]."""
-    haybale(session, "rollback", *session.posargs)
-
-
-@nox.session
-def status(session: nox.Session) -> None:
-    """Tell what runs in each environment: [--json] [--html FILE]."""
-    haybale(session, "status", *session.posargs)
-
-
-@nox.session
-def verify_release(session: nox.Session) -> None:
-    """Ask git and the registry whether a release is what its record says: VERSION [--json]."""
-    haybale(session, "verify-release", *session.posargs)
-
-
-@nox.session
-def prune(session: nox.Session) -> None:
-    """List the images that nothing refers to, or remove them: [--yes]."""
-    haybale(session, "prune", *session.posargs)
-
-
-@nox.session
-def flux(session: nox.Session) -> None:
-    """Write what Flux needs of each environment: [--into FOLDER]."""
-    haybale(session, "flux", *session.posargs)
-
-
-@nox.session
-def rehearse_deploy(session: nox.Session) -> None:
-    """Deploy to an environment on a scratch remote, and tell what Flux would do: ENVIRONMENT [--json]."""
-    haybale(session, "rehearse-deploy", *session.posargs, lock="rehearse")
-
-
-@nox.session
-def notes(session: nox.Session) -> None:
-    """Write release notes: [FROM] [TO] [--json]."""
-    haybale(session, "notes", *session.posargs)
+for each in VERBS:
+    add_session(each)
 
 
 # Looking after this repository --------------------------------------------------------------------------
@@ -235,18 +113,6 @@ def lock(session: nox.Session) -> None:
     """Compile the locks of the sessions' environments: [NAME ...]."""
     prepare(session, "requirements")
     session.run("python", "requirements/compile.py", *session.posargs)
-
-
-def haybale(
-    session: nox.Session, verb: str, *arguments: str, lock: str = "haybale", env: dict[str, str] | None = None
-) -> None:
-    """Run a verb of haybale in the session's environment.
-
-    Its error stream stays apart from its output, so that `$(just tag)` holds nothing else; an interrupt gives
-    it the time to take its containers down.
-    """
-    prepare(session, lock)
-    session.run("haybale", verb, *arguments, env=env, stderr=None, interrupt_timeout=None)
 
 
 def prepare(session: nox.Session, lock: str, *, package: bool = True) -> None:

@@ -7,8 +7,9 @@ terminal there is a progress bar, elsewhere (CI's log) plain lines.
 from __future__ import annotations
 
 import contextlib
+import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -25,6 +26,16 @@ ALL = 100
 
 # Seconds that a speed must be known from: a small model's documents come all at once.
 SHORTEST = 0.1
+
+
+def stdout_console() -> Console:
+    """Return what results are printed on."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print plain values (what a `to_dict()` returns) as JSON, for programs."""
+    print(json.dumps(value, indent=2))  # noqa: T201
 
 
 class Terminal:

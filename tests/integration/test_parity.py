@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from haybale import cli
+from haybale.cli import haybale
+from haybale.verbs import VERBS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,11 +49,17 @@ def test_every_session_has_its_recipe(sessions: set[str], recipes: dict[str, Any
 
 
 def test_every_session_has_its_verb(sessions: set[str]) -> None:
-    assert {name.replace("_", "-") for name in sessions} - TOOLS == set(cli.verbs.commands)
+    assert {name.replace("_", "-") for name in sessions} - TOOLS == set(haybale.commands)
 
 
 def test_every_recipe_says_what_it_does(recipes: dict[str, Any]) -> None:
     assert [name for name, recipe in recipes.items() if not recipe["doc"]] == []
+
+
+def test_recipes_are_listed_in_the_groups_of_the_verbs(recipes: dict[str, Any]) -> None:
+    groups = {name: [each["group"] for each in recipe["attributes"]] for name, recipe in recipes.items()}
+    expected = {verb.name: [verb.group] for verb in VERBS}
+    assert groups == {name: expected.get(name, ["repository"]) for name in recipes}
 
 
 def test_plain_nox_checks_and_runs_unit_tests(root: Path) -> None:
@@ -130,3 +137,13 @@ def path() -> str:
     python = shutil.which("python3")
     assert python
     return f"{python.rpartition('/')[0]}:/usr/bin:/bin"
+
+
+def test_version_imports_neither_the_engine_s_sdk_nor_rich(root: Path) -> None:
+    program = (
+        "import sys; from haybale.cli import haybale; haybale.main(['version'], standalone_mode=False);"
+        "print(*sys.modules)"
+    )
+    imported = set(output(sys.executable, "-c", program, cwd=root).split())
+    assert "haybale.commands.project" in imported
+    assert {"docker", "rich", "requests"} & imported == set()

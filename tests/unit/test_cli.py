@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from haybale import cli
+from haybale.cli import chain_of_failures, haybale
 from haybale.errors import LoadError, ServiceError
 from haybale.images import build
-from haybale.index import stack as environments
+from haybale.index import stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +29,8 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
         return note
 
     monkeypatch.setattr(build, "build", noting("site:v1"))
-    monkeypatch.setattr(environments, "ci_dc", noting(7))
-    monkeypatch.setattr(environments, "solr_dc", noting(0))
+    monkeypatch.setattr(stack, "ci_dc", noting(7))
+    monkeypatch.setattr(stack, "solr_dc", noting(0))
     return calls
 
 
@@ -44,10 +44,10 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
         (["push", "solr"], ("solr", "--push", "1", ())),
     ],
 )
-def test_build_takes_the_operational_notes_positions(
+def test_build_and_push_take_positional_arguments_with_defaults(
     given: Given, line: list[str], expected: tuple[Any, ...]
 ) -> None:
-    result = CliRunner().invoke(cli.verbs, line, standalone_mode=False)
+    result = CliRunner().invoke(haybale, line, standalone_mode=False)
     assert result.exception is None
     assert given == [expected]
 
@@ -62,13 +62,13 @@ def test_build_takes_the_operational_notes_positions(
         ("run", "--rm", "-e", "A=", "web", ""),
     ],
 )
-def test_compose_gets_its_arguments_as_they_are(given: Given, arguments: tuple[str, ...]) -> None:
-    result = CliRunner().invoke(cli.verbs, ["ci-dc", *arguments], standalone_mode=False)
+def test_ci_dc_hands_arguments_on_as_they_are(given: Given, arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(haybale, ["ci-dc", *arguments], standalone_mode=False)
     assert [call[0] for call in given] == [arguments]
     assert result.exit_code == 7
 
 
-def test_a_failure_is_told_before_the_one_of_cleaning_up_after_it() -> None:
+def test_chain_of_failures_has_the_first_before_the_one_of_its_clean_up() -> None:
     first, second = LoadError("loading failed"), ServiceError("not removed")
 
     def failing() -> None:
@@ -79,5 +79,5 @@ def test_a_failure_is_told_before_the_one_of_cleaning_up_after_it() -> None:
 
     with pytest.raises(ServiceError) as told:
         failing()
-    assert cli.chain(told.value) == [first, second]
-    assert cli.chain(first) == [first]
+    assert chain_of_failures(told.value) == [first, second]
+    assert chain_of_failures(first) == [first]

@@ -1,0 +1,27 @@
+"""The verbs: each parses its arguments, calls what does the work, and prints what came of it.
+
+Their help is in verbs.py.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from haybale import config
+
+# Arguments that belong to another tool arrive as they are, options of its own included.
+VERBATIM = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
+# A positional argument may begin with dashes: an action is --load or --push.
+POSITIONAL = {"ignore_unknown_options": True}
+
+json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+keep_option = click.option("--keep", is_flag=True, help="Leave the services of this run, for debugging.")
+plan_option = click.option("--plan", "only_plan", is_flag=True, help="Print what would move; touch nothing.")
+
+
+def current_project() -> config.Project:
+    """Return the repository that the user is in."""
+    return config.load(Path.cwd(), os.environ)

@@ -1,0 +1,36 @@
+"""The engine, and images of the Dockerfile's stages."""
+
+from __future__ import annotations
+
+import click
+
+from haybale.commands import POSITIONAL, current_project
+from haybale.images import build
+from haybale.terminal import Terminal
+from haybale.tools.engine import install
+
+
+@click.command()
+def engine_command() -> None:
+    install.ensure_engine(Terminal().say)
+
+
+@click.command(context_settings=POSITIONAL)
+@click.argument("stage", default="release")
+@click.argument("action", metavar="[--load|--push]", default="--load")
+@click.argument("verbosity", default="1")
+@click.argument("extra", metavar="[BUILDX ARGUMENTS]", nargs=-1, type=click.UNPROCESSED)
+def build_command(stage: str, action: str, verbosity: str, extra: tuple[str, ...]) -> None:
+    _build(stage, action, verbosity, extra)
+
+
+@click.command(context_settings=POSITIONAL)
+@click.argument("stage", default="release")
+@click.argument("extra", metavar="[BUILDX ARGUMENTS]", nargs=-1, type=click.UNPROCESSED)
+def push_command(stage: str, extra: tuple[str, ...]) -> None:
+    _build(stage, "--push", "1", extra)
+
+
+def _build(stage: str, action: str, verbosity: str, extra: tuple[str, ...]) -> None:
+    terminal = Terminal()
+    terminal.done(build.build(current_project(), stage, action, verbosity, extra, say=terminal.say))
