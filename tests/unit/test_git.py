@@ -13,13 +13,13 @@ from haybale.tools import git
         ("https://token@forge.example:8443/a", "https://forge.example:8443/a"),
         ("ssh://git@forge.example/a/b", "ssh://forge.example/a/b"),
         ("git@forge.example:a/b.git", "git@forge.example:a/b.git"),
-        ("/srv/git/a.git", ""),
-        ("file:///srv/git/a.git", ""),
-        ("../a.git", ""),
+        ("/srv/git/a.git", None),
+        ("file:///srv/git/a.git", None),
+        ("../a.git", None),
     ],
 )
-def test_a_remote_keeps_no_credentials_and_no_path_of_a_machine(url: str, kept: str) -> None:
-    assert git.without_credentials(url) == kept
+def test_a_remote_keeps_no_credentials_and_no_path_of_a_machine(url: str, kept: str | None) -> None:
+    assert git.public_url(url) == kept
 
 
 @pytest.mark.parametrize(

@@ -322,7 +322,7 @@ def write(project: Project, into: Path, say: Callable[[str], None]) -> tuple[Pat
             cause="none is declared in [tool.haybale.environments]",
             hint="add [tool.haybale.environments.dev] to pyproject.toml",
         )
-    wanted = generated(settings, url_of(settings.flux, git.read_head(project.root).source))
+    wanted = generated(settings, url_of(settings.flux, git.remote_url(project.root) or ""))
     wanted = {path: text for path, text in wanted.items() if _text(into / path) != text}
     changed = [path for path in wanted if not is_ours(_text(into / path) or wanted[path])]
     if changed:

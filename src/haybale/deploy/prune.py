@@ -16,7 +16,7 @@ from haybale import version as versions
 from haybale.deploy import tags as deploy
 from haybale.errors import ReleaseError
 from haybale.release import publish, releases
-from haybale.tools import git
+from haybale.release.remote import remote_refs
 from haybale.tools.engine import sdk
 from haybale.tools.registry.client import Repository
 from haybale.version import Version, is_version
@@ -122,7 +122,7 @@ def in_use(project: Project) -> InUse:
 
 def _deployed(project: Project) -> Iterator[str]:
     """Yield the versions that the remote's tags of environments have."""
-    there = git.remote_refs(project.root, publish.REMOTE, "refs/tags/*/deploy")
+    there = remote_refs(project.root, publish.REMOTE, "refs/tags/*/deploy")
     for ref in there:
         if ref.endswith("^{}"):
             continue

@@ -14,6 +14,7 @@ from haybale.deploy import tags as deploy
 from haybale.errors import HaybaleError
 from haybale.images.build import timestamp
 from haybale.release import publish, releases
+from haybale.release.remote import remote_branch
 from haybale.tools import git
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Place:
 def status(project: Project) -> list[Place]:
     """Return every declared environment; raises `ReleaseError` where git's remote does not answer."""
     main = project.settings.main
-    head = git.remote_branch(project.root, publish.REMOTE, main)
+    head = remote_branch(project.root, publish.REMOTE, main) or ""
     git.fetch(project.root, publish.REMOTE, f"refs/heads/{main}")
     places = []
     for name, environment in project.settings.environments.items():

@@ -17,6 +17,7 @@ from haybale import version as versions
 from haybale.deploy import commit as pin
 from haybale.errors import PrerequisiteError, ReleaseError, UsageError
 from haybale.release import publish, releases
+from haybale.release.remote import fetch_refs, remote_refs
 from haybale.tools import git
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def check_environment(project: Project, environment: str) -> None:
 
 def look(project: Project, environment: str) -> dict[str, str]:
     """Return the two refs of an environment that the remote has, with what they point to (NAME^{})."""
-    return git.remote_refs(project.root, publish.REMOTE, deploy_ref(environment), last_ref(environment))
+    return remote_refs(project.root, publish.REMOTE, deploy_ref(environment), last_ref(environment))
 
 
 def read(project: Project, refs: Mapping[str, str], ref: str) -> Deployment | None:
@@ -118,17 +119,17 @@ def read(project: Project, refs: Mapping[str, str], ref: str) -> Deployment | No
     tag = refs.get(ref)
     if tag is None:
         return None
-    publish.fetched(project.root, publish.REMOTE, ref)
-    said = dict(
-        line.split(": ", 1) for line in git.tag_message(project.root, tag).splitlines() if ": " in line
-    )
+    fetch_refs(project.root, publish.REMOTE, ref)
+    found = git.read_tag(project.root, tag)
+    lines = found.message.splitlines() if found else ()
+    said = dict(line.split(": ", 1) for line in lines if ": " in line)
     return Deployment(
         tag=tag,
         commit=refs.get(f"{ref}^{{}}", tag),
         version=said.get("version", ""),
         record=said.get("record", ""),
-        by=git.tagger(project.root, tag),
-        since=git.tag_time(project.root, tag),
+        by=found.tagger if found else "",
+        since=found.time if found else 0,
         deployed=tuple(said.get("deployed", "").split()),
     )
 

@@ -42,6 +42,8 @@ REVISION = "org.opencontainers.image.revision"
 VERSION = "org.opencontainers.image.version"
 CREATED = "org.opencontainers.image.created"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
+# The revision of an image that was built outside of a repository.
+UNKNOWN_REVISION = "unknown"
 
 # What of a machine's pip configuration a build needs to reach the same packages.
 PIP_KEYS = ("index-url", "extra-index-url", "trusted-host", "proxy")
@@ -147,13 +149,13 @@ def is_current(project: Project, layer: str) -> bool:
         sdk.find_image(image_name(project, layer)),
         sdk.find_image(project.settings.images.python),
     )
-    commit = git.read_head(project.root)
-    if image is None or base_image is None or commit == git.NO_COMMIT:
+    head = git.read_head(project.root)
+    if image is None or base_image is None or head is None:
         return False
-    if commit.revision.endswith("-dirty") or git.untracked_files(project.root):
+    if head.changed_files or git.untracked_files(project.root):
         return False
     wanted = {
-        REVISION: commit.revision,
+        REVISION: head.revision,
         VERSION: str(version.read(project.root, os.environ)),
         BASE_DIGEST: base_image.digest,
     }
@@ -212,7 +214,8 @@ def _run(
         base_image = base.ensure(settings.images.solr, "solr", say)
     else:
         base_image = base.ensure(settings.images.python, "python", say)
-    commit = git.read_head(project.root)
+    head = git.read_head(project.root)
+    time = head.commit.time if head else 0
     caching = cache and settings.build.cache and registry.answers(settings.registry)
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
         plan = Plan(
@@ -221,7 +224,7 @@ def _run(
             action=action,
             dockerfile=project.path(settings.dockerfile),
             context=project.root,
-            epoch=commit.time,
+            epoch=time,
             arguments={
                 "PYTHON_IMAGE": settings.images.python,
                 "SOLR_IMAGE": settings.images.solr,
@@ -231,10 +234,10 @@ def _run(
             contexts=contexts or {},
             secrets=_secrets(Path(folder), os.environ),
             labels={
-                SOURCE: commit.source or settings.name,
-                REVISION: commit.revision,
+                SOURCE: git.remote_url(project.root) or settings.name,
+                REVISION: head.revision if head else UNKNOWN_REVISION,
                 VERSION: str(version.read(project.root, os.environ)),
-                CREATED: timestamp(commit.time),
+                CREATED: timestamp(time),
                 BASE_DIGEST: base_image.digest,
                 **(labels or {}),
             },

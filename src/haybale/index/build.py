@@ -77,7 +77,8 @@ def regenerate(
     if baked is None:
         raise LoadError(f"{name} was made and is not there", cause="somebody removed it", hint="try again")
     current.remember(project, baked.id)
-    why.remember(project, index_key, git.read_head(project.root).revision)
+    head = git.read_head(project.root)
+    why.remember(project, index_key, head.revision if head else build.UNKNOWN_REVISION)
     terminal.done(f"{name}: {sum(counts.values())} documents of {len(counts)} models, as in the database")
     return baked
 

@@ -143,8 +143,9 @@ def tell(project: Project, other: str, *, as_json: bool) -> str:
     changes: tuple[Change, ...] = ()
     if compared:
         changes = compare(compared.key, present)
-        if git.read_head(project.root) != git.NO_COMMIT:
-            compared = replace(compared, day=git.commit_date(project.root, compared.revision))
+        if git.read_head(project.root) is not None:
+            day = git.commit_date(project.root, compared.revision) or ""
+            compared = replace(compared, day=day)
             changes = _blamed(project, changes, compared.revision)
     if as_json:
         return json.dumps(document(present, compared, changes), indent=2)
@@ -190,7 +191,7 @@ def _labelled(labels: Mapping[str, str], source: str) -> Other:
 
 def _other(found: Key, source: str, revision: str) -> Other:
     commit = revision.removesuffix("-dirty")
-    known = "" if commit == git.NO_COMMIT.revision else commit
+    known = "" if commit == build.UNKNOWN_REVISION else commit
     return Other(key=found, source=source, revision=known, dirty=commit != revision)
 
 
@@ -283,7 +284,7 @@ def _blamed(project: Project, changes: Sequence[Change], since: str) -> tuple[Ch
     places = {place for each in changes for file in each.files for place in _places(root, file, each)}
     history = _History(
         root=root,
-        since=git.resolve_commit(root, since) if since else "",
+        since=(git.resolve_commit(root, since) if since else None) or "",
         first=git.shallow_roots(root),
         uncommitted=git.uncommitted_files(root, sorted(places)) if places else frozenset(),
     )

@@ -88,7 +88,8 @@ def resume(project: Project, name: str, terminal: Terminal, *, push_index: bool 
             )
         planned = plan.of_json(document)
         index_key = compute_key(project)
-        revision = git.read_head(project.root).revision
+        head = git.read_head(project.root)
+        revision = head.revision if head else ""
         # A run that died after it had published has brought the version's commit here.
         version_commit = _version_made(history).get("commit")
         if index_key.value != planned.facts.key or revision not in {planned.facts.revision, version_commit}:

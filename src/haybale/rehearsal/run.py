@@ -22,6 +22,7 @@ from haybale.deploy import tags as deploy
 from haybale.errors import ConfigError, ReleaseError
 from haybale.rehearsal.forges import RefChange, ping_events, push_events, sign_request
 from haybale.rehearsal.receiver import OK, REFUSED, receive
+from haybale.release.remote import remote_refs
 from haybale.tools import git
 
 if TYPE_CHECKING:
@@ -222,9 +223,10 @@ class _ScratchRemote:
     def __init__(self, project: Project, folder: Path) -> None:
         root, self.remote = project.root, folder / "remote.git"
         self.clone = folder / "clone"
-        self.head = git.resolve_commit(root, "HEAD")
-        if not self.head:
+        head = git.resolve_commit(root, "HEAD")
+        if not head:
             raise ReleaseError(f"nothing is committed in {root}", hint="commit, and try again")
+        self.head = head
         # Nothing of the user's: no hooks, no tags of real deployments.
         git.check_output(folder, "init", "--quiet", "--bare", str(self.remote))
         fetch = ("fetch", "--quiet", "--no-tags", "--update-shallow")
@@ -263,7 +265,7 @@ class _ScratchRemote:
         ]
 
     def _read_tags(self) -> dict[str, str]:
-        found = git.remote_refs(self.clone, str(self.remote), "refs/tags/*")
+        found = remote_refs(self.clone, str(self.remote), "refs/tags/*")
         return {ref: hashed for ref, hashed in found.items() if not ref.endswith("^{}")}
 
     def check(self, environment: str, manifests: Manifests) -> list[Check]:

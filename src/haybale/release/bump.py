@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from haybale import version as versions
 from haybale.errors import ConfigError, PrerequisiteError, ReleaseError, UsageError
+from haybale.release.remote import remote_refs
 from haybale.tools import git, process
 from haybale.version import Version
 
@@ -230,7 +231,7 @@ def make_release_tree(
     killed, it gives the same version; a folder that was finished is kept as it is. Raises `ReleaseError` or
     `PrerequisiteError`, and leaves no folder then.
     """
-    base, folder = git.resolve_commit(root, "HEAD"), folder.absolute()
+    base, folder = git.read_commit(root).hash, folder.absolute()
     found = release_tree(folder)
     if found is not None and _marker(folder).read_text(encoding="ascii") == _mark(part, base):
         return found
@@ -328,11 +329,12 @@ def _next(folder: Path, program: str, part: str, extra: Sequence[str]) -> Versio
 def _remote_allows(root: Path, new: Version) -> None:
     """Raise `ReleaseError` where the remote has the version's tag, or commits that are not here."""
     branch = git.current_branch(root)
-    remote, ref = git.find_upstream(root, branch or "HEAD")
-    if not remote:
+    upstream = git.find_upstream(root, branch or "HEAD")
+    if upstream is None:
         return
+    remote, ref = upstream
     try:
-        refs = git.remote_refs(root, remote, f"refs/tags/{new}", *([ref] if branch else []))
+        refs = remote_refs(root, remote, f"refs/tags/{new}", *([ref] if branch else []))
     except ReleaseError as error:
         error.hint = "try again when it answers; or bump without asking it: --offline"
         raise
@@ -342,7 +344,7 @@ def _remote_allows(root: Path, new: Version) -> None:
             cause="somebody else made that version",
             hint="git pull, and try again",
         )
-    there, head = refs.get(ref, ""), git.resolve_commit(root, "HEAD")
+    there, head = refs.get(ref, ""), git.read_commit(root).hash
     if there and not (git.resolve_commit(root, there) and git.is_ancestor(root, there, head)):
         shallow = git.is_shallow(root)
         raise ReleaseError(

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from haybale import version as versions
+from haybale.errors import PrerequisiteError
+from haybale.release.remote import remote_tags
 from haybale.tools import forge, git
 
 if TYPE_CHECKING:
@@ -129,7 +131,7 @@ def version_commits(root: Path, remote: str) -> dict[str, list[str]]:
     tags = git.local_version_tags(root)
     head = git.resolve_commit(root, "HEAD")
     if remote and head not in tags.values() and git.file_differs(root, "HEAD^", "HEAD", versions.FILES[0]):
-        tags.update((name, tag.commit) for name, tag in git.remote_tags(root, remote, "v*").items())
+        tags.update((name, tag.commit) for name, tag in remote_tags(root, remote, "v*").items())
     found: dict[str, list[str]] = {}
     for name, commit in tags.items():
         if versions.FORM.fullmatch(name):
@@ -141,13 +143,19 @@ def gather(
     root: Path, main: str, env: Mapping[str, str], flag: Flag, tags: Mapping[str, Sequence[str]]
 ) -> Facts:
     """Look at git and at the CI system; ask the forge only where its answer can decide."""
-    head = git.read_commit(root)
-    judged = _judged(root, head, tags)
+    head = git.read_head(root)
+    if head is None:
+        raise PrerequisiteError(
+            f"there is no commit in {root}",
+            cause="it is no git repository, or a new one",
+            hint="see what git says there (git status)",
+        )
+    judged = _judged(root, head.commit, tags)
     facts = Facts(
-        head=head.hash,
+        head=head.commit.hash,
         judged=judged,
-        branch=git.current_branch(root),
-        branches=git.branches_at(root, head.hash),
+        branch=head.branch or "",
+        branches=head.branches,
         main=main,
         claim=claimed(env, payload(env), judged.hash, main),
     )

@@ -96,7 +96,7 @@ def write(project: Project, before: str, version: str) -> Notes:
     return Notes(
         before=before,
         version=version,
-        day=git.commit_date(root, commit),
+        day=git.commit_date(root, commit) or "",
         index=index(old, components, new.counts if new else None),
         commits=tuple(each for each in git.list_commits(root, after, commit) if each.hash not in made),
     )

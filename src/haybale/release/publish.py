@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from haybale.errors import ReleaseError
+from haybale.release.remote import fetch_refs, remote_refs, remote_tags
 from haybale.tools import git
 from haybale.version import is_version
 
@@ -140,7 +141,7 @@ def _judge(root: Path, tree: ReleaseTree, remote: str, branch: str, *, refs: Map
 
 
 def _look(root: Path, remote: str, branch: str, tag: str) -> dict[str, str]:
-    return git.remote_refs(root, remote, f"refs/heads/{branch}", f"refs/tags/{tag}")
+    return remote_refs(root, remote, f"refs/heads/{branch}", f"refs/tags/{tag}")
 
 
 def _arrived(refs: Mapping[str, str], tag: str, hashed: str) -> bool:
@@ -151,7 +152,7 @@ def _arrived(refs: Mapping[str, str], tag: str, hashed: str) -> bool:
 def _lost(root: Path, tree: ReleaseTree, remote: str, branch: str, refs: Mapping[str, str]) -> LostError:
     """Return what somebody else did meanwhile."""
     head = refs.get(f"refs/heads/{branch}", "")
-    tags = git.remote_tags(root, remote, "v*")
+    tags = remote_tags(root, remote, "v*")
     made = {tag.commit: name for name, tag in tags.items() if is_version(name)}
     # The version that main is at now; else the one that has our tag's name.
     name = made.get(head) or (str(tree.version) if str(tree.version) in tags else "")
@@ -163,9 +164,9 @@ def _lost(root: Path, tree: ReleaseTree, remote: str, branch: str, refs: Mapping
         )  # fmt: skip
     # A shallow clone would get an old tag's whole history with it.
     near = name == made.get(head) or not git.is_shallow(root)
-    who = (
-        git.tagger(root, tags[name].hash) if near and git.fetch(root, remote, f"refs/tags/{name}").ok else ""
-    )
+    fetched = near and git.fetch(root, remote, f"refs/tags/{name}").ok
+    theirs = git.read_tag(root, tags[name].hash) if fetched else None
+    who = theirs.tagger if theirs else ""
     return LostError(
         f"{tree.version} was not published: {who or 'somebody'} published {name} first"
         f" (commit {tags[name].commit[:12]})",
@@ -180,7 +181,7 @@ def _settle(root: Path, tree: ReleaseTree, branch: str, tag: str) -> tuple[str, 
     if not (git.update_ref(root, name, tag, now="") or git.resolve_object(root, name) == tag):
         notes.append(f"the tag {tree.version} here is another one: git fetch --tags --force replaces it")
     head, here = git.resolve_commit(root, "HEAD"), git.current_branch(root)
-    if here != branch or git.is_ancestor(root, tree.commit, head):
+    if here != branch or not head or git.is_ancestor(root, tree.commit, head):
         return tuple(notes)
     if head != tree.base or not git.fast_forward(root, tree.commit):
         notes.append(
@@ -194,9 +195,9 @@ def catch_up(root: Path, remote: str, branch: str) -> None:
 
     Only forward, and never over a change of the user's: else a `ReleaseError`, and nothing was changed.
     """
-    refs = git.remote_refs(root, remote, f"refs/heads/{branch}", "refs/tags/v*")
-    there, here = refs.get(f"refs/heads/{branch}", ""), git.resolve_commit(root, "HEAD")
-    fetched(root, remote, f"refs/heads/{branch}")
+    refs = remote_refs(root, remote, f"refs/heads/{branch}", "refs/tags/v*")
+    there, here = refs.get(f"refs/heads/{branch}", ""), git.read_commit(root).hash
+    fetch_refs(root, remote, f"refs/heads/{branch}")
     new = set(git.check_output(root, "rev-list", f"{here}..{there}").splitlines())
     if not git.is_ancestor(root, here, there) or not git.fast_forward(root, there):
         raise ReleaseError(
@@ -206,23 +207,12 @@ def catch_up(root: Path, remote: str, branch: str) -> None:
         )
     tags = [f"refs/tags/{name}" for name, tag in git.parse_tags(refs).items() if tag.commit in new]
     if tags:
-        fetched(root, remote, *(f"{name}:{name}" for name in tags))
-
-
-def fetched(root: Path, remote: str, *refs: str) -> None:
-    """Get what refs of a remote point to; raises `ReleaseError` where it does not give that."""
-    done = git.fetch(root, remote, *refs)
-    if not done.ok:
-        raise ReleaseError(
-            f"{', '.join(ref.partition(':')[0] for ref in refs)} could not be fetched from {remote}",
-            cause=done.stderr.strip(),
-            hint=f"git fetch {remote}, and try again",
-        )
+        fetch_refs(root, remote, *(f"{name}:{name}" for name in tags))
 
 
 def tagged_on_remote(root: Path, remote: str, tag: str) -> str:
     """Return the commit that a remote's tag points to, "" where there is no such tag; `ReleaseError`."""
-    found = git.remote_tags(root, remote, tag).get(tag)
+    found = remote_tags(root, remote, tag).get(tag)
     return found.commit if found else ""
 
 
@@ -236,8 +226,8 @@ def annotation(root: Path, remote: str, tag: str) -> list[str]:
 
     Raises `ReleaseError` where the remote does not answer, or gives not what it has.
     """
-    found = git.remote_tags(root, remote, tag).get(tag)
+    found = remote_tags(root, remote, tag).get(tag)
     if found is None:
         return []
-    fetched(root, remote, f"refs/tags/{tag}")
+    fetch_refs(root, remote, f"refs/tags/{tag}")
     return git.tag_message(root, found.hash).splitlines()
