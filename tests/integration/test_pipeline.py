@@ -538,7 +538,7 @@ def test_an_index_that_was_pushed_is_pulled_and_not_made_again(topic: Clone) -> 
         if tag.startswith(topic.registry) or tag == "solr:latest":
             docker.from_env().images.remove(tag)
     planned = topic.plan()
-    assert (planned["facts"]["here"], planned["facts"]["there"]) == (False, True)
+    assert (planned["facts"]["image_local"], planned["facts"]["image_in_registry"]) == (False, True)
     topic.haybale("pipeline")
     assert topic.outcomes()["pullSolrImage"] == "done"
     assert "regenSolr" not in topic.outcomes()

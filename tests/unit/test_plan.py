@@ -4,53 +4,55 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from haybale.pipeline import plan as plans
-from haybale.pipeline.graph import EDGES, NODES, Edge, State
-from haybale.pipeline.plan import Facts, Strategy, plan, text
+from haybale.pipeline.graph import EDGES, NODES, Edge, Facts, State, Strategy
+from haybale.pipeline.plan import Plan, make_plan
 from haybale.release.event import Kind
 
 FACTS = Facts(
     event="pr-merge",
     evidence="a merge commit of pull request 7",
     branch="main",
-    pull="",
+    pull=None,
     revision="a" * 40,
-    released="",
+    released=None,
     key="0123456789abcdef0123456789abcdef",
-    here=False,
-    there=False,
+    image_local=False,
+    image_in_registry=False,
     dump_at_head=False,
-    notest="",
+    notest=None,
     strategy="key",
     publish=True,
 )
 
 EVERY = [
     replace(
-        FACTS, event=event, released=released, here=here, there=there and not here, dump_at_head=at_head,
-        notest=notest, strategy=strategy, publish=publish, pull="7" if event == "pull-request" else "",
+        FACTS, event=event, released=released, image_local=here, image_in_registry=there and not here,
+        dump_at_head=at_head, notest=notest, strategy=strategy, publish=publish,
+        pull="7" if event == "pull-request" else None,
     )
     for event, released, here, there, at_head, notest, strategy, publish in itertools.product(
-        get_args(Kind), ("", "v1.2.3"), (False, True), (False, True), (False, True), ("", "abc123"),
+        get_args(Kind), (None, "v1.2.3"), (False, True), (False, True), (False, True), (None, "abc123"),
         get_args(Strategy), (False, True),
     )
 ]  # fmt: skip
 
 
 def states(facts: Facts) -> list[State]:
-    return [step.state for step in plan(facts).steps]
+    return [step.state for step in make_plan(facts).steps]
 
 
 def run(facts: Facts) -> set[State]:
-    return {step.state for step in plan(facts).steps if not step.skip}
+    return {step.state for step in make_plan(facts).steps if not step.skip}
 
 
-def test_every_way_is_one_through_the_graph() -> None:
+def test_make_plan_follows_edges_of_the_graph() -> None:
     """From a state to the next there is an edge, or the way into or out of a composite state."""
     for facts in EVERY:
         way = states(facts)
@@ -67,22 +69,22 @@ def leads(edge: Edge, before: State, after: State) -> bool:
     return (edge.target == after and edge.source in {before, inside[before]}) or inside[after] == before
 
 
-def test_the_index_image_is_made_or_pulled_and_never_both() -> None:
+def test_make_plan_makes_or_pulls_the_index_image_and_never_both() -> None:
     for facts in EVERY:
         assert len(run(facts) & {State.REGEN_SOLR, State.PULL_SOLR_IMAGE}) == 1
 
 
-def test_an_index_that_exists_is_not_made_again_by_the_key() -> None:
+def test_make_plan_by_key_makes_no_index_that_exists() -> None:
     for facts in EVERY:
         made = State.REGEN_SOLR in run(facts)
-        exists = facts.here or facts.there
+        exists = facts.image_local or facts.image_in_registry
         if facts.strategy == "key":
             assert made == (not exists)
         else:
             assert made == (facts.dump_at_head or not exists)
 
 
-def test_a_version_is_made_of_main_alone_once_and_only_to_be_published() -> None:
+def test_make_plan_makes_a_version_of_main_once_and_only_to_be_published() -> None:
     for facts in EVERY:
         on_main = facts.event in {"pr-merge", "direct-push"}
         released = on_main and facts.publish and not facts.released
@@ -93,22 +95,22 @@ def test_a_version_is_made_of_main_alone_once_and_only_to_be_published() -> None
             assert bumps == {State.BV_PATCH if facts.event == "pr-merge" else State.BV_MERGE}
 
 
-def test_tests_are_skipped_only_where_the_commit_says_so_and_then_visibly() -> None:
+def test_make_plan_skips_tests_only_where_the_commit_says_so_and_gives_that_as_reason() -> None:
     for facts in EVERY:
-        (step,) = [step for step in plan(facts).steps if step.state == State.RUN_TESTS]
+        (step,) = [step for step in make_plan(facts).steps if step.state == State.RUN_TESTS]
         assert step.skip == bool(facts.notest)
-        assert not step.skip or facts.notest in step.reason
+        assert (facts.notest or "") in step.reason
 
 
-def test_a_plan_comes_back_from_its_json() -> None:
+def test_from_dict_reads_what_to_dict_gave() -> None:
     for facts in EVERY:
-        planned = plan(facts)
-        assert plans.of_json(json.loads(json.dumps(planned.as_json()))) == planned
+        planned = make_plan(facts)
+        assert Plan.from_dict(json.loads(json.dumps(planned.to_dict()))) == planned
 
 
-def test_the_plan_as_json_is_what_the_documentation_says() -> None:
-    document = plan(replace(FACTS, here=True)).as_json()
-    assert document["version"] == 1
+def test_to_dict_has_the_documented_form() -> None:
+    document = make_plan(replace(FACTS, image_local=True)).to_dict()
+    assert document["version"] == 2
     assert list(document) == ["version", "facts", "steps"]
     assert document["steps"][0] == {
         "state": "onPush", "runs": True, "reason": "a merge commit of pull request 7",
@@ -119,12 +121,12 @@ def test_the_plan_as_json_is_what_the_documentation_says() -> None:
     ]  # fmt: skip
 
 
-def test_another_version_of_the_json_is_refused() -> None:
-    with pytest.raises(ValueError, match="version 2"):
-        plans.of_json({**plan(FACTS).as_json(), "version": 2})
+def test_to_dict_has_just_the_documented_facts() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "pipeline.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| `facts` \| (.+) \|$", page, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", row) == list(make_plan(FACTS).to_dict()["facts"])
 
 
-def test_the_text_names_what_is_not_done_in_brackets() -> None:
-    lines = text(plan(replace(FACTS, event="branch", branch="topic"))).splitlines()
-    assert any(line.startswith("(publish)") and "the branch topic" in line for line in lines)
-    assert any(line.startswith("regenSolr ") for line in lines)
+def test_from_dict_refuses_another_version() -> None:
+    with pytest.raises(ValueError, match="version 3"):
+        Plan.from_dict({**make_plan(FACTS).to_dict(), "version": 3})

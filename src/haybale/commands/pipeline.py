@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
 
 from haybale.commands import current_project, json_option
-from haybale.pipeline import context, runner, show
-from haybale.terminal import Terminal
+from haybale.index.key import compute_key
+from haybale.pipeline import runner
+from haybale.pipeline.context import Options, gather_facts
+from haybale.pipeline.graph import GRAPH
+from haybale.pipeline.mermaid import draw_graph
+from haybale.pipeline.plan import make_plan
+from haybale.pipeline.rendering import render_plan
+from haybale.terminal import Terminal, print_json
 
 if TYPE_CHECKING:
-    from haybale.pipeline.plan import Strategy
+    from haybale.pipeline.graph import Strategy
     from haybale.release.event import Flag
 
 
@@ -38,13 +45,17 @@ def pipeline_command(
     *, only_plan: bool, as_json: bool, graph: str | None, strategy: Strategy, event: Flag,
     publish: bool, take_next: bool, push_index: bool, resume: str | None,
 ) -> None:  # fmt: skip
+    if graph == "json":
+        print_json(GRAPH.to_dict())
+        return
     if graph:
-        click.echo(show.graph(graph))
+        click.echo(draw_graph())
         return
     project = current_project()
-    options = context.Options(strategy=strategy, event=event, publish=publish, push_index=push_index)
+    options = Options(strategy=strategy, event=event, publish=publish, push_index=push_index)
     if only_plan:
-        click.echo(show.plan(project, options, as_json=as_json))
+        plan = make_plan(gather_facts(project, compute_key(project), options, os.environ))
+        print_json(plan.to_dict()) if as_json else click.echo(render_plan(plan))
     elif resume is not None:
         runner.resume(project, resume, Terminal(), push_index=push_index)
     else:

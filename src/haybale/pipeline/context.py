@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from haybale.dump import reference as dump
 from haybale.images import store
 from haybale.index import image as current
-from haybale.pipeline.plan import Facts, Strategy
+from haybale.pipeline.graph import Facts, Strategy
 from haybale.release import event as events
 from haybale.release import publish
 from haybale.tools import git
@@ -34,7 +34,7 @@ class Options:
     again: bool = False
 
 
-def gather(project: Project, index_key: Key, options: Options, env: Mapping[str, str]) -> Facts:
+def gather_facts(project: Project, index_key: Key, options: Options, env: Mapping[str, str]) -> Facts:
     """Return the facts. Asks the registry only for what the engine has not; starts no container.
 
     Raises `RegistryError` where the registry can't say whether it has an image.
@@ -50,15 +50,15 @@ def gather(project: Project, index_key: Key, options: Options, env: Mapping[str,
     return Facts(
         event=event.kind,
         evidence=event.evidence,
-        branch=event.branch,
-        pull=event.pull,
+        branch=event.branch or None,
+        pull=event.pull or None,
         revision=head.revision if head else "",
-        released="" if options.again else event.released,
+        released=None if options.again else event.released or None,
         key=index_key.value,
-        here=here,
-        there=there,
+        image_local=here,
+        image_in_registry=there,
         dump_at_head=options.strategy == "head" and _dump_at_head(project),
-        notest=event.notest[:12],
+        notest=event.notest[:12] or None,
         strategy=options.strategy,
         publish=options.publish,
     )

@@ -1,24 +1,76 @@
-"""The pipeline's graph as data: the states of the operational diagram, its edges, and one step of our own.
+"""The pipeline's graph: its states, the edges between them, and the question at each choice.
 
-Names and edges are the diagram's (docs/pipeline.md holds it; a test compares the two). `None` as an end of an
-edge is the [*] of the composite that the edge stands in.
+States, edges and names are the operational diagram's (docs/pipeline.md holds it; a test compares the two),
+with one step of our own. They stand only here: the plan is a walk over this graph (plan.py), and the picture
+is drawn from it (mermaid.py).
 """
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection
 
-# The version of the document that `as_json` gives.
-FORMAT = 1
+    from haybale.release.event import Kind as EventKind
+
+# The version of the form of the document that `Graph.to_dict` returns.
+FORMAT_VERSION = 1
+
+Strategy = Literal["key", "head"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What decides the way of a push.
+
+    `event` is what was pushed (pr-merge, direct-push: to main; pull-request, branch: not), with its evidence;
+    `pull` a pull request's number; `revision` the commit checked out (with `-dirty` where files differ from
+    it), `released` the version that it is already; `key` the index key; `image_local`, `image_in_registry`:
+    whether the engine, the registry has its index image (False where there is no registry); `dump_at_head`:
+    whether the last commit that touched the dump is the one checked out; `notest` the commit that says
+    `[notest]`; `publish`: whether publishing was asked for.
+    """
+
+    event: EventKind
+    evidence: str
+    branch: str | None
+    pull: str | None
+    revision: str
+    released: str | None
+    key: str
+    image_local: bool
+    image_in_registry: bool
+    dump_at_head: bool
+    notest: str | None
+    strategy: Strategy
+    publish: bool
+
+    @property
+    def on_main(self) -> bool:
+        """Whether versions are made of this."""
+        return self.event in {"pr-merge", "direct-push"}
+
+    @property
+    def makes_version(self) -> bool:
+        """Whether this run makes a version."""
+        return self.on_main and self.publish and not self.released
+
+    @property
+    def image_exists(self) -> bool:
+        """Whether the index image need not be made."""
+        return self.image_local or self.image_in_registry
+
+    @property
+    def has_new_data(self) -> bool:
+        """Whether the index image has to be made, by the strategy that was asked for."""
+        return self.dump_at_head if self.strategy == "head" else not self.image_exists
 
 
 class State(enum.StrEnum):
-    """The states, with the names that the diagram, the log, the pictures and the code share."""
+    """The states, with the names that the diagram, the journal, the pictures and the code share."""
 
     ON_PUSH = "onPush"
     CHANGE_DETECTED = "changeDetected"
@@ -46,52 +98,184 @@ class Kind(enum.StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Node:
-    """A state: what it is, the composite it stands in (None: the outermost), and what it means, in a line.
+class Decision:
+    """What the facts say at a state.
 
-    `note` is what the picture says beside it. `ours` is whether it is no part of the diagram.
+    `reason` is why the state is there, or what the answer at a choice is; `label` is that of the edge to
+    follow, where there are several; `skip` is whether the state is passed without doing what it stands for.
+    """
+
+    reason: str
+    label: str | None = None
+    skip: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A state: the composite that it stands in (None: the outermost), and what it means, in a line.
+
+    `decide` answers the question at the state. `note` is what the picture says beside it. `ours` is whether
+    the diagram does not have it.
     """
 
     state: State
     inside: State | None
     meaning: str
+    decide: Callable[[Facts], Decision]
     kind: Kind = Kind.STEP
-    note: str = ""
+    note: str | None = None
     ours: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Edge:
-    """A way from one state to another, drawn in a composite; None is where that one starts or ends."""
+    """A way from one state to another, drawn in the composite `within`; None is where that starts or ends."""
 
     within: State
     source: State | None
     target: State | None
-    label: str = ""
+    label: str | None = None
     ours: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """All states, and all ways between them."""
+    """All states, and all edges between them."""
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
 
-    def children(self, composite: State | None) -> Iterator[Node]:
-        """Yield the states that stand directly in a composite."""
-        return (node for node in self.nodes if node.inside == composite)
+    def node(self, state: State) -> Node:
+        """Return what is known of a state."""
+        return next(node for node in self.nodes if node.state == state)
 
-    def around(self, states: Collection[State]) -> set[State]:
+    def children(self, composite: State | None) -> list[Node]:
+        """Return the states that stand directly in a composite (None: in none)."""
+        return [node for node in self.nodes if node.inside == composite]
+
+    def edges_from(self, state: State) -> list[Edge]:
+        """Return the edges that lead on from a state."""
+        return [edge for edge in self.edges if edge.source == state]
+
+    def edges_into(self, composite: State) -> list[Edge]:
+        """Return the edges that a composite starts with.
+
+        Where none is drawn from [*], it starts with the state in it that no other state leads to.
+        """
+        drawn = [edge for edge in self.edges if edge.within == composite and edge.source is None]
+        targets = {edge.target for edge in self.edges}
+        firsts = (node.state for node in self.children(composite) if node.state not in targets)
+        return drawn or [Edge(within=composite, source=None, target=first) for first in firsts]
+
+    def composites_around(self, states: Collection[State]) -> set[State]:
         """Return the composites that some of the states stand in, however deep."""
-        inside = {node.state: node.inside for node in self.nodes}
         found: set[State] = set()
         for state in states:
-            composite = inside[state]
+            composite = self.node(state).inside
             while composite is not None:
                 found.add(composite)
-                composite = inside[composite]
+                composite = self.node(composite).inside
         return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the graph as plain values (docs/pipeline.md says what is in them)."""
+        return {
+            "version": FORMAT_VERSION,
+            "states": [
+                {
+                    "name": node.state,
+                    "kind": node.kind,
+                    "inside": node.inside,
+                    "meaning": node.meaning,
+                    "ours": node.ours,
+                }
+                for node in self.nodes
+            ],
+            "edges": [
+                {
+                    "within": edge.within,
+                    "from": edge.source,
+                    "to": edge.target,
+                    "label": edge.label or "",
+                    "ours": edge.ours,
+                }
+                for edge in self.edges
+            ],
+        }
+
+
+# The labels of edges that a question chooses from; those of the choices are "True" and "False".
+ON_MERGE = "on PR merge"
+ON_DIRECT_PUSH = "on direct push"
+WHEN_ASKED = "on main, when asked"
+
+
+def _always(reason: str) -> Callable[[Facts], Decision]:
+    return lambda _: Decision(reason=reason)
+
+
+def _start(facts: Facts) -> Decision:
+    return Decision(reason=facts.evidence)
+
+
+def _detect_change(facts: Facts) -> Decision:
+    return Decision(reason=f"index key {facts.key}, by strategy {facts.strategy}")
+
+
+def _find_image(facts: Facts) -> Decision:
+    where = "nowhere"
+    if facts.image_exists:
+        where = "on this engine" if facts.image_local else "in the registry"
+    return Decision(reason=f"the image of key {facts.key} is {where}", label=str(facts.image_exists))
+
+
+def _find_new_data(facts: Facts) -> Decision:
+    reason = _find_image(facts).reason
+    if facts.strategy == "head":
+        reason = f"the last commit to the dump is {'' if facts.dump_at_head else 'not '}HEAD"
+    return Decision(reason=reason, label=str(facts.has_new_data))
+
+
+def _regenerate(facts: Facts) -> Decision:
+    return Decision(reason="there is new data" if facts.has_new_data else "the index image is missing")
+
+
+def _pull(facts: Facts) -> Decision:
+    here, pulled = "it is here already; its label is checked", "pulled, then label and counts are checked"
+    return Decision(reason=here if facts.image_local else pulled)
+
+
+def _bump(facts: Facts) -> Decision:
+    return Decision(
+        reason=_why_no_version(facts) or f"a push to {facts.branch} that is published",
+        label=ON_MERGE if facts.event == "pr-merge" else ON_DIRECT_PUSH,
+        skip=not facts.makes_version,
+    )
+
+
+def _run_tests(facts: Facts) -> Decision:
+    return Decision(
+        reason=f"[notest] in {facts.notest}: tests are skipped"
+        if facts.notest
+        else "the site, the browser, the repository",
+        label=WHEN_ASKED if facts.makes_version else None,
+        skip=bool(facts.notest),
+    )
+
+
+def _publish(facts: Facts) -> Decision:
+    return Decision(reason=_why_no_version(facts) or "images first, then the commit and its tag at once")
+
+
+def _why_no_version(facts: Facts) -> str | None:
+    """Return why this run makes no version; None where it makes one."""
+    if facts.event == "pull-request":
+        return f"pull request {facts.pull}: versions are made on main only"
+    if facts.event == "branch":
+        return f"the branch {facts.branch}: versions are made on main only"
+    if facts.released:
+        return f"this commit is {facts.released} already"
+    return None if facts.publish else "not asked for (--publish)"
 
 
 NODES = (
@@ -100,12 +284,14 @@ NODES = (
         inside=None,
         kind=Kind.COMPOSITE,
         meaning="a push came in; everything else follows from it",
+        decide=_start,
     ),
     Node(
         state=State.CHANGE_DETECTED,
         inside=State.ON_PUSH,
         kind=Kind.COMPOSITE,
         meaning="find out whether the index is still the right one, and have the right one at hand",
+        decide=_detect_change,
     ),
     Node(
         state=State.NEW_DATA,
@@ -113,6 +299,7 @@ NODES = (
         kind=Kind.CHOICE,
         meaning="is there anything new that the index is made of?",
         note="newData",
+        decide=_find_new_data,
     ),
     Node(
         state=State.CHECK_CURRENT_SOLR_EXISTS,
@@ -120,195 +307,104 @@ NODES = (
         kind=Kind.CHOICE,
         meaning="does the index image exist, here or in the registry?",
         note="checkCurrentSolrExists",
+        decide=_find_image,
     ),
     Node(
         state=State.REGEN_SOLR,
         inside=State.CHANGE_DETECTED,
         meaning="index the reference dump and bake the index image (`just regen-solr-image`)",
+        decide=_regenerate,
     ),
     Node(
         state=State.PULL_SOLR_IMAGE,
         inside=State.CHANGE_DETECTED,
         meaning="get the index image, and check its key and its counts before it is used",
+        decide=_pull,
     ),
     Node(
         state=State.UNTAG_SOLR_IMAGE,
         inside=State.CHANGE_DETECTED,
         meaning="give the index image the plain local name `solr`",
+        decide=_always("the index image gets the plain local name"),
     ),
     Node(
         state=State.POST_CHECK,
         inside=State.ON_PUSH,
         kind=Kind.COMPOSITE,
         meaning="build and test what may become a version",
+        decide=_always("the index image is there"),
     ),
     Node(
         state=State.BUMP_VERSION,
         inside=State.POST_CHECK,
         kind=Kind.COMPOSITE,
-        meaning="make the next version; on main only, elsewhere it is passed by",
+        meaning="make the next version; on main only, elsewhere it is skipped",
         note="only on main",
+        decide=_bump,
     ),
     Node(
         state=State.BV_PATCH,
         inside=State.BUMP_VERSION,
         meaning="a pull request was merged: the next patch (`just bump patch`)",
+        decide=_always("a pull request was merged"),
     ),
     Node(
         state=State.BV_MERGE,
         inside=State.BUMP_VERSION,
         meaning="somebody pushed directly: the next build (`just bump build`)",
+        decide=_always("a direct push"),
     ),
     Node(
         state=State.RETAG_SOLR_IMAGE,
         inside=State.POST_CHECK,
         meaning="give the image `solr` the version's name, `TAG-solr`",
+        decide=_always("the index image gets the version's name"),
     ),
     Node(
         state=State.BUILD_TEST_RUNNER,
         inside=State.POST_CHECK,
-        meaning="build the layer that tests run in (`just build tester`)",
+        meaning="build the stage that tests run in (`just build tester`)",
+        decide=_always("what is released, and what tests it"),
     ),
     Node(
         state=State.RUN_TESTS,
         inside=State.POST_CHECK,
         meaning="bring up the site with that index and run every test (`just test`)",
+        decide=_run_tests,
     ),
     Node(
         state=State.PUBLISH,
         inside=State.POST_CHECK,
         meaning="push the images, check them by digest, then push the version's commit and tag together",
         note="haybale's own step",
+        decide=_publish,
         ours=True,
     ),
 )
 
-EDGES = (
-    Edge(within=State.ON_PUSH, source=None, target=State.CHANGE_DETECTED),
-    Edge(
-        within=State.CHANGE_DETECTED,
-        source=State.NEW_DATA,
-        target=State.CHECK_CURRENT_SOLR_EXISTS,
-        label="False",
-    ),
-    Edge(within=State.CHANGE_DETECTED, source=State.NEW_DATA, target=State.REGEN_SOLR, label="True"),
-    Edge(
-        within=State.CHANGE_DETECTED,
-        source=State.CHECK_CURRENT_SOLR_EXISTS,
-        target=State.PULL_SOLR_IMAGE,
-        label="True",
-    ),
-    Edge(
-        within=State.CHANGE_DETECTED,
-        source=State.CHECK_CURRENT_SOLR_EXISTS,
-        target=State.REGEN_SOLR,
-        label="False",
-    ),
-    Edge(within=State.CHANGE_DETECTED, source=State.REGEN_SOLR, target=State.UNTAG_SOLR_IMAGE),
-    Edge(within=State.CHANGE_DETECTED, source=State.PULL_SOLR_IMAGE, target=State.UNTAG_SOLR_IMAGE),
-    Edge(within=State.CHANGE_DETECTED, source=State.UNTAG_SOLR_IMAGE, target=State.POST_CHECK),
-    Edge(within=State.POST_CHECK, source=None, target=State.BUMP_VERSION),
-    Edge(within=State.BUMP_VERSION, source=None, target=State.BV_PATCH, label="on PR merge"),
-    Edge(within=State.BUMP_VERSION, source=State.BV_PATCH, target=None),
-    Edge(within=State.BUMP_VERSION, source=None, target=State.BV_MERGE, label="on direct push"),
-    Edge(within=State.BUMP_VERSION, source=State.BV_MERGE, target=None),
-    Edge(within=State.POST_CHECK, source=State.BUMP_VERSION, target=State.RETAG_SOLR_IMAGE),
-    Edge(within=State.POST_CHECK, source=State.RETAG_SOLR_IMAGE, target=State.BUILD_TEST_RUNNER),
-    Edge(within=State.POST_CHECK, source=State.BUILD_TEST_RUNNER, target=State.RUN_TESTS),
-    Edge(within=State.POST_CHECK, source=State.RUN_TESTS, target=None),
-    Edge(
-        within=State.POST_CHECK,
-        source=State.RUN_TESTS,
-        target=State.PUBLISH,
-        label="on main, when asked",
-        ours=True,
-    ),
-    Edge(within=State.POST_CHECK, source=State.PUBLISH, target=None, ours=True),
+EDGES = tuple(
+    Edge(within=within, source=source, target=target, label=label, ours=State.PUBLISH in {source, target})
+    for within, source, target, label in (
+        (State.ON_PUSH, None, State.CHANGE_DETECTED, None),
+        (State.CHANGE_DETECTED, State.NEW_DATA, State.CHECK_CURRENT_SOLR_EXISTS, "False"),
+        (State.CHANGE_DETECTED, State.NEW_DATA, State.REGEN_SOLR, "True"),
+        (State.CHANGE_DETECTED, State.CHECK_CURRENT_SOLR_EXISTS, State.PULL_SOLR_IMAGE, "True"),
+        (State.CHANGE_DETECTED, State.CHECK_CURRENT_SOLR_EXISTS, State.REGEN_SOLR, "False"),
+        (State.CHANGE_DETECTED, State.REGEN_SOLR, State.UNTAG_SOLR_IMAGE, None),
+        (State.CHANGE_DETECTED, State.PULL_SOLR_IMAGE, State.UNTAG_SOLR_IMAGE, None),
+        (State.CHANGE_DETECTED, State.UNTAG_SOLR_IMAGE, State.POST_CHECK, None),
+        (State.POST_CHECK, None, State.BUMP_VERSION, None),
+        (State.BUMP_VERSION, None, State.BV_PATCH, ON_MERGE),
+        (State.BUMP_VERSION, State.BV_PATCH, None, None),
+        (State.BUMP_VERSION, None, State.BV_MERGE, ON_DIRECT_PUSH),
+        (State.BUMP_VERSION, State.BV_MERGE, None, None),
+        (State.POST_CHECK, State.BUMP_VERSION, State.RETAG_SOLR_IMAGE, None),
+        (State.POST_CHECK, State.RETAG_SOLR_IMAGE, State.BUILD_TEST_RUNNER, None),
+        (State.POST_CHECK, State.BUILD_TEST_RUNNER, State.RUN_TESTS, None),
+        (State.POST_CHECK, State.RUN_TESTS, None, None),
+        (State.POST_CHECK, State.RUN_TESTS, State.PUBLISH, WHEN_ASKED),
+        (State.POST_CHECK, State.PUBLISH, None, None),
+    )
 )
 
 GRAPH = Graph(nodes=NODES, edges=EDGES)
-
-# Every colour is given, so that the picture reads on a light page and on a dark one. A composite has only its
-# border coloured: a colour of its own would fill everything in it.
-STYLES = {
-    "taken": "fill:#1a7f37,stroke:#116329,color:#ffffff,stroke-width:2px",
-    "skipped": "fill:#eaeef2,stroke:#59636e,color:#59636e,stroke-dasharray:5 4",
-    "failed": "fill:#cf222e,stroke:#82071e,color:#ffffff,stroke-width:2px",
-    "around": "stroke:#1a7f37,stroke-width:3px",
-}
-
-
-def mermaid(
-    graph: Graph = GRAPH,
-    taken: Collection[State] = (),
-    skipped: Collection[State] = (),
-    failed: Collection[State] = (),
-) -> str:
-    """Return the graph as a Mermaid state diagram; the states of a run's path are coloured.
-
-    The composites around a path are coloured with it; they need not be named. Mermaid has no styles for edges
-    of a state diagram, shows no names of choices (so they have notes), and takes a note only after the state
-    was drawn (mermaid.js.org/syntax/stateDiagram; tried with 11.4 and 11.17).
-    """
-    composites = {node.state for node in graph.nodes if node.kind is Kind.COMPOSITE}
-    classes = {
-        "taken": set(taken) - composites,
-        "skipped": set(skipped) - composites,
-        "failed": set(failed) - composites,
-        "around": graph.around([*taken, *failed]) | (set(taken) & composites),
-    }
-    lines = ["stateDiagram-v2"]
-    lines += [f"    classDef {name} {STYLES[name]}" for name, states in classes.items() if states]
-    lines += _inside(graph, None, "    ")
-    for name, states in classes.items():
-        if states:
-            members = ",".join(node.state for node in graph.nodes if node.state in states)
-            lines.append(f"    class {members} {name}")
-    return "\n".join(lines) + "\n"
-
-
-def _inside(graph: Graph, composite: State | None, indent: str) -> Iterator[str]:
-    """Yield the lines of everything that stands in a composite."""
-    nodes = list(graph.children(composite))
-    for node in nodes:
-        if node.kind is Kind.CHOICE:
-            yield f"{indent}state {node.state} <<choice>>"
-    for edge in graph.edges:
-        if edge.within == composite:
-            label = f" : {edge.label}" if edge.label else ""
-            yield f"{indent}{edge.source or '[*]'} --> {edge.target or '[*]'}{label}"
-    for node in nodes:
-        if node.kind is Kind.COMPOSITE:
-            yield f"{indent}state {node.state} {{"
-            yield from _inside(graph, node.state, f"{indent}    ")
-            yield f"{indent}}}"
-    for node in nodes:
-        if node.note:
-            yield f"{indent}note right of {node.state} : {node.note}"
-
-
-def as_json(graph: Graph = GRAPH) -> dict[str, Any]:
-    """Return the graph as a JSON document (docs/pipeline.md says what is in it)."""
-    return {
-        "version": FORMAT,
-        "states": [
-            {
-                "name": node.state,
-                "kind": node.kind,
-                "inside": node.inside,
-                "meaning": node.meaning,
-                "ours": node.ours,
-            }
-            for node in graph.nodes
-        ],
-        "edges": [
-            {
-                "within": edge.within,
-                "from": edge.source,
-                "to": edge.target,
-                "label": edge.label,
-                "ours": edge.ours,
-            }
-            for edge in graph.edges
-        ],
-    }

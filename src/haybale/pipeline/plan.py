@@ -1,63 +1,22 @@
-"""From facts to the way that a push takes: a pure function, which can be shown without doing anything."""
+"""The plan of a push: a walk over the graph, with the facts as answers. Pure; nothing is done by it."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from haybale.pipeline.graph import State
+from haybale.pipeline.graph import GRAPH, Edge, Facts, Graph, Kind, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from haybale.release.event import Kind
-
-Strategy = Literal["key", "head"]
-
-# The version of what `as_json` gives (docs/pipeline.md, "The plan as JSON").
-VERSION = 1
+# The version of the form of the document that `Plan.to_dict` returns (docs/pipeline.md, "The plan as JSON").
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What is so when a run begins.
-
-    `event` is what release/event.py says (pr-merge, direct-push: on main; pull-request, branch: not), with
-    its evidence; `revision` the commit checked out (with `-dirty` where files differ from it), `released` the
-    version that this commit is, "" for none; `key` the index key; `here` and `there`: whether the engine, the
-    registry has its index image (`there` is False where there is no registry); `dump_at_head`: whether the
-    last commit that touched the dump is the one checked out; `notest` the commit that says `[notest]`, "" for
-    none; `publish`: whether publishing was asked for.
-    """
-
-    event: Kind
-    evidence: str
-    branch: str
-    pull: str
-    revision: str
-    released: str
-    key: str
-    here: bool
-    there: bool
-    dump_at_head: bool
-    notest: str
-    strategy: Strategy
-    publish: bool
-
-    @property
-    def on_main(self) -> bool:
-        """Whether versions are made of this."""
-        return self.event in {"pr-merge", "direct-push"}
-
-    @property
-    def releases(self) -> bool:
-        """Whether this run makes a version."""
-        return self.on_main and self.publish and not self.released
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """A state on the way, why it is there, and whether it is passed by without doing what it stands for."""
+class PlannedStep:
+    """A state on the way, why it is there, and whether it is passed without doing what it stands for."""
 
     state: State
     reason: str
@@ -66,15 +25,15 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The way that a push takes, from the facts that decide it."""
+    """The way that a push takes, and the facts that decide it."""
 
     facts: Facts
-    steps: tuple[Step, ...]
+    steps: tuple[PlannedStep, ...]
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the plan as plain values (docs/pipeline.md, "The plan as JSON")."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values."""
         return {
-            "version": VERSION,
+            "version": FORMAT_VERSION,
             "facts": asdict(self.facts),
             "steps": [
                 {"state": str(step.state), "runs": not step.skip, "reason": step.reason}
@@ -82,93 +41,47 @@ class Plan:
             ],
         }
 
-
-def of_json(document: Mapping[str, Any]) -> Plan:
-    """Return a plan from what `as_json` gave; raises `ValueError`, `KeyError` or `TypeError` on rubbish."""
-    if document["version"] != VERSION:
-        raise ValueError(f"a plan of version {document['version']}, not {VERSION}")
-    steps = tuple(
-        Step(state=State(step["state"]), reason=str(step["reason"]), skip=not step["runs"])
-        for step in document["steps"]
-    )
-    return Plan(facts=Facts(**document["facts"]), steps=steps)
-
-
-def plan(facts: Facts) -> Plan:
-    """Return the way that a push takes, by these facts (docs/pipeline.md)."""
-    return Plan(facts=facts, steps=(*_change_detected(facts), *_post_check(facts)))
-
-
-def _change_detected(facts: Facts) -> list[Step]:
-    steps = [
-        Step(state=State.ON_PUSH, reason=facts.evidence),
-        Step(state=State.CHANGE_DETECTED, reason=f"index key {facts.key}, by strategy {facts.strategy}"),
-    ]
-    exists = facts.here or facts.there
-    where = "on this engine" if facts.here else "in the registry"
-    image = f"the image of key {facts.key}"
-    if facts.strategy == "head":
-        new = facts.dump_at_head
-        is_head = "HEAD" if new else "not HEAD"
-        steps.append(Step(state=State.NEW_DATA, reason=f"the last commit to the dump is {is_head}"))
-    else:
-        new = not exists
-        steps.append(
-            Step(state=State.NEW_DATA, reason=f"{image} {f'is {where}' if exists else 'is nowhere'}")
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Plan:
+        """Return the plan that `to_dict` gave; raises `ValueError`, `KeyError` or `TypeError` otherwise."""
+        if document["version"] != FORMAT_VERSION:
+            raise ValueError(f"a plan of version {document['version']}, not {FORMAT_VERSION}")
+        steps = (
+            PlannedStep(state=State(step["state"]), reason=str(step["reason"]), skip=not step["runs"])
+            for step in document["steps"]
         )
-    if not new:
-        found = f"{image} {f'is {where}' if exists else 'is nowhere'}"
-        steps.append(Step(state=State.CHECK_CURRENT_SOLR_EXISTS, reason=found))
-    if new or not exists:
-        why = "there is new data" if new else "the index image is missing"
-        steps.append(Step(state=State.REGEN_SOLR, reason=why))
-    else:
-        how = (
-            "it is here already; its label is checked"
-            if facts.here
-            else "pulled, then label and counts are checked"
-        )
-        steps.append(Step(state=State.PULL_SOLR_IMAGE, reason=how))
-    return [*steps, Step(state=State.UNTAG_SOLR_IMAGE, reason="the index image gets the plain local name")]
+        return cls(facts=Facts(**document["facts"]), steps=tuple(steps))
 
 
-def _post_check(facts: Facts) -> list[Step]:
-    steps = [Step(state=State.POST_CHECK, reason="the index image is there")]
-    if facts.releases:
-        steps.append(Step(state=State.BUMP_VERSION, reason=f"a push to {facts.branch} that is published"))
-        if facts.event == "pr-merge":
-            steps.append(Step(state=State.BV_PATCH, reason="a pull request was merged"))
-        else:
-            steps.append(Step(state=State.BV_MERGE, reason="a direct push"))
-    else:
-        steps.append(Step(state=State.BUMP_VERSION, reason=_no_version(facts), skip=True))
-    steps += [
-        Step(state=State.RETAG_SOLR_IMAGE, reason="the index image gets the version's name"),
-        Step(state=State.BUILD_TEST_RUNNER, reason="what is released, and what tests it"),
-        Step(state=State.RUN_TESTS, reason="the site, the browser, the repository")
-        if not facts.notest
-        else Step(state=State.RUN_TESTS, reason=f"[notest] in {facts.notest}: tests are skipped", skip=True),
-    ]
-    if facts.releases:
-        steps.append(Step(state=State.PUBLISH, reason="images first, then the commit and its tag at once"))
-    else:
-        steps.append(Step(state=State.PUBLISH, reason=_no_version(facts), skip=True))
-    return steps
+def make_plan(facts: Facts) -> Plan:
+    """Return the way that a push takes, by these facts."""
+    return Plan(facts=facts, steps=tuple(walk(GRAPH, facts)))
 
 
-def _no_version(facts: Facts) -> str:
-    """Say why this run makes no version."""
-    if facts.event == "pull-request":
-        return f"pull request {facts.pull}: versions are made on main only"
-    if facts.event == "branch":
-        return f"the branch {facts.branch}: versions are made on main only"
-    if facts.released:
-        return f"this commit is {facts.released} already"
-    return "not asked for (--publish)"
+def walk(graph: Graph, facts: Facts) -> Iterator[PlannedStep]:
+    """Yield the states of a graph in the order in which these facts lead through them.
+
+    Where a way ends that could have led on, the state that it does not come to is yielded as skipped.
+    """
+    state: State | None = graph.children(None)[0].state
+    while state is not None:
+        node = graph.node(state)
+        decision = node.decide(facts)
+        yield PlannedStep(state=state, reason=decision.reason, skip=decision.skip)
+        enters = node.kind is Kind.COMPOSITE and not decision.skip
+        edges = graph.edges_into(state) if enters else graph.edges_from(state)
+        state = _follow(graph, edges, decision.label)
+        if state is None:
+            for missed in (edge.target for edge in edges if edge.target is not None):
+                yield PlannedStep(state=missed, reason=graph.node(missed).decide(facts).reason, skip=True)
 
 
-def text(planned: Plan) -> str:
-    """Return a plan for people: a line for each state; what is not done is in brackets."""
-    shown = [(f"({step.state})" if step.skip else str(step.state), step.reason) for step in planned.steps]
-    width = max(len(name) for name, _ in shown)
-    return "\n".join(f"{name:<{width}}  {reason}" for name, reason in shown)
+def _follow(graph: Graph, edges: Sequence[Edge], label: str | None) -> State | None:
+    """Return the state that one of these edges leads to, by its label where there are several; None: the end.
+
+    Where an edge ends its composite, the way goes on from there.
+    """
+    if not edges:
+        return None
+    edge = next(edge for edge in edges if len(edges) == 1 or edge.label == label)
+    return edge.target or _follow(graph, graph.edges_from(edge.within), None)

@@ -19,10 +19,12 @@ from haybale.index import build as regenerate
 from haybale.index import image as current
 from haybale.index.key import compute_key
 from haybale.index.stack import TESTED
-from haybale.pipeline import context as facts
 from haybale.pipeline import journal as log
-from haybale.pipeline import plan, summary
+from haybale.pipeline.context import Options, gather_facts
 from haybale.pipeline.graph import State
+from haybale.pipeline.plan import Plan, PlannedStep, make_plan
+from haybale.pipeline.rendering import render_markdown, render_table, write_step_summary
+from haybale.pipeline.summary import Outcome, RunSummary, StepOutcome
 from haybale.release import bump, publish, releases
 from haybale.release import record as records
 from haybale.testing import run as testrun
@@ -46,9 +48,7 @@ PLAIN = "solr:latest"
 ATTEMPTS = 10
 
 
-def pipeline(
-    project: Project, options: facts.Options, terminal: Terminal, *, take_next: bool = False
-) -> None:
+def pipeline(project: Project, options: Options, terminal: Terminal, *, take_next: bool = False) -> None:
     """Take a push the whole way (docs/pipeline.md).
 
     `take_next`: where somebody else published first, the next version is made on top of theirs. Raises a
@@ -60,8 +60,8 @@ def pipeline(
                 _clean_dead(project, run.name)
                 began = time.monotonic()
                 index_key = compute_key(project)
-                planned = plan.plan(facts.gather(project, index_key, options, os.environ))
-                run.write("planned", version=log.VERSION, run=run.name, plan=planned.as_json())
+                planned = make_plan(gather_facts(project, index_key, options, os.environ))
+                run.write("planned", version=log.VERSION, run=run.name, plan=planned.to_dict())
                 Walk(project, index_key, planned, run, terminal, push_index=options.push_index).walk(
                     {State.CHANGE_DETECTED: time.monotonic() - began}
                 )
@@ -86,7 +86,7 @@ def resume(project: Project, name: str, terminal: Terminal, *, push_index: bool 
                 cause="it passed" if document else "it died before it had a plan",
                 hint="just pipeline begins another one",
             )
-        planned = plan.of_json(document)
+        planned = Plan.from_dict(document)
         index_key = compute_key(project)
         head = git.read_head(project.root)
         revision = head.revision if head else ""
@@ -126,7 +126,7 @@ class Walk:
         self,
         project: Project,
         index_key: Key,
-        planned: plan.Plan,
+        planned: Plan,
         run: log.Run,
         terminal: Terminal,
         *,
@@ -150,7 +150,7 @@ class Walk:
         self._tests: Mapping[str, records.Suite] = {}
         # What is tested, and so may be published: ids by name.
         self._chosen: Product = {}
-        self._steps: list[summary.StepResult] = []
+        self._steps: list[StepOutcome] = []
         self._actions = {
             State.REGEN_SOLR: _Action(do=self._regen_solr, there=self._has_index),
             State.PULL_SOLR_IMAGE: _Action(do=self._pull_solr_image, there=self._has_index),
@@ -167,7 +167,7 @@ class Walk:
         """Take every step; `spent` has the seconds that states took before the walk."""
         if self._plan.facts.event == "pull-request":
             # Compose, builds and tests all ask the environment for it.
-            os.environ.setdefault(version.PULL, self._plan.facts.pull)
+            os.environ.setdefault(version.PULL, self._plan.facts.pull or "")
         try:
             for step in self._plan.steps:
                 self._take(step, spent.get(step.state, 0.0))
@@ -181,7 +181,7 @@ class Walk:
             bump.remove_release_tree(self._project.root, self._tree.path)
         log.forget_old(_runs(self._project))
 
-    def _take(self, step: plan.Step, spent: float) -> None:
+    def _take(self, step: PlannedStep, spent: float) -> None:
         self._terminal.state(step.state, step.reason, skipped=step.skip)
         began = time.monotonic()
         self._run.write("started", state=step.state)
@@ -197,7 +197,7 @@ class Walk:
         )
         self._note(step, outcome, seconds, step.reason)
 
-    def _outcome(self, step: plan.Step) -> tuple[summary.Outcome, Product]:
+    def _outcome(self, step: PlannedStep) -> tuple[Outcome, Product]:
         if step.skip:
             return "skipped", {}
         action = self._actions.get(step.state)
@@ -209,10 +209,8 @@ class Walk:
             return "resumed", product
         return "done", action.do()
 
-    def _note(self, step: plan.Step, outcome: summary.Outcome, seconds: float, reason: str) -> None:
-        self._steps.append(
-            summary.StepResult(state=step.state, outcome=outcome, seconds=seconds, reason=reason)
-        )
+    def _note(self, step: PlannedStep, outcome: Outcome, seconds: float, reason: str) -> None:
+        self._steps.append(StepOutcome(state=step.state, outcome=outcome, seconds=seconds, reason=reason))
 
     # What the states do -------------------------------------------------------------------------------
 
@@ -407,7 +405,7 @@ class Walk:
     def _tell(self, error: HaybaleError | None) -> None:
         facts_ = self._plan.facts
         index = self._index
-        told = summary.RunSummary(
+        told = RunSummary(
             run=self._run.name,
             version=str(version.read(self._built.root, os.environ)),
             key=facts_.key,
@@ -421,12 +419,12 @@ class Walk:
             error=error,
         )
         aside = self._run.folder / "summary.new"
-        aside.write_text(json.dumps(summary.as_json(told), indent=2) + "\n", encoding="utf-8")
+        aside.write_text(json.dumps(told.to_dict(), indent=2) + "\n", encoding="utf-8")
         aside.replace(self._run.folder / "summary.json")
-        unwritten = summary.write_step_summary(summary.markdown(told), os.environ)
+        unwritten = write_step_summary(render_markdown(told), os.environ)
         if unwritten:
             self._terminal.say(unwritten)
-        self._terminal.console.print(summary.table(told))
+        self._terminal.console.print(render_table(told))
 
 
 def _runs(project: Project) -> Path:

@@ -11,19 +11,18 @@ from rich.console import Console
 
 from haybale import errors
 from haybale.errors import HaybaleError
-from haybale.pipeline.graph import State
-from haybale.pipeline.summary import (
-    Outcome,
-    RunSummary,
-    StepResult,
-    as_json,
-    duration,
-    escaped,
-    markdown,
-    plain,
-    table,
+from haybale.pipeline.graph import Facts, State
+from haybale.pipeline.plan import make_plan
+from haybale.pipeline.rendering import (
+    escape_markdown,
+    format_duration,
+    render_markdown,
+    render_plan,
+    render_table,
+    strip_controls,
     write_step_summary,
 )
+from haybale.pipeline.summary import Outcome, RunSummary, StepOutcome
 
 MEGABYTE = 1024 * 1024
 
@@ -40,10 +39,15 @@ HOSTILE = [
 ]
 
 
-def step(state: State, outcome: Outcome = "done", seconds: float = 1.0, reason: str = "") -> StepResult:
-    return StepResult(state=state, outcome=outcome, seconds=seconds, reason=reason)
+def step(state: State, outcome: Outcome = "done", seconds: float = 1.0, reason: str = "") -> StepOutcome:
+    return StepOutcome(state=state, outcome=outcome, seconds=seconds, reason=reason)
 
 
+FACTS = Facts(
+    event="branch", evidence="topic is checked out, and main is main", branch="topic", pull=None,
+    revision="a" * 40, released=None, key="0123456789abcdef0123456789abcdef", image_local=False,
+    image_in_registry=False, dump_at_head=False, notest=None, strategy="key", publish=True,
+)  # fmt: skip
 RUN = RunSummary(
     run="20261123-1",
     version="v0.4.12",
@@ -87,8 +91,8 @@ BRANCH = replace(RUN, steps=(*RUN.steps[:9], step(State.PUBLISH, "skipped", 0.0,
 
 def shown(summary: RunSummary, width: int = 80) -> str:
     text = io.StringIO()
-    # As report/terminal.py makes it.
-    Console(file=text, width=width, highlight=False, soft_wrap=True).print(table(summary))
+    # As haybale/terminal.py makes it.
+    Console(file=text, width=width, highlight=False, soft_wrap=True).print(render_table(summary))
     return text.getvalue()
 
 
@@ -117,14 +121,14 @@ def rows(text: str, heading: str) -> list[list[str]]:
         (replace(RUN, steps=(), error=HaybaleError("no")), "v0.4.12 failed"),
     ],
 )
-def test_the_title_tells_the_outcome(summary: RunSummary, title: str) -> None:
+def test_title_has_the_outcome(summary: RunSummary, title: str) -> None:
     assert summary.title == title
     assert title in shown(summary)
-    assert title in markdown(summary).splitlines()[0]
+    assert title in render_markdown(summary).splitlines()[0]
 
 
-def test_skipped_tests_are_told_before_anything_else() -> None:
-    for text in (shown(UNTESTED), markdown(UNTESTED).replace("\\", "")):
+def test_rendering_names_skipped_tests_first() -> None:
+    for text in (shown(UNTESTED), render_markdown(UNTESTED).replace("\\", "")):
         first = text.strip().splitlines()[:3]
         assert any("ests were skipped" in line and "[notest] in commit abc1234" in line for line in first)
     for summary in (RUN, FAILED, BRANCH):
@@ -133,7 +137,7 @@ def test_skipped_tests_are_told_before_anything_else() -> None:
 
 @pytest.mark.parametrize("width", [80, 120])
 @pytest.mark.parametrize("summary", [RUN, FAILED, UNTESTED, BRANCH])
-def test_the_terminal_s_lines_fit(summary: RunSummary, width: int) -> None:
+def test_render_table_fits_the_terminal(summary: RunSummary, width: int) -> None:
     long = replace(
         summary,
         evidence="a reason of many words " * 10,
@@ -143,7 +147,7 @@ def test_the_terminal_s_lines_fit(summary: RunSummary, width: int) -> None:
     assert shown(long, width).count("x") >= 200 * len(summary.steps)
 
 
-def test_the_terminal_has_a_line_for_each_step_with_time_and_reason() -> None:
+def test_render_table_has_a_line_for_each_step_with_time_and_reason() -> None:
     lines = shown(FAILED, 120).splitlines()
     assert any(re.search(r"✓ regenSolr\s+3 min 07 s\s+done\s+the dump changed", line) for line in lines)
     assert any(re.search(r"✗ runTests\s+1\.0 s\s+failed\s+tests failed: site", line) for line in lines)
@@ -151,11 +155,11 @@ def test_the_terminal_has_a_line_for_each_step_with_time_and_reason() -> None:
     assert any(re.search(r"together\s+20,126", line) for line in lines)
 
 
-def test_a_digest_stands_whole_on_a_line() -> None:
+def test_render_table_has_each_digest_whole_on_a_line() -> None:
     assert "    sha256:" + "ab" * 32 in [line.rstrip() for line in shown(RUN, 80).splitlines()]
 
 
-def test_markup_and_commands_in_a_reason_are_just_text_on_a_terminal() -> None:
+def test_render_table_shows_markup_and_commands_as_text() -> None:
     text = shown(replace(RUN, steps=(step(State.RUN_TESTS, reason="[red]x[/] [/y] \x1b[2J\x07z"),)), 120)
     assert "[red]x[/] [/y] z" in text
     assert "\x1b" not in text
@@ -165,42 +169,42 @@ def test_markup_and_commands_in_a_reason_are_just_text_on_a_terminal() -> None:
 # For CI's page -------------------------------------------------------------------------------------------
 
 
-def test_the_page_has_the_steps_with_times_and_reasons() -> None:
-    table_ = {row[0]: row[1:] for row in rows(markdown(RUN), "state")}
+def test_render_markdown_has_the_steps_with_times_and_reasons() -> None:
+    table_ = {row[0]: row[1:] for row in rows(render_markdown(RUN), "state")}
     assert table_["regenSolr"] == ["✓ done", "3 min 07 s", "the dump changed"]
     assert table_["onPush"] == ["✓ done", "", ""]
     assert table_["bvPatch"][0] == "✓ resumed"
     assert list(table_) == [str(each.state) for each in RUN.steps]
 
 
-def test_the_page_has_the_counts_and_the_images() -> None:
-    text = markdown(RUN)
+def test_render_markdown_has_the_counts_and_the_images() -> None:
+    text = render_markdown(RUN)
     assert rows(text, "model") == [
         ["archive.passage", "20,123"], ["archive.topic", "3"], ["together", "20,126"],
     ]  # fmt: skip
     assert rows(text, "image") == [["example.org/site:v0.4.12", "sha256:" + "ab" * 32]]
 
 
-def test_the_page_has_the_way_that_was_taken() -> None:
-    text = markdown(FAILED)
+def test_render_markdown_has_the_path_that_was_taken() -> None:
+    text = render_markdown(FAILED)
     assert "\n```mermaid\nstateDiagram-v2\n" in text
     taken = "newData,regenSolr,untagSolrImage,bvPatch,retagSolrImage,buildTestRunner"
     assert f"    class {taken} taken\n" in text
     assert "    class runTests failed\n" in text
-    assert "    class runTests skipped\n" in markdown(UNTESTED)
+    assert "    class runTests skipped\n" in render_markdown(UNTESTED)
 
 
-def test_the_page_tells_a_failure_with_cause_and_next_step() -> None:
+def test_render_markdown_has_a_failure_with_cause_and_next_step() -> None:
     block = "```text\ntests failed: site\ncause: see reports/\nnext:  just ci-dc up -d\n```"
-    assert block in markdown(FAILED)
-    assert "```text" not in markdown(RUN)
+    assert block in render_markdown(FAILED)
+    assert "```text" not in render_markdown(RUN)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_what_people_wrote_can_t_break_the_page(text: str) -> None:
+def test_render_markdown_is_not_broken_by_what_people_wrote(text: str) -> None:
     """The page has the lines, and its tables the cells, that a harmless text gives."""
-    harmless = markdown(replace(UNTESTED, evidence="x", counts={"x": 1}, error=HaybaleError("x")))
-    hostile = markdown(
+    harmless = render_markdown(replace(UNTESTED, evidence="x", counts={"x": 1}, error=HaybaleError("x")))
+    hostile = render_markdown(
         replace(
             UNTESTED,
             version=f"v1{text}",
@@ -219,8 +223,8 @@ def test_what_people_wrote_can_t_break_the_page(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_failure_s_text_stays_in_its_block(text: str) -> None:
-    page = markdown(replace(FAILED, error=HaybaleError(f"{text}\n```\n````\n# out", cause=text)))
+def test_render_markdown_keeps_a_failure_s_text_in_its_block(text: str) -> None:
+    page = render_markdown(replace(FAILED, error=HaybaleError(f"{text}\n```\n````\n# out", cause=text)))
     fence = re.search(r"^(`{3,})text$", page, re.MULTILINE)
     assert fence
     block = page.split(f"{fence[1]}text\n", 1)[1].split(f"\n{fence[1]}\n", 1)
@@ -229,15 +233,15 @@ def test_a_failure_s_text_stays_in_its_block(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_escaping_adds_backslashes_and_takes_only_what_can_t_be_seen(text: str) -> None:
-    line = " ".join(plain(text).split())
-    assert re.sub(r"\\([\\`*_~\[\]<>|$&])", r"\1", escaped(text)) == line
-    assert not re.search(r"[\x00-\x1f\u202e\u2066\u200b]", escaped(text))
+def test_escape_markdown_adds_backslashes_and_removes_only_what_is_invisible(text: str) -> None:
+    line = " ".join(strip_controls(text).split())
+    assert re.sub(r"\\([\\`*_~\[\]<>|$&])", r"\1", escape_markdown(text)) == line
+    assert not re.search(r"[\x00-\x1f\u202e\u2066\u200b]", escape_markdown(text))
 
 
-def test_the_page_is_far_below_what_github_shows_whatever_is_in_it() -> None:
+def test_render_markdown_is_far_below_what_github_shows_whatever_is_in_it() -> None:
     text = "🚀|" * 100_000
-    page = markdown(
+    page = render_markdown(
         replace(
             UNTESTED,
             version=text, event=text, evidence=text, key=text, run=text, strategy=text,
@@ -251,31 +255,34 @@ def test_the_page_is_far_below_what_github_shows_whatever_is_in_it() -> None:
     assert "and 1900 more models" in page
 
 
-def test_what_is_written_is_appended(tmp_path: Path) -> None:
+def test_write_step_summary_appends(tmp_path: Path) -> None:
     file = tmp_path / "summary.md"
     file.write_text("before\n", encoding="utf-8")
-    assert write_step_summary("after ✓\n", {"GITHUB_STEP_SUMMARY": str(file)}) == ""
+    assert write_step_summary("after ✓\n", {"GITHUB_STEP_SUMMARY": str(file)}) is None
     assert file.read_text(encoding="utf-8") == "before\nafter ✓\n"
 
 
-def test_where_there_is_no_page_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_step_summary_writes_nothing_where_there_is_no_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for env in ({}, {"GITHUB_STEP_SUMMARY": ""}):
-        assert write_step_summary("text", env) == ""
+        assert write_step_summary("text", env) is None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_page_that_can_t_be_written_is_told_and_fails_nothing(tmp_path: Path) -> None:
-    told = write_step_summary("text", {"GITHUB_STEP_SUMMARY": str(tmp_path)})
-    assert str(tmp_path) in told
+def test_write_step_summary_returns_why_a_page_cannot_be_written(tmp_path: Path) -> None:
+    reason = write_step_summary("text", {"GITHUB_STEP_SUMMARY": str(tmp_path)})
+    assert reason
+    assert str(tmp_path) in reason
 
 
 # For machines --------------------------------------------------------------------------------------------
 
 
-def test_the_document_for_machines_is_json_with_everything() -> None:
-    document = json.loads(json.dumps(as_json(FAILED)))
-    assert document["version"] == 1
+def test_to_dict_is_json_with_everything() -> None:
+    document = json.loads(json.dumps(FAILED.to_dict()))
+    assert document["version"] == 2
     assert document["outcome"] == "failed"
     assert document["published"] is False
     assert document["error"] == {
@@ -285,34 +292,40 @@ def test_the_document_for_machines_is_json_with_everything() -> None:
         "state": "regenSolr", "outcome": "done", "seconds": 187.4, "reason": "the dump changed",
     }  # fmt: skip
     assert document["counts"] == RUN.counts
-    assert as_json(RUN)["images"] == RUN.images
-    assert as_json(RUN)["outcome"] == "passed"
-    assert as_json(RUN)["published"] is True
-    assert as_json(RUN)["error"] is None
+    assert RUN.to_dict()["images"] == RUN.images
+    assert RUN.to_dict()["outcome"] == "passed"
+    assert RUN.to_dict()["published"] is True
+    assert RUN.to_dict()["error"] is None
 
 
-def test_what_would_make_the_index_sooner_is_told_everywhere() -> None:
+def test_rendering_names_what_would_make_the_index_sooner() -> None:
     assert "add select_related('address')" in shown(RUN)
-    assert r"- archive.passage: add select\_related('address') to index\_queryset" in markdown(RUN)
-    assert "would make the index sooner" not in markdown(replace(RUN, advice=()))
-    assert as_json(RUN)["advice"] == list(RUN.advice)
+    assert r"- archive.passage: add select\_related('address') to index\_queryset" in render_markdown(RUN)
+    assert "would make the index sooner" not in render_markdown(replace(RUN, advice=()))
+    assert RUN.to_dict()["advice"] == list(RUN.advice)
 
 
-def test_the_document_has_just_the_fields_that_are_documented() -> None:
+def test_to_dict_has_just_the_documented_fields() -> None:
     page = (Path(__file__).parents[2] / "docs" / "pipeline.md").read_text(encoding="utf-8")
     section = page.split("summary.json", 1)[1].split("\n## ", 1)[0]
     names = re.findall(r"^\| (`.+?`) \|", section, re.MULTILINE)
     documented = {name for cell in names for name in re.findall(r"`(\w+)`", cell)}
-    assert documented == set(as_json(RUN))
+    assert documented == set(RUN.to_dict())
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "text"),
     [
         (0.0, "0.0 s"), (0.44, "0.4 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.4, "59 s"),
         (59.6, "1 min 00 s"), (187.4, "3 min 07 s"), (3599.4, "59 min 59 s"), (3599.6, "1 h 00 min"),
         (3720, "1 h 02 min"), (90_000, "25 h 00 min"),
     ],
 )  # fmt: skip
-def test_a_time_is_told_for_people(seconds: float, told: str) -> None:
-    assert duration(seconds) == told
+def test_format_duration(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+def test_render_plan_has_what_is_skipped_in_brackets() -> None:
+    lines = render_plan(make_plan(FACTS)).splitlines()
+    assert any(line.startswith("(publish)") and "the branch topic" in line for line in lines)
+    assert any(line.startswith("regenSolr ") for line in lines)

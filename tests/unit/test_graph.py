@@ -1,4 +1,4 @@
-"""The graph that the code runs is the diagram's: state by state, way by way, and as the docs draw it."""
+"""The graph that the plan is a walk over is the diagram, as given and as documented."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from haybale.pipeline.graph import EDGES, GRAPH, NODES, Kind, State, as_json, mermaid
+from haybale.pipeline.graph import EDGES, GRAPH, NODES, Kind, State
+from haybale.pipeline.mermaid import draw_graph
 
 PAGE = Path(__file__).parents[2] / "docs" / "pipeline.md"
 
@@ -119,63 +120,65 @@ def documented(page: str) -> Drawn:
 
 
 def coded() -> set[tuple[str, str, str, str]]:
-    return {(edge.within, edge.source or "[*]", edge.target or "[*]", edge.label) for edge in EDGES}
+    return {(edge.within, edge.source or "[*]", edge.target or "[*]", edge.label or "") for edge in EDGES}
 
 
-def test_every_way_of_the_diagram_is_in_the_code_and_no_other_but_ours() -> None:
+def test_edges_are_the_diagram_s_and_our_own_touch_publish() -> None:
     ours = {
-        (edge.within, edge.source or "[*]", edge.target or "[*]", edge.label) for edge in EDGES if edge.ours
+        (edge.within, edge.source or "[*]", edge.target or "[*]", edge.label or "")
+        for edge in EDGES
+        if edge.ours
     }
     assert coded() - ours == DIAGRAM
     assert all("publish" in (source, target) for _, source, target, _ in ours)
 
 
-def test_every_state_of_the_diagram_is_in_the_code_and_no_other_but_publish() -> None:
+def test_nodes_are_the_diagram_s_and_publish() -> None:
     named = {name for _, *ends, _ in DIAGRAM for name in ends} | COMPOSITES
     assert set(State) == (named - {"[*]"}) | {"publish"}
     assert {node.state for node in NODES if node.ours} == {State.PUBLISH}
 
 
-def test_every_state_is_described_once() -> None:
+def test_nodes_describe_every_state_once() -> None:
     assert [node.state for node in NODES] == list(State)
     assert all(node.meaning for node in NODES)
 
 
-def test_composites_and_choices_are_the_diagram_s() -> None:
+def test_nodes_have_the_diagram_s_composites_and_choices() -> None:
     assert {node.state for node in NODES if node.kind is Kind.COMPOSITE} == COMPOSITES
     assert {node.state for node in NODES if node.kind is Kind.CHOICE} == CHOICES
 
 
-def test_the_documented_ways_are_the_code_s(documented: Drawn) -> None:
+def test_edges_are_the_documented_ones(documented: Drawn) -> None:
     assert documented.edges == coded()
 
 
-def test_the_documented_states_stand_where_the_code_has_them(documented: Drawn) -> None:
+def test_nodes_stand_where_the_documentation_draws_them(documented: Drawn) -> None:
     assert documented.states == {str(node.state): str(node.inside or "") for node in NODES}
     assert set(documented.composites) == COMPOSITES
     assert set(documented.choices) == CHOICES
 
 
-def test_the_documented_notes_are_the_code_s(documented: Drawn) -> None:
+def test_nodes_have_the_documented_notes(documented: Drawn) -> None:
     assert documented.notes == {str(node.state): node.note for node in NODES if node.note}
 
 
-def test_the_table_of_states_says_what_the_code_says(page: str) -> None:
+def test_nodes_have_the_documented_meanings(page: str) -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", page, re.MULTILINE)
     table = [(name, meaning) for name, meaning in rows if name in set(State)]
     assert table == [(node.state, node.meaning) for node in NODES]
 
 
-def test_what_is_drawn_is_what_the_graph_says() -> None:
-    drawn = parsed(mermaid())
+def test_draw_graph_draws_every_state_and_edge() -> None:
+    drawn = parsed(draw_graph())
     assert drawn.edges == coded()
     assert drawn.states == {str(node.state): str(node.inside or "") for node in NODES}
     assert drawn.classes == {}
 
 
-def test_a_path_is_coloured_with_the_composites_around_it() -> None:
+def test_draw_graph_colours_a_path_and_the_composites_around_it() -> None:
     taken = [State.NEW_DATA, State.REGEN_SOLR, State.UNTAG_SOLR_IMAGE]
-    drawn = parsed(mermaid(GRAPH, taken, [State.RUN_TESTS], [State.BV_PATCH]))
+    drawn = parsed(draw_graph(GRAPH, taken, [State.RUN_TESTS], [State.BV_PATCH]))
     assert drawn.classes == {
         "taken": set(taken),
         "skipped": {"runTests"},
@@ -186,14 +189,14 @@ def test_a_path_is_coloured_with_the_composites_around_it() -> None:
     assert drawn.edges == coded()
 
 
-def test_what_was_only_skipped_colours_nothing_around_it() -> None:
-    drawn = parsed(mermaid(skipped=[State.BUMP_VERSION, State.BV_PATCH]))
+def test_draw_graph_colours_nothing_around_what_was_only_skipped() -> None:
+    drawn = parsed(draw_graph(skipped=[State.BUMP_VERSION, State.BV_PATCH]))
     assert drawn.classes == {"skipped": {"bvPatch"}}
 
 
-def test_a_note_stands_after_the_ways_of_its_composite() -> None:
+def test_draw_graph_puts_notes_after_the_edges_of_their_composite() -> None:
     """Mermaid fails with "No such shape" on a note of a state that it has not drawn yet."""
-    lines = [line.strip() for line in mermaid().splitlines()]
+    lines = [line.strip() for line in draw_graph().splitlines()]
     for node in NODES:
         if node.note:
             last = max(
@@ -204,8 +207,8 @@ def test_a_note_stands_after_the_ways_of_its_composite() -> None:
             assert lines.index(f"note right of {node.state} : {node.note}") > last
 
 
-def test_the_document_for_machines_has_everything_and_is_json() -> None:
-    document = json.loads(json.dumps(as_json()))
+def test_to_dict_has_every_state_and_edge() -> None:
+    document = json.loads(json.dumps(GRAPH.to_dict()))
     assert document["version"] == 1
     assert {state["name"]: (state["kind"], state["inside"]) for state in document["states"]} == {
         node.state: (node.kind, node.inside) for node in NODES
