@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from haybale import image_ref as refs
 from haybale.errors import ConfigError
+from haybale.image_ref import ImageRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,7 +53,7 @@ def setting(
 
 def _image(name: str) -> str:
     try:
-        refs.parse(name)
+        ImageRef.parse(name)
     except ConfigError as error:
         return f"is an image's name ({error.cause})"
     return ""
@@ -61,7 +61,7 @@ def _image(name: str) -> str:
 
 def _repository(name: str) -> str:
     wrong = _image(name)
-    if not wrong and (refs.parse(name).tag or refs.parse(name).digest):
+    if not wrong and (ImageRef.parse(name).tag or ImageRef.parse(name).digest):
         return "is an image's name without tag and digest"
     return wrong
 

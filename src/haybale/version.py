@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from haybale import image_ref as refs
 from haybale.errors import ConfigError
+from haybale.image_ref import TAG, TAG_RULE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # bump2version reads the second file only where the first one does not exist (its cli.py,
 # "_determine_config_file").
-FILES = (".bumpversion.cfg", "setup.cfg")
+VERSION_FILES = (".bumpversion.cfg", "setup.cfg")
 SECTION, OPTION = "bumpversion", "current_version"
 
 # What bump2version writes: no leading zeros, and no build 0.
@@ -43,7 +43,7 @@ class Version:
     minor: int
     patch: int
     build: int = 0
-    pull: str = ""
+    pull: str | None = None
 
     def __str__(self) -> str:
         build = f"-r{self.build}" if self.build else ""
@@ -52,38 +52,38 @@ class Version:
 
     @classmethod
     def parse(cls, text: str) -> Version:
-        """Return the version that a text is (0.4.11, 0.4.11-r1, or with a v before it), without pull request.
+        """Return the version in a text (0.4.11, 0.4.11-r1, or with a v before it), without pull request.
 
-        Raises `ValueError` where it is none.
+        Raises `ValueError` where it is not one.
         """
         match = FORM.fullmatch(text)
         if match is None:
-            raise ValueError(f"{text!r} is no version M.m.p or M.m.p-rN")
+            raise ValueError(f"{text!r} is not a version M.m.p or M.m.p-rN")
         major, minor, patch, build = (int(match[part] or 0) for part in ("major", "minor", "patch", "build"))
         return cls(major=major, minor=minor, patch=patch, build=build)
 
 
 def is_version(tag: str) -> bool:
-    """Return whether a tag's name is just what a version is called: v0.4.11, v0.4.11-r1."""
+    """Return whether a tag has the name of a version: v0.4.11, v0.4.11-r1."""
     try:
         return str(Version.parse(tag)) == tag
     except ValueError:
         return False
 
 
-def read(root: Path, env: Mapping[str, str]) -> Version:
+def read_version(root: Path, env: Mapping[str, str]) -> Version:
     """Return the repository's version; `prNum` in the environment is the pull request's number.
 
     Raises `ConfigError` with file and line, or with the variable's name.
     """
-    file = next((root / name for name in FILES if (root / name).is_file()), root / FILES[0])
+    file = next((root / name for name in VERSION_FILES if (root / name).is_file()), root / VERSION_FILES[0])
     text = _text(file)
     value = _find(file, text)
     if value is None:
         raise ConfigError(
             f"no {OPTION} in a [{SECTION}] section of {file}",
             cause="bump2version's configuration is missing",
-            hint=f"write [{SECTION}] with {OPTION} = 0.1.0 into {FILES[0]}",
+            hint=f"write [{SECTION}] with {OPTION} = 0.1.0 into {VERSION_FILES[0]}",
         )
     try:
         # The file has no v before it: bump2version would carry it on into the tag's name, vv0.4.11.
@@ -92,19 +92,24 @@ def read(root: Path, env: Mapping[str, str]) -> Version:
         raise ConfigError(
             f"{file}:{_line(text)}: {OPTION} is {value!r}",
             cause="a version is M.m.p or M.m.p-rN, such as 0.4.11 or 0.4.11-r1",
-            hint="mend it and try again",
+            hint="fix it and try again",
         ) from None
-    return _for_pull(released, env.get(PULL, ""))
+    return version_for_pull(released, env.get(PULL))
 
 
-def _for_pull(released: Version, number: str) -> Version:
-    """Return the version for a pull request; its number stands in it as it is."""
+def version_for_pull(released: Version, number: str | None) -> Version:
+    """Return the version for a pull request; its number stands in it as it is.
+
+    Raises `ConfigError` where it cannot be a part of a version.
+    """
+    if not number:
+        return released
     version = replace(released, pull=number)
     # As a build it would be a version that is to be released, and overwrite that one's images.
-    if BUILD.fullmatch(number) or not refs.TAG.fullmatch(str(version)):
+    if BUILD.fullmatch(number) or not TAG.fullmatch(str(version)):
         raise ConfigError(
-            f"the environment variable {PULL} is {number!r}: {version} can't be the version",
-            cause=f"it becomes part of image tags: {refs.TAG_RULE}; and -rN is a build",
+            f"the environment variable {PULL} is {number!r}: {version} cannot be the version",
+            cause=f"it becomes part of image tags: {TAG_RULE}; and -rN is a build",
             hint="set it to the pull request's number, or unset it",
         )
     return version
@@ -133,9 +138,9 @@ def _find(file: Path, text: str) -> str | None:
         parser.read_string(text, source=file.name)
     except configparser.Error as error:
         raise ConfigError(
-            f"{file}:{_place(error)}: can't be read",
+            f"{file}:{_place(error)}: cannot be read",
             cause=" ".join(error.message.split()),
-            hint="mend it and try again",
+            hint="fix it and try again",
         ) from error
     return parser.get(SECTION, OPTION, fallback=None)
 

@@ -121,7 +121,7 @@ def test_the_registry_takes_what_docker_takes(tmp_path: Path, name: str) -> None
     [
         ("r/a_-b", "between slashes"),
         ("a/b/", "between slashes"),
-        ("http://r.example/a", "no domain"),
+        ("http://r.example/a", "not a domain"),
         ("r.example:5000/a:tag", "without tag"),
         ("a@sha256:" + "0" * 64, "without tag and digest"),
     ],
@@ -135,7 +135,7 @@ def test_a_base_image_may_be_pinned_but_must_be_an_image_s_name(tmp_path: Path) 
     pinned = "r.example:5000/solr:9.10.1-slim@sha256:" + "0" * 64
     assert load(tmp_path, SMALLEST, SOLR_IMAGE=pinned).settings.images.solr == pinned
     with pytest.raises(
-        ConfigError, match=r"variable PYTHON_IMAGE: images\.python is an image's name \(.* no tag"
+        ConfigError, match=r"variable PYTHON_IMAGE: images\.python is an image's name \(.* not a tag"
     ):
         load(tmp_path, SMALLEST, PYTHON_IMAGE="python:3.13 slim")
 

@@ -9,14 +9,15 @@ import os
 
 import click
 
-from haybale import image_ref, version
+from haybale.checkout import read_checkout
 from haybale.commands import current_project
 from haybale.images import dockerfile
+from haybale.version import read_version
 
 
 @click.command()
 def version_command() -> None:
-    click.echo(version.read(current_project().root, os.environ))
+    click.echo(read_version(current_project().root, os.environ))
 
 
 @click.command()
@@ -26,8 +27,7 @@ def registry_command() -> None:
 
 @click.command()
 def tag_command() -> None:
-    project = current_project()
-    click.echo(image_ref.tag(project.settings.registry, str(version.read(project.root, os.environ))))
+    click.echo(read_checkout(current_project(), os.environ).stage_image("release"))
 
 
 @click.command()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from haybale import image_ref as refs
+from haybale.image_ref import ImageRef
 from haybale.tools import git
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def file(project: Project, environment: str) -> str:
 
 def text(version: str, *, site: str, index: str) -> str:
     """Return that file for these images (NAME@DIGEST)."""
-    ours, solr = refs.parse(site), refs.parse(index)
+    ours, solr = ImageRef.parse(site), ImageRef.parse(index)
     return TEXT.format(
         version=version,
         site_name=ours.repository, site_digest=ours.digest,

@@ -11,15 +11,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from haybale import image_ref as refs
-from haybale import version as versions
 from haybale.deploy import tags as deploy
 from haybale.errors import ReleaseError
+from haybale.image_ref import ImageRef, index_image, stage_image
 from haybale.release import publish, releases
 from haybale.release.remote import remote_refs
 from haybale.tools.engine import sdk
 from haybale.tools.registry.client import Repository
-from haybale.version import Version, is_version
+from haybale.version import Version, is_version, read_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from haybale.config import Project
     from haybale.index.key import Key
 
-# The tags of build caches (refs.cache).
+# The tags of build caches (`cache_images`).
 CACHES = re.compile(r"last(-.+)?")
 
 # What a version has, here and in the registry.
@@ -78,10 +77,11 @@ def look(project: Project, index_key: Key) -> Unused:
         found = {tag: repository.digest(tag) for tag in repository.tags()}
         remote = {tag: digest for tag, digest in found.items() if digest}
     # What is being worked on: the version that is checked out, and those on their way to be published.
-    kept = {str(versions.read(project.root, os.environ)), *used.versions, *_coming({*remote, *here}, used)}
-    names = {refs.step_tag(registry, version, layer) for version in kept for layer in LAYERS}
-    names |= {refs.index(registry, key) for key in {index_key.value, *used.keys}}
-    tags = {refs.parse(name).tag for name in names}
+    kept = {str(read_version(project.root, os.environ)), *used.versions, *_coming({*remote, *here}, used)}
+    images = ImageRef.parse(registry)
+    names = {stage_image(images, version, layer) for version in kept for layer in LAYERS}
+    names |= {index_image(images, key) for key in {index_key.value, *used.keys}}
+    tags = {name.tag for name in names if name.tag}
     digests = used.digests | {remote[tag] for tag in tags if tag in remote}
     if remote:
         digests |= set(_parts(repository, digests & {*remote.values(), *used.digests}))

@@ -13,12 +13,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from haybale import version as versions
 from haybale.deploy import commit as pin
 from haybale.errors import PrerequisiteError, ReleaseError, UsageError
 from haybale.release import publish, releases
 from haybale.release.remote import fetch_refs, remote_refs
 from haybale.tools import git
+from haybale.version import read_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -192,7 +192,7 @@ def rollback(project: Project, environment: str) -> Move:
 
 
 def _checked_out(project: Project) -> str:
-    found = str(versions.read(project.root, os.environ))
+    found = str(read_version(project.root, os.environ))
     known = releases.published(project)
     if found not in known:
         raise ReleaseError(

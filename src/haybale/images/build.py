@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from haybale import image_ref as refs
-from haybale import version
 from haybale.errors import BuildError, UsageError
+from haybale.image_ref import ImageRef, cache_images, stage_image
 from haybale.images import bases as base
 from haybale.images import dockerfile as layers
 from haybale.images import store
@@ -24,6 +23,7 @@ from haybale.tools import git, process
 from haybale.tools.engine import sdk
 from haybale.tools.registry import client as registry
 from haybale.tools.registry import credentials
+from haybale.version import read_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -156,7 +156,7 @@ def is_current(project: Project, layer: str) -> bool:
         return False
     wanted = {
         REVISION: head.revision,
-        VERSION: str(version.read(project.root, os.environ)),
+        VERSION: str(read_version(project.root, os.environ)),
         BASE_DIGEST: base_image.digest,
     }
     return all(image.labels.get(label) == value for label, value in wanted.items())
@@ -164,7 +164,8 @@ def is_current(project: Project, layer: str) -> bool:
 
 def image_name(project: Project, layer: str) -> str:
     """Return the name that a layer's image has at this version."""
-    return refs.step_tag(project.settings.registry, str(version.read(project.root, os.environ)), layer)
+    version = str(read_version(project.root, os.environ))
+    return str(stage_image(ImageRef.parse(project.settings.registry), version, layer))
 
 
 def check_layer(project: Project, layer: str) -> None:
@@ -216,6 +217,7 @@ def _run(
         base_image = base.ensure(settings.images.python, "python", say)
     head = git.read_head(project.root)
     time = head.commit.time if head else 0
+    caches = tuple(map(str, cache_images(ImageRef.parse(settings.registry), layer)))
     caching = cache and settings.build.cache and registry.answers(settings.registry)
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
         plan = Plan(
@@ -236,13 +238,13 @@ def _run(
             labels={
                 SOURCE: git.remote_url(project.root) or settings.name,
                 REVISION: head.revision if head else UNKNOWN_REVISION,
-                VERSION: str(version.read(project.root, os.environ)),
+                VERSION: str(read_version(project.root, os.environ)),
                 CREATED: timestamp(time),
                 BASE_DIGEST: base_image.digest,
                 **(labels or {}),
             },
-            cache_from=refs.cache(settings.registry, layer) if caching else (),
-            cache_to=refs.cache(settings.registry, layer)[-1]
+            cache_from=caches if caching else (),
+            cache_to=caches[-1]
             if caching and not os.environ.get("NO_CACHE_TO") and sdk.engine_info().can_export_cache
             else "",
             platform=settings.build.platform,
@@ -257,7 +259,7 @@ def _execute(plan: Plan, *, quiet: bool) -> None:
     line = command(plan, quiet=quiet)
     # SOURCE_DATE_EPOCH makes BuildKit date the image by the commit, not by the clock.
     env = {"SOURCE_DATE_EPOCH": str(plan.epoch), "DOCKER_BUILDKIT": "1"}
-    with credentials.cli_environment(refs.parse(plan.image).domain) as login:
+    with credentials.cli_environment(ImageRef.parse(plan.image).domain) as login:
         if quiet:
             done = process.run(line, env={**env, **login})
             code, log = done.code, done.output

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from haybale import image_ref as refs
 from haybale.errors import BuildError, RegistryError
+from haybale.image_ref import ImageRef
 from haybale.tools import process
 from haybale.tools.engine import sdk
 from haybale.tools.registry import client as registry
@@ -57,7 +57,7 @@ class RegistryStore:
 
     def __init__(self, repository: registry.Repository) -> None:
         self._repository = repository
-        self._whole = refs.parse(repository.name)
+        self._whole = ImageRef.parse(repository.name)
 
     def digest(self, name: str) -> str | None:
         """See `Store`."""
@@ -119,7 +119,7 @@ class RegistryStore:
 
     def _reference(self, name: str) -> str:
         """Return the tag or digest of a name: what the registry calls a reference."""
-        found = refs.parse(name)
+        found = ImageRef.parse(name)
         if found.repository != self._whole.repository:
             raise RegistryError(
                 f"{name} is not looked for in {self._whole.repository}",
@@ -174,7 +174,7 @@ class EngineStore:
 
 def send(name: str) -> None:
     """Push the engine's image of a name to its registry; raises `BuildError`."""
-    host = refs.parse(name).domain
+    host = ImageRef.parse(name).domain
     with credentials.cli_environment(host) as env:
         pushed = process.run(["docker", "push", "--quiet", name], env=env)
     if not pushed.ok:

@@ -11,8 +11,8 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from haybale import image_ref as refs
 from haybale.errors import ConfigError, HaybaleError, VerifyError
+from haybale.image_ref import ImageRef, index_image
 from haybale.index import bake
 from haybale.index import verification as verify
 from haybale.index.key import KEY_LABEL, Key
@@ -47,7 +47,7 @@ class IndexImage:
 
 def name(project: Project, index_key: Key) -> str:
     """Return the name that the index image of a key has."""
-    return refs.index(project.settings.registry, index_key.value)
+    return str(index_image(ImageRef.parse(project.settings.registry), index_key.value))
 
 
 def local(project: Project, index_key: Key) -> IndexImage | None:

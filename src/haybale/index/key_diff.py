@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
-from haybale import config
-from haybale import image_ref as refs
+from haybale import config, image_ref
 from haybale.dump import reference as dump
 from haybale.errors import ConfigError, PrerequisiteError, UsageError
+from haybale.image_ref import ImageRef
 from haybale.images import build, store
 from haybale.index.key import KEY_LABEL, KEY_LENGTH, KEY_PATTERN, Component, Key, compute_key
 from haybale.tools import git
@@ -207,7 +207,7 @@ def index_image(project: Project, name: str) -> tuple[str, Mapping[str, str]]:
     where there is none, or it is no index image.
     """
     reference = _named(project, name) if PREFIX.fullmatch(name) else name
-    refs.parse(reference)
+    ImageRef.parse(reference)
     image = sdk.find_image(reference)
     labels = image.labels if image else _labels_there(project, reference)
     if labels is None:
@@ -233,14 +233,14 @@ def _known(project: Project) -> str:
 
 
 def _index_images(project: Project) -> list[str]:
-    start = refs.index(project.settings.registry, "")
+    start = str(image_ref.index_image(ImageRef.parse(project.settings.registry), ""))
     names = sdk.image_names(project.settings.registry)
     return sorted({name for name in names if KEY_PATTERN.fullmatch(name.removeprefix(start))})
 
 
 def _named(project: Project, start: str) -> str:
     """Return the name of the index image whose key begins with `start`."""
-    full = refs.index(project.settings.registry, start)
+    full = str(image_ref.index_image(ImageRef.parse(project.settings.registry), start))
     if len(start) == KEY_LENGTH:
         return full
     found = [name for name in _index_images(project) if name.startswith(full)]
@@ -256,7 +256,7 @@ def _named(project: Project, start: str) -> str:
 def _labels_there(project: Project, reference: str) -> Mapping[str, str] | None:
     if (
         project.settings.local
-        or refs.parse(reference).repository != refs.parse(project.settings.registry).repository
+        or ImageRef.parse(reference).repository != ImageRef.parse(project.settings.registry).repository
     ):
         return None
     return store.of(project).labels(reference)

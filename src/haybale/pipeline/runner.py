@@ -12,7 +12,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from haybale import config, version
+from haybale import config
 from haybale.errors import HaybaleError, ReleaseError, UsageError
 from haybale.images import build, store
 from haybale.index import build as regenerate
@@ -30,6 +30,7 @@ from haybale.release import record as records
 from haybale.testing import run as testrun
 from haybale.tools import git
 from haybale.tools.engine import sdk
+from haybale.version import PULL, read_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -167,7 +168,7 @@ class Walk:
         """Take every step; `spent` has the seconds that states took before the walk."""
         if self._plan.facts.event == "pull-request":
             # Compose, builds and tests all ask the environment for it.
-            os.environ.setdefault(version.PULL, self._plan.facts.pull or "")
+            os.environ.setdefault(PULL, self._plan.facts.pull or "")
         try:
             for step in self._plan.steps:
                 self._take(step, spent.get(step.state, 0.0))
@@ -407,7 +408,7 @@ class Walk:
         index = self._index
         told = RunSummary(
             run=self._run.name,
-            version=str(version.read(self._built.root, os.environ)),
+            version=str(read_version(self._built.root, os.environ)),
             key=facts_.key,
             event=facts_.event,
             evidence=facts_.evidence,

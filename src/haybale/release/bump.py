@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from haybale import version as versions
 from haybale.errors import ConfigError, PrerequisiteError, ReleaseError, UsageError
 from haybale.release.remote import remote_refs
 from haybale.tools import git, process
-from haybale.version import Version
+from haybale.version import MARKERS, SECTION, VERSION_FILES, Version, read_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,12 +75,12 @@ def bump(root: Path, arguments: Sequence[str], env: Mapping[str, str], *, offlin
     program = executable(env)
     ready(root, allow_dirty="--allow-dirty" in extra)
     told = identity(root, env)
-    old = versions.read(root, {})
+    old = read_version(root, {})
     new = _next(root, program, part, extra)
     if git.resolve_commit(root, f"refs/tags/{new}"):
         raise ReleaseError(
             f"the tag {new} exists here already",
-            cause=f"{versions.FILES[0]} says {old}, which is not the last version that was made",
+            cause=f"{VERSION_FILES[0]} says {old}, which is not the last version that was made",
             hint="bring the branch up to date (git pull); or delete the tag if it is a mistake "
             f"(git tag -d {new})",
         )
@@ -115,7 +114,7 @@ def split(arguments: Sequence[str]) -> tuple[str, tuple[str, ...]]:
         if option.partition("=")[0] in OURS:
             raise UsageError(
                 f"{option.partition('=')[0]} is not for here",
-                cause=f"the version stands in {versions.FILES[0]} and its tag is vM.m.p or vM.m.p-rN",
+                cause=f"the version stands in {VERSION_FILES[0]} and its tag is vM.m.p or vM.m.p-rN",
             )
     return part, tuple(extra)
 
@@ -163,7 +162,7 @@ def ready(root: Path, *, allow_dirty: bool = False) -> None:
             cause="a version is exactly what is committed",
             hint="commit or stash them, and try again",
         )
-    versions.read(root, {})
+    read_version(root, {})
     for file in _written(root):
         number = marker_line((root / file).read_text(encoding="utf-8", errors="replace"))
         if number:
@@ -182,7 +181,7 @@ def marker_line(text: str) -> int:
     found = [
         (number, line)
         for number, line in enumerate(text.split("\n"), start=1)
-        if versions.MARKERS.match(line.rstrip("\r"))
+        if MARKERS.match(line.rstrip("\r"))
     ]
     return found[0][0] if any(not line.startswith("=") for _, line in found) else 0
 
@@ -278,7 +277,7 @@ def release_tree(folder: Path) -> ReleaseTree | None:
     *_, base = _marker(folder).read_text(encoding="ascii").split() or [""]
     if parents != (base,):
         return None
-    return ReleaseTree(path=folder, commit=commit, version=versions.read(folder, {}), base=base)
+    return ReleaseTree(path=folder, commit=commit, version=read_version(folder, {}), base=base)
 
 
 def remove_release_tree(root: Path, folder: Path) -> None:
@@ -314,9 +313,9 @@ def _next(folder: Path, program: str, part: str, extra: Sequence[str]) -> Versio
         raise ReleaseError(
             f"bump2version would make the version {listed[-1]}",
             cause=str(error),
-            hint=f"set parse and serialize in {versions.FILES[0]} as docs/configuration.md shows",
+            hint=f"set parse and serialize in {VERSION_FILES[0]} as docs/configuration.md shows",
         ) from error
-    form = _configuration(folder).get(versions.SECTION, "tag_name", fallback="v{new_version}")
+    form = _configuration(folder).get(SECTION, "tag_name", fallback="v{new_version}")
     if form != "v{new_version}":
         raise ConfigError(
             f"{folder / _configuration_file(folder)}: tag_name is {form!r}",
@@ -364,17 +363,17 @@ def _written(root: Path, extra: Sequence[str] = ()) -> list[str]:
             path = match["path"]
             found = [str(each.relative_to(root)) for each in root.glob(path)]
             named += found if match["kind"] == "glob" else [path]
-    named += _configuration(root).get(versions.SECTION, "files", fallback="").split()
+    named += _configuration(root).get(SECTION, "files", fallback="").split()
     named += [each for each in extra if not each.startswith("-")]
     return [file for file in dict.fromkeys(named) if (root / file).is_file()]
 
 
 def _configuration_file(root: Path) -> str:
-    return next((name for name in versions.FILES if (root / name).is_file()), versions.FILES[0])
+    return next((name for name in VERSION_FILES if (root / name).is_file()), VERSION_FILES[0])
 
 
 def _configuration(root: Path) -> RawConfigParser:
-    """Return bump2version's configuration; versions.read has judged the file before."""
+    """Return bump2version's configuration; read_version has judged the file before."""
     parser = RawConfigParser()
     parser.read(root / _configuration_file(root), encoding="utf-8")
     return parser

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from haybale import version as versions
 from haybale.errors import PrerequisiteError
 from haybale.release.remote import remote_tags
 from haybale.tools import forge, git
+from haybale.version import FORM, VERSION_FILES, read_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,7 +114,7 @@ def detect(root: Path, main: str, flag: Flag, env: Mapping[str, str], *, remote:
     tags = version_commits(root, remote)
     facts = gather(root, main, env, flag, tags)
     event = decide(facts, flag)
-    current = str(versions.read(root, {}))
+    current = str(read_version(root, {}))
     return Detected(
         **vars(event),
         released=current if current in tags.get(facts.head, ()) else "",
@@ -130,11 +130,11 @@ def version_commits(root: Path, remote: str) -> dict[str, list[str]]:
     """
     tags = git.local_version_tags(root)
     head = git.resolve_commit(root, "HEAD")
-    if remote and head not in tags.values() and git.file_differs(root, "HEAD^", "HEAD", versions.FILES[0]):
+    if remote and head not in tags.values() and git.file_differs(root, "HEAD^", "HEAD", VERSION_FILES[0]):
         tags.update((name, tag.commit) for name, tag in remote_tags(root, remote, "v*").items())
     found: dict[str, list[str]] = {}
     for name, commit in tags.items():
-        if versions.FORM.fullmatch(name):
+        if FORM.fullmatch(name):
             found.setdefault(commit, []).append(name)
     return found
 

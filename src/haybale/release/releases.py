@@ -12,8 +12,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from haybale import image_ref as refs
 from haybale.errors import ConfigError, HaybaleError, RegistryError, ReleaseError
+from haybale.image_ref import ImageRef, stage_image
 from haybale.images import store
 from haybale.images.build import BASE_DIGEST, REVISION
 from haybale.index import image as current
@@ -106,7 +106,7 @@ def keep(project: Project, record: Record) -> str:
     The same record is kept as the same bytes, so this may be done again. Raises `RegistryError`.
     """
     repository = Repository(project.settings.registry)
-    site = repository.manifest(refs.parse(record.site).digest)
+    site = repository.manifest(ImageRef.parse(record.site).digest or "")
     if site is None:
         raise RegistryError(f"{record.site} is not in the registry", hint="push it, and publish again")
     repository.put_blob(EMPTY)
@@ -211,10 +211,11 @@ def _on_main(project: Project, record: Record) -> Part:
 
 def _images(project: Project, record: Record) -> list[Part]:
     images = store.of(project)
+    repository = ImageRef.parse(project.settings.registry)
     parts = []
     for name, image, tag in (
-        ("site image", record.site, refs.tag(project.settings.registry, record.version)),
-        ("index image", record.index, refs.step_tag(project.settings.registry, record.version, "solr")),
+        ("site image", record.site, str(stage_image(repository, record.version, "release"))),
+        ("index image", record.index, str(stage_image(repository, record.version, "solr"))),
     ):
         wanted = image.partition("@")[2]
         labels = images.labels(image) if not project.settings.local else images.labels(tag)

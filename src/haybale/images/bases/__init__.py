@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from haybale import image_ref as refs
 from haybale.errors import BuildError, PrerequisiteError
+from haybale.image_ref import ImageRef
 from haybale.images.bases import packages
 from haybale.tools import process
 from haybale.tools.engine import sdk
@@ -87,7 +87,7 @@ def ensure(ref: str, kind: str, say: Callable[[str], None]) -> Base:
         return Base(ref=ref, digest=found.digest, origin="local")
     say(f"pulling {ref}")
     # The command line, not the SDK: it knows every way in which a machine may keep its logins.
-    with credentials.cli_environment(refs.parse(ref).domain) as login:
+    with credentials.cli_environment(ImageRef.parse(ref).domain) as login:
         pulled = process.run(["docker", "pull", "--quiet", ref], env=login)
     if pulled.ok:
         return Base(ref=ref, digest=_there(ref).digest, origin="pulled")

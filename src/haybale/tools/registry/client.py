@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from haybale import image_ref as refs
 from haybale.errors import RegistryError
+from haybale.image_ref import DIGEST, HUB, ImageRef
 from haybale.tools.registry import credentials
 
 if TYPE_CHECKING:
@@ -185,9 +185,9 @@ class Repository:
 
     def __post_init__(self) -> None:
         """Take the name apart."""
-        reference = refs.parse(self.name)
+        reference = ImageRef.parse(self.name)
         self._domain = reference.domain
-        self._host = HUB_HOST if reference.domain == refs.HUB else reference.domain
+        self._host = HUB_HOST if reference.domain == HUB else reference.domain
         self._path = reference.path
         self._session = session(self._host, os.environ)
 
@@ -195,7 +195,7 @@ class Repository:
         """Return the digest of a tag's manifest; None only where the registry has no such tag."""
         answer = self._ask("HEAD", f"manifests/{reference}", accept=MANIFESTS)
         said = str(answer.headers.get(DIGEST_HEADER, ""))
-        if _succeeded(answer) and refs.DIGEST.fullmatch(said):
+        if _succeeded(answer) and DIGEST.fullmatch(said):
             return said
         # The answer to HEAD has no body that would say whose 404 it is, or what a digest is to be made of.
         found = self.manifest(reference)

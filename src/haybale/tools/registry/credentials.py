@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from haybale import image_ref as refs
 from haybale.errors import RegistryError
+from haybale.image_ref import HUB
 from haybale.tools import process
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _folder(env: Mapping[str, str]) -> Path:
 
 
 def _key(host: str) -> str:
-    return HUB_KEY if host == refs.HUB else host
+    return HUB_KEY if host == HUB else host
 
 
 def _own(file: Path) -> dict[str, Any]:

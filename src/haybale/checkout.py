@@ -1,0 +1,65 @@
+"""What a command works on: a repository as it is checked out, read once and carried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from haybale import image_ref
+from haybale.image_ref import ImageRef
+from haybale.tools import git
+from haybale.version import Version, read_version, version_for_pull
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from haybale.config import Project, Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkout:
+    """A repository and its settings, with the version and the commit that are checked out.
+
+    `head` is None outside of a git repository.
+
+    A release is built from a work tree of its own, which is another `Checkout` (`Project.origin`).
+    """
+
+    project: Project
+    version: Version
+    head: git.Head | None
+
+    @property
+    def settings(self) -> Settings:
+        """The repository's settings."""
+        return self.project.settings
+
+    @cached_property
+    def repository(self) -> ImageRef:
+        """The repository of all images."""
+        return ImageRef.parse(self.settings.registry)
+
+    def stage_image(self, stage: str) -> ImageRef:
+        """Return the name of a stage's image at this version; `ConfigError` where it is too long."""
+        return image_ref.stage_image(self.repository, str(self.version), stage)
+
+    def index_image(self, key: str) -> ImageRef:
+        """Return the name of the index image of a key."""
+        return image_ref.index_image(self.repository, key)
+
+    def for_pull_request(self, number: str | None) -> Checkout:
+        """Return this checkout as a pull request's; a number that the environment gave stays."""
+        if self.version.pull:
+            return self
+        return replace(self, version=version_for_pull(self.version, number))
+
+
+def read_checkout(project: Project, env: Mapping[str, str]) -> Checkout:
+    """Read version and commit of a project; `prNum` in `env` is the number of a pull request.
+
+    Raises `ConfigError` where the version cannot be read.
+    """
+    return Checkout(
+        project=project, version=read_version(project.root, env), head=git.read_head(project.root)
+    )
