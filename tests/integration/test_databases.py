@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale import config
-from haybale.dump import postgresql
-from haybale.dump import reference as dump
-from haybale.dump.service import DATABASE_URLS, database_variables, unpack_dump
+from haybale.dump.postgresql import PostgreSQL
+from haybale.dump.reference import identify_dump, resolve_dump
+from haybale.dump.service import database_variables, unpack_dump
 from haybale.errors import ConfigError, DumpError, ServiceError
 from haybale.images import bases as base
 from haybale.images import build
@@ -145,7 +145,7 @@ def server(project: config.Project, tmp_path_factory: pytest.TempPathFactory) ->
         project, "server",
         {
             "COMPOSE_PROFILES": "postgresql",
-            "HAYBALE_DATABASE_URL": DATABASE_URLS["postgresql"],
+            "HAYBALE_DATABASE_URL": PostgreSQL.url,
             "HAYBALE_DUMP": str(empty),
             "HAYBALE_DUMP_FORMAT": "plain",
             "HAYBALE_FIXTURES": str(empty.parent / "none"),
@@ -252,7 +252,7 @@ def test_a_dump_of_a_newer_server_is_refused_before_anything_starts(
 
 def test_an_image_without_a_server_is_named(project: config.Project) -> None:
     with pytest.raises((DumpError, ServiceError)) as told:
-        postgresql.check_server(16, project.settings.images.solr)
+        PostgreSQL().check_server(project.settings.images.solr, 16)
     assert project.settings.images.solr in str(told.value.message)
 
 
@@ -276,7 +276,7 @@ def test_the_whole_site_is_indexed_from_postgresql(
     assert found is not None
     assert found.counts["archive.passage"] == server.counts["archive_passage"]
     assert "postgres" in (made.components["bases"].value or "")
-    assert dump.identify(dump.resolve(site, "dumps/*latest.sql*"), site / "x").format == "directory"
+    assert identify_dump(resolve_dump(site, "dumps/*latest.sql*"), site / "x").format == "directory"
     after = on_engine()
     assert (after.containers, after.volumes, after.networks) == (
         before.containers, before.volumes, before.networks,

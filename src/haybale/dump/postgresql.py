@@ -1,8 +1,8 @@
 """PostgreSQL dumps: as SQL, as pg_dump's own archive, as a tar, as a folder.
 
-What an archive says of itself stands at its beginning (PostgreSQL, src/bin/pg_dump/pg_backup_archiver.c,
-WriteHead): a number is a byte for the sign and as many bytes as the header says, a text is a number and so
-many bytes.
+An archive describes itself at its beginning (PostgreSQL, src/bin/pg_dump/pg_backup_archiver.c, WriteHead):
+after the magic, its version in three bytes, two sizes and its format; then numbers (a byte for the sign, and
+as many bytes as the first size says) and texts (a number, and so many bytes).
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from haybale.dump.archive import AGAIN, POSTGRESQL_MAGIC, Source
+from haybale.dump.content import REPACK_HINT, Stream, damaged
+from haybale.dump.database import Database, Recognised
 from haybale.errors import DumpError
 from haybale.tools.engine import sdk
 
@@ -19,55 +20,120 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# The formats of archives (pg_backup.h, ArchiveFormat).
-CUSTOM, TAR, DIRECTORY = 1, 3, 5
+MAGIC = b"PGDMP"
+SQL_START = (b"-- postgresql", b"--\n-- postgresql")
+
+PLAIN, CUSTOM, TAR, DIRECTORY = "plain", "custom", "tar", "directory"
+
+# Where the format stands after the magic, and the formats by their number there (pg_backup.h, ArchiveFormat).
+FORMAT_OFFSET = 5
+ARCHIVE_FORMATS = {1: CUSTOM, 3: TAR, 5: DIRECTORY}
+
+# The table of contents: a file of a dump in a folder, the first member of a tar; the size of a tar's header.
+CONTENTS = "toc.dat"
+TAR_HEADER_SIZE = 512
 
 # The version of archives since which a byte, not a number, tells how they are compressed (pg_dump 16).
 BYTE_OF_COMPRESSION = (1, 15)
 
-# What pg_dump says at the beginning and, where it came to its end, at the end of an SQL script.
-_FROM = re.compile(rb"^-- Dumped (?:from database|by pg_dump) version (\d+)", re.MULTILINE)
-_DONE = b"-- PostgreSQL database dump complete"
-_END = 512
+# What pg_dump writes at the beginning and, where it came to its end, at the end of an SQL script.
+_DUMPED_FROM = re.compile(rb"^-- Dumped (?:from database|by pg_dump) version (\d+)", re.MULTILINE)
+_COMPLETE = b"-- PostgreSQL database dump complete"
+_END_SIZE = 512
 _CREATES = re.compile(rb"^CREATE DATABASE ", re.MULTILINE)
 
-REDO = "dump it again (pg_dump --format=custom)"
+
+class PostgreSQL(Database):
+    """PostgreSQL: a server in a container of its own, filled from what pg_dump made."""
+
+    name = "postgresql"
+    formats = (PLAIN, CUSTOM, TAR, DIRECTORY)
+    suffixes = (".sql", ".dump", ".pgdump", ".backup")
+    folder_marker = CONTENTS
+    url = "postgresql://site:only-here@postgres:5432/site"
+    image_setting = "postgres"
+
+    def recognise(self, file: Path, start: bytes, *, is_folder: bool) -> Recognised | None:
+        """See `Database`."""
+        if is_folder:
+            return self._recognise_archive(file, start, DIRECTORY) if start.startswith(MAGIC) else None
+        if start.startswith(MAGIC):
+            if archive_format(file, start) != CUSTOM:
+                raise DumpError(
+                    f"{file} holds only the table of contents of a PostgreSQL dump",
+                    cause=f"a dump in a folder is all of it: {CONTENTS} and what is beside it",
+                    hint=REPACK_HINT,
+                )
+            return self._recognise_archive(file, start, CUSTOM)
+        contents = start[TAR_HEADER_SIZE:]
+        is_own_tar = start[:100].rstrip(b"\0") == CONTENTS.encode() and contents.startswith(MAGIC)
+        if is_own_tar and archive_format(file, contents) == TAR:
+            return self._recognise_archive(file, contents, TAR)
+        if start.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(SQL_START):
+            return Recognised(database=self, format=PLAIN, server=script_version(file, start))
+        return None
+
+    def _recognise_archive(self, file: Path, start: bytes, format_: str) -> Recognised:
+        return Recognised(database=self, format=format_, server=archive_version(file, start))
+
+    def read(self, stream: Stream, format_: str) -> Iterator[bytes]:
+        """See `Database`; of an archive, only pg_restore can say whether it is whole."""
+        end = b""
+        for chunk in stream.chunks():
+            end = (end + chunk)[-_END_SIZE:]
+            yield chunk
+        if format_ == PLAIN and _COMPLETE not in end:
+            raise DumpError(
+                f"the SQL in {stream.file} is cut off: it does not end as pg_dump ends",
+                cause="dumping it failed midway, or it was cut off on its way here",
+                hint="dump it again (pg_dump --format=custom)",
+            )
+
+    def check_server(self, image: str, wanted: int | None) -> None:
+        """See `Database`; raises `DumpError` where the server is older, or the image has none."""
+        code, output = sdk.run_container(image, ["postgres", "--version"])
+        found = re.search(r"PostgreSQL\) (\d+)", output)
+        if code or not found:
+            raise DumpError(
+                f"{image} has no PostgreSQL server: {output or 'it prints nothing'}",
+                cause="the dump is PostgreSQL's, and images.postgres is another image",
+                hint="set images.postgres (docs/configuration.md)",
+            )
+        if wanted is not None and int(found[1]) < wanted:
+            raise DumpError(
+                f"the dump is of PostgreSQL {wanted}, and {image} is PostgreSQL {found[1]}",
+                cause="a server cannot restore a dump of a newer one",
+                hint=f'set images.postgres = "postgres:{wanted}" (or POSTGRES_IMAGE)',
+            )
 
 
-def kind(file: Path, start: bytes) -> int:
+def archive_format(file: Path, start: bytes) -> str:
     """Return the format of an archive that begins with these bytes; raises `DumpError`."""
-    found = start[len(POSTGRESQL_MAGIC) + 5] if len(start) > len(POSTGRESQL_MAGIC) + 5 else 0
-    if found not in {CUSTOM, TAR, DIRECTORY}:
-        raise DumpError(
-            f"{file} is damaged: it begins as a PostgreSQL archive and goes on as none",
-            cause="it was cut off or changed on its way here",
-            hint=AGAIN,
-        )
+    offset = len(MAGIC) + FORMAT_OFFSET
+    found = ARCHIVE_FORMATS.get(start[offset]) if len(start) > offset else None
+    if found is None:
+        raise damaged(f"{file} is damaged: it begins as a PostgreSQL archive and does not go on as one")
     return found
 
 
-def version(file: Path, start: bytes) -> int:
+def archive_version(file: Path, start: bytes) -> int:
     """Return the major version that a server needs to have for an archive that begins with these bytes.
 
     That is the newer one of the server that it came from and the pg_dump that made it. Raises `DumpError`
     where the bytes are damaged.
     """
     try:
-        said = _versions(io.BytesIO(start[len(POSTGRESQL_MAGIC) :]))
-        return max(int(found[1]) for each in said if (found := re.match(r"(\d+)", each)))
+        versions = _versions(io.BytesIO(start[len(MAGIC) :]))
+        return max(int(found[1]) for each in versions if (found := re.match(r"(\d+)", each)))
     except (ValueError, IndexError) as error:
-        raise DumpError(
-            f"{file} is damaged: its beginning does not tell which PostgreSQL it is of",
-            cause="it was cut off or changed on its way here",
-            hint=AGAIN,
-        ) from error
+        raise damaged(f"{file} is damaged: its beginning does not tell which PostgreSQL it is of") from error
 
 
 def _versions(header: io.BytesIO) -> tuple[str, str]:
-    major, minor, _revision, width, _offsets, _format = _bytes(header, 6)
+    major, minor, _revision, number_size, _offset_size, _format = _bytes(header, 6)
 
     def number() -> int:
-        sign, *digits = _bytes(header, 1 + width)
+        sign, *digits = _bytes(header, 1 + number_size)
         return -int.from_bytes(bytes(digits), "little") if sign else int.from_bytes(bytes(digits), "little")
 
     def text() -> str:
@@ -91,8 +157,8 @@ def _bytes(header: io.BytesIO, size: int) -> bytes:
     return read
 
 
-def script_version(file: Path, start: bytes) -> int:
-    """Return what `version` does, for an SQL script; 0 where it does not say.
+def script_version(file: Path, start: bytes) -> int | None:
+    """Return what `archive_version` does, for an SQL script; None where it does not say.
 
     Raises `DumpError` where the script makes a database of its own.
     """
@@ -102,36 +168,4 @@ def script_version(file: Path, start: bytes) -> int:
             cause="it was made with --create: what it holds would not be where the site looks",
             hint="dump it again without --create (pg_dump --format=custom)",
         )
-    return max((int(found) for found in _FROM.findall(start)), default=0)
-
-
-def script(source: Source) -> Iterator[bytes]:
-    """Yield an SQL script in pieces, and check that it came to its end; raises `DumpError`."""
-    end = b""
-    for chunk in source.chunks():
-        end = (end + chunk)[-_END:]
-        yield chunk
-    if _DONE not in end:
-        raise DumpError(
-            f"the SQL in {source.file} is cut off: it does not end as pg_dump ends",
-            cause="dumping it failed midway, or it was cut off on its way here",
-            hint=REDO,
-        )
-
-
-def check_server(wanted: int, image: str) -> None:
-    """Raise `DumpError` where the server in an image is older than the version that a dump needs."""
-    code, said = sdk.run_container(image, ["postgres", "--version"])
-    found = re.search(r"PostgreSQL\) (\d+)", said)
-    if code or not found:
-        raise DumpError(
-            f"{image} has no PostgreSQL server: {said or 'it says nothing'}",
-            cause="the dump is PostgreSQL's, and images.postgres is no image of it",
-            hint="set images.postgres (docs/configuration.md)",
-        )
-    if int(found[1]) < wanted:
-        raise DumpError(
-            f"the dump is of PostgreSQL {wanted}, and {image} is PostgreSQL {found[1]}",
-            cause="a server takes no dump of a newer one",
-            hint=f'set images.postgres = "postgres:{wanted}" (or POSTGRES_IMAGE)',
-        )
+    return max((int(found) for found in _DUMPED_FROM.findall(start)), default=None)

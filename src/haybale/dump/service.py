@@ -8,8 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from haybale.dump import postgresql
-from haybale.dump.reference import Unpacked, resolve, unpack
+from haybale.dump.reference import Unpacked, resolve_dump, unpack
 from haybale.errors import ConfigError
 from haybale.images import bases
 
@@ -18,16 +17,10 @@ if TYPE_CHECKING:
 
     from haybale.config import Project
 
-# Where the site finds its database, by what the dump is of, as docker-compose.database.yml has it.
-DATABASE_URLS = {
-    "sqlite": "sqlite:////data/db.sqlite3",
-    "postgresql": "postgresql://site:only-here@postgres:5432/site",
-}
-
 
 def unpack_dump(project: Project) -> Unpacked:
     """Check and unpack the reference dump; raises `DumpError`."""
-    return unpack(resolve(project.home, project.settings.dump), project.scratch / "dump")
+    return unpack(resolve_dump(project.home, project.settings.dump), project.scratch / "dump")
 
 
 def database_variables(
@@ -38,16 +31,15 @@ def database_variables(
     `release_image` is the site's own. Raises `ConfigError` where a fixture is missing, `DumpError` where the
     server is older than the dump.
     """
-    image = project.settings.images.postgres
-    restored = unpacked.format.database == "postgresql"
-    fixtures = copy_fixtures(project)
-    if restored:
-        bases.ensure(image, "postgres", say)
-        postgresql.check_server(unpacked.server, image)
+    database, fixtures = unpacked.database, copy_fixtures(project)
+    server_image = database.server_image(project.settings.images)
+    if server_image and database.image_setting:
+        bases.ensure(server_image, database.image_setting, say)
+        database.check_server(server_image, unpacked.server)
     return {
-        "COMPOSE_PROFILES": "postgresql" if restored else "",
-        "HAYBALE_DATABASE_IMAGE": image if restored else release_image,
-        "HAYBALE_DATABASE_URL": DATABASE_URLS[unpacked.format.database],
+        "COMPOSE_PROFILES": database.name if server_image else "",
+        "HAYBALE_DATABASE_IMAGE": server_image or release_image,
+        "HAYBALE_DATABASE_URL": database.url,
         "HAYBALE_DUMP": str(unpacked.path),
         "HAYBALE_DUMP_FORMAT": unpacked.format,
         "HAYBALE_FIXTURES": str(fixtures),

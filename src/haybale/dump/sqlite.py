@@ -7,99 +7,115 @@ import errno
 import sqlite3
 from typing import TYPE_CHECKING
 
-from haybale.dump.archive import AGAIN, REPACK, SQLITE_MAGIC, Source, stranger
+from haybale.dump.content import FETCH_HINT, Stream
+from haybale.dump.database import Database, Recognised
 from haybale.errors import DumpError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# Bytes of a database's header (SQLite file format, 1.3).
-HEADER = 100
+# The beginning of a database file, and the size of its header in bytes (SQLite file format, 1.3).
+MAGIC = b"SQLite format 3\x00"
+HEADER_SIZE = 100
 
-REDO = "dump it again (sqlite3 DATABASE '.backup FILE')"
+# How SQL begins, in small letters and without blanks.
+SQL_STARTS = (b"--", b"/*", b"pragma", b"begin", b"create", b"drop", b"insert")
 
+FILE, SQL = "sqlite", "sql"
 
-def is_database(file: Path) -> bool:
-    """Return whether a file begins as a database does."""
-    with file.open("rb") as stream:
-        return stream.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
-
-
-def expected_size(source: Source, header: bytes) -> int:
-    """Return the size in bytes that a database has by its header; where that is not valid, the declared one.
-
-    That is 0 where there is none. Raises `DumpError` where it is not the header of a database.
-    """
-    if not header:
-        raise DumpError(f"{source.file} holds an empty database", cause="dumping it failed", hint=REDO)
-    if not header.startswith(SQLITE_MAGIC):
-        what = stranger(header)
-        raise DumpError(
-            f"{source.file} holds no database",
-            cause=f"what it holds is {what}" if what else "its first bytes are not those of one",
-            hint=REPACK,
-        )
-    # SQLite file format, 1.3: the page size (1 stands for 65536), the size in pages, and the two counters of
-    # changes that are equal where that size is valid.
-    page, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
-    if not pages or header[24:28] != header[92:96]:
-        return source.size or 0
-    return (65536 if page == 1 else page) * pages
+DUMP_FILE_HINT = "dump it again (sqlite3 DATABASE '.backup FILE')"
+DUMP_SQL_HINT = "dump it again (sqlite3 DATABASE .dump)"
 
 
-def pieces(source: Source) -> Iterator[bytes]:
-    """Yield a database in pieces, and check on the way that it is as long as its header says.
+class SQLite(Database):
+    """SQLite: a file that the site opens itself."""
 
-    Raises `DumpError`.
-    """
-    expected = expected_size(source, source.peek(HEADER))
-    if source.size not in {None, expected}:
-        raise wrong_size(source.file, source.size or 0, expected)
-    size = 0
-    for chunk in source.chunks():
-        size += len(chunk)
-        if expected and size > expected:
-            raise wrong_size(source.file, size, expected)
-        yield chunk
-    if size < expected:
-        raise wrong_size(source.file, size, expected)
+    name = "sqlite"
+    formats = (FILE, SQL)
+    suffixes = (".sqlite3", ".sqlite", ".db", ".sql")
+    url = "sqlite:////data/db.sqlite3"
+
+    def recognise(self, file: Path, start: bytes, *, is_folder: bool) -> Recognised | None:
+        """See `Database`."""
+        del file, is_folder
+        if start.startswith(MAGIC):
+            return Recognised(database=self, format=FILE)
+        # Text has no NUL: a tar may begin with the name of a file that begins so.
+        is_text = b"\0" not in start
+        text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+        return Recognised(database=self, format=SQL) if is_text and text.startswith(SQL_STARTS) else None
+
+    def expected_size(self, stream: Stream, format_: str) -> int | None:
+        """See `Database`; of a database file, the size that its header says, where that is valid."""
+        if format_ == SQL:
+            return stream.size
+        # SQLite file format, 1.3: the page size (1 stands for 65536), the size in pages, and the two counters
+        # of changes that are equal where that size is valid.
+        header = stream.peek(HEADER_SIZE)
+        page, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
+        if not pages or header[24:28] != header[92:96]:
+            return stream.size
+        return (65536 if page == 1 else page) * pages
+
+    def read(self, stream: Stream, format_: str) -> Iterator[bytes]:
+        """See `Database`; a database file is as long as its header says."""
+        if format_ == SQL:
+            yield from stream.chunks()
+            return
+        expected = self.expected_size(stream, format_)
+        if stream.size is not None and expected is not None and stream.size != expected:
+            raise _wrong_size(stream.file, stream.size, expected)
+        size = 0
+        for chunk in stream.chunks():
+            size += len(chunk)
+            if expected is not None and size > expected:
+                raise _wrong_size(stream.file, size, expected)
+            yield chunk
+        if expected is not None and size < expected:
+            raise _wrong_size(stream.file, size, expected)
+
+    def prepare(self, file: Path, path: Path, format_: str) -> str:
+        """See `Database`; SQL becomes the database file that it makes."""
+        if format_ == SQL:
+            execute_sql(file, path)
+        raise_if_damaged(file, path)
+        return FILE
 
 
-def wrong_size(file: Path, size: int, expected: int) -> DumpError:
-    """Return what there is to say of a database that is not as long as its header says."""
+def _wrong_size(file: Path, size: int, expected: int) -> DumpError:
     if size > expected:
         return DumpError(
             f"the database in {file} is too long: {size} bytes, where its header says {expected}",
             cause="something was added to it, or its header is damaged",
-            hint=REDO,
+            hint=DUMP_FILE_HINT,
         )
     return DumpError(
         f"the database in {file} is cut off: {size} bytes, where its header says {expected}",
         cause="it was copied before it was written whole",
-        hint=REDO,
+        hint=DUMP_FILE_HINT,
     )
 
 
-def check(file: Path, path: Path) -> None:
-    """Raise `DumpError` where the unpacked database is not sound."""
+def raise_if_damaged(file: Path, path: Path) -> None:
+    """Raise `DumpError` where the database at `path` is damaged; `file` is the dump that it comes from."""
     address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     with contextlib.closing(sqlite3.connect(address, uri=True)) as database:
         try:
-            ((said,),) = database.execute("PRAGMA quick_check(1)").fetchall()
+            ((answer,),) = database.execute("PRAGMA quick_check(1)").fetchall()
         except sqlite3.DatabaseError as error:
-            said = str(error)
+            answer = str(error)
     # A collation, function or module of the site's own is no damage; it only ends the check early.
-    if said != "ok" and not said.startswith(("no such collation", "no such function", "no such module")):
+    if answer != "ok" and not answer.startswith(("no such collation", "no such function", "no such module")):
         raise DumpError(
-            f"the database in {file} is damaged: {said}",
+            f"the database in {file} is damaged: {answer}",
             cause="it was copied while something wrote to it, or changed on its way here",
-            hint=REDO,
+            hint=DUMP_FILE_HINT,
         )
 
 
-def execute(file: Path, path: Path) -> int:
-    """Put the database that the SQL in `path` makes in its place; return its size in bytes.
+def execute_sql(file: Path, path: Path) -> None:
+    """Replace the SQL in `path` by the database that it makes.
 
     Statement by statement: only one of them is in memory. Raises `DumpError` that names the line.
     """
@@ -107,43 +123,35 @@ def execute(file: Path, path: Path) -> int:
     made.unlink(missing_ok=True)
     try:
         with contextlib.closing(sqlite3.connect(made, isolation_level=None)) as database:
-            # Another database file is none of the dump's business.
-            database.set_authorizer(_permit)
+            # A dump has no business with another database file.
+            database.set_authorizer(_authorize)
             database.execute("PRAGMA journal_mode = OFF")
             database.execute("PRAGMA synchronous = OFF")
             for line, statement in _statements(file, path):
                 try:
                     database.execute(statement)
-                except sqlite3.OperationalError as error:
-                    if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-                        raise OSError(errno.ENOSPC, "its database is too large") from error
-                    raise _refused(file, line, error) from error
                 except sqlite3.Error as error:
-                    raise _refused(file, line, error) from error
+                    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                        raise OSError(errno.ENOSPC, "its database is too large") from error
+                    raise DumpError(
+                        f"the SQL in {file} is refused at line {line}: {error}",
+                        cause="it is not SQLite's, or was changed on its way here",
+                        hint=DUMP_SQL_HINT,
+                    ) from error
             if database.in_transaction:
-                raise DumpError(
-                    f"the SQL in {file} ends within a transaction",
-                    cause="it was cut off",
-                    hint="dump it again (sqlite3 DATABASE .dump)",
-                )
+                raise _cut_off(file, "a transaction")
         made.replace(path)
-        return path.stat().st_size
     finally:
         made.unlink(missing_ok=True)
 
 
-def _permit(action: int, *_: object) -> int:
-    return (
-        sqlite3.SQLITE_DENY if action in {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH} else sqlite3.SQLITE_OK
-    )
+def _authorize(action: int, *_: object) -> int:
+    attaches = action in {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
+    return sqlite3.SQLITE_DENY if attaches else sqlite3.SQLITE_OK
 
 
-def _refused(file: Path, line: int, error: sqlite3.Error) -> DumpError:
-    return DumpError(
-        f"the SQL in {file} is refused at line {line}: {error}",
-        cause="it is not SQLite's, or was changed on its way here",
-        hint="dump it again (sqlite3 DATABASE .dump)",
-    )
+def _cut_off(file: Path, within: str) -> DumpError:
+    return DumpError(f"the SQL in {file} ends within {within}", cause="it was cut off", hint=DUMP_SQL_HINT)
 
 
 def _statements(file: Path, path: Path) -> Iterator[tuple[int, str]]:
@@ -160,11 +168,7 @@ def _statements(file: Path, path: Path) -> Iterator[tuple[int, str]]:
                     statement = ""
         except UnicodeDecodeError as error:
             raise DumpError(
-                f"the SQL in {file} is no UTF-8 after line {start}", cause=str(error), hint=AGAIN
+                f"the SQL in {file} is not UTF-8 after line {start}", cause=str(error), hint=FETCH_HINT
             ) from error
     if statement.strip():
-        raise DumpError(
-            f"the SQL in {file} ends within the statement that begins at line {start}",
-            cause="it was cut off",
-            hint="dump it again (sqlite3 DATABASE .dump)",
-        )
+        raise _cut_off(file, f"the statement that begins at line {start}")

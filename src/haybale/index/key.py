@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import IO, TYPE_CHECKING, Any
 
-from haybale.dump import reference as dump
+from haybale.dump.reference import identify_dump, resolve_dump
 from haybale.errors import ConfigError
 from haybale.images import dockerfile as layers
 from haybale.index import inputs
@@ -147,7 +147,7 @@ def compute_key(project: Project) -> Key:
     Raises `ConfigError` where an input cannot be read, `DumpError` where the dump is missing or damaged.
     """
     settings, root = project.settings, project.root
-    found = dump.resolve(project.home, settings.dump)
+    dump = resolve_dump(project.home, settings.dump)
     site = inputs.site(root / settings.site)
     solr_conf = root / settings.solr_conf
     if not solr_conf.is_dir():
@@ -159,10 +159,9 @@ def compute_key(project: Project) -> Key:
     stages = layers.needed(root / settings.dockerfile, STAGES)
     compose_files = [name for name in (COMPOSE_FILE, DATABASE_COMPOSE_FILE) if (root / name).is_file()]
     compose = [(root / name).read_text(encoding="utf-8", errors="replace") for name in compose_files]
-    content = dump.identify(found, project.scratch / "dump")
-    bases = [settings.images.python, settings.images.solr]
-    if content.format.database == "postgresql":
-        bases.append(settings.images.postgres)
+    content = identify_dump(dump, project.scratch / "dump")
+    server_image = content.database.server_image(settings.images)
+    bases = [settings.images.python, settings.images.solr, *([server_image] if server_image else [])]
     components = [
         _value("format", str(FORMAT_VERSION)),
         _value("core", settings.core),

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from haybale import config, image_ref
-from haybale.dump import reference as dump
+from haybale.dump.reference import resolve_dump
 from haybale.errors import ConfigError, PrerequisiteError, UsageError
 from haybale.image_ref import ImageRef
 from haybale.images import build, store
@@ -361,7 +361,7 @@ def _places(root: Path, file: FileChange, change: Change) -> list[str]:
 
 
 def _dump_files(project: Project) -> list[str]:
-    resolved = dump.resolve(project.home, project.settings.dump)
+    resolved = resolve_dump(project.home, project.settings.dump)
     paths: list[Path] = [resolved.link, resolved.target]
     inside = [path for path in paths if path.is_relative_to(project.home)]
     return list(dict.fromkeys(path.relative_to(project.home).as_posix() for path in inside))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from haybale.dump import reference as dump
+from haybale.dump.reference import resolve_dump
 from haybale.images import store
 from haybale.index import image as current
 from haybale.pipeline.graph import Facts, Strategy
@@ -66,6 +66,6 @@ def gather_facts(project: Project, index_key: Key, options: Options, env: Mappin
 
 def _dump_at_head(project: Project) -> bool:
     """Return whether the last commit that touched the dump's link, or its file, is the one checked out."""
-    found = dump.resolve(project.root, project.settings.dump)
+    found = resolve_dump(project.root, project.settings.dump)
     last = git.last_change(project.root, [str(found.link), str(found.target)])
     return last is not None and last.hash == git.resolve_commit(project.root, "HEAD")

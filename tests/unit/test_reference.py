@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from haybale.dump import archive, sqlite
-from haybale.dump import reference as dump
+from haybale.dump import reference, sqlite
+from haybale.dump.content import CHUNK, Folder, Stream
+from haybale.dump.postgresql import CUSTOM, DIRECTORY, PLAIN, TAR
+from haybale.dump.reference import Content, Unpacked, identify_dump, resolve_dump
 from haybale.errors import ConfigError, DumpError, PrerequisiteError
 
 if sys.version_info >= (3, 14):
@@ -75,8 +77,8 @@ def put(root: Path, content: bytes, name: str = "site_2026.sqlite3.zip") -> Path
     return file
 
 
-def unpack(root: Path) -> dump.Unpacked:
-    return dump.unpack(dump.resolve(root, PATTERN), root / "unpacked")
+def unpack(root: Path) -> Unpacked:
+    return reference.unpack(resolve_dump(root, PATTERN), root / "unpacked")
 
 
 def left(root: Path) -> list[str]:
@@ -128,7 +130,7 @@ def test_sql_becomes_the_database_that_it_describes(root: Path, kind: str) -> No
     assert rows == [(1, "one line;\nanother; and 'quotes'"), (2, "Grün")]
     assert found.size == found.path.stat().st_size
     assert found.sha256 == hashlib.sha256(NOTES).hexdigest()
-    assert found.sha256 == dump.identify(dump.resolve(root, PATTERN), root / "elsewhere").sha256
+    assert found.sha256 == identify_dump(resolve_dump(root, PATTERN), root / "elsewhere").sha256
     assert left(root) == [found.path.name]
     assert unpack(root) == found
 
@@ -140,7 +142,7 @@ def test_sql_becomes_the_database_that_it_describes(root: Path, kind: str) -> No
         (sql("CREATE TABLE `a` (b int) ENGINE=InnoDB;"), "refused at line 3"),
         (NOTES.replace(b"COMMIT;\n", b""), "ends within a transaction"),
         (NOTES[: NOTES.rindex(b"Gr")], "ends within the statement that begins at line 6"),
-        (NOTES.replace("ü".encode(), b"\xfc"), "no UTF-8"),
+        (NOTES.replace("ü".encode(), b"\xfc"), "is not UTF-8"),
         (sql("ATTACH '{elsewhere}' AS other;"), "refused at line 3"),
         (sql().replace(WHOLE, b"").replace(b"COMMIT;", b"VACUUM INTO '{elsewhere}';"), "refused at line 2"),
     ],
@@ -209,61 +211,61 @@ def test_a_folder_with_letters_that_addresses_know_does_no_harm(tmp_path: Path, 
 
 def test_nothing_matches(root: Path) -> None:
     with pytest.raises(DumpError, match="no dump matches") as told:
-        dump.resolve(root, PATTERN)
+        resolve_dump(root, PATTERN)
     assert told.value.hint
 
 
 def test_a_dangling_link_names_where_it_leads(root: Path) -> None:
     (root / "dumps" / "site_latest.sqlite3.zip").symlink_to("site_2025.sqlite3.zip")
     with pytest.raises(DumpError, match=r"site_latest.*leads to site_2025\.sqlite3\.zip"):
-        dump.resolve(root, PATTERN)
+        resolve_dump(root, PATTERN)
 
 
 def test_a_dangling_link_is_found_by_its_own_name_too(root: Path) -> None:
     (root / "dumps" / "latest.sqlite3").symlink_to("site.sqlite3")
     with pytest.raises(DumpError, match=r"latest.*leads to site\.sqlite3"):
-        dump.resolve(root, "dumps/latest.sqlite3")
+        resolve_dump(root, "dumps/latest.sqlite3")
 
 
 def test_a_link_to_itself_leads_nowhere(root: Path) -> None:
     (root / "dumps" / "latest.sqlite3").symlink_to("latest.sqlite3")
     with pytest.raises(DumpError, match="which does not exist"):
-        dump.resolve(root, PATTERN)
+        resolve_dump(root, PATTERN)
 
 
 def test_a_link_may_lead_out_of_the_repository(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "site.sqlite3"
     elsewhere.write_bytes(b"")
     (root / "dumps" / "latest.sqlite3").symlink_to(elsewhere)
-    assert dump.resolve(root, PATTERN).target == elsewhere
+    assert resolve_dump(root, PATTERN).target == elsewhere
 
 
 @pytest.mark.parametrize("pattern", ["", "/dumps/*"])
 def test_a_setting_that_is_no_pattern_is_named(root: Path, pattern: str) -> None:
     with pytest.raises(ConfigError, match="the setting `dump`"):
-        dump.resolve(root, pattern)
+        resolve_dump(root, pattern)
 
 
 def test_two_matches_are_named(root: Path) -> None:
     for name in ("a_latest.sqlite3.zip", "b_latest.sqlite3.zip"):
         (root / "dumps" / name).write_bytes(b"")
     with pytest.raises(DumpError, match=r"a_latest\.sqlite3\.zip, b_latest\.sqlite3\.zip"):
-        dump.resolve(root, PATTERN)
+        resolve_dump(root, PATTERN)
 
 
 def test_a_folder_is_no_dump(root: Path) -> None:
     (root / "dumps" / "site_latest.sqlite3").mkdir()
     with pytest.raises(DumpError, match="is not a file"):
-        dump.resolve(root, PATTERN)
+        resolve_dump(root, PATTERN)
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         (b"", "is empty"),
-        (b"hello, hello, hello", "no archive and no database"),
-        (b"\n<!DOCTYPE html><html>404</html>", "is a page of the web, not a dump"),
-        (b'\xef\xbb\xbf<?xml version="1.0"?><Error/>', "is a page of the web, not a dump"),
+        (b"hello, hello, hello", "neither an archive nor a database"),
+        (b"\n<!DOCTYPE html><html>404</html>", "is a web page, not a dump"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?><Error/>', "is a web page, not a dump"),
         (b'{"message": "Not Found"}', "is JSON"),
         (b"\xfd7zXZ\x00\x00\x04", "is damaged"),
         (b"\x28\xb5\x2f\xfd\x24", "is damaged"),
@@ -287,7 +289,7 @@ def test_a_folder_is_no_dump(root: Path) -> None:
         (zipped(("db.sqlite3", b"not a database, whatever its name says")), "holds no database"),
         (zipped(("db.sqlite3", b"")), "empty database"),
         (gzip.compress(b""), "empty database"),
-        (zipped(("db.sqlite3", archive.SQLITE_MAGIC)), "damaged"),
+        (zipped(("db.sqlite3", sqlite.MAGIC)), "damaged"),
         (zipped(("C:db.sqlite3", b"a")), "unsafe member"),
         (zipped(("db.sqlite3", b"a"), ("../readme", b"a")), "unsafe member"),
         (zipped(("db.sqlite3", b"a"), ("../", b"")), "unsafe member"),
@@ -307,7 +309,7 @@ def test_what_is_no_dump_is_named_for_what_it_is(root: Path, content: bytes, wor
     ("content", "words"),
     [
         (b"--\n-- PostgreSQL database cluster dump\n--\n", "pg_dumpall"),
-        (b"<html>404</html>", "a page of the web"),
+        (b"<html>404</html>", "a web page"),
         (gzip.compress(b"twice"), "another archive"),
         (b"whatever", "first bytes"),
     ],
@@ -327,7 +329,7 @@ def test_an_unusual_way_of_packing_is_named(root: Path, database: bytes, method:
     packed = struct.pack("<H", method)
     archive = archive[: directory + 10] + packed + archive[directory + 12 :]
     put(root, archive[:8] + packed + archive[10:])
-    with pytest.raises(DumpError, match=f"can't be read: its compression, method {method},") as told:
+    with pytest.raises(DumpError, match=f"cannot be read: its compression, method {method},") as told:
         unpack(root)
     assert "zip" in told.value.hint
 
@@ -374,7 +376,7 @@ def test_a_size_that_lies_is_found_out(root: Path, database: bytes, declared: in
 
 
 def test_a_small_archive_that_unpacks_to_a_lot_stops_at_what_it_declares(root: Path) -> None:
-    bomb = zipped(("db.sqlite3", archive.SQLITE_MAGIC + bytes(50_000_000)))
+    bomb = zipped(("db.sqlite3", sqlite.MAGIC + bytes(50_000_000)))
     put(root, patched(bomb, 24, 1000))
     with pytest.raises(DumpError, match="lies about its size: it declares 1000 bytes"):
         unpack(root)
@@ -382,7 +384,7 @@ def test_a_small_archive_that_unpacks_to_a_lot_stops_at_what_it_declares(root: P
 
 def test_a_lie_told_twice_fills_no_disk(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both places agree on 1000 bytes; what they declare is all that is ever written."""
-    bomb = patched(zipped(("db.sqlite3", archive.SQLITE_MAGIC + bytes(50_000_000))), 24, 1000)
+    bomb = patched(zipped(("db.sqlite3", sqlite.MAGIC + bytes(50_000_000))), 24, 1000)
     put(root, bomb[:22] + struct.pack("<I", 1000) + bomb[26:])
     written = []
     read = zipfile.ZipExtFile.read
@@ -470,7 +472,7 @@ def test_a_gzip_that_unpacks_to_a_lot_stops_where_its_database_ends(
     put(root, gzip.compress(database + bytes(50_000_000), 1))
     with pytest.raises(DumpError, match="too long"):
         unpack(root)
-    assert sum(given) <= len(database) + archive.CHUNK
+    assert sum(given) <= len(database) + CHUNK
 
 
 def test_where_there_is_no_room_nothing_is_begun(
@@ -492,7 +494,7 @@ def test_a_dump_that_can_t_be_read_is_explained(
     def failing(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(dump, "_copy", failing)
+    monkeypatch.setattr(reference, "_copy", failing)
     with pytest.raises(PrerequisiteError, match="Input/output error") as told:
         unpack(root)
     assert str(file) in told.value.message
@@ -552,14 +554,14 @@ def test_a_damaged_database_inside_a_sound_archive_is_refused(root: Path, databa
 def copies(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The databases that were really unpacked."""
     made: list[Path] = []
-    read = dump._read
+    read = reference._read
 
-    def noting(held: archive.Source | archive.Folder, target: Path | None = None) -> dump._Found:
+    def noting(opened: Stream | Folder, target: Path | None = None) -> Content:
         if target is not None:
-            made.append(held.file)
-        return read(held, target)
+            made.append(opened.file)
+        return read(opened, target)
 
-    monkeypatch.setattr(dump, "_read", noting)
+    monkeypatch.setattr(reference, "_read", noting)
     return made
 
 
@@ -590,7 +592,7 @@ def test_a_dump_changed_in_the_same_instant_is_unpacked_again(
     assert len(copies) == 2
 
 
-@pytest.mark.parametrize(("ago", "made"), [(dump.GRAIN, 2), (dump.GRAIN + 1, 1)])
+@pytest.mark.parametrize(("ago", "made"), [(reference.CLOCK_GRAIN, 2), (reference.CLOCK_GRAIN + 1, 1)])
 def test_a_dump_is_trusted_when_it_is_older_than_the_coarsest_clock(
     root: Path, database: bytes, copies: list[Path], monkeypatch: pytest.MonkeyPatch, *, ago: int, made: int
 ) -> None:
@@ -658,20 +660,20 @@ def test_a_broken_note_is_no_obstacle(root: Path, database: bytes) -> None:
 
 
 def digest(root: Path) -> str:
-    return dump.identify(dump.resolve(root, PATTERN), root / "unpacked").sha256
+    return identify_dump(resolve_dump(root, PATTERN), root / "unpacked").sha256
 
 
 @pytest.fixture
 def readings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The dumps whose databases were really read."""
     made: list[Path] = []
-    read = dump._read
+    read = reference._read
 
-    def noting(held: archive.Source | archive.Folder, target: Path | None = None) -> dump._Found:
-        made.append(held.file)
-        return read(held, target)
+    def noting(opened: Stream | Folder, target: Path | None = None) -> Content:
+        made.append(opened.file)
+        return read(opened, target)
 
-    monkeypatch.setattr(dump, "_read", noting)
+    monkeypatch.setattr(reference, "_read", noting)
     return made
 
 
@@ -761,7 +763,7 @@ def test_a_failure_midway_leaves_nothing(
     def failing(*_: object) -> None:
         raise failure
 
-    monkeypatch.setattr(sqlite, "check", failing)
+    monkeypatch.setattr(sqlite, "raise_if_damaged", failing)
     with pytest.raises((KeyboardInterrupt, PrerequisiteError)) as told:
         unpack(root)
     if isinstance(told.value, PrerequisiteError):
@@ -815,13 +817,13 @@ FILES = {"toc.dat": header(5), "3001.dat.gz": gzip.compress(b"1\tone\n"), "blobs
 @pytest.mark.parametrize(
     ("content", "format_"),
     [
-        (script("CREATE TABLE a (b integer);"), dump.Format.PLAIN),
-        (header(1), dump.Format.CUSTOM),
-        (tarred(("toc.dat", header(3)), ("restore.sql", b"-- nothing")), dump.Format.TAR),
+        (script("CREATE TABLE a (b integer);"), PLAIN),
+        (header(1), CUSTOM),
+        (tarred(("toc.dat", header(3)), ("restore.sql", b"-- nothing")), TAR),
     ],
 )
 def test_what_pg_dump_makes_is_recognised_and_unpacked_as_it_is(
-    root: Path, content: bytes, format_: dump.Format, packer: str
+    root: Path, content: bytes, format_: str, packer: str
 ) -> None:
     put(root, zipped(("db.dump", content)) if packer == "zip" else PACKERS[packer](content))
     found = unpack(root)
@@ -856,7 +858,7 @@ def test_a_dump_in_a_folder_is_the_same_whatever_it_is_packed_in(root: Path, pac
     FOLDERS[packed](root)
     found = unpack(root)
     assert {file.name: file.read_bytes() for file in found.path.iterdir()} == FILES
-    assert (found.format, found.server) == (dump.Format.DIRECTORY, 17)
+    assert (found.format, found.server) == (DIRECTORY, 17)
     listed = "".join(f"{name}\0{hashlib.sha256(FILES[name]).hexdigest()}\n" for name in sorted(FILES))
     assert found.sha256 == digest(root) == hashlib.sha256(listed.encode()).hexdigest()
     assert found.size == sum(map(len, FILES.values()))
@@ -883,12 +885,12 @@ def test_a_changed_file_of_a_folder_is_noticed(root: Path, copies: list[Path]) -
     ("content", "words"),
     [
         (tarred(("a.txt", b"1"), ("b.txt", b"2")), r"there is no toc\.dat"),
-        (tarred(("toc.dat", header(5)), ("other/1.dat", b"2")), "'other/1.dat' is none of its files"),
-        (tarred(("toc.dat", b"hello" * 9), ("1.dat", b"2")), r"its toc\.dat is none of pg_dump's"),
+        (tarred(("toc.dat", header(5)), ("other/1.dat", b"2")), "'other/1.dat' is not one of its files"),
+        (tarred(("toc.dat", b"hello" * 9), ("1.dat", b"2")), r"its toc\.dat is not postgresql's"),
         (tarred(("toc.dat", header(5)), ("../1.dat", b"2")), "unsafe member"),
         (tarred(("toc.dat", header(5)), ("1.dat", b"2" * 3000))[:3000], "is damaged"),
-        (zipped(("toc.dat", header(5)), ("-rf", b"2")), "'-rf' is none of its files"),
-        (zipped(("a/toc.dat", header(5)), ("b/toc.dat", header(5))), "none of its files"),
+        (zipped(("toc.dat", header(5)), ("-rf", b"2")), "'-rf' is not one of its files"),
+        (zipped(("a/toc.dat", header(5)), ("b/toc.dat", header(5))), "not one of its files"),
         (script("CREATE DATABASE site;", "\\connect site"), "makes a database of its own"),
         (script()[:-60], "is cut off"),
         (gzip.compress(script()[:-60]), "is cut off"),

@@ -1,0 +1,71 @@
+"""What haybale needs to know of a database: all that differs between SQLite, PostgreSQL and another one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from haybale.config import Images
+    from haybale.dump.content import Stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recognised:
+    """What a dump is: of which database, in which of its formats, and which server it needs.
+
+    `server` is a major version, None where no server is needed or the dump does not say.
+    """
+
+    database: Database
+    format: str
+    server: int | None = None
+
+
+class Database(Protocol):
+    """A database that dumps are of. Its methods raise `DumpError`s that name the dump's file.
+
+    - `name`: for notes and messages; of one with a server, also the profile of docker-compose.database.yml.
+    - `formats`: what its dumps may be; a format belongs to one database alone.
+    - `suffixes`: how the name of its file ends in an archive.
+    - `folder_marker`: the file that says what a dump that is a folder holds; None where no dump is one.
+    - `url`: where the site finds it.
+    - `image_setting`: the setting in `images` that names its server's image; None where it has no server.
+    """
+
+    name: str
+    formats: tuple[str, ...]
+    suffixes: tuple[str, ...]
+    folder_marker: str | None = None
+    url: str
+    image_setting: str | None = None
+
+    def recognise(self, file: Path, start: bytes, *, is_folder: bool) -> Recognised | None:
+        """Return what begins with these bytes, None where it is no dump of this database.
+
+        Of a dump that is a folder, `start` is the beginning of its `folder_marker`.
+        """
+
+    def expected_size(self, stream: Stream, format_: str) -> int | None:
+        """Return how many bytes a dump has, None where that is not known yet."""
+        del format_
+        return stream.size
+
+    def read(self, stream: Stream, format_: str) -> Iterator[bytes]:
+        """Yield a dump in pieces, and check on the way that it is whole."""
+
+    def prepare(self, file: Path, path: Path, format_: str) -> str:
+        """Make of what was unpacked to `path` what `restore` takes, check it, and return its format."""
+        del file, path
+        return format_
+
+    def server_image(self, images: Images) -> str | None:
+        """Return the image of the server that a dump is restored to, None where it has none."""
+        return str(getattr(images, self.image_setting)) if self.image_setting else None
+
+    def check_server(self, image: str, wanted: int | None) -> None:
+        """Check that an image has a server that takes dumps which need the major version `wanted`."""
+        del image, wanted

@@ -1,0 +1,82 @@
+"""Which database a dump is of, by its first bytes, never by its name; and what is taken for a dump."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from haybale.dump.content import FETCH_HINT, REPACK_HINT, Stream
+from haybale.dump.postgresql import PostgreSQL
+from haybale.dump.sqlite import SQLite
+from haybale.errors import DumpError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from haybale.dump.database import Database, Recognised
+
+# SQLite comes last: the SQL that it recognises may be any database's.
+DATABASES: tuple[Database, ...] = (PostgreSQL(), SQLite())
+
+SUFFIXES = tuple(dict.fromkeys(suffix for each in DATABASES for suffix in each.suffixes))
+FOLDER_MARKERS = tuple(each.folder_marker for each in DATABASES if each.folder_marker)
+
+WEB_PAGE = "a web page"
+
+# What is sometimes there in place of a dump, by its first bytes, in small letters and without blanks.
+SIGNATURES = (
+    ((b"<!doctype", b"<html", b"<?xml", b"<head"), WEB_PAGE),
+    ((b"{",), "JSON"),
+    ((b"7z\xbc\xaf\x27\x1c",), "a 7-Zip archive"),
+    ((b"--\n-- postgresql database cluster",), "a PostgreSQL dump of a whole server (pg_dumpall)"),
+    ((b"-- mysql", b"-- mariadb", b"/*m!", b"/*!"), "a MySQL dump"),
+    ((b"pk\x03\x04", b"\x1f\x8b", b"bzh", b"\xfd7zxz\x00", b"\x28\xb5\x2f\xfd"), "another archive"),
+)
+LFS_POINTER = b"version https://git-lfs"
+
+
+def find_database(file: Path, start: bytes) -> Recognised | None:
+    """Return what begins with these bytes, None for no dump; raises `DumpError` for a damaged one."""
+    if describe_foreign(start):
+        return None
+    return next(
+        (found for each in DATABASES if (found := each.recognise(file, start, is_folder=False))), None
+    )
+
+
+def recognise(stream: Stream) -> Recognised:
+    """Return what a stream holds; raises `DumpError` where that is no dump."""
+    found = find_database(stream.file, stream.peek())
+    if found is None:
+        raise _not_a_dump(stream)
+    return found
+
+
+def describe_foreign(start: bytes) -> str | None:
+    """Return what begins with these bytes and is no dump; None where that is not known."""
+    start = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return next((what for prefixes, what in SIGNATURES if start.startswith(prefixes)), None)
+
+
+def _not_a_dump(stream: Stream) -> DumpError:
+    file, start = stream.file, stream.peek()
+    what = describe_foreign(start)
+    if stream.is_packed:
+        message, cause, hint = (
+            (f"{file} holds no database", "its first bytes are not those of one", REPACK_HINT)
+            if start
+            else (f"{file} holds an empty database", "dumping it failed", "dump it again")
+        )
+        return DumpError(message, cause=f"what it holds is {what}" if what else cause, hint=hint)
+    if start.startswith(LFS_POINTER):
+        message, cause, hint = "a Git LFS pointer, not the dump itself", "it was not fetched", "git lfs pull"
+    elif what == WEB_PAGE:
+        message = f"{what}, not a dump"
+        cause, hint = "a download was answered with an error page, and that was saved", FETCH_HINT
+    else:
+        message = (what or "neither an archive nor a database") if start else "empty"
+        cause = (
+            "a dump is an SQLite database, its SQL, or what pg_dump makes; as it is, or packed by zip, gzip,"
+            " bzip2, xz or zstd"
+        )
+        hint = FETCH_HINT
+    return DumpError(f"{file} is {message}", cause=cause, hint=hint)
