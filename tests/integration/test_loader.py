@@ -423,8 +423,8 @@ def test_another_core_than_the_expected_one_is_named(site: Site) -> None:
 
 def what_the_key_knows(folder: Path, *without: str) -> str:
     """Write what the index key knows of the site, but for these files, for the loader."""
-    files = inputs.site(SITE)
-    known = inputs.index_code(files) | inputs.templates(files) | {"barn_settings.py"}
+    files = inputs.read_site(SITE)
+    known = inputs.find_index_code(files) | inputs.find_templates(files) | {"barn_settings.py"}
     assert known.issuperset(without)
     audit.write_inputs(folder, frozenset(known.difference(without)), ".", ())
     return str(folder / audit.FILE)

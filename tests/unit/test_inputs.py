@@ -17,7 +17,7 @@ def make(folder: Path, **files: str) -> inputs.Site:
     """Write files (a__b for a/b.py, a__PACKAGE for a/__init__.py) and look at the site."""
     for name, text in files.items():
         write(folder, name.replace("__", "/").replace("PACKAGE", "__init__") + ".py", text)
-    return inputs.site(folder)
+    return inputs.read_site(folder)
 
 
 def write(folder: Path, path: str, text: str = "") -> None:
@@ -49,7 +49,7 @@ def test_whatever_way_a_module_is_imported_it_belongs_to_the_index(tmp_path: Pat
     write(tmp_path, "helpers/unused.py")
     write(tmp_path, "app/__init__.py")
     site = make(tmp_path, app__search_indexes=statement)
-    assert inputs.index_code(site) == {
+    assert inputs.find_index_code(site) == {
         "app/__init__.py", "app/search_indexes.py", "helpers/__init__.py", "helpers/text.py",
     }  # fmt: skip
 
@@ -63,12 +63,12 @@ def test_imports_are_followed_as_far_as_they_go_and_in_circles(tmp_path: Path) -
         c="import a",
         unused="import a",
     )  # fmt: skip
-    assert inputs.index_code(site) == {"app/search_indexes.py", "a.py", "b.py", "c.py"}
+    assert inputs.find_index_code(site) == {"app/search_indexes.py", "a.py", "b.py", "c.py"}
 
 
 def test_a_name_in_a_module_is_not_a_module(tmp_path: Path) -> None:
     site = make(tmp_path, app__search_indexes="from a import b", a="b = 1", other__b="")
-    assert inputs.index_code(site) == {"app/search_indexes.py", "a.py"}
+    assert inputs.find_index_code(site) == {"app/search_indexes.py", "a.py"}
 
 
 def test_packages_of_indexes_count_whole(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_packages_of_indexes_count_whole(tmp_path: Path) -> None:
         tmp_path, app__search_indexes__PACKAGE="", app__search_indexes__one="from . import two",
         app__search_indexes__two="from ...shared import x", shared="",
     )  # fmt: skip
-    assert inputs.index_code(site) == {
+    assert inputs.find_index_code(site) == {
         "app/search_indexes/__init__.py", "app/search_indexes/one.py", "app/search_indexes/two.py",
         "shared.py",
     }  # fmt: skip
@@ -88,7 +88,7 @@ def test_with_models_come_migrations_and_the_app_and_what_they_import(tmp_path: 
         app__migrations__PACKAGE="", app__migrations__m1="import cleaning", cleaning="", signals="",
         app__views="", app__admin="", other__models="", other__migrations__m1="",
     )  # fmt: skip
-    assert inputs.index_code(site) == {
+    assert inputs.find_index_code(site) == {
         "app/search_indexes.py", "app/models.py", "app/apps.py", "app/migrations/__init__.py",
         "app/migrations/m1.py", "cleaning.py", "signals.py",
     }  # fmt: skip
@@ -99,16 +99,16 @@ def test_a_package_of_models_has_its_app_s_migrations(tmp_path: Path) -> None:
         tmp_path, app__search_indexes="from app.models.a import A", app__models__PACKAGE="from .a import A",
         app__models__a="", app__migrations__m1="",
     )  # fmt: skip
-    assert "app/migrations/m1.py" in inputs.index_code(site)
+    assert "app/migrations/m1.py" in inputs.find_index_code(site)
 
 
 def test_a_module_with_an_error_counts_and_is_not_followed(tmp_path: Path) -> None:
     site = make(tmp_path, app__search_indexes="import broken", broken="import a\ndef (", a="")
-    assert inputs.index_code(site) == {"app/search_indexes.py", "broken.py"}
+    assert inputs.find_index_code(site) == {"app/search_indexes.py", "broken.py"}
 
 
 def test_a_site_without_indexes_has_no_index_code(tmp_path: Path) -> None:
-    assert inputs.index_code(make(tmp_path, app__models="", research_indexes="")) == set()
+    assert inputs.find_index_code(make(tmp_path, app__models="", research_indexes="")) == set()
 
 
 def test_the_templates_of_documents_bring_what_they_are_made_of(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_the_templates_of_documents_bring_what_they_are_made_of(tmp_path: Path) 
     write(tmp_path, "app/templatetags/words.py")
     write(tmp_path, "app/templatetags/numbers.py")
     site = make(tmp_path, shared="")
-    assert inputs.templates(site) == {
+    assert inputs.find_templates(site) == {
         f"{folder}/note_text.txt", "app/templates/search/base.txt", "templates/search/part.txt",
         "app/templatetags/more.py", "app/templatetags/numbers.py", "shared.py",
     }  # fmt: skip
@@ -134,7 +134,7 @@ def test_the_templates_of_documents_bring_what_they_are_made_of(tmp_path: Path) 
 def test_templates_that_include_each_other_end(tmp_path: Path) -> None:
     write(tmp_path, "templates/search/indexes/a/a_text.txt", '{% include "b.txt" %}')
     write(tmp_path, "templates/b.txt", '{% include "search/indexes/a/a_text.txt" %}')
-    assert len(inputs.templates(inputs.site(tmp_path))) == 2
+    assert len(inputs.find_templates(inputs.read_site(tmp_path))) == 2
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_the_settings_are_those_that_manage_py_names(tmp_path: Path, line: str) 
         tmp_path, conf__settings__PACKAGE="", conf__settings__prod="from .base import *",
         conf__settings__dev="", conf__settings__base="from environment import secret", environment="",
     )  # fmt: skip
-    assert inputs.settings(site) == {
+    assert inputs.find_settings(site) == {
         "conf/settings/__init__.py", "conf/settings/prod.py", "conf/settings/base.py", "environment.py",
     }  # fmt: skip
 
@@ -170,21 +170,21 @@ def test_the_settings_are_those_that_manage_py_names(tmp_path: Path, line: str) 
 def test_what_the_site_s_container_says_goes_before_manage_py(tmp_path: Path, said: str) -> None:
     write(tmp_path, "manage.py", 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "conf.dev")')
     site = make(tmp_path, conf__prod="import base", conf__dev="", base="")
-    assert inputs.settings(site, ["FROM python AS release", said]) == {"conf/prod.py", "base.py"}
+    assert inputs.find_settings(site, ["FROM python AS release", said]) == {"conf/prod.py", "base.py"}
 
 
 def test_settings_that_are_not_the_site_s_are_not_its_files(tmp_path: Path) -> None:
     write(tmp_path, "manage.py", 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "conf.dev")')
     site = make(tmp_path, conf__dev="")
     said = "ENV DJANGO_SETTINGS_MODULE=installed.settings"
-    assert inputs.settings(site, [said]) == {"conf/dev.py"}
-    assert inputs.settings(site, ["ENV DJANGO_SETTINGS_MODULE=$(which)"]) == {"conf/dev.py"}
+    assert inputs.find_settings(site, [said]) == {"conf/dev.py"}
+    assert inputs.find_settings(site, ["ENV DJANGO_SETTINGS_MODULE=$(which)"]) == {"conf/dev.py"}
 
 
 def test_without_a_name_there_are_no_settings(tmp_path: Path) -> None:
-    assert inputs.settings(make(tmp_path, settings="")) == set()
+    assert inputs.find_settings(make(tmp_path, settings="")) == set()
     write(tmp_path, "manage.py", "print()")
-    assert inputs.settings(make(tmp_path, settings="")) == set()
+    assert inputs.find_settings(make(tmp_path, settings="")) == set()
 
 
 def test_what_python_compiles_is_no_file_of_the_site(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_what_python_compiles_is_no_file_of_the_site(tmp_path: Path) -> None:
         "d/e.txt",
     ):
         write(tmp_path, path)
-    assert inputs.site(tmp_path).files == {"a.py", "d/e.txt"}
+    assert inputs.read_site(tmp_path).files == {"a.py", "d/e.txt"}
 
 
 def test_a_link_to_a_folder_counts_as_what_it_leads_to(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_link_to_a_folder_counts_as_what_it_leads_to(tmp_path: Path) -> None:
     (tmp_path / "site/near").symlink_to("real")
     (tmp_path / "site/far").symlink_to("../shared")
     (tmp_path / "site/node_modules").symlink_to("real")
-    assert inputs.site(tmp_path / "site").files == {"real/a.py", "near/a.py", "far/deep/b.py"}
+    assert inputs.read_site(tmp_path / "site").files == {"real/a.py", "near/a.py", "far/deep/b.py"}
 
 
 def test_links_that_lead_back_end(tmp_path: Path) -> None:
@@ -215,24 +215,24 @@ def test_links_that_lead_back_end(tmp_path: Path) -> None:
     write(tmp_path, "site/b/y.py")
     for link, target in (("site/a/b", "../b"), ("site/b/a", "../a"), ("site/a/up", ".."), ("site/top", "/")):
         (tmp_path / link).symlink_to(target)
-    assert inputs.site(tmp_path / "site").files == {"a/x.py", "b/y.py", "a/b/y.py", "b/a/x.py"}
+    assert inputs.read_site(tmp_path / "site").files == {"a/x.py", "b/y.py", "a/b/y.py", "b/a/x.py"}
 
 
 def test_links_that_lead_nowhere_are_there_to_be_named(tmp_path: Path) -> None:
     (tmp_path / "gone.py").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to("loop")
-    assert inputs.site(tmp_path).files == {"gone.py", "loop"}
+    assert inputs.read_site(tmp_path).files == {"gone.py", "loop"}
 
 
 def test_a_site_s_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no folder .*/web"):
-        inputs.site(tmp_path / "web")
+        inputs.read_site(tmp_path / "web")
 
 
 def test_globs_add_files_and_whole_folders(tmp_path: Path) -> None:
     for path in ("web/data/a.json", "web/data/b.csv", "web/deep/er/c.txt", "other.json"):
         write(tmp_path, path)
-    assert inputs.matching(tmp_path, ["web/data/*.json", "web/deep", "*.json"]) == {
+    assert inputs.match_globs(tmp_path, ["web/data/*.json", "web/deep", "*.json"]) == {
         "web/data/a.json", "web/deep/er/c.txt", "other.json",
     }  # fmt: skip
 
@@ -240,5 +240,5 @@ def test_globs_add_files_and_whole_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pattern", ["web/data/*.json", "/etc/passwd", ""])
 def test_a_glob_that_matches_nothing_or_is_none_is_named(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(ConfigError, match=r"^index\.inputs: ") as refused:
-        inputs.matching(tmp_path, [pattern])
+        inputs.match_globs(tmp_path, [pattern])
     assert repr(pattern) in refused.value.message

@@ -1,8 +1,8 @@
-"""Which files of a repository determine its index, found by reading them, without running anything of it.
+"""Which files of a repository determine its index, found by reading them, without running any of them.
 
 Index code is what the search index modules import, however far that goes inside the site; with an app's
-models come its migrations. What can't be seen that way (a module imported by a computed name, a file that
-code opens) is what the loader's audit finds, and `index.inputs` adds.
+models come its migrations. What cannot be seen that way (a module imported by a computed name, a file that
+code opens) is found by the loader's audit, and added by `index.inputs`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, NoReturn
 from haybale.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-# Folders in which nothing of a site's own is.
-LEFT_OUT = frozenset({"__pycache__", "node_modules", ".git", ".nox", ".haybale", ".venv"})
-COMPILED = (".pyc", ".pyo")
+# Folders that have nothing of the site's own.
+IGNORED_FOLDERS = frozenset({"__pycache__", "node_modules", ".git", ".nox", ".haybale", ".venv"})
+COMPILED_SUFFIXES = (".pyc", ".pyo")
 
 # Haystack finds an app's search indexes by this name (haystack/utils/loading.py).
 INDEX_MODULE = "search_indexes"
@@ -44,95 +44,81 @@ class Site:
     root: Path
     files: frozenset[str]
 
-    def module(self, name: str) -> str:
-        """Return the file of a module (a.b.c), "" where the site has none of that name."""
+    def module_file(self, name: str) -> str | None:
+        """Return the file of a module (a.b.c), None where the site has none of that name."""
         path = name.replace(".", "/")
-        return next((file for file in (f"{path}/__init__.py", f"{path}.py") if file in self.files), "")
+        return next((file for file in (f"{path}/__init__.py", f"{path}.py") if file in self.files), None)
+
+    def read(self, file: str) -> bytes:
+        """Return a file's content; raises `ConfigError` where it cannot be read."""
+        try:
+            return (self.root / file).read_bytes()
+        except OSError as error:
+            raise ConfigError(
+                f"{self.root / file} cannot be read: {error.strerror}",
+                cause="it determines the index, and is a broken link, or this user may not read it",
+                hint="restore it, or remove it",
+            ) from error
 
 
-def site(root: Path) -> Site:
-    """Look at a site's folder; `ConfigError` where there is none."""
+def read_site(root: Path) -> Site:
+    """List the files of a site's folder; raises `ConfigError` where there is none."""
     if not root.is_dir():
         raise ConfigError(
             f"there is no folder {root}",
             cause="the setting `site` names what becomes the working directory of the site's image",
-            hint="mend the setting `site`",
+            hint="correct the setting `site`",
         )
-    return Site(root=root, files=frozenset(walk(root)))
+    return Site(root=root, files=frozenset(list_files(root)))
 
 
-def walk(root: Path) -> Iterator[str]:
+def list_files(root: Path) -> Iterator[str]:
     """Yield the files in a folder and below it, with / and relative to it; compiled Python is left out.
 
-    A link to a folder counts as what it leads to, unless it leads back to a folder that it lies in. A link
-    that leads nowhere is yielded: whoever reads it says so.
+    A link to a folder counts as what it points to, unless that is a folder that it lies in. A broken link is
+    yielded: whoever reads it says so. Raises `ConfigError` for a folder that cannot be read.
     """
-    real = root.resolve()
-    yield from _below(str(root), "", str(real), frozenset({str(real), *map(str, real.parents)}))
+    real_root = root.resolve()
+    # Of each folder: its path without links, and those of all folders on the way to it.
+    known = {str(root): (str(real_root), frozenset(map(str, (real_root, *real_root.parents))))}
+    for folder, subfolders, names in os.walk(root, onerror=_raise_unreadable, followlinks=True):
+        real, above = known.pop(folder)
+        for name in tuple(subfolders):
+            path = Path(folder, name)
+            inner = os.path.realpath(path) if path.is_symlink() else f"{real}/{name}"
+            if name in IGNORED_FOLDERS or inner in above:
+                subfolders.remove(name)
+            else:
+                known[str(path)] = (inner, above | {inner})
+        for name in names:
+            path = Path(folder, name)
+            if not name.endswith(COMPILED_SUFFIXES) and (path.is_file() or path.is_symlink()):
+                yield path.relative_to(root).as_posix()
 
 
-def _below(folder: str, start: str, real: str, above: frozenset[str]) -> Iterator[str]:
-    """Yield the files of a folder, each with `start` before it; `real` is its path without links.
-
-    `above` are such paths: its own, and those of all folders on the way to it.
-    """
-    try:
-        with os.scandir(folder) as scanned:
-            entries = list(scanned)
-    except OSError as error:
-        _unreadable(error)
-    for entry in entries:
-        if _is(entry.is_dir):
-            inner = os.path.realpath(entry.path) if entry.is_symlink() else f"{real}/{entry.name}"
-            if entry.name not in LEFT_OUT and inner not in above:
-                yield from _below(entry.path, f"{start}{entry.name}/", inner, above | {inner})
-        elif not entry.name.endswith(COMPILED) and (_is(entry.is_file) or entry.is_symlink()):
-            yield start + entry.name
-
-
-def _is(kind: Callable[[], bool]) -> bool:
-    """Ask what an entry of a folder is; a link that leads back to itself is nothing."""
-    try:
-        return kind()
-    except OSError:
-        return False
-
-
-def _unreadable(error: OSError) -> NoReturn:
+def _raise_unreadable(error: OSError) -> NoReturn:
     raise ConfigError(
-        f"{error.filename} can't be read: {error.strerror}",
+        f"{error.filename} cannot be read: {error.strerror}",
         cause="what is in that folder may determine the index",
-        hint="let whoever runs this read it",
+        hint="make it readable",
     ) from error
 
 
-def read(path: Path) -> bytes:
-    """Return a file's content; `ConfigError` where it can't be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"{path} can't be read: {error.strerror}",
-            cause="it determines the index, and is a link that leads nowhere, or not for whoever runs this",
-            hint="put it there, or remove it",
-        ) from error
-
-
-def index_code(files: Site) -> set[str]:
+def find_index_code(site: Site) -> set[str]:
     """Return the files that the search indexes are made of: their import closure, and their models' apps."""
     roots = {
         file
-        for file in files.files
+        for file in site.files
         if file.endswith(".py") and INDEX_MODULE in PurePosixPath(file).with_suffix("").parts
     }
     found: set[str] = set()
     while roots - found:
-        found |= closure(files, roots - found)
-        roots = {part for file in found for part in _app_of_models(files, file)}
+        found |= import_closure(site, roots - found)
+        roots = {part for file in found for part in _app_files(site, file)}
     return found
 
 
-def _app_of_models(files: Site, file: str) -> Iterator[str]:
+def _app_files(site: Site, file: str) -> Iterator[str]:
     """Yield what belongs to the models in a file: migrations, and the app's configuration."""
     path = PurePosixPath(file)
     if path.name == "models.py":
@@ -141,13 +127,13 @@ def _app_of_models(files: Site, file: str) -> Iterator[str]:
         app = path.parent.parent
     else:
         return
-    for each in files.files:
+    for each in site.files:
         other = PurePosixPath(each)
         if (other.parent == app / "migrations" and other.suffix == ".py") or other == app / "apps.py":
             yield each
 
 
-def closure(files: Site, roots: Iterable[str]) -> set[str]:
+def import_closure(site: Site, roots: Iterable[str]) -> set[str]:
     """Return these files and every module of the site that they import, directly or not."""
     found: set[str] = set()
     left = list(roots)
@@ -157,17 +143,16 @@ def closure(files: Site, roots: Iterable[str]) -> set[str]:
             continue
         found.add(file)
         if file.endswith(".py"):
-            names = _imports(read(files.root / file), file)
-            left += [each for name in names for each in _modules(files, name)]
+            names = _imports(site.read(file), file)
+            left += [each for name in names for each in _module_files(site, name)]
     return found
 
 
-def _modules(files: Site, name: str) -> Iterator[str]:
+def _module_files(site: Site, name: str) -> Iterator[str]:
     """Yield the files that importing a dotted name runs: each package on the way, and the module itself."""
     parts = name.split(".")
     for number in range(1, len(parts) + 1):
-        file = files.module(".".join(parts[:number]))
-        if file:
+        if file := site.module_file(".".join(parts[:number])):
             yield file
 
 
@@ -191,57 +176,48 @@ def _imports(source: bytes, file: str) -> Iterator[str]:
                 yield f"{start}.{alias.name}" if start else alias.name
 
 
-def templates(files: Site) -> set[str]:
+def find_templates(site: Site) -> set[str]:
     """Return the documents' templates, and what they extend, include and load by name."""
     found: set[str] = set()
-    left = [file for file in files.files if INDEX_TEMPLATES in f"/{file}"]
+    left = [file for file in site.files if INDEX_TEMPLATES in f"/{file}"]
     libraries: set[str] = set()
     while left:
         file = left.pop()
         if file in found:
             continue
         found.add(file)
-        text = read(files.root / file).decode(errors="replace")
+        text = site.read(file).decode(errors="replace")
         for tag, rest in TAG.findall(text):
             if tag == "load":
                 names = rest.partition(" from ")[2].split() or rest.split()
-                libraries |= {
-                    each
-                    for each in files.files
-                    for name in names
-                    if f"/{each}".endswith(f"/templatetags/{name}.py")
-                }
-            else:
-                literal = LITERAL.match(rest)
+                endings = tuple(f"/templatetags/{name}.py" for name in names)
+                libraries |= {each for each in site.files if f"/{each}".endswith(endings)}
+            elif literal := LITERAL.match(rest):
                 # Relative ones start in their own template's folder.
-                name = literal["name"].lstrip("./") if literal else "\0"
-                left += [each for each in files.files if _is_template(each, name)]
-    return found | closure(files, libraries)
+                ending = "/" + literal["name"].lstrip("./")
+                paths = (f"/{each}" for each in site.files)
+                left += [path[1:] for path in paths if "/templates/" in path and path.endswith(ending)]
+    return found | import_closure(site, libraries)
 
 
-def _is_template(file: str, name: str) -> bool:
-    """Whether a file may be the template of a name, given whole or from the folder of another one."""
-    return "/templates/" in f"/{file}" and f"/{file}".endswith(f"/{name}")
-
-
-def settings(files: Site, environment: Iterable[str] = ()) -> set[str]:
+def find_settings(site: Site, environment: Iterable[str] = ()) -> set[str]:
     """Return the settings module, with what it imports; nothing where no module of the site's is named.
 
     The texts `environment` say what is set in the site's container; that goes before manage.py's word, as in
     Django, which is asked only where they name none.
     """
-    own = read(files.root / "manage.py") if "manage.py" in files.files else b""
+    own = site.read("manage.py") if "manage.py" in site.files else b""
     for text in ("\n".join(environment), own.decode(errors="replace")):
-        named = {files.module(found["module"]) for found in SETTINGS.finditer(text)} - {""}
-        if named:
-            return closure(files, named)
+        modules = (site.module_file(found["module"]) for found in SETTINGS.finditer(text))
+        if named := set(filter(None, modules)):
+            return import_closure(site, named)
     return set()
 
 
-def matching(root: Path, globs: Iterable[str]) -> set[str]:
+def match_globs(root: Path, globs: Iterable[str]) -> set[str]:
     """Return the files that globs match, relative to `root`; a folder stands for everything in it.
 
-    Raises `ConfigError` where a glob matches nothing, or can't be one.
+    Raises `ConfigError` where a glob matches nothing, or cannot be one.
     """
     found: set[str] = set()
     for pattern in globs:
@@ -256,12 +232,12 @@ def matching(root: Path, globs: Iterable[str]) -> set[str]:
             raise ConfigError(
                 f"index.inputs: nothing matches {pattern!r}",
                 cause="what it named was renamed or removed",
-                hint="mend or remove that entry in [tool.haybale.index]",
+                hint="correct or remove that entry in [tool.haybale.index]",
             )
         for path in matched:
             start = path.relative_to(root).as_posix()
             if path.is_dir():
-                found |= {f"{start}/{file}" for file in walk(path)}
-            elif not start.endswith(COMPILED):
+                found |= {f"{start}/{file}" for file in list_files(path)}
+            elif not start.endswith(COMPILED_SUFFIXES):
                 found.add(start)
     return found

@@ -148,7 +148,7 @@ def compute_key(project: Project) -> Key:
     """
     settings, root = project.settings, project.root
     dump = resolve_dump(project.home, settings.dump)
-    site = inputs.site(root / settings.site)
+    site = inputs.read_site(root / settings.site)
     solr_conf = root / settings.solr_conf
     if not solr_conf.is_dir():
         raise ConfigError(
@@ -169,15 +169,15 @@ def compute_key(project: Project) -> Key:
         _value("loader", loader_digest()),
         _value("dockerfile", digest_parts([stages])),
         _value("dump", content.sha256),
-        _files("solr-conf", root, _within(settings.solr_conf, inputs.walk(solr_conf))),
-        _files("index-code", root, _within(settings.site, inputs.index_code(site))),
-        _files("templates", root, _within(settings.site, inputs.templates(site))),
-        _files("settings", root, _within(settings.site, inputs.settings(site, [stages, *compose]))),
+        _files("solr-conf", root, _within(settings.solr_conf, inputs.list_files(solr_conf))),
+        _files("index-code", root, _within(settings.site, inputs.find_index_code(site))),
+        _files("templates", root, _within(settings.site, inputs.find_templates(site))),
+        _files("settings", root, _within(settings.site, inputs.find_settings(site, [stages, *compose]))),
         # Where the first is missing, that is an error.
         _files("environment", root, {COMPOSE_FILE, *compose_files}),
         _files("fixtures", root, settings.fixtures),
         _files("lock", root, [settings.requirements.production]),
-        _files("extra", root, inputs.matching(root, settings.index.inputs)),
+        _files("extra", root, inputs.match_globs(root, settings.index.inputs)),
     ]
     return Key.from_components(components)
 
