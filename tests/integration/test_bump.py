@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("_alone")]
 
 
 def bumped(clone: Clone, *arguments: str, offline: bool = False) -> bump.Bumped:
-    return bump.bump(clone.path, arguments, os.environ, offline=offline)
+    return bump.bump_version(clone.path, arguments, os.environ, offline=offline)
 
 
 def test_the_scheme(clone: Clone) -> None:
@@ -47,13 +47,13 @@ def test_the_part_is_build_unless_it_is_named(clone: Clone) -> None:
 def test_a_dry_run_says_what_would_be_and_changes_nothing(clone: Clone) -> None:
     before = clone.state()
     made = bumped(clone, "patch", "--dry-run", "--verbose")
-    assert (str(made.version), made.dry) == ("v0.4.12", True)
-    assert "Would commit" in made.err
+    assert (str(made.version), made.is_dry_run) == ("v0.4.12", True)
+    assert "Would commit" in made.stderr
     assert clone.state() == before
 
 
 def test_bump2version_s_own_flags_reach_it(clone: Clone) -> None:
-    assert "new_version=0.5.0" in bumped(clone, "minor", "--list", "--no-tag").out
+    assert "new_version=0.5.0" in bumped(clone, "minor", "--list", "--no-tag").stdout
     assert clone.git("tag") == ""
     assert (
         str(bumped(clone, "patch", "--new-version", "2.0.0", "--message", "Begin anew").version) == "v2.0.0"
@@ -164,10 +164,10 @@ def other_tags(clone: Clone) -> None:
         (tagged_there, ReleaseError, ("v0.4.12 exists on origin", "git pull")),
         (behind, ReleaseError, ("main is behind main of origin", "git pull")),
         (unfetched, ReleaseError, ("main is behind main of origin", "git pull")),
-        (gone_another_way, ReleaseError, ("has gone another way", "git pull")),
+        (gone_another_way, ReleaseError, ("has diverged", "git pull")),
         (vanished, ReleaseError, ("origin could not be asked", "--offline")),
         (nobody, ReleaseError, ("does not know who", "git config user.name")),
-        (missing_version, ReleaseError, ("can't bump the patch part", "mend")),
+        (missing_version, ReleaseError, ("cannot bump the patch part", "fix")),
         (other_tags, ConfigError, ("tag_name is 'release-", "tag_name = v{new_version}")),
     ],
 )
@@ -251,8 +251,8 @@ def test_a_hook_that_refuses_leaves_the_files_as_they_were(clone: Clone) -> None
     [
         (("micro",), "'micro' is no part"),
         (("--dry-run", "patch"), "the part stands before the options"),
-        (("patch", "--tag-name", "x"), "--tag-name is not for here"),
-        (("patch", "--config-file=x"), "--config-file is not for here"),
+        (("patch", "--tag-name", "x"), "--tag-name is not available here"),
+        (("patch", "--config-file=x"), "--config-file is not available here"),
     ],
 )
 def test_a_slip_on_the_command_line_is_explained(clone: Clone, arguments: tuple[str, ...], what: str) -> None:
@@ -267,7 +267,7 @@ def test_a_version_of_another_form_is_refused(clone: Clone) -> None:
 
 def test_without_bump2version_the_session_is_named(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HAYBALE_BUMP2VERSION", "/nowhere/bumpversion")
-    with pytest.raises(PrerequisiteError, match="/nowhere/bumpversion, which can't be run") as told:
+    with pytest.raises(PrerequisiteError, match="/nowhere/bumpversion, which cannot be run") as told:
         bumped(clone, "patch")
     assert "just bump" in told.value.hint
 
@@ -293,7 +293,7 @@ def test_the_verb_prints_what_bump2version_prints(clone: Clone) -> None:
 def test_a_release_tree_changes_nothing_in_the_user_s_tree_or_refs(clone: Clone) -> None:
     (clone.path / "untracked").write_text("x", encoding="utf-8")
     before = clone.state()
-    made = bump.make_release_tree(clone.path, "patch", clone.path.parent / "run" / "tree")
+    made = bump.make_release_tree(clone.path, "patch", clone.path.parent / "run" / "tree", os.environ)
     assert clone.state() == before
     assert str(made.version) == "v0.4.12"
     assert made.base == clone.git("rev-parse", "HEAD")
@@ -309,45 +309,45 @@ def test_a_release_tree_changes_nothing_in_the_user_s_tree_or_refs(clone: Clone)
 
 def test_a_finished_release_tree_is_kept_as_it_is(clone: Clone) -> None:
     folder = clone.path.parent / "tree"
-    made = bump.make_release_tree(clone.path, "patch", folder)
-    assert bump.release_tree(folder) == made
-    assert bump.make_release_tree(clone.path, "patch", folder) == made
+    made = bump.make_release_tree(clone.path, "patch", folder, os.environ)
+    assert bump.read_release_tree(folder) == made
+    assert bump.make_release_tree(clone.path, "patch", folder, os.environ) == made
 
 
 def test_another_part_or_another_commit_makes_the_tree_anew(clone: Clone) -> None:
     folder = clone.path.parent / "tree"
-    bump.make_release_tree(clone.path, "patch", folder)
-    assert str(bump.make_release_tree(clone.path, "build", folder).version) == "v0.4.11-r1"
+    bump.make_release_tree(clone.path, "patch", folder, os.environ)
+    assert str(bump.make_release_tree(clone.path, "build", folder, os.environ).version) == "v0.4.11-r1"
     clone.commit("more")
-    made = bump.make_release_tree(clone.path, "build", folder)
+    made = bump.make_release_tree(clone.path, "build", folder, os.environ)
     assert made.base == clone.git("rev-parse", "HEAD")
 
 
 def test_what_is_no_release_tree_is_not_taken_for_one(clone: Clone, tmp_path: Path) -> None:
     """A folder inside of the user's work tree belongs to a repository too: the user's."""
     folder = clone.path / ".haybale" / "tree"
-    assert bump.release_tree(folder) is None
+    assert bump.read_release_tree(folder) is None
     folder.mkdir(parents=True)
-    assert bump.release_tree(folder) is None
+    assert bump.read_release_tree(folder) is None
     clone.git("worktree", "add", "-q", "--detach", str(tmp_path / "other"))
-    assert bump.release_tree(tmp_path / "other") is None
+    assert bump.read_release_tree(tmp_path / "other") is None
     with pytest.raises(ReleaseError, match="not removed"):
         bump.remove_release_tree(clone.path, clone.path)
 
 
 def test_a_mark_that_was_cut_off_marks_nothing(clone: Clone) -> None:
     folder = clone.path.parent / "tree"
-    made = bump.make_release_tree(clone.path, "patch", folder)
-    bump._marker(folder).write_text("", encoding="ascii")
-    assert bump.release_tree(folder) is None
-    assert bump.make_release_tree(clone.path, "patch", folder).version == made.version
+    made = bump.make_release_tree(clone.path, "patch", folder, os.environ)
+    bump._marker_file(folder).write_text("", encoding="ascii")
+    assert bump.read_release_tree(folder) is None
+    assert bump.make_release_tree(clone.path, "patch", folder, os.environ).version == made.version
 
 
 @pytest.mark.parametrize("got", ["registered", "made the folder", "pointed from there", "pointed back"])
 def test_what_git_made_a_part_of_before_it_was_killed_is_made_anew(clone: Clone, got: str) -> None:
     """Git's own steps, in their order, as far as it got."""
     folder = clone.path.parent / "trees/tree"
-    made = bump.make_release_tree(clone.path, "patch", folder)
+    made = bump.make_release_tree(clone.path, "patch", folder, os.environ)
     kept = clone.path / ".git/worktrees/tree"
     (kept / "locked").write_text("initializing", encoding="utf-8")
     for name in ("HEAD", "commondir", "index", "ORIG_HEAD", bump.MARKER):
@@ -361,7 +361,7 @@ def test_what_git_made_a_part_of_before_it_was_killed_is_made_anew(clone: Clone,
     if got == "pointed back":
         (kept / "HEAD").write_text("0" * 40, encoding="ascii")
         (kept / "commondir").touch()  # begun, not written
-    assert bump.make_release_tree(clone.path, "patch", folder).version == made.version
+    assert bump.make_release_tree(clone.path, "patch", folder, os.environ).version == made.version
     bump.remove_release_tree(clone.path, folder)
     assert len(clone.git("worktree", "list").splitlines()) == 1
 
@@ -371,7 +371,7 @@ def test_somebody_else_s_worktrees_stay(clone: Clone, tmp_path: Path) -> None:
     clone.git("worktree", "add", "-q", "--detach", str(tmp_path / "theirs"))
     (tmp_path / "theirs").rename(tmp_path / "away")
     folder = tmp_path / "tree"
-    bump.make_release_tree(clone.path, "patch", folder)
+    bump.make_release_tree(clone.path, "patch", folder, os.environ)
     bump.remove_release_tree(clone.path, folder)
     assert str(tmp_path / "theirs") in clone.git("worktree", "list")
 
@@ -380,7 +380,7 @@ def test_a_failure_leaves_no_folder(clone: Clone) -> None:
     clone.git("tag", "v0.4.12")
     folder = clone.path.parent / "tree"
     with pytest.raises(ReleaseError, match=r"v0\.4\.12 exists here"):
-        bump.make_release_tree(clone.path, "patch", folder)
+        bump.make_release_tree(clone.path, "patch", folder, os.environ)
     assert not folder.exists()
     assert len(clone.git("worktree", "list").splitlines()) == 1
 
@@ -390,7 +390,10 @@ def test_the_repository_s_hooks_have_no_say_in_the_pipeline_s_commit(clone: Clon
         hook = clone.path / ".git/hooks" / name
         hook.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
         hook.chmod(0o755)
-    assert str(bump.make_release_tree(clone.path, "patch", clone.path.parent / "tree").version) == "v0.4.12"
+    assert (
+        str(bump.make_release_tree(clone.path, "patch", clone.path.parent / "tree", os.environ).version)
+        == "v0.4.12"
+    )
 
 
 @pytest.mark.parametrize(
@@ -413,7 +416,7 @@ def test_without_an_identity_the_ci_system_s_is_taken(
     nobody(clone)
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    made = bump.make_release_tree(clone.path, "patch", clone.path.parent / "tree")
+    made = bump.make_release_tree(clone.path, "patch", clone.path.parent / "tree", os.environ)
     assert clone.git("show", "-s", "--format=%an <%ae>", made.commit) == author
     assert clone.git("show", "-s", "--format=%cn <%ce>", made.commit) == author
 
@@ -423,8 +426,8 @@ def test_killed_at_any_moment_it_gives_the_same_version(clone: Clone, tmp_path: 
     folder = tmp_path / "tree"
     before = clone.state()
     script = (
-        "import sys; from pathlib import Path; from haybale.release import bump; "
-        "bump.make_release_tree(Path(sys.argv[1]), 'patch', Path(sys.argv[2]))"
+        "import os, sys; from pathlib import Path; from haybale.release import bump; "
+        "bump.make_release_tree(Path(sys.argv[1]), 'patch', Path(sys.argv[2]), os.environ)"
     )
     command = [sys.executable, "-c", script, str(clone.path), str(folder)]
     # A part of what it takes undisturbed, on this machine.
@@ -444,14 +447,14 @@ def test_killed_at_any_moment_it_gives_the_same_version(clone: Clone, tmp_path: 
             wait += step
             assert clone.state() == before
             if killed % 3 == 0:
-                made = bump.make_release_tree(clone.path, "patch", folder)
+                made = bump.make_release_tree(clone.path, "patch", folder, os.environ)
                 assert str(made.version) == "v0.4.12"
                 bump.remove_release_tree(clone.path, folder)
             continue
         assert process.returncode == 0, said
         break
     assert killed > 3
-    made_last = bump.release_tree(folder)
+    made_last = bump.read_release_tree(folder)
     assert made_last is not None
     assert str(made_last.version) == "v0.4.12"
     assert clone.state() == before

@@ -30,6 +30,7 @@ from haybale.release.record import Record, Suite
 from haybale.tools import git, process
 from haybale.tools.engine import sdk
 from haybale.tools.registry.client import Repository
+from haybale.version import Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,7 +90,7 @@ class Site:
 
     def tag(self, record: Record) -> None:
         """Give the remote a version's tag that carries this record, whatever it has now."""
-        said = "\n".join(publish.annotated(record.version, [record.line]))
+        said = "\n".join(publish.tag_message_lines(Version.parse(record.version), [record.line]))
         tag = git.create_tag_object(self.clone.path, record.version, record.commit, said)
         self.clone.git("push", "-q", "-f", "origin", f"{tag}:refs/tags/{record.version}")
 

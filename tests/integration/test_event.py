@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from haybale.errors import ReleaseError
-from haybale.release import bump, event, publish
-from haybale.tools import forge
+from haybale.release import bump, publish
+from haybale.release.event import DetectedEvent, EventChoice, detect_event
+from haybale.tools import forge, git
+from haybale.version import read_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -165,8 +168,11 @@ def none(system: str) -> tuple[int, Any]:
     return (404, {"message": "not found"}) if system == "Gitea" else (200, [])
 
 
-def detect(clone: Clone, env: Mapping[str, str], flag: event.Flag = "auto") -> event.Detected:
-    return event.detect(clone.path, "main", flag, env, remote="origin")
+def detect(
+    clone: Clone, env: Mapping[str, str], choice: EventChoice = "auto", *, remote: str | None = "origin"
+) -> DetectedEvent:
+    head, version = git.read_head(clone.path), read_version(clone.path, {})
+    return detect_event(clone.path, "main", choice, env, head=head, version=version, remote=remote)
 
 
 @pytest.mark.parametrize("system", ["GitHub", "Gitea", "GitLab"])
@@ -187,12 +193,12 @@ def test_check_11_the_expected_part_with_the_forge_s_answer(
     by_hand = "web" if system == "GitLab" else "workflow_dispatch"
     env = runner(system, clone, api, "push" if run == "push" else by_hand)
     found = detect(clone, env)
-    assert (found.part, found.branch) == (part, "main"), found.evidence
-    assert found.pull == ("12" if part == "patch" else "")
+    assert (found.part, found.branch) == (part, "main"), found.reason
+    assert found.pull == ("12" if part == "patch" else None)
     assert api.asked == [
         (PATHS[system].format(head=env.get("GITHUB_SHA") or env["CI_COMMIT_SHA"]), TOKENS[system])
     ]
-    assert "secret" not in found.evidence
+    assert "secret" not in found.reason
 
 
 @pytest.mark.parametrize("system", ["GitHub", "Gitea", "GitLab", ""])
@@ -212,7 +218,7 @@ def test_check_11_the_expected_part_where_no_forge_answers(
     found = detect(clone, env)
     assert found.part == part
     if system:
-        assert "answered 403 (the token may not read pull requests)" in found.evidence
+        assert "answered 403 (the token may not read pull requests)" in found.reason
 
 
 def test_a_pull_is_a_direct_push(clone: Clone) -> None:
@@ -258,17 +264,17 @@ def test_a_detached_head_is_on_the_branch_that_points_to_it(clone: Clone) -> Non
 
 
 def released(clone: Clone) -> None:
-    tree = bump.make_release_tree(clone.path, "patch", clone.path.with_name("tree"))
+    tree = bump.make_release_tree(clone.path, "patch", clone.path.with_name("tree"), os.environ)
     publish.push_version(clone.path, tree, "origin", "main", [])
     bump.remove_release_tree(clone.path, tree.path)
 
 
 def test_a_version_is_not_released_again(clone: Clone) -> None:
-    assert detect(clone, {}).released == ""
+    assert detect(clone, {}).released is None
     released(clone)
     assert detect(clone, {}).released == "v0.4.12"
     clone.commit("more")
-    assert detect(clone, {}).released == ""
+    assert detect(clone, {}).released is None
 
 
 @pytest.mark.parametrize("depth", ["--depth=1", "--depth=2"])
@@ -281,7 +287,7 @@ def test_a_clone_without_tags_asks_the_remote(clone: Clone, depth: str) -> None:
     with pytest.raises(ReleaseError, match="origin could not be asked"):
         detect(shallow, {})
     # A run that makes no version has no need to know.
-    assert event.detect(shallow.path, "main", "auto", {}).released == ""
+    assert detect(shallow, {}, remote=None).released is None
 
 
 def test_without_a_remote_at_hand_a_plain_commit_is_judged(clone: Clone) -> None:
@@ -298,7 +304,7 @@ def test_check_10_notest_counts_through_the_version_s_commit(clone: Clone) -> No
     assert clone.git("show", "-s", "--format=%s") == "Release v0.4.12"
     assert detect(clone, {}).notest == commit
     clone.commit("more")
-    assert detect(clone, {}).notest == ""
+    assert detect(clone, {}).notest is None
 
 
 def test_a_run_that_goes_on_from_the_winner_s_version_is_still_a_merge(clone: Clone, api: Forge) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from haybale.errors import ReleaseError
 from haybale.release import bump, publish
+from haybale.release.remote import read_tag_messages, remote_tags
 from haybale.tools import git
 from haybale.version import Version
 
@@ -30,8 +31,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("_alone")]
 LINES = ["image: registry/site:v0.4.12@sha256:12", "index-key: 1-ab"]
 
 
-def tree_of(clone: Clone, part: str = "patch") -> ReleaseTree:
-    return bump.make_release_tree(clone.path, part, clone.path.with_name(f"{clone.path.name}-tree"))
+def tree_of(clone: Clone, part: bump.VersionPart = "patch") -> ReleaseTree:
+    return bump.make_release_tree(
+        clone.path, part, clone.path.with_name(f"{clone.path.name}-tree"), os.environ
+    )
 
 
 def pushed(clone: Clone, tree: ReleaseTree) -> publish.Published:
@@ -47,8 +50,9 @@ def test_commit_and_tag_arrive_there_and_here(clone: Clone) -> None:
     assert clone.git("for-each-ref", "--format=%(taggername) %(contents:subject)", "refs/tags") == (
         "Ada Release v0.4.12"
     )
-    assert publish.annotation(clone.path, "origin", "v0.4.12")[2:4] == LINES
-    assert publish.tagged_on_remote(clone.path, "origin", "v0.4.12") == tree.commit
+    tags = remote_tags(clone.path, "origin", "v0.4.12")
+    assert tags["v0.4.12"].commit == tree.commit
+    assert read_tag_messages(clone.path, "origin", tags)["v0.4.12"][2:4] == LINES
     assert publish.is_published(clone.path, "origin", "v0.4.12", tree.commit)
     # The branch here, its files and what is known of the remote have come along.
     assert clone.git("rev-parse", "main") == clone.git("rev-parse", "origin/main") == tree.commit
@@ -63,12 +67,14 @@ def test_nothing_is_seen_before_the_push(clone: Clone) -> None:
 
 
 def test_what_is_not_there_is_not_made_up(clone: Clone) -> None:
-    assert publish.tagged_on_remote(clone.path, "origin", "v9.9.9") == ""
-    assert publish.annotation(clone.path, "origin", "v9.9.9") == []
+    assert not publish.is_published(clone.path, "origin", "v9.9.9", clone.git("rev-parse", "HEAD"))
+    assert read_tag_messages(clone.path, "origin", {}) == {}
     clone.remote.rename(clone.remote.with_name("away"))
-    for ask in (publish.tagged_on_remote, publish.annotation):
-        with pytest.raises(ReleaseError, match="could not be asked"):
-            ask(clone.path, "origin", "v9.9.9")
+    with pytest.raises(ReleaseError, match="could not be asked"):
+        publish.is_published(clone.path, "origin", "v9.9.9", "")
+    missing = {"v9.9.9": git.RemoteTag(hash="1" * 40, commit="2" * 40)}
+    with pytest.raises(ReleaseError, match=r"v9\.9\.9 could not be fetched"):
+        read_tag_messages(clone.path, "origin", missing)
 
 
 def test_a_detached_head_stays_where_it_is(clone: Clone) -> None:
@@ -127,7 +133,7 @@ def test_a_hook_that_refuses_either_leaves_both_as_they_were(clone: Clone, hook:
     before, there = clone.state(), clone.remote_refs()
     with pytest.raises(ReleaseError, match=r"did not take v0\.4\.12") as told:
         pushed(clone, tree)
-    assert not isinstance(told.value, publish.LostError)
+    assert not isinstance(told.value, publish.PublishedFirstError)
     assert "no entry" in told.value.log
     assert (clone.state(), clone.remote_refs()) == (before, there)
     # With the hook out of the way it goes on with the same commit.
@@ -150,7 +156,7 @@ def test_the_loser_hears_who_won_and_pushes_nothing(clone: Clone, monkeypatch: p
     monkeypatch.setenv("GIT_COMMITTER_NAME", "Grace")
     winner = pushed(other, tree_of(other))
     before, there = clone.state(), clone.remote_refs()
-    with pytest.raises(publish.LostError, match=r"Grace published v0\.4\.12 first") as told:
+    with pytest.raises(publish.PublishedFirstError, match=r"Grace published v0\.4\.12 first") as told:
         pushed(clone, tree)
     assert (told.value.version, told.value.commit, told.value.who) == ("v0.4.12", winner.commit, "Grace")
     assert (clone.state(), clone.remote_refs()) == (before, there)
@@ -159,12 +165,12 @@ def test_the_loser_hears_who_won_and_pushes_nothing(clone: Clone, monkeypatch: p
 def test_losing_is_noticed_before_images_are_pushed(clone: Clone) -> None:
     other = clone.another("other")
     tree, winner = tree_of(clone), tree_of(other)
-    publish.check_free(clone.path, tree, "origin", "main")
+    publish.raise_if_taken(clone.path, tree, "origin", "main")
     pushed(other, winner)
-    with pytest.raises(publish.LostError, match=r"Ada published v0\.4\.12 first"):
-        publish.check_free(clone.path, tree, "origin", "main")
+    with pytest.raises(publish.PublishedFirstError, match=r"Ada published v0\.4\.12 first"):
+        publish.raise_if_taken(clone.path, tree, "origin", "main")
     # The winner, going on after it was killed, has not lost to itself.
-    publish.check_free(other.path, winner, "origin", "main")
+    publish.raise_if_taken(other.path, winner, "origin", "main")
 
 
 def test_two_runs_with_the_very_same_commit_are_still_two(
@@ -176,12 +182,12 @@ def test_two_runs_with_the_very_same_commit_are_still_two(
     other = clone.another("other")
     one, same = tree_of(clone), tree_of(other)
     assert one.commit == same.commit
-    words = "\n".join(publish.annotated("v0.4.12", LINES))
+    words = "\n".join(publish.tag_message_lines(Version.parse("v0.4.12"), LINES))
     theirs = git.create_tag_object(clone.path, "v0.4.12", one.commit, words)
     # The other run has looked, and is about to push, when this one's push arrives.
     changes = f"{one.commit}:refs/heads/main {theirs}:refs/tags/v0.4.12"
     before_push(other, f"env -u GIT_DIR git -C {clone.path} push -q --atomic origin {changes}")
-    with pytest.raises(publish.LostError):
+    with pytest.raises(publish.PublishedFirstError):
         pushed(other, same)
     assert clone.remote_refs()["refs/tags/v0.4.12"] == theirs
 
@@ -197,7 +203,9 @@ def test_the_loser_to_another_part_hears_which_version_is_there(clone: Clone) ->
     other = clone.another("other")
     tree = tree_of(clone)
     pushed(other, tree_of(other, "minor"))
-    with pytest.raises(publish.LostError, match=r"v0\.4\.12 was not published: Ada published v0\.5\.0 first"):
+    with pytest.raises(
+        publish.PublishedFirstError, match=r"v0\.4\.12 was not published: Ada published v0\.5\.0 first"
+    ):
         pushed(clone, tree)
 
 
@@ -207,9 +215,9 @@ def test_a_plain_commit_that_came_first_is_named(clone: Clone) -> None:
     commit = other.commit("more")
     other.git("push", "-q")
     there = clone.remote_refs()
-    with pytest.raises(publish.LostError, match=f"main of origin is at {commit[:12]} now") as told:
+    with pytest.raises(publish.PublishedFirstError, match=f"main of origin is at {commit[:12]} now") as told:
         pushed(clone, tree)
-    assert (told.value.version, told.value.commit) == ("", commit)
+    assert (told.value.version, told.value.commit) == (None, commit)
     assert clone.remote_refs() == there
 
 
@@ -217,7 +225,7 @@ def test_a_tag_that_is_there_without_its_commit_is_never_moved(clone: Clone) -> 
     tree = tree_of(clone)
     clone.git("push", "-q", "origin", "HEAD:refs/tags/v0.4.12")
     there = clone.remote_refs()
-    with pytest.raises(publish.LostError, match=r"published v0\.4\.12 first"):
+    with pytest.raises(publish.PublishedFirstError, match=r"published v0\.4\.12 first"):
         pushed(clone, tree)
     assert clone.remote_refs() == there
 
@@ -226,7 +234,7 @@ def test_the_next_version_goes_on_top_of_the_winner_s(clone: Clone) -> None:
     other = clone.another("other")
     tree = tree_of(clone)
     winner = pushed(other, tree_of(other))
-    with pytest.raises(publish.LostError):
+    with pytest.raises(publish.PublishedFirstError):
         pushed(clone, tree)
     publish.catch_up(clone.path, "origin", "main")
     assert clone.git("rev-parse", "main", "v0.4.12^{commit}").split() == [winner.commit, winner.commit]
@@ -241,7 +249,7 @@ def test_catching_up_goes_only_forward(clone: Clone) -> None:
     other.git("push", "-q")
     clone.commit("mine")
     before = clone.state()
-    with pytest.raises(ReleaseError, match="can't be brought up"):
+    with pytest.raises(ReleaseError, match="cannot be brought up"):
         publish.catch_up(clone.path, "origin", "main")
     assert clone.state() == before
 
@@ -271,23 +279,24 @@ def test_the_local_tag_of_another_commit_is_not_overwritten(clone: Clone) -> Non
 # Interrupted -------------------------------------------------------------------------------------------
 
 SCRIPT = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 from haybale.errors import HaybaleError
 from haybale.release import bump, publish
+from haybale.release.remote import read_tag_messages, remote_tags
 
 root, folder, part, wanted, again = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4], 12
-tree = bump.make_release_tree(root, part, folder)
+tree = bump.make_release_tree(root, part, folder, os.environ)
 print("ready", flush=True)
 sys.stdin.readline()
 while True:
     try:
         done = publish.push_version(root, tree, "origin", "main", ["by: " + root.name])
-    except publish.LostError as lost:
+    except publish.PublishedFirstError as lost:
         again -= 1
         if wanted == "next" and again:
             publish.catch_up(root, "origin", "main")
-            tree = bump.make_release_tree(root, part, folder)
+            tree = bump.make_release_tree(root, part, folder, os.environ)
             continue
         print(json.dumps({"lost": lost.version, "to": lost.commit}))
     except HaybaleError as error:
@@ -349,7 +358,7 @@ def test_killed_at_the_push_it_goes_on_to_the_same_version(clone: Clone, tmp_pat
     hook.unlink()
     go.write_text("go", encoding="utf-8")
     folder = clone.path.with_name("clone-tree")
-    made = bump.release_tree(folder)
+    made = bump.read_release_tree(folder)
     assert made is not None
     done = publish.push_version(clone.path, tree_of(clone), "origin", "main", ["by: clone"])
     assert (done.version, done.commit) == (Version.parse("v0.4.12"), made.commit)
@@ -382,7 +391,7 @@ def test_a_push_that_arrives_late_is_known_as_one_s_own(clone: Clone, tmp_path: 
 
 
 def tree_of_again(folder: Path) -> ReleaseTree:
-    found = bump.release_tree(folder)
+    found = bump.read_release_tree(folder)
     assert found is not None
     return found
 

@@ -25,35 +25,35 @@ if TYPE_CHECKING:
 def test_the_part_comes_first_and_the_rest_is_bump2version_s(
     arguments: tuple[str, ...], part: str, extra: tuple[str, ...]
 ) -> None:
-    assert bump.split(arguments) == (part, extra)
+    assert bump.parse_arguments(arguments) == (part, extra)
 
 
 @pytest.mark.parametrize("arguments", [("micro",), ("",), ("--dry-run", "minor"), ("patch", "--tag-name=x")])
 def test_a_slip_is_a_usage_error(arguments: tuple[str, ...]) -> None:
     with pytest.raises(UsageError):
-        bump.split(arguments)
+        bump.parse_arguments(arguments)
 
 
 def test_an_unknown_part_is_told_the_list() -> None:
     with pytest.raises(UsageError) as told:
-        bump.split(("micro",))
+        bump.parse_arguments(("micro",))
     assert "major, minor, patch, build" in told.value.cause
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("", 0),
+        ("", None),
         ("one\n<<<<<<< HEAD\n=======\n>>>>>>> x\n", 2),
         ("one\r\n=======\r\ntwo\r\n>>>>>>> x\r\n", 2),
         ("||||||| base\n", 1),
-        ("Heading\n=======\n", 0),
-        ("a <<<<<<< b\n", 0),
-        ("<<<<<<<<<< ten\n", 0),
+        ("Heading\n=======\n", None),
+        ("a <<<<<<< b\n", None),
+        ("<<<<<<<<<< ten\n", None),
     ],
 )
-def test_a_conflict_marker_is_found_and_a_heading_is_none(text: str, line: int) -> None:
-    assert bump.marker_line(text) == line
+def test_a_conflict_marker_is_found_and_a_heading_is_none(text: str, line: int | None) -> None:
+    assert bump.conflict_marker_line(text) == line
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_conflict_marker_is_found_and_a_heading_is_none(text: str, line: int) 
     ],
 )
 def test_who_a_ci_system_runs_for(env: dict[str, str], found: tuple[str, str] | None) -> None:
-    assert bump.from_ci(env) == found
+    assert bump.read_ci_user(env) == found
 
 
 def executable(file: Path) -> str:
@@ -94,13 +94,13 @@ def test_bump2version_is_what_is_named_then_beside_python_then_on_path(
     monkeypatch.setattr(sys, "executable", str(tmp_path / "env/bin/python"))
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
     with pytest.raises(PrerequisiteError, match="not installed") as told:
-        bump.executable({})
+        bump.find_bump2version({})
     assert "nox -s bump" in told.value.hint
     on_path = executable(tmp_path / "path/bumpversion")
-    assert bump.executable({}) == on_path
+    assert bump.find_bump2version({}) == on_path
     beside = executable(tmp_path / "env/bin/bumpversion")
-    assert bump.executable({}) == beside
+    assert bump.find_bump2version({}) == beside
     named = executable(tmp_path / "own/bumpversion")
-    assert bump.executable({"HAYBALE_BUMP2VERSION": named}) == named
-    with pytest.raises(PrerequisiteError, match="can't be run"):
-        bump.executable({"HAYBALE_BUMP2VERSION": str(tmp_path / "own")})
+    assert bump.find_bump2version({"HAYBALE_BUMP2VERSION": named}) == named
+    with pytest.raises(PrerequisiteError, match="cannot be run"):
+        bump.find_bump2version({"HAYBALE_BUMP2VERSION": str(tmp_path / "own")})

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from haybale.release import event
+from haybale.release.event import (
+    Event,
+    EventChoice,
+    EventFacts,
+    asks_for_no_tests,
+    decide_event,
+    read_ci_run,
+    read_payload,
+)
 from haybale.tools import forge
 from haybale.tools.git import Commit
 
@@ -76,10 +84,10 @@ def decided(
     payload: Mapping[str, Any] | None = None,
     answer: forge.Answer | None = None,
     **more: Any,
-) -> event.Event:
-    where: dict[str, Any] = {"branch": "", "branches": (), "main": "main", "head": HEAD, **more}
-    claim = event.claimed(env, payload or {}, commit.hash, where["main"])
-    return event.decide(event.Facts(judged=commit, claim=claim, answer=answer, **where))
+) -> Event:
+    where: dict[str, Any] = {"branch": None, "branches": (), "main": "main", "head": HEAD, **more}
+    ci_run = read_ci_run(env, payload or {}, commit.hash, where["main"])
+    return decide_event(EventFacts(subject=commit, ci_run=ci_run, answer=answer, **where))
 
 
 @pytest.mark.parametrize(
@@ -102,9 +110,9 @@ def decided(
         (MERGE, KNOWN_12, "pr-merge", "12"),
         (SQUASH, KNOWN_12, "pr-merge", "12"),
         (PLAIN, KNOWN_12, "pr-merge", "12"),
-        (PLAIN, KNOWN_NONE, "direct-push", ""),
+        (PLAIN, KNOWN_NONE, "direct-push", None),
         # Anybody may write such a line; the words of a true merge are the forge's.
-        (SQUASH, KNOWN_NONE, "direct-push", ""),
+        (SQUASH, KNOWN_NONE, "direct-push", None),
         (MERGE, KNOWN_NONE, "pr-merge", "12"),
         # Where it does not say, git's words count.
         *(
@@ -117,23 +125,23 @@ def decided(
                 (SQUASH, "pr-merge", "12"),
                 (SQUASH_GITLAB, "pr-merge", "12"),
                 (REVERT_BY_PULL, "pr-merge", "13"),
-                (PLAIN, "direct-push", ""),
-                (PULLED, "direct-push", ""),
-                (PULLED_TRACKING, "direct-push", ""),
-                (LOCAL_MERGE, "direct-push", ""),
-                (LOCAL_MERGE_INTO, "direct-push", ""),
-                (REVERT, "direct-push", ""),
-                (PICKED, "direct-push", ""),
-                (MENTION, "direct-push", ""),
+                (PLAIN, "direct-push", None),
+                (PULLED, "direct-push", None),
+                (PULLED_TRACKING, "direct-push", None),
+                (LOCAL_MERGE, "direct-push", None),
+                (LOCAL_MERGE_INTO, "direct-push", None),
+                (REVERT, "direct-push", None),
+                (PICKED, "direct-push", None),
+                (MENTION, "direct-push", None),
             )
         ),
     ],
 )
 def test_on_main(
-    system: dict[str, str], commit: Commit, answer: forge.Answer | None, kind: str, pull: str
+    system: dict[str, str], commit: Commit, answer: forge.Answer | None, kind: str, pull: str | None
 ) -> None:
     """A push, a web edit (a push too) and a manual run are judged alike: by how the commit came to main."""
-    found = decided(commit, system, answer=answer, branch="" if system else "main")
+    found = decided(commit, system, answer=answer, branch=None if system else "main")
     assert (found.kind, found.pull, found.branch) == (kind, pull, "main")
     assert found.part == {"pr-merge": "patch", "direct-push": "build"}[kind]
 
@@ -147,13 +155,13 @@ def test_on_main(
         (pull_request("synchronize"), ("pull-request", "12", "topic")),
         (pull_request("closed"), ("pull-request", "12", "topic")),
         (pull_request("closed", merged=True), ("pr-merge", "12", "main")),
-        (pull_request("closed", merged=True, base="v1"), ("branch", "", "v1")),
+        (pull_request("closed", merged=True, base="v1"), ("branch", None, "v1")),
         # Where the payload is gone, the ref has the number.
         ({}, ("pull-request", "12", "topic")),
     ],
 )
 def test_a_pull_request(
-    system: dict[str, str], name: str, payload: dict[str, Any], expected: tuple[str, str, str]
+    system: dict[str, str], name: str, payload: dict[str, Any], expected: tuple[str, str | None, str]
 ) -> None:
     env = {
         **system,
@@ -164,13 +172,13 @@ def test_a_pull_request(
     synthetic = Commit(hash=HEAD, parents=(BASE, SIDE), message="Merge c into b")
     found = decided(synthetic, {**env, "GITHUB_SHA": "d" * 40}, payload)
     assert (found.kind, found.pull, found.branch) == expected
-    assert found.part == ("patch" if expected[0] == "pr-merge" else "")
+    assert found.part == ("patch" if expected[0] == "pr-merge" else None)
 
 
 def test_a_merge_queue_tries_a_pull_request() -> None:
     ref = f"refs/heads/gh-readonly-queue/main/pr-12-{BASE}"
     found = decided(MERGE, {**GITHUB, "GITHUB_EVENT_NAME": "merge_group", "GITHUB_REF": ref})
-    assert (found.kind, found.pull, found.part) == ("pull-request", "12", "")
+    assert (found.kind, found.pull, found.part) == ("pull-request", "12", None)
 
 
 def test_a_merge_request_of_gitlab() -> None:
@@ -191,7 +199,7 @@ def test_a_merge_request_of_gitlab() -> None:
 def test_a_branch_is_never_released_from(env: dict[str, str]) -> None:
     """Not even where the commit is on main as well."""
     found = decided(MERGE, env, branches=("main", "topic"))
-    assert (found.kind, found.pull, found.branch, found.part) == ("branch", "", "topic", "")
+    assert (found.kind, found.pull, found.branch, found.part) == ("branch", None, "topic", None)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +211,7 @@ def test_a_branch_is_never_released_from(env: dict[str, str]) -> None:
 )
 def test_a_tag_is_on_no_branch(env: dict[str, str]) -> None:
     found = decided(MERGE, env, branches=("main",))
-    assert (found.kind, found.branch) == ("branch", "")
+    assert (found.kind, found.branch) == ("branch", None)
 
 
 def test_main_is_what_is_configured() -> None:
@@ -217,13 +225,13 @@ def test_main_is_what_is_configured() -> None:
     [
         ("main", ("main",), "main", "direct-push"),
         ("topic", ("main", "topic"), "topic", "branch"),
-        ("", ("topic", "main"), "main", "direct-push"),
-        ("", ("topic", "else"), "topic", "branch"),
-        ("", (), "", "branch"),
+        (None, ("topic", "main"), "main", "direct-push"),
+        (None, ("topic", "else"), "topic", "branch"),
+        (None, (), None, "branch"),
     ],
 )
 def test_without_a_ci_system_the_refs_say_the_branch(
-    branch: str, branches: tuple[str, ...], expected: str, kind: str
+    branch: str | None, branches: tuple[str, ...], expected: str | None, kind: str
 ) -> None:
     found = decided(PLAIN, {}, branch=branch, branches=branches)
     assert (found.branch, found.kind) == (expected, kind)
@@ -234,7 +242,7 @@ def test_what_ci_says_of_another_commit_does_not_count() -> None:
     env = {**GITHUB, **ON_MAIN, "GITHUB_SHA": "d" * 40}
     found = decided(MERGE, env, branch="topic")
     assert (found.kind, found.branch) == ("branch", "topic")
-    assert "not what is checked out" in found.evidence
+    assert "not what is checked out" in found.reason
 
 
 def test_what_ci_says_of_the_commit_below_a_version_counts() -> None:
@@ -244,12 +252,12 @@ def test_what_ci_says_of_the_commit_below_a_version_counts() -> None:
 
 
 @pytest.mark.parametrize(("flag", "part"), [("pr-merge", "patch"), ("direct-push", "build")])
-def test_a_person_s_word_comes_first(flag: event.Flag, part: str) -> None:
+def test_a_person_s_word_comes_first(flag: EventChoice, part: str) -> None:
     for commit in (MERGE, PLAIN):
-        facts = event.Facts(head=HEAD, judged=commit, branch="main", branches=(), main="main", claim=None)
-        found = event.decide(facts, flag)
+        facts = EventFacts(head=HEAD, subject=commit, branch="main", branches=(), main="main", ci_run=None)
+        found = decide_event(facts, flag)
         assert (found.kind, found.part) == (flag, part)
-        assert flag in found.evidence
+        assert flag in found.reason
 
 
 @pytest.mark.parametrize(
@@ -264,7 +272,7 @@ def test_a_person_s_word_comes_first(flag: event.Flag, part: str) -> None:
 def test_the_evidence_is_a_sentence_that_names_its_source(
     env: dict[str, str], answer: forge.Answer | None, words: tuple[str, ...]
 ) -> None:
-    said = decided(PLAIN, env, answer=answer).evidence
+    said = decided(PLAIN, env, answer=answer).reason
     assert [word for word in words if word not in said] == []
     assert "\n" not in said
 
@@ -282,10 +290,10 @@ def test_the_evidence_is_a_sentence_that_names_its_source(
     ],
 )
 def test_the_forge_is_asked_about_the_commit(env: dict[str, str], kind: str, token: str) -> None:
-    claim = event.claimed(env, {}, HEAD, "main")
-    assert claim is not None
-    assert claim.question is not None
-    assert (claim.question.kind, claim.question.token, claim.question.commit) == (kind, token, HEAD)
+    ci_run = read_ci_run(env, {}, HEAD, "main")
+    assert ci_run is not None
+    assert ci_run.question is not None
+    assert (ci_run.question.kind, ci_run.question.token, ci_run.question.commit) == (kind, token, HEAD)
 
 
 @pytest.mark.parametrize(
@@ -293,20 +301,20 @@ def test_the_forge_is_asked_about_the_commit(env: dict[str, str], kind: str, tok
     [{**GITLAB, **LAB_MAIN}, {"GITHUB_ACTIONS": "true", **ON_MAIN}, {**GITLAB, "CI_MERGE_REQUEST_IID": "1"}],
 )
 def test_who_can_t_be_asked_is_not_asked(env: dict[str, str]) -> None:
-    claim = event.claimed(env, {}, HEAD, "main")
-    assert claim is not None
-    assert claim.question is None
+    ci_run = read_ci_run(env, {}, HEAD, "main")
+    assert ci_run is not None
+    assert ci_run.question is None
 
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[1]", '"text"'])
 def test_a_payload_that_can_t_be_read_is_none(tmp_path: Path, text: str) -> None:
     file = tmp_path / "event.json"
     file.write_text(text, encoding="utf-8")
-    assert event.payload({"GITHUB_EVENT_PATH": str(file)}) == {}
-    assert event.payload({"GITHUB_EVENT_PATH": str(tmp_path)}) == {}
-    assert event.payload({}) == {}
+    assert read_payload({"GITHUB_EVENT_PATH": str(file)}) == {}
+    assert read_payload({"GITHUB_EVENT_PATH": str(tmp_path)}) == {}
+    assert read_payload({}) == {}
     file.write_text(json.dumps({"number": 1}), encoding="utf-8")
-    assert event.payload({"GITHUB_EVENT_PATH": str(file)}) == {"number": 1}
+    assert read_payload({"GITHUB_EVENT_PATH": str(file)}) == {"number": 1}
 
 
 @pytest.mark.parametrize(
@@ -319,7 +327,7 @@ def test_a_payload_that_can_t_be_read_is_none(tmp_path: Path, text: str) -> None
     ],
 )
 def test_notest(message: str, skips: bool) -> None:
-    assert event.notest(message) is skips
+    assert asks_for_no_tests(message) is skips
 
 
 def question(kind: forge.Kind) -> forge.Question:

@@ -13,7 +13,7 @@ import pytest
 
 from haybale.pipeline.graph import EDGES, NODES, Edge, Facts, State, Strategy
 from haybale.pipeline.plan import Plan, make_plan
-from haybale.release.event import Kind
+from haybale.release.event import EventKind
 
 FACTS = Facts(
     event="pr-merge",
@@ -38,7 +38,7 @@ EVERY = [
         pull="7" if event == "pull-request" else None,
     )
     for event, released, here, there, at_head, notest, strategy, publish in itertools.product(
-        get_args(Kind), (None, "v1.2.3"), (False, True), (False, True), (False, True), (None, "abc123"),
+        get_args(EventKind), (None, "v1.2.3"), (False, True), (False, True), (False, True), (None, "abc123"),
         get_args(Strategy), (False, True),
     )
 ]  # fmt: skip

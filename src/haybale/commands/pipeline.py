@@ -19,7 +19,7 @@ from haybale.terminal import Terminal, print_json
 
 if TYPE_CHECKING:
     from haybale.pipeline.graph import Strategy
-    from haybale.release.event import Flag
+    from haybale.release.event import EventChoice
 
 
 @click.command()
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     "--resume", is_flag=False, flag_value="", default=None, metavar="[RUN]", help="Resume where a run died."
 )
 def pipeline_command(
-    *, only_plan: bool, as_json: bool, graph: str | None, strategy: Strategy, event: Flag,
+    *, only_plan: bool, as_json: bool, graph: str | None, strategy: Strategy, event: EventChoice,
     publish: bool, take_next: bool, push_index: bool, resume: str | None,
 ) -> None:  # fmt: skip
     if graph == "json":

@@ -16,10 +16,10 @@ from haybale.terminal import Terminal, print_json, stdout_console
 @click.option("--offline", is_flag=True, help="Do not ask the remote.")
 @click.argument("arguments", metavar="[PART] [BUMP2VERSION ARGUMENTS]", nargs=-1, type=click.UNPROCESSED)
 def bump_command(arguments: tuple[str, ...], *, offline: bool) -> None:
-    made = bump.bump(current_project().root, arguments, os.environ, offline=offline)
-    click.echo(made.out, nl=False)
-    click.echo(made.err, nl=False, err=True)
-    if made.dry:
+    made = bump.bump_version(current_project().root, arguments, os.environ, offline=offline)
+    click.echo(made.stdout, nl=False)
+    click.echo(made.stderr, nl=False, err=True)
+    if made.is_dry_run:
         Terminal().done(f"nothing was changed; this would make {made.version}")
     else:
         Terminal().done(f"made {made.version}; git push --atomic --follow-tags publishes it")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from haybale.deploy import tags as deploy
 from haybale.errors import ReleaseError
 from haybale.image_ref import ImageRef, index_image, stage_image
-from haybale.release import publish, releases
-from haybale.release.remote import remote_refs
+from haybale.release import releases
+from haybale.release.remote import REMOTE, remote_refs
 from haybale.tools.engine import sdk
 from haybale.tools.registry.client import Repository
 from haybale.version import Version, is_version, read_version
@@ -122,7 +122,7 @@ def in_use(project: Project) -> InUse:
 
 def _deployed(project: Project) -> Iterator[str]:
     """Yield the versions that the remote's tags of environments have."""
-    there = remote_refs(project.root, publish.REMOTE, "refs/tags/*/deploy")
+    there = remote_refs(project.root, REMOTE, "refs/tags/*/deploy")
     for ref in there:
         if ref.endswith("^{}"):
             continue

@@ -13,8 +13,8 @@ from rich.text import Text
 from haybale.deploy import tags as deploy
 from haybale.errors import HaybaleError
 from haybale.images.build import timestamp
-from haybale.release import publish, releases
-from haybale.release.remote import remote_branch
+from haybale.release import releases
+from haybale.release.remote import REMOTE, remote_branch
 from haybale.tools import git
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class Place:
 def status(project: Project) -> list[Place]:
     """Return every declared environment; raises `ReleaseError` where git's remote does not answer."""
     main = project.settings.main
-    head = remote_branch(project.root, publish.REMOTE, main) or ""
-    git.fetch(project.root, publish.REMOTE, f"refs/heads/{main}")
+    head = remote_branch(project.root, REMOTE, main) or ""
+    git.fetch(project.root, REMOTE, f"refs/heads/{main}")
     places = []
     for name, environment in project.settings.environments.items():
         refs = deploy.look(project, name)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from haybale.deploy import commit as pin
 from haybale.errors import PrerequisiteError, ReleaseError, UsageError
-from haybale.release import publish, releases
-from haybale.release.remote import fetch_refs, remote_refs
+from haybale.release import releases, remote
+from haybale.release.remote import REMOTE, fetch_refs, remote_refs
 from haybale.tools import git
 from haybale.version import read_version
 
@@ -111,7 +111,7 @@ def check_environment(project: Project, environment: str) -> None:
 
 def look(project: Project, environment: str) -> dict[str, str]:
     """Return the two refs of an environment that the remote has, with what they point to (NAME^{})."""
-    return remote_refs(project.root, publish.REMOTE, deploy_ref(environment), last_ref(environment))
+    return remote_refs(project.root, REMOTE, deploy_ref(environment), last_ref(environment))
 
 
 def read(project: Project, refs: Mapping[str, str], ref: str) -> Deployment | None:
@@ -119,7 +119,7 @@ def read(project: Project, refs: Mapping[str, str], ref: str) -> Deployment | No
     tag = refs.get(ref)
     if tag is None:
         return None
-    fetch_refs(project.root, publish.REMOTE, ref)
+    fetch_refs(project.root, REMOTE, ref)
     found = git.read_tag(project.root, tag)
     lines = found.message.splitlines() if found else ()
     said = dict(line.split(": ", 1) for line in lines if ": " in line)
@@ -170,7 +170,7 @@ def rollback(project: Project, environment: str) -> Move:
     if last is None or not last.version:
         raise ReleaseError(
             f"there is nothing to roll {environment} back to",
-            cause=f"{publish.REMOTE} has no tag last/{environment}/deploy"
+            cause=f"{REMOTE} has no tag last/{environment}/deploy"
             if last is None
             else f"last/{environment}/deploy is none of haybale's: somebody made it by hand",
             hint=f"just deploy {environment} VERSION",
@@ -197,7 +197,7 @@ def _checked_out(project: Project) -> str:
     if found not in known:
         raise ReleaseError(
             f"{found}, which is checked out, is not published",
-            cause=f"the newest version on {publish.REMOTE} is {known[0] if known else 'none'}",
+            cause=f"the newest version on {REMOTE} is {known[0] if known else 'none'}",
             hint="name the version: just deploy ENVIRONMENT VERSION",
         )
     return found
@@ -263,10 +263,10 @@ def carry_out(project: Project, move: Move) -> None:
     if not move.moves:
         return
     done: process.Completed | None = None
-    for attempt in range(publish.ATTEMPTS):
+    for attempt in range(remote.ATTEMPTS):
         if attempt:
-            time.sleep(random.uniform(*publish.PAUSE))  # noqa: S311 - no secret
-        done = git.push(project.root, publish.REMOTE, move.moves)
+            time.sleep(random.uniform(*remote.PAUSE))  # noqa: S311 - no secret
+        done = git.push(project.root, REMOTE, move.moves)
         if done.ok:
             return
         # The answer says little about what became of it: it may have been lost on its way.
@@ -276,7 +276,7 @@ def carry_out(project: Project, move: Move) -> None:
         if any(refs.get(ref, "") != now for ref, (now, _) in move.moves.items()):
             raise _lost(project, move, refs)
     raise ReleaseError(
-        f"{publish.REMOTE} did not take the deployment of {move.version} to {move.environment};"
+        f"{REMOTE} did not take the deployment of {move.version} to {move.environment};"
         " both tags are as they were",
         cause="a rule or a hook refuses it, or the push's credentials may not write",
         hint="see what it says, mend that and try again",

@@ -9,9 +9,10 @@ from haybale.dump.reference import resolve_dump
 from haybale.images import store
 from haybale.index import image as current
 from haybale.pipeline.graph import Facts, Strategy
-from haybale.release import event as events
-from haybale.release import publish
+from haybale.release.event import EventChoice, detect_event
+from haybale.release.remote import REMOTE
 from haybale.tools import git
+from haybale.version import read_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,7 @@ class Options:
     """
 
     strategy: Strategy = "key"
-    event: events.Flag = "auto"
+    event: EventChoice = "auto"
     publish: bool = False
     push_index: bool = False
     again: bool = False
@@ -40,25 +41,28 @@ def gather_facts(project: Project, index_key: Key, options: Options, env: Mappin
     Raises `RegistryError` where the registry can't say whether it has an image.
     """
     # Only a run that would make a version asks the remote whether this is one.
-    asked = publish.REMOTE if options.publish else ""
-    event = events.detect(project.root, project.settings.main, options.event, env, remote=asked)
+    asked = REMOTE if options.publish else None
     head = git.read_head(project.root)
+    event = detect_event(
+        project.root, project.settings.main, options.event, env,
+        head=head, version=read_version(project.root, {}), remote=asked,
+    )  # fmt: skip
     here = current.on_engine(project, index_key) is not None
     there = (
         not here and not project.settings.local and store.of(project).exists(current.name(project, index_key))
     )
     return Facts(
         event=event.kind,
-        evidence=event.evidence,
-        branch=event.branch or None,
-        pull=event.pull or None,
+        evidence=event.reason,
+        branch=event.branch,
+        pull=event.pull,
         revision=head.revision if head else "",
-        released=None if options.again else event.released or None,
+        released=None if options.again else event.released,
         key=index_key.value,
         image_local=here,
         image_in_registry=there,
         dump_at_head=options.strategy == "head" and _dump_at_head(project),
-        notest=event.notest[:12] or None,
+        notest=event.notest and event.notest[:12],
         strategy=options.strategy,
         publish=options.publish,
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from haybale.release.event import Kind as EventKind
+    from haybale.release.event import EventKind
 
 # The version of the form of the document that `Graph.to_dict` returns.
 FORMAT_VERSION = 1

@@ -27,6 +27,7 @@ from haybale.pipeline.rendering import render_markdown, render_table, write_step
 from haybale.pipeline.summary import Outcome, RunSummary, StepOutcome
 from haybale.release import bump, publish, releases
 from haybale.release import record as records
+from haybale.release.remote import REMOTE, read_tag_messages, remote_tags
 from haybale.testing import run as testrun
 from haybale.tools import git
 from haybale.tools.engine import sdk
@@ -66,11 +67,11 @@ def pipeline(project: Project, options: Options, terminal: Terminal, *, take_nex
                 Walk(project, index_key, planned, run, terminal, push_index=options.push_index).walk(
                     {State.CHANGE_DETECTED: time.monotonic() - began}
                 )
-        except publish.LostError as lost:
+        except publish.PublishedFirstError as lost:
             if not take_next or attempt == ATTEMPTS:
                 raise
             terminal.say(f"{lost.message}; going on from there")
-            publish.catch_up(project.root, publish.REMOTE, project.settings.main)
+            publish.catch_up(project.root, REMOTE, project.settings.main)
             options = replace(options, again=True)
         else:
             return
@@ -256,8 +257,8 @@ class Walk:
         sdk.tag_image(self._proved_index().id, PLAIN)
         return _product(PLAIN)
 
-    def _bump(self, part: str) -> Product:
-        self._use(bump.make_release_tree(self._project.root, part, self._run.folder / "tree"))
+    def _bump(self, part: bump.VersionPart) -> Product:
+        self._use(bump.make_release_tree(self._project.root, part, self._run.folder / "tree", os.environ))
         tree = self._made_tree()
         self._terminal.say(f"{tree.version} will be commit {tree.commit[:12]}")
         return {
@@ -265,7 +266,7 @@ class Walk:
         }  # fmt: skip
 
     def _has_tree(self, product: Product) -> bool:
-        tree = bump.release_tree(self._run.folder / "tree")
+        tree = bump.read_release_tree(self._run.folder / "tree")
         if tree is None or tree.commit != product["commit"]:
             return False
         self._use(tree)
@@ -322,12 +323,12 @@ class Walk:
         tree, index = self._made_tree(), self._proved_index()
         self._check_chosen()
         root, main = self._project.root, self._project.settings.main
-        publish.check_free(root, tree, publish.REMOTE, main)
+        publish.raise_if_taken(root, tree, REMOTE, main)
         try:
             record = self._record(index)
             if not self._project.settings.local:
                 releases.keep(self._project, record)
-            published = publish.push_version(root, tree, publish.REMOTE, main, [record.line])
+            published = publish.push_version(root, tree, REMOTE, main, [record.line])
         finally:
             # Somebody who published the same version meanwhile has pushed images of the same names.
             self._repair_images(tree)
@@ -372,7 +373,9 @@ class Walk:
         """Give the images of a version the names that its record says, whoever published it."""
         if self._project.settings.local:
             return
-        lines = publish.annotation(self._project.root, publish.REMOTE, str(tree.version))
+        name = str(tree.version)
+        tags = remote_tags(self._project.root, REMOTE, name)
+        lines = read_tag_messages(self._project.root, REMOTE, tags).get(name, [])
         record = records.of_message(lines)
         if record is None:
             return
@@ -386,7 +389,7 @@ class Walk:
 
     def _published(self, product: Product) -> bool:
         return publish.is_published(
-            self._project.root, publish.REMOTE, str(product["version"]), str(product["commit"])
+            self._project.root, REMOTE, str(product["version"]), str(product["commit"])
         )
 
     def _proved_index(self) -> current.IndexImage:
@@ -449,7 +452,7 @@ def _has_published(project: Project, history: list[dict[str, Any]]) -> bool:
     """Return whether the version of a run that died while it published has arrived on the remote."""
     made = _version_made(history)
     return bool(made) and publish.is_published(
-        project.root, publish.REMOTE, str(made["version"]), str(made["commit"])
+        project.root, REMOTE, str(made["version"]), str(made["commit"])
     )
 
 

@@ -1,6 +1,6 @@
 """Which event a run is for: a merged pull request, a direct push, an open pull request, or a branch.
 
-What a person says comes first, then what the CI system knows, then what git's history shows. Nobody's name
+The command line counts first, then what the CI system knows, then what git's history shows. Nobody's name
 counts: forges, bots and people commit under names of every kind.
 """
 
@@ -15,23 +15,27 @@ from typing import TYPE_CHECKING, Any, Literal
 from haybale.errors import PrerequisiteError
 from haybale.release.remote import remote_tags
 from haybale.tools import forge, git
-from haybale.version import FORM, VERSION_FILES, read_version
+from haybale.version import VERSION_FILES, is_version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping
 
-Kind = Literal["pr-merge", "direct-push", "pull-request", "branch"]
-Flag = Literal["pr-merge", "direct-push", "auto"]
+    from haybale.release.bump import VersionPart
+    from haybale.version import Version
+
+EventKind = Literal["pr-merge", "direct-push", "pull-request", "branch"]
+# What --event takes.
+EventChoice = Literal["pr-merge", "direct-push", "auto"]
 
 # What is bumped for a kind of event; for the others nothing is.
-PARTS: Mapping[Kind, str] = {"pr-merge": "patch", "direct-push": "build"}
+BUMPED_PARTS: Mapping[EventKind, VersionPart] = {"pr-merge": "patch", "direct-push": "build"}
 
 # The first line that GitHub and Gitea give a merge commit, and the line in GitLab's.
 MERGED = re.compile(r"Merge pull request (?:#(?P<github>\d+) from |'.*' \(#(?P<gitea>\d+)\) from )")
 MERGED_GITLAB = re.compile(r"^See merge request \S*!(?P<gitlab>\d+)\s*$", re.MULTILINE)
 # What a squash leaves: the number at the end of the first line.
 SQUASHED = re.compile(r"\(#(?P<number>\d+)\)$")
-# Such a commit, picked onto another branch, keeps its words.
+# Such a commit, cherry-picked onto another branch, keeps its message.
 PICKED = re.compile(r"^\(cherry picked from commit [0-9a-f]+\)$", re.MULTILINE)
 
 # A merge queue's branch, with the number of the pull request that it tries.
@@ -42,138 +46,141 @@ QUEUE = re.compile(r"gh-readonly-queue/.+/pr-(?P<number>\d+)-[0-9a-f]+")
 class Event:
     """What a run is for, and the sentence that says why it is that.
 
-    `pull` is a pull request's number, or "": the open one that is tested (`pull-request`), or the one that
-    was merged (`pr-merge`). `branch` is "" where there is none.
+    `pull` is a pull request's number: the open one that is tested (`pull-request`), or the one that was
+    merged (`pr-merge`). It and `branch` are None where there is none.
     """
 
-    kind: Kind
-    pull: str
-    branch: str
-    evidence: str
+    kind: EventKind
+    pull: str | None = None
+    branch: str | None
+    reason: str
 
     @property
-    def part(self) -> str:
-        """The part of the version that is bumped; "" for none."""
-        return PARTS.get(self.kind, "")
+    def part(self) -> VersionPart | None:
+        """The part of the version that is bumped."""
+        return BUMPED_PARTS.get(self.kind)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class CiRun:
     """What a CI system says about its run.
 
-    `commit` is what it ran for, "" where what is checked out is another commit by design; `branch` is "" for
-    a tag; `pull` is the pull request's number, "" where the run is for none, and `merged` says that it has
-    arrived on `branch`. `question` asks the forge about a commit on main.
+    `commit` is what it ran for, None where what is checked out is another commit by design; `branch` is None
+    for a tag; `pull` is the pull request's number, and `is_merged` says that it has arrived on `branch`.
+    `question` asks the forge about a commit on main. `source` begins a sentence.
     """
 
     source: str
-    commit: str = ""
-    branch: str = ""
-    pull: str = ""
-    merged: bool = False
+    commit: str | None = None
+    branch: str | None = None
+    pull: str | None = None
+    is_merged: bool = False
     question: forge.Question | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class EventFacts:
     """Everything that decides which event it is.
 
-    `head` is the commit checked out, `judged` the one whose way here counts: HEAD too, unless that is a
-    version's commit. `branch` is the one checked out ("": HEAD is detached), `branches` are all that point to
-    HEAD. `answer` is the forge's, None where it was not asked.
+    `head` is the commit checked out; `subject` is the one whose way here counts: HEAD too, unless that is a
+    version's commit. `branch` is the one checked out (None: HEAD is detached), `branches` are all that point
+    to HEAD. `answer` is the forge's, None where it was not asked.
     """
 
     head: str
-    judged: git.Commit
-    branch: str
+    subject: git.Commit
+    branch: str | None
     branches: tuple[str, ...]
     main: str
-    claim: Claim | None
+    ci_run: CiRun | None
     answer: forge.Answer | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Detected(Event):
+class DetectedEvent(Event):
     """An event, and what HEAD says besides.
 
-    `released` is the version that HEAD is, "" for none: then nothing is bumped, or a push that a run made
-    would start the next one for ever. `notest` is the commit whose message says `[notest]`, "" for none.
+    `released` is the version that HEAD is: then nothing is bumped, or a push that a run made would start the
+    next one for ever. `notest` is the commit whose message says `[notest]`.
     """
 
-    released: str
-    notest: str
+    released: str | None
+    notest: str | None
 
 
-def detect(root: Path, main: str, flag: Flag, env: Mapping[str, str], *, remote: str = "") -> Detected:
-    """Find out which event it is.
+def detect_event(
+    root: Path,
+    main: str,
+    choice: EventChoice,
+    env: Mapping[str, str],
+    *,
+    head: git.Head | None,
+    version: Version,
+    remote: str | None = None,
+) -> DetectedEvent:
+    """Find out which event it is; `head` and `version` are what is checked out.
 
-    `remote` is asked whether HEAD is a version where that can't be seen here; "" for a run that makes no
-    versions. Raises `PrerequisiteError` where there is no git, no repository or no commit, and `ReleaseError`
-    where the remote does not answer.
+    `remote` is asked whether HEAD is a version where this clone does not show it; None for a run that makes
+    no versions. Raises `PrerequisiteError` where there is no git, no repository or no commit, and
+    `ReleaseError` where the remote does not answer.
     """
-    tags = version_commits(root, remote)
-    facts = gather(root, main, env, flag, tags)
-    event = decide(facts, flag)
-    current = str(read_version(root, {}))
-    return Detected(
-        **vars(event),
-        released=current if current in tags.get(facts.head, ()) else "",
-        notest=facts.judged.hash if notest(facts.judged.message) else "",
-    )
-
-
-def version_commits(root: Path, remote: str) -> dict[str, list[str]]:
-    """Return the commits that have versions' tags: hash -> tags.
-
-    What is here suffices, unless HEAD changed the version's file and has no tag here: a CI system's clone has
-    no tags. Then the remote (where it is not "") is asked; one that does not answer is a `ReleaseError`.
-    """
-    tags = git.local_version_tags(root)
-    head = git.resolve_commit(root, "HEAD")
-    if remote and head not in tags.values() and git.file_differs(root, "HEAD^", "HEAD", VERSION_FILES[0]):
-        tags.update((name, tag.commit) for name, tag in remote_tags(root, remote, "v*").items())
-    found: dict[str, list[str]] = {}
-    for name, commit in tags.items():
-        if FORM.fullmatch(name):
-            found.setdefault(commit, []).append(name)
-    return found
-
-
-def gather(
-    root: Path, main: str, env: Mapping[str, str], flag: Flag, tags: Mapping[str, Sequence[str]]
-) -> Facts:
-    """Look at git and at the CI system; ask the forge only where its answer can decide."""
-    head = git.read_head(root)
     if head is None:
         raise PrerequisiteError(
             f"there is no commit in {root}",
             cause="it is no git repository, or a new one",
             hint="see what git says there (git status)",
         )
-    judged = _judged(root, head.commit, tags)
-    facts = Facts(
+    versions = _version_commits(root, head.commit.hash, remote)
+    subject = _skip_version_commits(root, head.commit, versions)
+    facts = EventFacts(
         head=head.commit.hash,
-        judged=judged,
-        branch=head.branch or "",
+        subject=subject,
+        branch=head.branch,
         branches=head.branches,
         main=main,
-        claim=claimed(env, payload(env), judged.hash, main),
+        ci_run=read_ci_run(env, read_payload(env), subject.hash, main),
     )
-    claim = facts.claim
-    if flag != "auto" or claim is None or claim.question is None or not _claim_holds(facts):
+    current = str(replace(version, pull=None))
+    return DetectedEvent(
+        **vars(decide_event(_ask_forge(facts) if choice == "auto" else facts, choice)),
+        released=current if current in versions.get(head.commit.hash, ()) else None,
+        notest=subject.hash if asks_for_no_tests(subject.message) else None,
+    )
+
+
+def _ask_forge(facts: EventFacts) -> EventFacts:
+    """Return the facts with the forge's answer, where it can decide."""
+    question = facts.ci_run.question if facts.ci_run else None
+    if question is None or not _is_run_for_head(facts) or _find_branch(facts)[0] != facts.main:
         return facts
-    return facts if _branch(facts)[0] != main else replace(facts, answer=forge.merged_pull(claim.question))
+    return replace(facts, answer=forge.merged_pull(question))
 
 
-def _judged(root: Path, head: git.Commit, tags: Mapping[str, Sequence[str]]) -> git.Commit:
+def _version_commits(root: Path, head: str, remote: str | None) -> dict[str, list[str]]:
+    """Return the commits that have versions' tags: hash -> tags.
+
+    What is here suffices, unless HEAD changed the version's file and has no tag here: a CI system's clone has
+    no tags. Then the remote is asked.
+    """
+    tags = git.local_version_tags(root)
+    if remote and head not in tags.values() and git.file_differs(root, "HEAD^", "HEAD", VERSION_FILES[0]):
+        tags.update((name, tag.commit) for name, tag in remote_tags(root, remote, "v*").items())
+    found: dict[str, list[str]] = {}
+    for name, commit in tags.items():
+        if is_version(name):
+            found.setdefault(commit, []).append(name)
+    return found
+
+
+def _skip_version_commits(root: Path, head: git.Commit, versions: Container[str]) -> git.Commit:
     """Return the commit that versions were made of: HEAD, or the first one below it that is no version."""
     commit = head
-    while commit.hash in tags and commit.parents and git.resolve_commit(root, commit.parents[0]):
+    while commit.hash in versions and commit.parents and git.resolve_commit(root, commit.parents[0]):
         commit = git.read_commit(root, commit.parents[0])
-    return head if commit.hash in tags else commit
+    return head if commit.hash in versions else commit
 
 
-def payload(env: Mapping[str, str]) -> Mapping[str, Any]:
+def read_payload(env: Mapping[str, str]) -> Mapping[str, Any]:
     """Return the event that GitHub, Gitea or Forgejo wrote down for the run; {} where there is none."""
     try:
         document = json.loads(Path(env.get("GITHUB_EVENT_PATH", "")).read_text(encoding="utf-8"))
@@ -182,150 +189,158 @@ def payload(env: Mapping[str, str]) -> Mapping[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def claimed(env: Mapping[str, str], event: Mapping[str, Any], head: str, main: str) -> Claim | None:
-    """Return what the CI system says, None outside of those that are known here."""
-    if env.get("GITHUB_ACTIONS") == "true" or _gitea(env):
-        return _actions(env, event, head, main)
+def read_ci_run(env: Mapping[str, str], payload: Mapping[str, Any], commit: str, main: str) -> CiRun | None:
+    """Return what the CI system says, None outside of those that are known here.
+
+    `commit` is the one that a forge would be asked about.
+    """
+    system = next(
+        (name for name in ("Forgejo", "Gitea") if env.get(f"{name.upper()}_ACTIONS") == "true"), None
+    )
+    if system or env.get("GITHUB_ACTIONS") == "true":
+        return _read_actions_run(system or "GitHub", env, payload, commit, main)
     if env.get("GITLAB_CI") == "true":
-        return _gitlab(env, head, main)
+        return _read_gitlab_run(env, commit, main)
     return None
 
 
-def _gitea(env: Mapping[str, str]) -> str:
-    return next((name for name in ("Forgejo", "Gitea") if env.get(f"{name.upper()}_ACTIONS") == "true"), "")
-
-
-def _actions(env: Mapping[str, str], event: Mapping[str, Any], head: str, main: str) -> Claim:
+def _read_actions_run(
+    system: str, env: Mapping[str, str], payload: Mapping[str, Any], commit: str, main: str
+) -> CiRun:
     """Read GitHub's variables and payload, which Gitea's and Forgejo's runners give as well."""
-    system = _gitea(env) or "GitHub"
-    name, ref = env.get("GITHUB_EVENT_NAME", ""), env.get("GITHUB_REF", "") or str(event.get("ref", ""))
-    source = f"{system}'s {name or 'unnamed'} event"
-    branch = ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else ""
+    name, ref = env.get("GITHUB_EVENT_NAME", ""), env.get("GITHUB_REF", "") or str(payload.get("ref", ""))
     if name.startswith("pull_request"):
-        pull = event.get("pull_request")
-        pull = pull if isinstance(pull, dict) else {}
-        number = str(event.get("number") or pull.get("number") or _number(ref))
-        base = pull.get("base")
-        target = base.get("ref", "") if isinstance(base, dict) else env.get("GITHUB_BASE_REF", "")
-        merged = event.get("action") == "closed" and pull.get("merged") is True
-        source = f"{system}'s {'event of the closed' if merged else name + ' event for'} pull request"
-        here = target if merged else env.get("GITHUB_HEAD_REF", "")
-        return Claim(source=source, branch=here, pull=number, merged=merged)
-    queued = QUEUE.fullmatch(branch)
+        return _read_pull_request(system, name, ref, env, payload)
+    branch = ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else None
+    queued = QUEUE.fullmatch(branch or "")
     if queued:
-        return Claim(source=f"{system}'s merge queue for pull request", branch=branch, pull=queued["number"])
-    asked = forge.Question(
-        kind="github" if system == "GitHub" else "gitea",
-        api=env.get("GITHUB_API_URL", ""),
-        repository=env.get("GITHUB_REPOSITORY", ""),
-        commit=head,
-        main=main,
-        token=env.get("GITHUB_TOKEN", "") or env.get("GH_TOKEN" if system == "GitHub" else "GITEA_TOKEN", ""),
-    )
-    question = asked if asked.api and asked.repository else None
-    return Claim(source=source, commit=env.get("GITHUB_SHA", ""), branch=branch, question=question)
-
-
-def _number(ref: str) -> str:
-    found = re.fullmatch(r"refs/pull/(\d+)/(?:merge|head)", ref)
-    return found[1] if found else ""
-
-
-def _gitlab(env: Mapping[str, str], head: str, main: str) -> Claim:
-    if env.get("CI_MERGE_REQUEST_IID"):
-        return Claim(
-            source="GitLab's pipeline for merge request",
-            branch=env.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", ""),
-            pull=env["CI_MERGE_REQUEST_IID"],
-        )
-    token = env.get("GITLAB_TOKEN", "")
-    api, project = env.get("CI_API_V4_URL", ""), env.get("CI_PROJECT_ID", "")
-    # A job's own token may not ask this; nobody in particular may, of a public project.
-    may_ask = api and project and (token or env.get("CI_PROJECT_VISIBILITY") == "public")
-    return Claim(
-        source=f"GitLab's pipeline for a {env.get('CI_PIPELINE_SOURCE', '') or 'nameless'} event",
-        commit=env.get("CI_COMMIT_SHA", ""),
-        branch=env.get("CI_COMMIT_BRANCH", ""),
+        source = f"{system}'s merge queue for pull request"
+        return CiRun(source=source, branch=branch, pull=queued["number"])
+    api, repository = env.get("GITHUB_API_URL"), env.get("GITHUB_REPOSITORY")
+    token = env.get("GITHUB_TOKEN") or env.get("GH_TOKEN" if system == "GitHub" else "GITEA_TOKEN", "")
+    kind: forge.Kind = "github" if system == "GitHub" else "gitea"
+    return CiRun(
+        source=f"{system}'s {name or 'unnamed'} event",
+        commit=env.get("GITHUB_SHA") or None,
+        branch=branch,
         question=forge.Question(
-            kind="gitlab", api=api, repository=project, commit=head, main=main, token=token
+            kind=kind, api=api, repository=repository, commit=commit, main=main, token=token
         )
-        if may_ask
+        if api and repository
         else None,
     )
 
 
-def decide(facts: Facts, flag: Flag = "auto") -> Event:
+def _read_pull_request(
+    system: str, name: str, ref: str, env: Mapping[str, str], payload: Mapping[str, Any]
+) -> CiRun:
+    pull = payload.get("pull_request")
+    pull = pull if isinstance(pull, dict) else {}
+    in_ref = re.fullmatch(r"refs/pull/(\d+)/(?:merge|head)", ref)
+    number = payload.get("number") or pull.get("number") or (in_ref and in_ref[1])
+    base = pull.get("base")
+    target = base.get("ref") if isinstance(base, dict) else env.get("GITHUB_BASE_REF")
+    is_merged = payload.get("action") == "closed" and pull.get("merged") is True
+    return CiRun(
+        source=f"{system}'s {'event of the closed' if is_merged else name + ' event for'} pull request",
+        branch=(target if is_merged else env.get("GITHUB_HEAD_REF")) or None,
+        pull=str(number) if number else None,
+        is_merged=is_merged,
+    )
+
+
+def _read_gitlab_run(env: Mapping[str, str], commit: str, main: str) -> CiRun:
+    if env.get("CI_MERGE_REQUEST_IID"):
+        return CiRun(
+            source="GitLab's pipeline for merge request",
+            branch=env.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME") or None,
+            pull=env["CI_MERGE_REQUEST_IID"],
+        )
+    api, project, token = env.get("CI_API_V4_URL"), env.get("CI_PROJECT_ID"), env.get("GITLAB_TOKEN", "")
+    # A job's own token may not ask this; nobody in particular may, of a public project.
+    may_ask = bool(token) or env.get("CI_PROJECT_VISIBILITY") == "public"
+    return CiRun(
+        source=f"GitLab's pipeline for a {env.get('CI_PIPELINE_SOURCE') or 'nameless'} event",
+        commit=env.get("CI_COMMIT_SHA") or None,
+        branch=env.get("CI_COMMIT_BRANCH") or None,
+        question=forge.Question(
+            kind="gitlab", api=api, repository=project, commit=commit, main=main, token=token
+        )
+        if api and project and may_ask
+        else None,
+    )
+
+
+def decide_event(facts: EventFacts, choice: EventChoice = "auto") -> Event:
     """Return which event it is."""
-    if flag != "auto":
-        pull = _merge_of(facts.judged)[0] if flag == "pr-merge" else ""
-        branch, _ = _branch(facts)
-        return Event(kind=flag, pull=pull, branch=branch, evidence=f"--event {flag} says so")
-    claim = facts.claim
-    if claim and claim.pull and not claim.merged:
-        number = f"{claim.source} {claim.pull}"
-        return Event(kind="pull-request", pull=claim.pull, branch=claim.branch, evidence=f"it is {number}")
-    branch, why = _branch(facts)
-    if branch != facts.main:
-        return Event(kind="branch", pull="", branch=branch, evidence=f"{why}, and main is {facts.main}")
-    if claim and claim.merged:
+    branch, reason = _find_branch(facts)
+    run = facts.ci_run
+    if choice != "auto":
+        pull, _ = _merged_pull(facts.subject) if choice == "pr-merge" else (None, None)
+        return Event(kind=choice, pull=pull, branch=branch, reason=f"--event {choice} says so")
+    if run and run.pull and not run.is_merged:
         return Event(
-            kind="pr-merge", pull=claim.pull, branch=branch,
-            evidence=f"it is {claim.source} {claim.pull}, merged into {branch}",
-        )  # fmt: skip
-    return _on_main(facts, branch, why)
+            kind="pull-request", pull=run.pull, branch=run.branch, reason=f"it is {run.source} {run.pull}"
+        )
+    if branch != facts.main:
+        return Event(kind="branch", branch=branch, reason=f"{reason}, and main is {facts.main}")
+    if run and run.is_merged:
+        reason = f"it is {run.source} {run.pull}, merged into {branch}"
+        return Event(kind="pr-merge", pull=run.pull, branch=branch, reason=reason)
+    return _decide_on_main(facts, reason)
 
 
-def _on_main(facts: Facts, branch: str, why: str) -> Event:
-    """Tell a merge from a direct push: what the forge knows counts more than a commit's words."""
-    said = f"{why}; {facts.answer.said}" if facts.answer else why
-    if facts.answer and facts.answer.pull:
-        return Event(kind="pr-merge", pull=facts.answer.pull, branch=branch, evidence=said)
-    number, words = _merge_of(facts.judged)
-    # The words of a true merge are the forge's own; those of a squash anybody may write.
-    certain = len(facts.judged.parents) > 1
-    if number and (certain or not (facts.answer and facts.answer.known)):
-        return Event(kind="pr-merge", pull=number, branch=branch, evidence=f"{said}; {words}")
-    nothing = "its commit is not that of a merged pull request"
-    return Event(kind="direct-push", pull="", branch=branch, evidence=f"{said}; {nothing}")
+def _decide_on_main(facts: EventFacts, reason: str) -> Event:
+    """Tell a merge from a direct push: what the forge knows counts more than a commit's message."""
+    answer = facts.answer
+    if answer:
+        reason = f"{reason}; {answer.said}"
+        if answer.pull:
+            return Event(kind="pr-merge", pull=answer.pull, branch=facts.main, reason=reason)
+    pull, wording = _merged_pull(facts.subject)
+    # The message of a true merge is the forge's own; that of a squash anybody may write.
+    is_true_merge = len(facts.subject.parents) > 1
+    if pull and (is_true_merge or not (answer and answer.known)):
+        return Event(kind="pr-merge", pull=pull, branch=facts.main, reason=f"{reason}; {wording}")
+    reason = f"{reason}; its commit is not that of a merged pull request"
+    return Event(kind="direct-push", branch=facts.main, reason=reason)
 
 
-def _merge_of(commit: git.Commit) -> tuple[str, str]:
-    """Return the number of the pull request that a commit's words name, and how they do; "" for none."""
+def _merged_pull(commit: git.Commit) -> tuple[str | None, str | None]:
+    """Return the number of the pull request that a commit's message names, and how it names it."""
     if len(commit.parents) > 1:
         found = MERGED.match(commit.subject) or MERGED_GITLAB.search(commit.message)
-        number = next((each for each in found.groups() if each), "") if found else ""
-        return number, f"its merge commit names pull request {number}" if number else ""
-    if PICKED.search(commit.message):
-        return "", ""
+        number = next(filter(None, found.groups())) if found else None
+        return number, f"its merge commit names pull request {number}"
     found = MERGED_GITLAB.search(commit.message) or SQUASHED.search(commit.subject.rstrip())
-    return (found[1], f"its commit names pull request {found[1]}, as squashes do") if found else ("", "")
+    if found is None or PICKED.search(commit.message):
+        return None, None
+    return found[1], f"its commit names pull request {found[1]}, as squashes do"
 
 
-def _claim_holds(facts: Facts) -> bool:
+def _is_run_for_head(facts: EventFacts) -> bool:
     """Whether what the CI system says is about the commit that is checked out."""
-    return facts.claim is not None and facts.claim.commit in {"", facts.head, facts.judged.hash}
+    return facts.ci_run is not None and facts.ci_run.commit in {None, facts.head, facts.subject.hash}
 
 
-def _branch(facts: Facts) -> tuple[str, str]:
-    """Return the branch that the run is for ("": none), and how that is known."""
-    claim = facts.claim
-    before = ""
-    if claim and _claim_holds(facts):
-        if claim.branch:
-            return claim.branch, f"it is {claim.source} on {claim.branch}"
-        if claim.commit:
-            return "", f"it is {claim.source}, which is on no branch"
-    elif claim:
-        before = f"{claim.source} is for {claim.commit[:12]}, which is not what is checked out; "
+def _find_branch(facts: EventFacts) -> tuple[str | None, str]:
+    """Return the branch that the run is for, and how that is known."""
+    run, prefix = facts.ci_run, ""
+    if run and _is_run_for_head(facts):
+        if run.branch:
+            return run.branch, f"it is {run.source} on {run.branch}"
+        if run.commit:
+            return None, f"it is {run.source}, which is on no branch"
+    elif run:
+        prefix = f"{run.source} is for {(run.commit or '')[:12]}, which is not what is checked out; "
     if facts.branch:
-        return facts.branch, f"{before}{facts.branch} is checked out"
-    if facts.main in facts.branches:
-        return facts.main, f"{before}HEAD is detached where {facts.main} is"
-    if facts.branches:
-        return facts.branches[0], f"{before}HEAD is detached where {facts.branches[0]} is"
-    return "", f"{before}HEAD is detached and no branch points to it"
+        return facts.branch, f"{prefix}{facts.branch} is checked out"
+    if not facts.branches:
+        return None, f"{prefix}HEAD is detached and no branch points to it"
+    branch = facts.main if facts.main in facts.branches else facts.branches[0]
+    return branch, f"{prefix}HEAD is detached where {branch} is"
 
 
-def notest(text: str) -> bool:
-    """Whether a commit message asks for its tests to be left out: `[notest]`."""
-    return "[notest]" in text.lower()
+def asks_for_no_tests(message: str) -> bool:
+    """Whether a commit message asks for its tests to be skipped: `[notest]`."""
+    return "[notest]" in message.lower()

@@ -1,41 +1,30 @@
 """Publishing a version in git: its commit and its tag reach the remote together, or neither does.
 
-Whoever pushes first has the version. The remote decides that, by one atomic push that holds only while main
-is where the version was made on and the tag is not there (docs/adr/0012).
+The push holds only while main is where the version was made on and the tag is absent (docs/adr/0012).
 """
 
 from __future__ import annotations
 
-import random
-import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from haybale.errors import ReleaseError
-from haybale.release.remote import fetch_refs, remote_refs, remote_tags
+from haybale.release.remote import fetch_refs, push_refs, remote_refs, remote_tags
 from haybale.tools import git
 from haybale.version import is_version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from haybale.release.bump import ReleaseTree
-    from haybale.tools import process
+    from haybale.release.remote import Refs
     from haybale.version import Version
 
-# The remote that versions are published to.
-REMOTE = "origin"
-
-# How often a push is tried that failed and left the remote as it was: somebody else's push may have held the
-# refs at that moment. The pause between is between these, in seconds.
-ATTEMPTS = 3
-PAUSE = (0.2, 1.0)
-
-# Where a release tree keeps its tag until it is published. Refs below this name belong to one folder only,
-# and go with it (gitglossary(7), "per-worktree ref").
-KEPT = "refs/worktree/haybale-tag"
+# Where a release tree keeps its tag until it is published. Refs below this name belong to one work tree only,
+# and are removed with it (gitglossary(7), "per-worktree ref").
+PENDING_TAG = "refs/worktree/haybale-tag"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +37,14 @@ class Published:
     notes: tuple[str, ...] = ()
 
 
-class LostError(ReleaseError):
+class PublishedFirstError(ReleaseError):
     """Somebody else published first; nothing was pushed.
 
-    `version` is the version that they made, "" where it was only a commit; `commit` is what main is at there,
-    `who` the name in their tag, "" where that is not known.
+    `version` is the version that they made, None where it was only a commit; `commit` is what main is at
+    there, None where main is absent; `who` is the name in their tag, None where that is not known.
     """
 
-    def __init__(self, message: str, *, version: str, commit: str, who: str) -> None:
+    def __init__(self, message: str, *, commit: str | None, version: str | None, who: str | None) -> None:
         super().__init__(
             message,
             cause="two runs were on their way at the same time, or this one began with an old commit",
@@ -66,17 +55,15 @@ class LostError(ReleaseError):
         self.who = who
 
 
-def check_free(root: Path, tree: ReleaseTree, remote: str, branch: str) -> None:
-    """Raise `LostError` where a version can't be published any more, before its images are pushed.
+def raise_if_taken(root: Path, tree: ReleaseTree, remote: str, branch: str) -> None:
+    """Raise `PublishedFirstError` where a version cannot be published any more, before its images are pushed.
 
     Only the push itself decides; this is the last moment at which losing costs nothing. A version that this
     release tree has published already is no loss.
     """
-    tag = str(tree.version)
-    refs = _look(root, remote, branch, tag)
-    made = git.resolve_object(tree.path, KEPT)
-    if not (made and _arrived(refs, tag, made)):
-        _judge(root, tree, remote, branch, refs=refs)
+    refs = remote_refs(root, remote, *_refs(tree, branch))
+    if not _has_arrived(tree, refs, git.resolve_object(tree.path, PENDING_TAG)):
+        _raise_if_lost(root, tree, remote, branch, refs)
 
 
 def push_version(
@@ -86,104 +73,87 @@ def push_version(
 
     `remote` is the name of a configured one. Called again after it was killed, it sees whether its push
     arrived. Afterwards the branch and the tag are moved here too, where nothing is in the way; `notes` says
-    what could not be. Raises `LostError` where somebody else was faster, and `ReleaseError` where the remote
-    refused or did not answer; then nothing was changed, here or there.
+    what could not be. Raises `PublishedFirstError` where somebody else was faster, and `ReleaseError` where
+    the remote refused or did not answer; then nothing was changed, here or there.
     """
-    tag = str(tree.version)
-    refs = _look(root, remote, branch, tag)
-    made = git.resolve_object(tree.path, KEPT)
-    if not (made and _arrived(refs, tag, made)):
-        # A push of the same tag may still be on its way, where the one who sent it was killed.
-        if not made or git.tag_message(root, made).splitlines()[:-1] != annotated(tag, message_lines)[:-1]:
-            made = git.create_tag_object(root, tag, tree.commit, "\n".join(annotated(tag, message_lines)))
-            git.update_ref(tree.path, KEPT, made)
-        _push(root, tree, remote, branch, tag=made, refs=refs)
-    return Published(
-        version=tree.version, commit=tree.commit, tag=made, notes=_settle(root, tree, branch, made)
-    )
-
-
-def annotated(tag: str, message_lines: Sequence[str]) -> list[str]:
-    """Return the lines of a tag's message. The last one is always another: no two runs make the same tag."""
-    return [f"Release {tag}", "", *message_lines, f"release-id: {uuid.uuid4().hex}"]
-
-
-def _push(
-    root: Path, tree: ReleaseTree, remote: str, branch: str, *, tag: str, refs: Mapping[str, str]
-) -> None:
-    """Push until it is decided: returns where the version arrived."""
-    main, name = f"refs/heads/{branch}", f"refs/tags/{tree.version}"
-    changes = {main: (tree.base, tree.commit), name: ("", tag)}
-    done: process.Completed | None = None
-    for attempt in range(ATTEMPTS):
-        _judge(root, tree, remote, branch, refs=refs)
-        if attempt:
-            time.sleep(random.uniform(*PAUSE))  # noqa: S311 - no secret
-        done = git.push(root, remote, changes)
-        if done.ok:
-            return
-        # The answer says little about what became of it: it may have been lost on its way.
-        refs = _look(root, remote, branch, str(tree.version))
-        if _arrived(refs, str(tree.version), tag):
-            return
-    raise ReleaseError(
-        f"{remote} did not take {tree.version}; it is as it was, and so is everything here",
-        cause="a rule or a hook refuses it, or the push's credentials may not write",
-        hint=f"see what it says, mend that and try again: the commit is to become {branch} of {remote}",
-        log=done.stderr.strip() if done else "",
-    )
-
-
-def _judge(root: Path, tree: ReleaseTree, remote: str, branch: str, *, refs: Mapping[str, str]) -> None:
-    """Raise `LostError` where main is not where the version was made on, or its tag is there."""
-    if refs.get(f"refs/heads/{branch}") != tree.base or f"refs/tags/{tree.version}" in refs:
-        raise _lost(root, tree, remote, branch, refs)
-
-
-def _look(root: Path, remote: str, branch: str, tag: str) -> dict[str, str]:
-    return remote_refs(root, remote, f"refs/heads/{branch}", f"refs/tags/{tag}")
-
-
-def _arrived(refs: Mapping[str, str], tag: str, hashed: str) -> bool:
-    """Whether a tag is on the remote: its branch came with it, and may have gone on since."""
-    return refs.get(f"refs/tags/{tag}") == hashed
-
-
-def _lost(root: Path, tree: ReleaseTree, remote: str, branch: str, refs: Mapping[str, str]) -> LostError:
-    """Return what somebody else did meanwhile."""
-    head = refs.get(f"refs/heads/{branch}", "")
-    tags = remote_tags(root, remote, "v*")
-    made = {tag.commit: name for name, tag in tags.items() if is_version(name)}
-    # The version that main is at now; else the one that has our tag's name.
-    name = made.get(head) or (str(tree.version) if str(tree.version) in tags else "")
-    if not name:
-        what = f"{branch} of {remote} is at {head[:12]} now" if head else f"{remote} has no branch {branch}"
-        return LostError(
-            f"{tree.version} was not published: {what}, not at {tree.base[:12]}",
-            version="", commit=head, who="",
+    refs = remote_refs(root, remote, *_refs(tree, branch))
+    tag = git.resolve_object(tree.path, PENDING_TAG)
+    if tag is None or not _has_arrived(tree, refs, tag):
+        _raise_if_lost(root, tree, remote, branch, refs)
+        tag = _make_tag(root, tree, tag, tag_message_lines(tree.version, message_lines))
+        main_ref, tag_ref = _refs(tree, branch)
+        push_refs(
+            root, remote, {main_ref: (tree.base, tree.commit), tag_ref: ("", tag)},
+            name=str(tree.version),
+            watched=(main_ref, tag_ref),
+            has_arrived=lambda refs: _has_arrived(tree, refs, tag),
+            raise_if_lost=lambda refs: _raise_if_lost(root, tree, remote, branch, refs),
         )  # fmt: skip
+    notes = _update_local_refs(root, tree, branch, tag)
+    return Published(version=tree.version, commit=tree.commit, tag=tag, notes=notes)
+
+
+def _make_tag(root: Path, tree: ReleaseTree, pending: str | None, lines: Sequence[str]) -> str:
+    """Return the tag to push: the pending one, unless it says something else."""
+    # A push of the same tag may still be on its way, where the one who sent it was killed.
+    if pending and git.tag_message(root, pending).splitlines()[:-1] == lines[:-1]:
+        return pending
+    tag = git.create_tag_object(root, str(tree.version), tree.commit, "\n".join(lines))
+    git.update_ref(tree.path, PENDING_TAG, tag)
+    return tag
+
+
+def tag_message_lines(version: Version, message_lines: Sequence[str]) -> list[str]:
+    """Return the lines of a tag's message. The last one is unique: no two runs make the same tag."""
+    return [f"Release {version}", "", *message_lines, f"release-id: {uuid.uuid4().hex}"]
+
+
+def _refs(tree: ReleaseTree, branch: str) -> tuple[str, str]:
+    return f"refs/heads/{branch}", f"refs/tags/{tree.version}"
+
+
+def _has_arrived(tree: ReleaseTree, refs: Refs, tag: str | None) -> bool:
+    """Whether a tag is on the remote: its branch came with it, and may have moved on since."""
+    return tag is not None and refs.get(f"refs/tags/{tree.version}") == tag
+
+
+def _raise_if_lost(root: Path, tree: ReleaseTree, remote: str, branch: str, refs: Refs) -> None:
+    """Raise `PublishedFirstError` where main is not where the version was made on, or its tag exists."""
+    main_ref, tag_ref = _refs(tree, branch)
+    head = refs.get(main_ref)
+    if head == tree.base and tag_ref not in refs:
+        return
+    tags = remote_tags(root, remote, "v*")
+    versions = {tag.commit: name for name, tag in tags.items() if is_version(name)}
+    # The version that main is at now; else the one that has our tag's name.
+    name = versions.get(head or "") or (str(tree.version) if str(tree.version) in tags else None)
+    if name is None:
+        seen = f"{branch} of {remote} is at {head[:12]} now" if head else f"{remote} has no branch {branch}"
+        raise PublishedFirstError(
+            f"{tree.version} was not published: {seen}, not at {tree.base[:12]}",
+            version=None, commit=head, who=None,
+        )  # fmt: skip
+    who, tag = None, tags[name]
     # A shallow clone would get an old tag's whole history with it.
-    near = name == made.get(head) or not git.is_shallow(root)
-    fetched = near and git.fetch(root, remote, f"refs/tags/{name}").ok
-    theirs = git.read_tag(root, tags[name].hash) if fetched else None
-    who = theirs.tagger if theirs else ""
-    return LostError(
+    if tag.commit == head or not git.is_shallow(root):
+        fetched = git.fetch(root, remote, f"refs/tags/{name}").ok and git.read_tag(root, tag.hash)
+        who = fetched.tagger if fetched else None
+    raise PublishedFirstError(
         f"{tree.version} was not published: {who or 'somebody'} published {name} first"
-        f" (commit {tags[name].commit[:12]})",
-        version=name, commit=tags[name].commit, who=who,
+        f" (commit {tag.commit[:12]})",
+        version=name, commit=tag.commit, who=who or None,
     )  # fmt: skip
 
 
-def _settle(root: Path, tree: ReleaseTree, branch: str, tag: str) -> tuple[str, ...]:
+def _update_local_refs(root: Path, tree: ReleaseTree, branch: str, tag: str) -> tuple[str, ...]:
     """Bring what was published to the branch and the tags here; return what could not be, and why."""
     notes = []
     name = f"refs/tags/{tree.version}"
     if not (git.update_ref(root, name, tag, now="") or git.resolve_object(root, name) == tag):
         notes.append(f"the tag {tree.version} here is another one: git fetch --tags --force replaces it")
-    head, here = git.resolve_commit(root, "HEAD"), git.current_branch(root)
-    if here != branch or not head or git.is_ancestor(root, tree.commit, head):
+    if git.current_branch(root) != branch or git.is_ancestor(root, tree.commit, "HEAD"):
         return tuple(notes)
-    if head != tree.base or not git.fast_forward(root, tree.commit):
+    if git.resolve_commit(root, "HEAD") != tree.base or not git.fast_forward(root, tree.commit):
         notes.append(
             f"{branch} here was left as it is, your changes too: git pull brings {tree.version} to it"
         )
@@ -196,12 +166,12 @@ def catch_up(root: Path, remote: str, branch: str) -> None:
     Only forward, and never over a change of the user's: else a `ReleaseError`, and nothing was changed.
     """
     refs = remote_refs(root, remote, f"refs/heads/{branch}", "refs/tags/v*")
-    there, here = refs.get(f"refs/heads/{branch}", ""), git.read_commit(root).hash
+    head, old = refs.get(f"refs/heads/{branch}", ""), git.read_commit(root).hash
     fetch_refs(root, remote, f"refs/heads/{branch}")
-    new = set(git.check_output(root, "rev-list", f"{here}..{there}").splitlines())
-    if not git.is_ancestor(root, here, there) or not git.fast_forward(root, there):
+    new = set(git.check_output(root, "rev-list", f"{old}..{head}").splitlines())
+    if not git.is_ancestor(root, old, head) or not git.fast_forward(root, head):
         raise ReleaseError(
-            f"what is checked out can't be brought up to {branch} of {remote}",
+            f"what is checked out cannot be brought up to {branch} of {remote}",
             cause="it has commits that are not there, or changes that are in the way",
             hint="git pull, and try again",
         )
@@ -210,24 +180,7 @@ def catch_up(root: Path, remote: str, branch: str) -> None:
         fetch_refs(root, remote, *(f"{name}:{name}" for name in tags))
 
 
-def tagged_on_remote(root: Path, remote: str, tag: str) -> str:
-    """Return the commit that a remote's tag points to, "" where there is no such tag; `ReleaseError`."""
-    found = remote_tags(root, remote, tag).get(tag)
-    return found.commit if found else ""
-
-
 def is_published(root: Path, remote: str, tag: str, commit: str) -> bool:
-    """Whether a version's tag is on the remote and points to this commit; `ReleaseError`."""
-    return tagged_on_remote(root, remote, tag) == commit
-
-
-def annotation(root: Path, remote: str, tag: str) -> list[str]:
-    """Return the lines of a tag's message on the remote; [] where there is no such tag.
-
-    Raises `ReleaseError` where the remote does not answer, or gives not what it has.
-    """
+    """Whether a version's tag is on the remote and points to this commit; raises `ReleaseError`."""
     found = remote_tags(root, remote, tag).get(tag)
-    if found is None:
-        return []
-    fetch_refs(root, remote, f"refs/tags/{tag}")
-    return git.tag_message(root, found.hash).splitlines()
+    return found is not None and found.commit == commit

@@ -18,9 +18,8 @@ from haybale.images import store
 from haybale.images.build import BASE_DIGEST, REVISION
 from haybale.index import image as current
 from haybale.index.key import KEY_LABEL, Key
-from haybale.release import publish
 from haybale.release import record as records
-from haybale.release.remote import fetch_refs, remote_branch, remote_tags
+from haybale.release.remote import REMOTE, fetch_refs, remote_branch, remote_tags
 from haybale.tools import git
 from haybale.tools.registry.client import Repository
 from haybale.version import Version, is_version
@@ -64,14 +63,14 @@ def find(project: Project, version: str) -> Release:
     Raises `ReleaseError` where the remote has no such tag, or where its tag carries no record that can be
     read.
     """
-    found = remote_tags(project.root, publish.REMOTE, version).get(version)
+    found = remote_tags(project.root, REMOTE, version).get(version)
     if found is None:
         raise ReleaseError(
-            f"{publish.REMOTE} has no version {version}",
+            f"{REMOTE} has no version {version}",
             cause=f"published are: {', '.join(published(project)[:5]) or 'none'}",
             hint="name one of them",
         )
-    fetch_refs(project.root, publish.REMOTE, f"refs/tags/{version}")
+    fetch_refs(project.root, REMOTE, f"refs/tags/{version}")
     record = records.of_message(git.tag_message(project.root, found.hash).splitlines())
     if record is None:
         raise ReleaseError(
@@ -84,16 +83,16 @@ def find(project: Project, version: str) -> Release:
 
 def published(project: Project) -> list[str]:
     """Return the versions whose tags are on the remote, the newest first."""
-    tags = remote_tags(project.root, publish.REMOTE, "v*")
+    tags = remote_tags(project.root, REMOTE, "v*")
     return sorted(filter(is_version, tags), key=Version.parse, reverse=True)
 
 
 def every(project: Project) -> dict[str, Record | None]:
     """Return the record of each published version, None where its tag carries none; `ReleaseError`."""
-    tags = remote_tags(project.root, publish.REMOTE, "v*")
+    tags = remote_tags(project.root, REMOTE, "v*")
     tags = {name: tag for name, tag in tags.items() if is_version(name)}
     if tags:
-        fetch_refs(project.root, publish.REMOTE, *(f"refs/tags/{name}" for name in tags))
+        fetch_refs(project.root, REMOTE, *(f"refs/tags/{name}" for name in tags))
     return {
         name: records.of_message(git.tag_message(project.root, tag.hash).splitlines())
         for name, tag in tags.items()
@@ -194,9 +193,9 @@ def parts_of(project: Project, version: str, release: Release) -> list[Part]:
 
 def _on_main(project: Project, record: Record) -> Part:
     root, main = project.root, project.settings.main
-    head = remote_branch(root, publish.REMOTE, main) or ""
+    head = remote_branch(root, REMOTE, main) or ""
     if head:
-        fetch_refs(root, publish.REMOTE, f"refs/heads/{main}")
+        fetch_refs(root, REMOTE, f"refs/heads/{main}")
     there = bool(head) and git.is_ancestor(root, record.commit, head)
     if head and not there and git.is_shallow(root):
         raise ReleaseError(

@@ -1,20 +1,73 @@
-"""The git remote of a release: what it has, and getting that. What fails here forbids the release."""
+"""The git remote that versions and deployments are published to.
+
+Whoever pushes first wins. The remote decides that, by one atomic push that holds only while the refs are what
+they were; whether a push arrived is read back from the remote, never from git's output. All errors here are
+`ReleaseError`.
+"""
 
 from __future__ import annotations
 
+import random
+import time
 from typing import TYPE_CHECKING
 
 from haybale.errors import ReleaseError
 from haybale.tools import git
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from haybale.tools.git import RemoteTag
 
+    # Refs by their full names: what each must be now ("" for absent), and what it becomes.
+    RefChanges = Mapping[str, tuple[str, str]]
+    # Refs that a remote has, by their full names: their hashes.
+    Refs = Mapping[str, str]
+
+REMOTE = "origin"
+
+# How often a push is tried that failed and left the remote as it was: somebody else's push may have held the
+# refs at that moment. The pause between is between these, in seconds.
+ATTEMPTS = 3
+PAUSE = (0.2, 1.0)
+
+
+def push_refs(
+    root: Path,
+    remote: str,
+    changes: RefChanges,
+    *,
+    name: str,
+    watched: Iterable[str],
+    has_arrived: Callable[[Refs], bool],
+    raise_if_lost: Callable[[Refs], None],
+) -> None:
+    """Push all of these changes or none, until it is known what became of them; returns where they arrived.
+
+    After a failure the `watched` refs are read from the remote, for `has_arrived` and `raise_if_lost`. Raises
+    `ReleaseError` where the remote refuses; `name` says what was pushed.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        done = git.push(root, remote, changes)
+        if done.ok:
+            return
+        refs = remote_refs(root, remote, *watched)
+        if has_arrived(refs):
+            return
+        raise_if_lost(refs)
+        if attempt == ATTEMPTS:
+            raise ReleaseError(
+                f"{remote} did not take {name}; nothing was changed, here or there",
+                cause="a rule or a hook refuses it, or the push's credentials may not write",
+                hint="see what it says, fix that and try again",
+                log=done.stderr.strip(),
+            )
+        time.sleep(random.uniform(*PAUSE))  # noqa: S311 - no secret
+
 
 def remote_refs(root: Path, remote: str, *refs: str) -> dict[str, str]:
-    """Return what `git.remote_refs` does; `ReleaseError` where the remote does not answer."""
+    """Return what `git.remote_refs` does; raises `ReleaseError` where the remote does not answer."""
     try:
         return git.remote_refs(root, remote, *refs)
     except git.RemoteError as error:
@@ -22,17 +75,17 @@ def remote_refs(root: Path, remote: str, *refs: str) -> dict[str, str]:
 
 
 def remote_tags(root: Path, remote: str, pattern: str) -> dict[str, RemoteTag]:
-    """Return a remote's tags by their names, those that match a pattern (`v1.2.3`, `v*`); `ReleaseError`."""
+    """Return a remote's tags by their names, those that match a pattern (`v1.2.3`, `v*`)."""
     return git.parse_tags(remote_refs(root, remote, f"refs/tags/{pattern}"))
 
 
 def remote_branch(root: Path, remote: str, branch: str) -> str | None:
-    """Return the commit that a remote's branch is at, None where it has no such branch; `ReleaseError`."""
+    """Return the commit that a remote's branch is at, None where it has no such branch."""
     return remote_refs(root, remote, f"refs/heads/{branch}").get(f"refs/heads/{branch}")
 
 
 def fetch_refs(root: Path, remote: str, *refs: str) -> None:
-    """Get what refs of a remote point to; raises `ReleaseError` where it does not give that."""
+    """Fetch what refs of a remote point to; raises `ReleaseError` where it does not give that."""
     done = git.fetch(root, remote, *refs)
     if not done.ok:
         raise ReleaseError(
@@ -40,3 +93,10 @@ def fetch_refs(root: Path, remote: str, *refs: str) -> None:
             cause=done.stderr.strip(),
             hint=f"git fetch {remote}, and try again",
         )
+
+
+def read_tag_messages(root: Path, remote: str, tags: Mapping[str, RemoteTag]) -> dict[str, list[str]]:
+    """Return the lines of the messages of a remote's tags, by the tags' names; raises `ReleaseError`."""
+    if tags:
+        fetch_refs(root, remote, *(f"refs/tags/{name}" for name in tags))
+    return {name: git.tag_message(root, tag.hash).splitlines() for name, tag in tags.items()}
