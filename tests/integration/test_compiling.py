@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from haybale.requirements import compile as requirements
+from haybale.requirements.pins import read_pins
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,10 +63,12 @@ def run(
 
 def pins(site: Path, name: str) -> dict[str, str]:
     text = (site / "web" / name).read_text(encoding="utf-8")
-    return {pin.name: pin.version for pin in requirements.pins(text).values()}
+    return {pin.name: pin.version for pin in read_pins(text).values()}
 
 
-def test_one_resolution_for_the_image_s_python_kept_until_asked(root: Path, python: Path, site: Path) -> None:
+def test_regenerate_resolves_once_for_the_image_s_python_and_keeps_pins(
+    root: Path, python: Path, site: Path
+) -> None:
     """The marked ones are for a Python and a system that are the image's or not, whatever runs this."""
     asking(
         site,
@@ -95,7 +97,7 @@ def test_one_resolution_for_the_image_s_python_kept_until_asked(root: Path, pyth
     assert pins(site, "requirements.prod.txt") == production
 
 
-def test_a_stale_file_is_told_line_by_line_and_left_alone(root: Path, python: Path, site: Path) -> None:
+def test_check_names_stale_lines_and_changes_nothing(root: Path, python: Path, site: Path) -> None:
     asking(site, "packaging<25\n# Dev\npluggy\n")
     run(root, python, site)
     file = site / "web/requirements.txt"
@@ -110,8 +112,8 @@ def test_a_stale_file_is_told_line_by_line_and_left_alone(root: Path, python: Pa
     assert file.read_bytes() == before
 
 
-def test_hashes_come_from_the_index_whatever_the_files_say(root: Path, python: Path, site: Path) -> None:
-    """A wrong hash is told and mended; one that is missing (a wheel uploaded later) is no obstacle."""
+def test_regenerate_takes_hashes_from_the_index_only(root: Path, python: Path, site: Path) -> None:
+    """A wrong hash is told and fixed; one that is missing (a wheel uploaded later) is no obstacle."""
     asking(site, "-r base.in\npluggy==1.5.0\n# Dev\n")
     (site / "web/base.in").write_text("iniconfig==2.0.0\n", encoding="utf-8")
     run(root, python, site)
@@ -126,7 +128,7 @@ def test_hashes_come_from_the_index_whatever_the_files_say(root: Path, python: P
     assert file.read_text(encoding="utf-8") == right
 
 
-def test_a_conflict_is_explained_and_changes_nothing(root: Path, python: Path, site: Path) -> None:
+def test_regenerate_explains_a_conflict_and_changes_nothing(root: Path, python: Path, site: Path) -> None:
     asking(site, "pytest==8.0.0\n# Dev\npluggy<1\n")
     said = run(root, python, site, code=STALE).stderr
     assert "is asked for by pytest 8.0.0" in said
@@ -137,7 +139,7 @@ def test_a_conflict_is_explained_and_changes_nothing(root: Path, python: Path, s
     assert [file.name for file in (site / "web").iterdir()] == ["requirements.in"]
 
 
-def test_an_older_python_gets_what_still_runs_on_it(root: Path, python: Path, site: Path) -> None:
+def test_regenerate_gives_an_older_python_what_still_runs_on_it(root: Path, python: Path, site: Path) -> None:
     """Whichever Python runs this: it is newer than the site's, and haybale can't even run on that one."""
     setting(site, '[tool.haybale.requirements]\npython = "3.9"\n')
     asking(
@@ -160,7 +162,7 @@ def test_an_older_python_gets_what_still_runs_on_it(root: Path, python: Path, si
     assert "for Python 3.13" in said
 
 
-def test_two_inputs_in_place_of_a_heading(root: Path, python: Path, site: Path) -> None:
+def test_regenerate_takes_two_inputs_in_place_of_a_heading(root: Path, python: Path, site: Path) -> None:
     setting(site, '[tool.haybale.requirements]\ndev_source = "web/dev.in"\n')
     asking(site, "packaging\n")
     (site / "web/dev.in").write_text("-r requirements.in\npluggy\n", encoding="utf-8")
@@ -173,7 +175,7 @@ def test_two_inputs_in_place_of_a_heading(root: Path, python: Path, site: Path) 
     run(root, python, site, "--check")
 
 
-def test_what_lies_around_does_not_change_the_outcome(root: Path, python: Path, site: Path) -> None:
+def test_regenerate_ignores_files_and_settings_of_others(root: Path, python: Path, site: Path) -> None:
     """Neither modules called as pip's, nor settings of pip-tools', nor an empty production part."""
     setting(site, "[tool.pip-tools]\ngenerate-hashes = false\nno-annotate = true\nno-such-setting = 1\n")
     for name in ("click", "json", "pip"):
@@ -187,7 +189,7 @@ def test_what_lies_around_does_not_change_the_outcome(root: Path, python: Path, 
     run(root, python, site, "--check")
 
 
-def test_what_can_t_be_pinned_is_refused(root: Path, python: Path, site: Path) -> None:
+def test_regenerate_refuses_what_cannot_be_pinned(root: Path, python: Path, site: Path) -> None:
     """A folder's place is this machine's own business."""
     package = site / "web/own"
     package.mkdir()
@@ -195,13 +197,11 @@ def test_what_can_t_be_pinned_is_refused(root: Path, python: Path, site: Path) -
     (package / "own.py").write_text("", encoding="utf-8")
     asking(site, "./own\n# Dev\n")
     said = " ".join(run(root, python, site, code=STALE).stderr.split())
-    assert "can't be pinned with hashes" in said
+    assert "cannot be pinned with hashes" in said
     assert not (site / "web/requirements.txt").exists()
 
 
-def test_a_package_that_there_is_not_is_told_apart_from_one_that_is_unknown(
-    root: Path, python: Path, site: Path
-) -> None:
+def test_regenerate_tells_a_missing_package_from_an_unknown_one(root: Path, python: Path, site: Path) -> None:
     asking(site, "packaging\n# Dev\npluggy>=9999\n")
     said = " ".join(run(root, python, site, code=STALE).stderr.split())
     assert f"nothing on the package index fits pluggy>=9999 in {site}/web/requirements.in:3" in said

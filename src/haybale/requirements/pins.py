@@ -1,0 +1,156 @@
+"""The pins of a compiled file: reading them, and what is wrong with or different in them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from haybale.errors import RequirementsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# A pin of pip-compile's: by version, or by the address of an archive.
+PIN = re.compile(
+    r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:==(?P<version>[^\s;\\]+)| @ (?P<address>[^\s\\]+))"
+    r"(?:\s*;\s*(?P<marker>[^\\]*?))?\s*\\?$"
+)
+HASH = re.compile(r"--hash=(\S+)")
+# What a compiled file has besides pins: their hashes, and comments.
+HASHES_OR_COMMENT = re.compile(r"^((\s+--hash=\S+)+( \\)?|\s*(#.*)?)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pin:
+    """A pinned package; its `version` is an address where `is_address`, `line` counts from 1."""
+
+    name: str
+    version: str
+    hashes: frozenset[str]
+    line: int
+    is_address: bool = False
+    marker: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} @ {self.version}" if self.is_address else f"{self.name}=={self.version}"
+
+    def is_same_as(self, other: Pin) -> bool:
+        """Whether both install the same, wherever they stand."""
+        return (self.version, self.marker, self.hashes) == (other.version, other.marker, other.hashes)
+
+
+def normalize(name: str) -> str:
+    """Return a package's normal name (PyPA, "Names and normalization")."""
+    return re.sub(r"[-_.]+", "-", name).lower().strip("-")
+
+
+def read_pins(text: str) -> dict[str, Pin]:
+    """Return the pins of a compiled file: normal name -> pin."""
+    pins: dict[str, Pin] = {}
+    name = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        match = PIN.match(line)
+        if match:
+            name = normalize(match["name"])
+            pins[name] = Pin(
+                name=name, version=match["version"] or match["address"], hashes=frozenset(), line=number,
+                is_address=match["address"] is not None, marker=match["marker"] or None,
+            )  # fmt: skip
+        elif not HASHES_OR_COMMENT.match(line):
+            name = None
+        if name:
+            pins[name] = replace(pins[name], hashes=pins[name].hashes | set(HASH.findall(line)))
+    return pins
+
+
+def other_lines(text: str) -> list[tuple[int, str]]:
+    """Return the lines of a compiled file that are neither pins nor their hashes nor comments, numbered."""
+    return [
+        (number, line)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if not PIN.match(line) and not HASHES_OR_COMMENT.match(line)
+    ]
+
+
+def raise_if_not_subset(production: str, everything: str) -> None:
+    """Raise `RequirementsError` where production has a pin, or a hash, that everything has not."""
+    known = read_pins(everything)
+    pins = read_pins(production).values()
+    strange = [str(pin) for pin in pins if pin.name not in known or not pin.is_same_as(known[pin.name])]
+    if strange:
+        raise RequirementsError(
+            f"production's pins are not among all pins: {', '.join(strange)}",
+            cause="the package index changed while it was asked",
+            hint="just regen-requirements, again",
+        )
+
+
+def raise_if_unpinned(text: str, wishes: Mapping[str, str]) -> None:
+    """Raise `RequirementsError` where a compiled file does not install the same everywhere."""
+    pins = read_pins(text).values()
+    loose = [
+        wishes.get(pin.name, str(pin)) for pin in pins if not pin.hashes or pin.version.startswith("file:")
+    ]
+    loose += [line for _, line in other_lines(text)]
+    if loose:
+        raise RequirementsError(
+            f"these cannot be pinned with hashes: {', '.join(loose)}",
+            cause="a folder, an editable install or a version control system gives no archive to pin",
+            hint="ask for a released version, or for the https address of an archive",
+        )
+
+
+def stale_pins(present: Mapping[str, Pin], wanted: Mapping[str, Pin], wishes: Mapping[str, str]) -> list[str]:
+    """Return ":LINE: REASON" for each pin that compiling would change; `wishes` says who asks for what."""
+    reasons = []
+    for name, pin in present.items():
+        place = f":{pin.line}: {pin}"
+        if name not in wanted:
+            reasons.append(f"{place} is not needed any more")
+        elif wanted[name].version != pin.version:
+            rule = wishes.get(name, "what the other packages ask for")
+            reasons.append(f"{place} does not fit {rule}; {wanted[name].version} does")
+        elif wanted[name].marker != pin.marker:
+            now, then = pin.marker or "always", wanted[name].marker or "always"
+            reasons.append(f"{place} is for another case: {now}, not {then}")
+        elif not pin.hashes:
+            reasons.append(f"{place} has no hashes")
+        elif not pin.hashes <= wanted[name].hashes:
+            reasons.append(f"{place} has a hash that the package index does not know")
+    reasons += [
+        f": {pin} is missing, needed for {wishes.get(name, 'another package')}"
+        for name, pin in wanted.items()
+        if name not in present
+    ]
+    return reasons
+
+
+def stale_lines(text: str, heading: str) -> list[str]:
+    """Return ":LINE: REASON" for each line of a compiled file that compiling would not write, pins apart."""
+    reasons = [f":{number}: {line.strip()!r} is not a pin" for number, line in other_lines(text)]
+    if not text.startswith(heading):
+        reasons.insert(0, f":1: does not begin with {heading.strip()!r}: it was compiled for something else")
+    return reasons
+
+
+def differing_pins(production: Mapping[str, Pin], everything: Mapping[str, Pin], file: str) -> list[str]:
+    """Return ":LINE: REASON" for each of production's pins that is not the same in `file`, among all pins."""
+    return [
+        f":{pin.line}: {pin} is not as in {file}:{everything[pin.name].line}"
+        for pin in production.values()
+        if pin.name in everything and not pin.is_same_as(everything[pin.name])
+    ]
+
+
+def describe_changes(before: Mapping[str, Pin], after: Mapping[str, Pin]) -> list[str]:
+    """Return what a compilation changed, a line for each package."""
+    lines = []
+    for name in sorted({*before, *after}):
+        if name not in before:
+            lines.append(f"+ {after[name]}")
+        elif name not in after:
+            lines.append(f"- {before[name]}")
+        elif before[name].version != after[name].version:
+            lines.append(f"  {before[name]} -> {after[name].version}")
+    return lines or ["no pin changed"]
