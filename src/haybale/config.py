@@ -1,8 +1,8 @@
-"""What haybale is told: `[tool.haybale]` in the repository's pyproject.toml, and a few environment variables.
+"""The settings: `[tool.haybale]` in the repository's pyproject.toml, and environment variables over it.
 
-Validated whole before anything is started; every complaint names the file and the line. Plain dataclasses:
-every verb waits for this module, and a validation library costs a third of what `version` may take
-(docs/adr/0004).
+A setting is declared once, as a field of a class below. All are checked before anything is started; every
+complaint names the file and the line. Plain dataclasses: every verb waits for this module, and a
+validation library costs a third of what `version` may take (docs/adr/0004).
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ WORD = r"[a-z0-9][a-z0-9_-]*"
 # What can be part of a git ref, a host name and a Kubernetes name alike (RFC 1123, 2.1), with room for more.
 NAME = r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?"
 
+YES, NO = ("1", "true", "yes"), ("0", "false", "no")
+
 T = TypeVar("T")
 
 
@@ -38,82 +40,108 @@ def setting(
     description: str,
     default: Any = dataclasses.MISSING,
     *,
-    pattern: str = "",
-    least: int = 0,
-    judge: Callable[[str], str] | None = None,
+    pattern: str | None = None,
+    minimum: int = 0,
+    complaint: Callable[[str], str | None] | None = None,
+    variable: str | None = None,
+    parse: Callable[[str], Any] = str,
 ) -> Any:
-    """Declare a setting: what it is for, its default, and what is right for it.
+    """Declare a setting: what it is for, its default, which values are right, and what overrides it.
 
-    That is the pattern it matches whole, the least number, or a function that returns what a text should have
-    been ("is ..."), "" where it is right.
+    A text is right where it matches `pattern` whole, and `complaint` does not return what it should have been
+    ("is ..."). `variable` is the environment variable that is stronger than the file; `parse` makes of its
+    text what the file would say. Where the default is None, "" in the file means that too.
     """
-    metadata = {"description": description, "pattern": pattern, "least": least, "judge": judge}
+    metadata = {
+        "description": description, "pattern": pattern, "minimum": minimum, "complaint": complaint,
+        "variable": variable, "parse": parse,
+    }  # fmt: skip
     return field(default=default, metadata=metadata)
 
 
-def _image(name: str) -> str:
+def _image_complaint(name: str) -> str | None:
     try:
         ImageRef.parse(name)
     except ConfigError as error:
         return f"is an image's name ({error.cause})"
-    return ""
+    return None
 
 
-def _repository(name: str) -> str:
-    wrong = _image(name)
-    if not wrong and (ImageRef.parse(name).tag or ImageRef.parse(name).digest):
+def _repository_complaint(name: str) -> str | None:
+    complaint = _image_complaint(name)
+    if complaint is None and (ImageRef.parse(name).tag or ImageRef.parse(name).digest):
         return "is an image's name without tag and digest"
-    return wrong
+    return complaint
 
 
-def _branch(name: str) -> str:
-    # The rules of git-check-ref-format(1) that a slip of the hand breaks.
+def _branch_complaint(name: str) -> str | None:
+    # The rules of git-check-ref-format(1) that a typing error breaks.
     wrong = not name or re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.$|/$|\.lock(/|$)|^[-/]", name)
-    return "is the name of a branch" if wrong else ""
+    return "is the name of a branch" if wrong else None
 
 
-def _host(name: str) -> str:
+def _host_complaint(name: str) -> str | None:
     # RFC 1123, 2.1; Kubernetes takes no capitals.
     label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-    return "" if not name or re.fullmatch(rf"{label}(\.{label})*", name) else "is a host name"
+    return None if re.fullmatch(rf"{label}(\.{label})*", name) else "is a host name"
 
 
-def _git_url(url: str) -> str:
+def _git_url_complaint(url: str) -> str | None:
     # What Flux's GitRepository takes (its CRD); git's user@host:path is ssh://user@host/path there.
-    right = not url or re.fullmatch(r"(https?|ssh)://[^\s\"'\\]+", url)
-    return "" if right else "is a URL that begins with https:// or ssh://"
+    right = re.fullmatch(r"(https?|ssh)://[^\s\"'\\]+", url)
+    return None if right else "is a URL that begins with https:// or ssh://"
+
+
+def _yes_or_no(text: str) -> bool | str:
+    """Return what an environment variable says, or its text where that is neither."""
+    word = text.lower()
+    return word in YES if word in YES + NO else text
+
+
+def _lowercase_path(name: str) -> str:
+    """Return an image's name as it may be: CI systems put in a repository's name as its owner wrote it."""
+    host, slash, path = name.partition("/")
+    return host + slash + path.lower()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Images:
-    """The base images (`[tool.haybale.images]`); `PYTHON_IMAGE` and so on override them."""
+class ImageSettings:
+    """The base images (`[tool.haybale.images]`)."""
 
-    python: str = setting("base of the site's image", "python:3.13-slim", judge=_image)
-    solr: str = setting("the Solr that indexes and serves", "solr:9.10.1-slim", judge=_image)
+    python: str = setting(
+        "base of the site's image", "python:3.13-slim", complaint=_image_complaint, variable="PYTHON_IMAGE"
+    )
+    solr: str = setting(
+        "the Solr that indexes and serves",
+        "solr:9.10.1-slim",
+        complaint=_image_complaint,
+        variable="SOLR_IMAGE",
+    )
     postgres: str = setting(
         "the server that a PostgreSQL dump is restored to, at least as new as the dump's",
         "postgres:17",
-        judge=_image,
+        complaint=_image_complaint,
+        variable="POSTGRES_IMAGE",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Build:
+class BuildSettings:
     """How images are built (`[tool.haybale.build]`)."""
 
     provenance: bool = setting("attach a provenance attestation", default=False)
     sbom: bool = setting("attach a software bill of materials", default=False)
     cache: bool = setting("use the registry as a build cache where that is possible", default=True)
-    platform: str = setting("such as linux/amd64,linux/arm64; empty: the engine's own", "")
+    platform: str | None = setting("such as linux/amd64,linux/arm64; none: the engine's own", None)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Requirements:
+class RequirementsSettings:
     """How the site's requirements are compiled (`[tool.haybale.requirements]`)."""
 
     source: str = setting("what the site asks for, in two parts", "web/requirements.in")
     marker: str = setting("the heading that begins the development part", "# Dev")
-    dev_source: str = setting("a second input file, in place of the heading", "")
+    dev_source: str | None = setting("a second input file, in place of the heading", None)
     everything: str = setting("output: production and development", "web/requirements.txt")
     production: str = setting("output: production only", "web/requirements.prod.txt")
     python: str = setting(
@@ -123,15 +151,15 @@ class Requirements:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Index:
-    """How the index is made and proved (`[tool.haybale.index]`)."""
+class IndexSettings:
+    """How the index is made and verified (`[tool.haybale.index]`)."""
 
     batch: int = setting("documents a request; 0: as many as pay, by what the loader measures", 0)
     workers: int = setting("processes that prepare documents; 0: as many as pay", 0)
-    sample: int = setting("documents of each model compared field by field", 200, least=1)
+    sample: int = setting("documents of each model compared field by field", 200, minimum=1)
     verify: str = setting("`full`: compare all of them", "sample", pattern="sample|full")
-    heap: str = setting(
-        "Solr's heap while it indexes, such as 1g; empty: by the memory", "", pattern="([0-9]+[mg])?"
+    heap: str | None = setting(
+        "Solr's heap while it indexes, such as 1g; none: by the memory", None, pattern="[0-9]+[mg]"
     )
     optimize: bool = setting("rewrite the index into one segment before it is baked", default=True)
     inputs: tuple[str, ...] = setting(
@@ -146,8 +174,8 @@ class Index:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Test:
-    """What `test` runs (`[tool.haybale.test]`); each is a command, empty to leave it out."""
+class TestSettings:
+    """What `test` runs (`[tool.haybale.test]`); each is a command, [] to leave it out."""
 
     site: tuple[str, ...] = setting("the site's tests, in the tester container", ("pytest", "/tests/site"))
     browser: tuple[str, ...] = setting(
@@ -163,15 +191,15 @@ class Test:
 class Environment:
     """A place that versions are deployed to (`[tool.haybale.environments.NAME]`)."""
 
-    after: str = setting("the environment that a version must have been deployed to before", "")
-    namespace: str = setting(
-        "the Kubernetes namespace that it runs in; empty: NAME-ENVIRONMENT", "", pattern=f"({NAME})?"
+    after: str | None = setting("the environment that a version must have been deployed to before", None)
+    namespace: str | None = setting(
+        "the Kubernetes namespace that it runs in; none: NAME-ENVIRONMENT", None, pattern=NAME
     )
-    host: str = setting("the host name that it is reached by; empty: by none", "", judge=_host)
+    host: str | None = setting("the host name that it is reached by", None, complaint=_host_complaint)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flux:
+class FluxSettings:
     """How Flux learns of a deployment (`[tool.haybale.flux]`)."""
 
     forge: str = setting(
@@ -179,9 +207,11 @@ class Flux:
         "github",
         pattern="github|gitlab|generic",
     )
-    url: str = setting("where Flux fetches the repository from; empty: where `origin` is", "", judge=_git_url)
-    credentials: str = setting(
-        "the Secret that lets Flux fetch the repository; empty: everybody may", "", pattern=f"({NAME})?"
+    url: str | None = setting(
+        "where Flux fetches the repository from; none: where `origin` is", None, complaint=_git_url_complaint
+    )
+    credentials: str | None = setting(
+        "the Secret that lets Flux fetch the repository; none: everybody may", None, pattern=NAME
     )
     namespace: str = setting("the namespace of Flux's own objects", "flux-system", pattern=NAME)
     interval: str = setting(
@@ -195,12 +225,20 @@ class Settings:
     """`[tool.haybale]`: everything that can be set, with its default."""
 
     name: str = setting("short name of the site; compose projects are NAME-solr and NAME-ci", pattern=WORD)
-    registry: str = setting("repository of all images; REGISTRY overrides it", judge=_repository)
+    registry: str = setting(
+        "repository of all images; REGISTRY overrides it",
+        complaint=_repository_complaint,
+        variable="REGISTRY",
+        parse=_lowercase_path,
+    )
     core: str = setting("name of the Solr core", pattern=WORD)
     local: bool = setting(
-        "there is no registry: images stay on this engine; HAYBALE_LOCAL overrides it", default=False
+        "there is no registry: images stay on this engine; HAYBALE_LOCAL overrides it",
+        default=False,
+        variable="HAYBALE_LOCAL",
+        parse=_yes_or_no,
     )
-    main: str = setting("the branch that versions are released from", "main", judge=_branch)
+    main: str = setting("the branch that versions are released from", "main", complaint=_branch_complaint)
     site: str = setting("the site's folder, the working directory of its image", "web")
     dump: str = setting("glob that matches the dump's symlink", "dumps/*latest.sql*")
     fixtures: tuple[str, ...] = setting(
@@ -208,34 +246,21 @@ class Settings:
     )
     solr_conf: str = setting("folder with schema.xml and solrconfig.xml", "solr_conf")
     dockerfile: str = setting("the Dockerfile with the stages", "Dockerfile")
-    images: Images = field(default_factory=Images)
-    build: Build = field(default_factory=Build)
-    requirements: Requirements = field(default_factory=Requirements)
-    index: Index = field(default_factory=Index)
-    test: Test = field(default_factory=Test)
-    flux: Flux = field(default_factory=Flux)
+    images: ImageSettings = field(default_factory=ImageSettings)
+    build: BuildSettings = field(default_factory=BuildSettings)
+    requirements: RequirementsSettings = field(default_factory=RequirementsSettings)
+    index: IndexSettings = field(default_factory=IndexSettings)
+    test: TestSettings = field(default_factory=TestSettings)
+    flux: FluxSettings = field(default_factory=FluxSettings)
     environments: Mapping[str, Environment] = field(default_factory=dict)
-
-
-# Environment variables that lay themselves over settings: variable -> path of the setting.
-OVERRIDES: Mapping[str, tuple[str, ...]] = {
-    "REGISTRY": ("registry",),
-    "PYTHON_IMAGE": ("images", "python"),
-    "SOLR_IMAGE": ("images", "solr"),
-    "POSTGRES_IMAGE": ("images", "postgres"),
-    "HAYBALE_LOCAL": ("local",),
-}
-
-# How an environment variable says yes or no.
-TRUTH: Mapping[str, bool] = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """A repository and its settings; every path of haybale's starts at `root` (absolute).
+    """A repository and its settings.
 
-    `origin` is where the user works, when `root` is another tree of the same repository: a version is built
-    from its own commit, with the user's dump, notes and reports. Else it is None.
+    `root` (absolute) is the work tree that is read and built. A version is built from a work tree of its own:
+    `origin` is the user's then, with the dump, the notes and the reports; else it is None.
     """
 
     root: Path
@@ -244,12 +269,12 @@ class Project:
 
     @property
     def home(self) -> Path:
-        """Where the user works: the dump, the reports and what haybale notes for itself are there."""
+        """The user's work tree, whichever is built: dump, reports and `.haybale` are there."""
         return self.origin or self.root
 
     @property
     def scratch(self) -> Path:
-        """The git-ignored folder that is haybale's own."""
+        """The git-ignored folder of haybale's own files."""
         return self.home / ".haybale"
 
     @property
@@ -262,26 +287,11 @@ class Project:
         return self.root / relative
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Source:
-    """Where settings come from, to name the place of a wrong one."""
-
-    file: Path
-    text: str
-    overridden: Mapping[tuple[str, ...], str]
-
-    def place(self, path: tuple[str, ...]) -> str:
-        if path in self.overridden:
-            return f"environment variable {self.overridden[path]}"
-        return f"{self.file}:{line_of(self.text, path)}"
-
-
 def load(start: Path | None = None, env: Mapping[str, str] | None = None) -> Project:
     """Find the repository from `start` (default: the working directory) upwards and read its settings.
 
     Raises `ConfigError` where there is no `[tool.haybale]`, or where it holds something unknown or wrong.
     """
-    env = os.environ if env is None else env
     start = (start or Path.cwd()).resolve()
     for root in (start, *start.parents):
         file = root / FILE
@@ -293,13 +303,14 @@ def load(start: Path | None = None, env: Mapping[str, str] | None = None) -> Pro
         except (OSError, ValueError) as error:  # neither UTF-8 nor TOML are a ValueError of their own
             raise ConfigError(
                 f"{file}: {error}",
-                cause="it can't be read, or is no valid TOML",
-                hint="mend it and try again",
+                cause="it cannot be read, or is not valid TOML",
+                hint="fix it and try again",
             ) from error
         tool = document.get("tool")
         table = tool.get("haybale") if isinstance(tool, dict) else None
         if isinstance(table, dict):
-            return Project(root=root, settings=_settings(file, text, table, env))
+            reader = _Reader(file, text, os.environ if env is None else env)
+            return Project(root=root, settings=reader.read(table))
     raise ConfigError(
         f"no {FILE} with a [{TABLE}] table in {start} or above it",
         cause="this is not a repository that haybale knows",
@@ -307,127 +318,115 @@ def load(start: Path | None = None, env: Mapping[str, str] | None = None) -> Pro
     )
 
 
-def _settings(file: Path, text: str, table: Mapping[str, Any], env: Mapping[str, str]) -> Settings:
-    data = {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
-    overridden = {}
-    for variable, path in OVERRIDES.items():
-        if not env.get(variable):
-            continue
-        *tables, key = path
-        target = data
-        for table_name in tables:
-            target = target.setdefault(table_name, {})
-        # What should be a table and is none stays there, to be told as that.
-        if isinstance(target, dict):
-            target[key] = _said(path, env[variable])
-            overridden[path] = variable
-    problems: list[str] = []
-    source = _Source(file=file, text=text, overridden=overridden)
-    settings = _read(Settings, data, (), source, problems)
-    if not problems:
-        problems += _unordered(settings.environments, source)
-    if problems:
-        raise ConfigError("\n".join(problems), hint="mend these settings and try again")
-    return settings
+class _Reader:
+    """Makes settings of a file's table and the environment, and notes every problem with its place."""
 
+    def __init__(self, file: Path, text: str, env: Mapping[str, str]) -> None:
+        self._file, self._text, self._env = file, text, env
+        self._variables: dict[tuple[str, ...], str] = {}
+        self._problems: list[str] = []
 
-def _unordered(environments: Mapping[str, Environment], source: _Source) -> list[str]:
-    """Return what is wrong with the order of environments: one that is not there, or a circle."""
-    problems = []
-    for name, environment in environments.items():
-        place = f"{source.place(('environments', name, 'after'))}: environments.{name}.after"
-        way = [name]
-        while (after := environments[way[-1]].after) in environments and after not in way:
-            way.append(after)
-        if environment.after and environment.after not in environments:
-            problems.append(f"{place} is {environment.after!r}; known here: {', '.join(environments)}")
-        elif after == name:
-            problems.append(f"{place} leads back to it: {' after '.join([*way, name])}")
-    return problems
+    def read(self, table: Mapping[str, Any]) -> Settings:
+        """Return the settings; raises `ConfigError` with all problems."""
+        settings = self._table(Settings, table, ())
+        if not self._problems:
+            self._check_order(settings.environments)
+        if self._problems:
+            raise ConfigError("\n".join(self._problems), hint="fix these settings and try again")
+        return settings
 
-
-def _said(path: tuple[str, ...], text: str) -> Any:
-    """Return what an environment variable says for a setting."""
-    if path == ("local",):
-        return TRUTH.get(text.lower(), text)
-    if path == ("registry",):
-        # CI systems give the repository's name as its owner wrote it; the path of an image has no capitals.
-        host, slash, folder = text.partition("/")
-        return host + slash + folder.lower()
-    return text
-
-
-def _read(kind: type[T], data: Any, path: tuple[str, ...], source: _Source, problems: list[str]) -> T:
-    """Make a settings table of what TOML says, and note every problem with its place."""
-    known = {each.name: each for each in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    types = typing.get_type_hints(kind)
-    values: dict[str, Any] = {}
-    if not isinstance(data, dict):
-        problems.append(f"{source.place(path)}: {'.'.join(path)} is a table, not {data!r}")
-        data = {}
-    for key, value in data.items():
-        here = (*path, key)
-        if key not in known:
+    def _table(self, kind: type[T], data: Any, path: tuple[str, ...]) -> T:
+        """Make a table: of each setting what its variable says, else the file, else its default."""
+        data = self._checked_table(data, path)
+        known = {each.name: each for each in dataclasses.fields(kind)}  # type: ignore[arg-type]
+        for key in [key for key in data if key not in known]:
             near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(known)}"
-            problems.append(f"{source.place(here)}: unknown setting {'.'.join(here)!r}{hint}")
-        elif dataclasses.is_dataclass(types[key]):
-            values[key] = _read(typing.cast("type[Any]", types[key]), value, here, source, problems)
-        elif typing.get_origin(types[key]) is Mapping:
-            values[key] = _named(typing.get_args(types[key])[1], value, here, source, problems)
-        else:
-            values[key] = tuple(value) if isinstance(value, list) else value
-            wrong = _wrong(values[key], types[key], known[key].metadata)
-            if wrong:
-                description = known[key].metadata["description"]
-                problems.append(
-                    f"{source.place(here)}: {'.'.join(here)} {wrong}, not {value!r} ({description})"
-                )
-    for name, each in known.items():
-        required = each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
-        if required and name not in values:
-            problems.append(
-                f"{source.place(path)}: the setting {name!r} is missing ({each.metadata['description']})"
-            )
-            values[name] = ""
-    return kind(**values)
+            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+            self._note((*path, key), f"unknown setting {'.'.join((*path, key))!r}; {hint}")
+        values: dict[str, Any] = {}
+        for name, type_ in typing.get_type_hints(kind).items():
+            here, each = (*path, name), known[name]
+            variable = each.metadata.get("variable")
+            if dataclasses.is_dataclass(type_):
+                values[name] = self._table(typing.cast("type[Any]", type_), data.get(name, {}), here)
+            elif typing.get_origin(type_) is Mapping:
+                values[name] = self._tables(typing.get_args(type_)[1], data.get(name, {}), here)
+            elif variable and self._env.get(variable):
+                self._variables[here] = variable
+                value = each.metadata["parse"](self._env[variable])
+                values[name] = self._checked(value, type_, each, here)
+            elif name in data:
+                values[name] = self._checked(data[name], type_, each, here)
+            elif each.default is dataclasses.MISSING:
+                self._note(path, f"the setting {name!r} is missing ({each.metadata['description']})")
+                values[name] = None
+        return kind(**values)
 
+    def _tables(self, kind: type[T], data: Any, path: tuple[str, ...]) -> Mapping[str, T]:
+        """Make a table for each name in a table of tables."""
+        data = self._checked_table(data, path)
+        rule = "a name is of small letters, digits and, between them, dashes, at most 40, and not `last`"
+        for name in data:
+            if not re.fullmatch(NAME, name) or name == "last":
+                self._note((*path, name), f"{'.'.join(path)} has {name!r}; {rule}")
+        return {name: self._table(kind, table, (*path, name)) for name, table in data.items()}
 
-def _named(
-    each: type[T], data: Any, path: tuple[str, ...], source: _Source, problems: list[str]
-) -> Mapping[str, T]:
-    """Make a settings table for each name in a table of tables."""
-    if not isinstance(data, dict):
-        problems.append(f"{source.place(path)}: {'.'.join(path)} is a table, not {data!r}")
+    def _checked_table(self, data: Any, path: tuple[str, ...]) -> dict[str, Any]:
+        if isinstance(data, dict):
+            return data
+        self._note(path, f"{'.'.join(path)} is a table, not {data!r}")
         return {}
-    problems += [
-        f"{source.place((*path, name))}: {'.'.join(path)} has {name!r}; a name is of small letters, digits"
-        " and, between them, dashes, at most 40, and not `last`"
-        for name in data
-        if not re.fullmatch(NAME, name) or name == "last"
-    ]
-    return {name: _read(each, table, (*path, name), source, problems) for name, table in data.items()}
+
+    def _checked(self, value: Any, type_: Any, each: dataclasses.Field[Any], path: tuple[str, ...]) -> Any:
+        """Return a value as the setting has it; notes where it is wrong."""
+        if each.default is None and value == "":
+            return None
+        checked = tuple(value) if isinstance(value, list) else value
+        complaint = _complaint(checked, type_, each.metadata)
+        if complaint:
+            description = each.metadata["description"]
+            self._note(path, f"{'.'.join(path)} {complaint}, not {value!r} ({description})")
+        return checked
+
+    def _check_order(self, environments: Mapping[str, Environment]) -> None:
+        """Note an environment that comes after one that does not exist, or after itself."""
+        for name, environment in environments.items():
+            path, order = ("environments", name, "after"), [name]
+            setting_ = ".".join(path)
+            while (after := environments[order[-1]].after) and after in environments and after not in order:
+                order.append(after)
+            if environment.after and environment.after not in environments:
+                known = ", ".join(environments)
+                self._note(path, f"{setting_} is {environment.after!r}; known here: {known}")
+            elif after == name:
+                self._note(path, f"{setting_} leads back to it: {' after '.join([*order, name])}")
+
+    def _note(self, path: tuple[str, ...], problem: str) -> None:
+        place = f"{self._file}:{line_of(self._text, path)}"
+        if path in self._variables:
+            place = f"environment variable {self._variables[path]}"
+        self._problems.append(f"{place}: {problem}")
 
 
-def _wrong(value: Any, kind: Any, rule: Mapping[str, Any]) -> str:
-    """Return what a value should have been, "" where it is right."""
-    if kind == tuple[str, ...]:
+def _complaint(value: Any, type_: Any, rule: Mapping[str, Any]) -> str | None:
+    """Return what a value should have been, None where it is right."""
+    if type_ == tuple[str, ...]:
         right = isinstance(value, tuple) and all(isinstance(part, str) for part in value)
-        return "" if right else "is a list of words"
+        return None if right else "is a list of words"
     # bool is an int to Python, but not to somebody who writes `batch = true`.
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        return {str: "is a text in quotes", int: "is a whole number", bool: "is true or false"}[kind]
-    if kind is int and value < rule["least"]:
-        return f"is at least {rule['least']}"
+    if not isinstance(value, type_) or (type_ is int and isinstance(value, bool)):
+        return {int: "is a whole number", bool: "is true or false"}.get(type_, "is a text in quotes")
+    if type_ is int and value < rule["minimum"]:
+        return f"is at least {rule['minimum']}"
     if rule["pattern"] and not re.fullmatch(rule["pattern"], value):
         return f"has the form {rule['pattern']}"
-    return rule["judge"](value) if rule["judge"] else ""
+    return rule["complaint"](value) if rule["complaint"] else None
 
 
 def line_of(text: str, path: Sequence[str]) -> int:
     """Return the line (from 1) where a setting begins in the file's text, whichever way TOML writes it.
 
-    That of the table which it should stand in, where it doesn't stand there. The text is valid TOML.
+    That of the table which it should stand in, where it does not stand there. The text is valid TOML.
     """
     wanted = (*TABLE.split("."), *path)
     found, depth = 1, 0

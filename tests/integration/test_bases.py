@@ -28,7 +28,7 @@ PATIENCE = 60
 
 
 @pytest.fixture(scope="module")
-def images(root: Path) -> config.Images:
+def images(root: Path) -> config.ImageSettings:
     """Have both base images, however this machine gets them."""
     settings = config.load(root).settings.images
     for kind, ref in (("python", settings.python), ("solr", settings.solr)):
@@ -87,7 +87,7 @@ def status(port: int, path: str) -> int:
         connection.close()
 
 
-def test_what_is_there_is_found_again_without_a_word(images: config.Images) -> None:
+def test_what_is_there_is_found_again_without_a_word(images: config.ImageSettings) -> None:
     said: list[str] = []
     found = base.ensure(images.solr, "solr", said.append)
     assert found.origin == "local"
@@ -102,7 +102,7 @@ def test_an_image_that_can_be_had_nowhere_is_explained() -> None:
     assert "solr:9.10.1-slim" in told.value.cause
 
 
-def test_the_python_image_works_as_python_s_own_does(images: config.Images) -> None:
+def test_the_python_image_works_as_python_s_own_does(images: config.ImageSettings) -> None:
     packages.try_python(images.python)
     code, said = sdk.run_container(
         images.python, ["sh", "-c", "command -v python python3 pip apt-get && id -u"]
@@ -112,7 +112,7 @@ def test_the_python_image_works_as_python_s_own_does(images: config.Images) -> N
 
 
 def test_a_build_on_the_python_image_installs_into_an_environment(
-    images: config.Images, built: list[str], tmp_path: Path
+    images: config.ImageSettings, built: list[str], tmp_path: Path
 ) -> None:
     """What the site's Dockerfile does: no network, the image is the engine's own."""
     (tmp_path / "mine").mkdir()
@@ -129,7 +129,7 @@ def test_a_build_on_the_python_image_installs_into_an_environment(
     assert (code, said) == (0, "/venv")
 
 
-def test_solr_runs_as_its_user_and_stops_in_good_order(images: config.Images) -> None:
+def test_solr_runs_as_its_user_and_stops_in_good_order(images: config.ImageSettings) -> None:
     options = ("--env", "SOLR_HEAP=256m", "--env", "SOLR_OPTS=-Dfirst=1 -Dsecond=2")
     with running(images.solr, *options) as (container, port):
         assert status(port, "/solr/admin/info/health") == 200
@@ -140,7 +140,7 @@ def test_solr_runs_as_its_user_and_stops_in_good_order(images: config.Images) ->
 
 
 def test_solr_s_home_can_stand_anywhere_and_nobody_reads_it(
-    images: config.Images, built: list[str], tmp_path: Path
+    images: config.ImageSettings, built: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "solr.xml").write_text("<solr/>")
     dockerfile = (
@@ -154,7 +154,7 @@ def test_solr_s_home_can_stand_anywhere_and_nobody_reads_it(
         assert status(port, "/solr/../solr.xml") in {400, 404}
 
 
-def test_solr_keeps_things_in_a_volume_where_its_root_can_t_be_written(images: config.Images) -> None:
+def test_solr_keeps_things_in_a_volume_where_its_root_can_t_be_written(images: config.ImageSettings) -> None:
     options = ("--read-only", "--tmpfs", "/tmp", "--env", "SOLR_JAVA_MEM=-Xms200m -Xmx300m")
     with running(images.solr, *options) as (container, port):
         assert status(port, "/solr/admin/info/system") == 200
@@ -163,7 +163,7 @@ def test_solr_keeps_things_in_a_volume_where_its_root_can_t_be_written(images: c
 
 
 def test_solr_runs_where_nothing_but_tmp_can_be_written(
-    images: config.Images, built: list[str], tmp_path: Path
+    images: config.ImageSettings, built: list[str], tmp_path: Path
 ) -> None:
     name = build(tmp_path, f"FROM {images.solr}\nENV SOLR_HOME=/opt/solr/server/solr\n", built)
     with running(name, "--read-only", "--tmpfs", "/tmp", "--tmpfs", "/var/solr:uid=8983") as (_, port):
@@ -171,7 +171,7 @@ def test_solr_runs_where_nothing_but_tmp_can_be_written(
 
 
 def test_a_solr_that_does_not_start_is_said_with_its_log(
-    images: config.Images, built: list[str], tmp_path: Path
+    images: config.ImageSettings, built: list[str], tmp_path: Path
 ) -> None:
     name = build(tmp_path, f"FROM {images.solr}\nENV SOLR_HEAP=nonsense\n", built)
     with pytest.raises(BuildError, match="does not work") as told:
@@ -179,7 +179,7 @@ def test_a_solr_that_does_not_start_is_said_with_its_log(
     assert "nonsense" in told.value.log
 
 
-def test_only_listed_jars_get_into_solr(images: config.Images) -> None:
+def test_only_listed_jars_get_into_solr(images: config.ImageSettings) -> None:
     found = sdk.find_image(images.solr)
     assert found is not None
     if found.labels.get(packages.LABEL) != "packages":
@@ -198,7 +198,7 @@ def test_only_a_404_is_an_absent_image() -> None:
         sdk.find_image("Wrong:name")
 
 
-def test_what_can_t_be_started_is_explained(images: config.Images) -> None:
+def test_what_can_t_be_started_is_explained(images: config.ImageSettings) -> None:
     with pytest.raises(ServiceError, match="nobody-made-this"):
         sdk.run_container("haybale-test:nobody-made-this", ["true"])
     with pytest.raises(ServiceError, match="can't be started") as told:
@@ -206,7 +206,7 @@ def test_what_can_t_be_started_is_explained(images: config.Images) -> None:
     assert "no-such-command" in told.value.cause
 
 
-def test_a_container_that_ran_leaves_nothing(images: config.Images) -> None:
+def test_a_container_that_ran_leaves_nothing(images: config.ImageSettings) -> None:
     before = {each.id for each in sdk.client().containers.list(all=True)}
     assert sdk.run_container(images.python, ["python", "-c", "import sys; print('out'); sys.exit(3)"]) == (
         3,
@@ -216,7 +216,7 @@ def test_a_container_that_ran_leaves_nothing(images: config.Images) -> None:
     assert not after - before
 
 
-def test_a_folder_comes_out_of_a_stopped_container(images: config.Images, tmp_path: Path) -> None:
+def test_a_folder_comes_out_of_a_stopped_container(images: config.ImageSettings, tmp_path: Path) -> None:
     script = "mkdir -p /x/y && echo a > /x/y/z && echo b > /x/w"
     with sdk.started_container(images.python, ["sh", "-c", script]) as container:
         sdk.client().containers.get(container).wait(timeout=PATIENCE)

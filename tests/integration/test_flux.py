@@ -264,7 +264,7 @@ def test_nothing_may_talk_but_the_site_to_solr_and_its_database(root: Path, buil
 
 def test_what_this_repository_has_is_what_would_be_written(root: Path) -> None:
     project = config.load(root, {})
-    wanted = flux.generated(project.settings, project.settings.flux.url)
+    wanted = flux.generated(project.settings, project.settings.flux.url or "")
     for path, text in wanted.items():
         assert (root / "deploy" / path).read_text(encoding="utf-8") == text, path
     for path in flux.begun(project.settings):

@@ -184,6 +184,8 @@ def every_setting(kind: type = config.Settings, table: str = "tool.haybale") -> 
                 shown = f"`{str(each.default).lower()}`"
             case str():
                 shown = f'`"{each.default}"`'
+            case None:
+                shown = "none"
             case tuple():
                 shown = "`[" + ", ".join(f'"{word}"' for word in each.default) + "]`"
             case _:
@@ -221,7 +223,7 @@ def test_what_can_t_be_a_branch_is_not_main(tmp_path: Path, name: str) -> None:
 def test_environments_have_names(tmp_path: Path) -> None:
     text = SMALLEST + '[tool.haybale.environments.dev]\n[tool.haybale.environments.eu-1]\nafter = "dev"\n'
     environments = load(tmp_path, text).settings.environments
-    assert {name: each.after for name, each in environments.items()} == {"dev": "", "eu-1": "dev"}
+    assert {name: each.after for name, each in environments.items()} == {"dev": None, "eu-1": "dev"}
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from haybale.config import Project, Settings
-from haybale.config import Requirements as RequirementSettings
+from haybale.config import Project, RequirementsSettings, Settings
 from haybale.errors import PrerequisiteError, RequirementsError, UsageError
 from haybale.requirements.compile import (
     Compiled,
@@ -143,8 +142,8 @@ def test_stale_lines_has_what_is_no_pin(line: str) -> None:
 
 
 def test_stale_lines_has_the_heading_of_another_python() -> None:
-    old = heading(RequirementSettings(python="3.12"))
-    (reason,) = stale_lines(old + EVERYTHING, heading(RequirementSettings()))
+    old = heading(RequirementsSettings(python="3.12"))
+    (reason,) = stale_lines(old + EVERYTHING, heading(RequirementsSettings()))
     assert reason.startswith(":1: ")
 
 

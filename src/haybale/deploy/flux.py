@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from haybale.config import Environment, Flux, Project, Settings
+    from haybale.config import Environment, FluxSettings, Project, Settings
 
 # The longest name that every kind of object may have (RFC 1123, a label).
 LONGEST = 63
@@ -292,7 +292,7 @@ def is_ours(text: str) -> bool:
     return found is not None and hashlib.sha256(text[found.end() :].encode()).hexdigest() == found[1]
 
 
-def url_of(flux: Flux, origin: str) -> str:
+def url_of(flux: FluxSettings, origin: str) -> str:
     """Return where Flux fetches the repository: as is set, else as git has it for `origin`.
 
     Raises `ConfigError` where that is nothing that Flux takes.

@@ -64,9 +64,9 @@ def status(project: Project) -> list[Place]:
         refs = deploy.look(project, name)
         now, last = (deploy.read(project, refs, ref(name)) for ref in (deploy.deploy_ref, deploy.last_ref))
         if now is None:
-            places.append(Place(environment=name, after=environment.after))
+            places.append(Place(environment=name, after=environment.after or ""))
             continue
-        places.append(replace(_place(project, name, now, last), after=environment.after))
+        places.append(replace(_place(project, name, now, last), after=environment.after or ""))
     commits = {place.environment: place.commit for place in places}
     return [
         replace(

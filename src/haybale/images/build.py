@@ -72,7 +72,7 @@ class Plan:
     labels: Mapping[str, str] = field(default_factory=dict)
     cache_from: tuple[str, ...] = ()
     cache_to: str = ""
-    platform: str = ""
+    platform: str | None = None
     provenance: bool = False
     sbom: bool = False
     extra: tuple[str, ...] = ()

@@ -34,7 +34,7 @@ from haybale.tools import process
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from haybale.config import Project, Requirements
+    from haybale.config import Project, RequirementsSettings
 
 # Lines of pip-compile's input.
 INCLUDE = re.compile(r"^(?:-r|--requirement)[\s=]*(?P<file>\S+)")
@@ -228,7 +228,7 @@ def file_beside(source: Path, part: str | None) -> Iterator[str]:
         yield Path(file.name).name
 
 
-def heading(settings: Requirements) -> str:
+def heading(settings: RequirementsSettings) -> str:
     """Return the comment that begins an output."""
     return (
         f"# Compiled from {Path(settings.source).name} by `just regen-requirements`,"
