@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from haybale.config import Images
+    from haybale.config import ImageSettings
     from haybale.dump.content import Stream
 
 
@@ -62,7 +62,7 @@ class Database(Protocol):
         del file, path
         return format_
 
-    def server_image(self, images: Images) -> str | None:
+    def server_image(self, images: ImageSettings) -> str | None:
         """Return the image of the server that a dump is restored to, None where it has none."""
         return str(getattr(images, self.image_setting)) if self.image_setting else None
 
