@@ -27,7 +27,8 @@ from haybale import config
 from haybale.dump.service import unpack_dump
 from haybale.images import bases as base
 from haybale.images import build
-from haybale.index import loader as load
+from haybale.index.loader import FOLDER, copy_loader
+from haybale.loader.options import ALL_DOCUMENTS
 from haybale.tools import process
 from haybale.tools.engine import sdk
 
@@ -84,12 +85,12 @@ def cases(
     base.ensure(project.settings.images.solr, "solr", console.print)
     build.ensure(project, "release", say=console.print)
     image = build.image_name(project, "release")
-    insite = folder / "insite"
-    shutil.copytree(measure.INSITE, insite, ignore=shutil.ignore_patterns("__pycache__"))
+    loader = folder / "loader"
+    copy_loader(loader)
     tools = folder / "bench"
     shutil.copytree(measure.HERE / "site", tools, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(measure.HERE / "incontainer.py", tools)
-    tools_and_scripts = {str(insite): "/haybale", str(tools): "/bench"}
+    tools_and_scripts = {str(loader): FOLDER, str(tools): "/bench"}
     for each in sizes:
         measure.room(folder, each * ROOM)
         with data(folder) as (database, mounts):
@@ -165,7 +166,7 @@ def loading(case: measure.Case, run: str, rounds: int, console: Console) -> dict
 
 def verification(case: measure.Case, run: str, rounds: int, console: Console) -> dict[str, Any]:
     """Measure our loader comparing nothing, a sample and all documents in turn, `rounds` times."""
-    samples = {results.ALONE: 0, results.SAMPLE: measure.SAMPLE, results.FULL: load.EVERY}
+    samples = {results.ALONE: 0, results.SAMPLE: measure.SAMPLE, results.FULL: ALL_DOCUMENTS}
     runs: dict[str, list[measure.Run]] = {name: [] for name in samples}
     for number in range(1, rounds + 1):
         for name, sample in samples.items():

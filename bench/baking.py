@@ -19,8 +19,8 @@ from bench import measure
 from haybale import config
 from haybale.images import build
 from haybale.index import bake
-from haybale.index import loader as load
-from haybale.index import verification as verify
+from haybale.index.loader import LoadProgress, follow_loader, loader_command
+from haybale.index.verification import raise_if_invalid
 from haybale.tools import git, process
 from haybale.tools.engine import sdk
 
@@ -61,24 +61,24 @@ def baking(case: measure.Case, run: str) -> Baked:
         clock = Clock()
         with measure.stage(case, run, tuned=True) as made:
 
-            def progress(_: load.Progress) -> None:
+            def progress(_: LoadProgress) -> None:
                 clock.start()
 
-            command = load.command(sample=measure.SAMPLE, inputs="")
-            loaded = load.load(made.exec(*command), progress, last="verified")
-            verify.judge(verify.of_event(loaded.verified))
+            command = loader_command(sample=measure.SAMPLE, inputs=None)
+            loaded = follow_loader(made.exec(*command), progress, last="verified")
+            raise_if_invalid(loaded.verification())
             clock.step("commit and verify")
             made.server.optimize()
             clock.step("rewrite into one segment")
             container = str(made.solr.id)
-            bake.stop(container)
+            bake.stop_solr(container)
             clock.step("stop Solr")
-            size = bake.take(container, project.settings, index)
+            size = bake.copy_index(container, project.settings, index)
             clock.step("copy")
         clock.step("remove the containers")
         build.solr(project, name, index, labels=labels, say=lambda _: None)
         clock.step("build")
-        bake.prove(name, project.settings, loaded.counts(case.core), labels)
+        bake.verify_image(name, project.settings, loaded.counts(case.core), labels)
         clock.step("prove")
         sdk.remove_image(name)
         return Baked(size=size, steps=clock.steps, least=_least(case, run, index))
@@ -104,7 +104,7 @@ class Clock:
 def _least(case: measure.Case, run: str, index: Path) -> dict[str, float]:
     """Copy these files out of a container, as they were put into it, and build an image with them."""
     name = f"{IMAGE}-least:{run}"
-    text = LEAST.format(solr=case.solr_image, home=bake.HOME, core=case.core)
+    text = LEAST.format(solr=case.solr_image, home=bake.SOLR_HOME, core=case.core)
     with tempfile.TemporaryDirectory(prefix="haybale-bench-") as folder:
         Path(folder, "Dockerfile").write_text(text, encoding="utf-8")
         with sdk.started_container(case.solr_image, ["sleep", "infinity"]) as container:

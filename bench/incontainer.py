@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import importlib
 import json
 import os
 import subprocess
@@ -59,20 +60,21 @@ def peak(pid: int) -> tuple[str, int]:
 def prepare(folder: str) -> None:
     """Prepare every document once."""
     sys.path.append("/haybale")
-    import haybale_site as site  # noqa: PLC0415
-    from haybale_documents import body, encode  # noqa: PLC0415
-
-    site.setup()
+    load_module = importlib.import_module
+    load_module("haybale_loader.documents.django_setup").start_django()
+    encoding = load_module("haybale_loader.documents.encoding")
+    # It imports Haystack, which reads the settings.
+    site = load_module("haybale_loader.documents.site")
     spent, documents, size = 0.0, 0, 0
-    for source in site.sources(lambda _: None):
-        pages = site.pages(source.queryset(), source.whole(), BATCH)
+    for source in site.find_sources(lambda _: None):
+        pages = site.read_pages(source.queryset(), source.whole(), BATCH)
         while True:
             began = time.process_time()
             page = next(pages, None)
             if page is None:
                 break
             prepared = [fields for row in page if (fields := site.prepare(source, row)) is not None]
-            batch = body(encode(fields) for fields in prepared)
+            batch = encoding.update_body(encoding.encode_document(fields) for fields in prepared)
             spent += time.process_time() - began
             Path(folder, f"{documents:09}.json").write_bytes(batch)
             documents += len(prepared)

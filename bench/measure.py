@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import docker
 
-import haybale
 from bench import postgresql
-from haybale.index import bake
-from haybale.index import loader as load
-from haybale.index import solrconfig as tuning
-from haybale.index import verification as verify
+from haybale.index.bake import SOLR_HOME
+from haybale.index.loader import follow_loader, loader_command
+from haybale.index.solrconfig import JVM_OPTIONS, SOLRCONFIG, read_solrconfig, tune
+from haybale.index.verification import raise_if_counts_differ, raise_if_invalid
 from haybale.tools import process
 from haybale.tools.solr import Solr
 
@@ -33,10 +32,9 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 HERE = Path(__file__).parent
-INSITE = Path(haybale.__file__).parent / "loader"
 
 LABEL = "io.haybale.bench"
-HOME = bake.HOME.lstrip("/")
+HOME = SOLR_HOME.lstrip("/")
 SOLR_USER = 8983
 HEAP = "1g"
 
@@ -110,7 +108,7 @@ def stage(case: Case, run: str, *, tuned: bool) -> Iterator[Stage]:
             environment={
                 "SOLR_HOME": f"/{HOME}",
                 "SOLR_HEAP": HEAP,
-                **({"SOLR_OPTS": " ".join(tuning.JVM)} if tuned else {}),
+                **({"SOLR_OPTS": " ".join(JVM_OPTIONS)} if tuned else {}),
             },
             labels=labels,
             ports={"8983/tcp": ("127.0.0.1", 0)},
@@ -155,7 +153,7 @@ def core(case: Case, *, tuned: bool) -> bytes:
     stream = io.BytesIO()
     conf = {file.name: file.read_bytes() for file in sorted(case.conf.iterdir()) if file.is_file()}
     if tuned:
-        conf[tuning.FILE] = tuning.tuned(tuning.read(case.conf / tuning.FILE), HEAP)
+        conf[SOLRCONFIG] = tune(read_solrconfig(case.conf / SOLRCONFIG), HEAP)
     files = {"solr.xml": b"<solr/>", f"{case.core}/core.properties": f"name={case.core}\n".encode()}
     files |= {f"{case.core}/conf/{name}": content for name, content in conf.items()}
     with tarfile.open(fileobj=stream, mode="w") as tar:
@@ -199,17 +197,17 @@ def haystack(case: Case, run: str, *options: str) -> Run:
 
 
 def ours(case: Case, run: str, sample: int = SAMPLE) -> Run:
-    """Run haybale's loader, and its verification of a sample (0: of nothing, `load.EVERY`: of all)."""
+    """Run haybale's loader, and its verification of a sample (0: of nothing, `ALL_DOCUMENTS`: of all)."""
     with stage(case, run, tuned=True) as made:
         before = cpu(made.site), cpu(made.solr)
         lines: list[str] = []
-        command = ["python", "/bench/incontainer.py", "watch", *load.command(sample=sample, inputs="")]
+        command = ["python", "/bench/incontainer.py", "watch", *loader_command(sample=sample, inputs=None)]
         last = "verified" if sample else "loaded"
-        loaded = load.load(kept(made.exec(*command), lines), lambda _: None, last=last)
+        loaded = follow_loader(kept(made.exec(*command), lines), lambda _: None, last=last)
         if sample:
-            verify.judge(verify.of_event(loaded.verified))
+            raise_if_invalid(loaded.verification())
         said = watched(lines)
-        verify.check_counts(loaded.counts(case.core), made.server.counts())
+        raise_if_counts_differ(loaded.counts(case.core), made.server.counts())
         return result(made, before, said["wall"], said["peaks"])
 
 

@@ -21,19 +21,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-import haybale
 from haybale.errors import LoadError, ServiceError, VerifyError
-from haybale.index import audit, inputs
-from haybale.index import loader as load
-from haybale.index import verification as verify
+from haybale.index import inputs
+from haybale.index.audit import NOTHING_UNKNOWN, write_inputs
+from haybale.index.loader import (
+    Loaded,
+    LoadProgress,
+    RefusedDocument,
+    copy_loader,
+    follow_loader,
+    loader_command,
+)
+from haybale.index.verification import raise_if_counts_differ, raise_if_invalid
+from haybale.loader.checks.schema import describe_fields, read_schema
+from haybale.loader.documents.solr import Core
+from haybale.loader.options import ALL_DOCUMENTS
 from haybale.tools import process
 from haybale.tools.solr import Solr
-
-sys.path.append(str(Path(haybale.__file__).parent / "loader"))
-
-from haybale_compare import fields_of
-from haybale_schema import schema_of
-from haybale_solr import Core
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,7 +47,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 SITE = Path(__file__).parent / "loader_site"
-INSITE = Path(haybale.__file__).parent / "loader"
 # The site's Python, with Django, Haystack and pysolr: the tests' own, or another (from 3.9 on).
 PYTHON = os.environ.get("HAYBALE_SITE_PYTHON", sys.executable)
 IMAGE = os.environ.get("SOLR_IMAGE", "solr:9.10.1-slim")
@@ -61,24 +64,37 @@ class Site:
 
     server: str
     core: str
+    loader: str
     env: dict[str, str]
 
     @property
     def solr(self) -> Solr:
         return Solr(self.server, self.core)
 
-    def run(self, command: list[str]) -> Iterator[str]:
-        script = str(INSITE / Path(command[1]).name)
-        return process.stream_lines([PYTHON, script, *command[2:]], cwd=SITE, env=self.env, merge=False)
+    def command(self, *options: str, inputs: str | None = None, **numbers: Any) -> list[str]:
+        _, *command = loader_command(folder=self.loader, inputs=inputs, **numbers)
+        return [PYTHON, *command, *options]
 
-    def loaded(self, batch: int = 40, inputs: str = "") -> load.Loaded:
-        return load.load(self.run(load.command(batch, inputs=inputs)), lambda _: None)
+    def run(self, *options: str, inputs: str | None = None, **numbers: Any) -> Iterator[str]:
+        command = self.command(*options, inputs=inputs, **numbers)
+        return process.stream_lines(command, cwd=SITE, env=self.env, merge=False)
 
-    def report(self, loaded: load.Loaded, sample: int = load.EVERY) -> verify.Report:
-        return verify.verify(self.run(verify.command(loaded, sample)))
+    def loaded(self, batch: int = 40, inputs: str | None = None) -> Loaded:
+        return follow_loader(self.run(batch=batch, inputs=inputs), lambda _: None)
+
+    def verified(self, *options: str, sample: int = ALL_DOCUMENTS, **numbers: Any) -> Loaded:
+        lines = self.run(*options, batch=40, sample=sample, **numbers)
+        return follow_loader(lines, lambda _: None, last="verified")
+
+    def empty(self) -> None:
+        self.update({"delete": {"query": "*:*"}})
 
     def with_fault(self, fault: str, **more: str) -> Site:
         return replace(self, env={**self.env, "BARN_FAULT": fault, **more})
+
+    def tampered(self, *updates: list[dict[str, Any]] | dict[str, Any]) -> Site:
+        """Return the site, whose core is changed by updates between loading and verification."""
+        return self.with_fault("tamper", BARN_UPDATES=json.dumps(updates))
 
     def update(self, documents: list[dict[str, Any]] | dict[str, Any]) -> None:
         url = f"{self.solr.url}/{self.core}/update?commit=true"
@@ -168,8 +184,16 @@ def environment(database: Path, solr: str) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="module")
+def loader(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Copy the loader as it is copied for a site's container."""
+    folder = tmp_path_factory.mktemp("loader")
+    copy_loader(folder)
+    return str(folder)
+
+
 @pytest.fixture
-def site(server: str, database: Path, request: pytest.FixtureRequest) -> Site:
+def site(server: str, database: Path, loader: str, request: pytest.FixtureRequest) -> Site:
     """Give the site a fresh core."""
     core = request.node.name.replace("[", "-").replace("]", "")
     answer = requests.get(
@@ -179,7 +203,7 @@ def site(server: str, database: Path, request: pytest.FixtureRequest) -> Site:
     )
     assert answer.ok, answer.text
     solr = server.replace("http://", "http://farmer:hay@") + f"/solr/{core}"
-    return Site(server=server, core=core, env=environment(database, solr))
+    return Site(server=server, core=core, loader=loader, env=environment(database, solr))
 
 
 def failed(site: Site, batch: int = 40) -> LoadError:
@@ -188,12 +212,12 @@ def failed(site: Site, batch: int = 40) -> LoadError:
     return caught.value
 
 
-def test_the_documents_are_those_that_haystack_sends(database: Path) -> None:
+def test_the_documents_are_those_that_haystack_sends(database: Path, loader: str) -> None:
     seed = random.SystemRandom().randrange(2**32)
     done = subprocess.run(
-        [PYTHON, "-m", "barn.conformance", str(INSITE), str(seed)],
+        [PYTHON, "-m", "barn.conformance", str(seed)],
         cwd=SITE,
-        env=environment(database, "http://127.0.0.1:9/solr/none"),
+        env={**environment(database, "http://127.0.0.1:9/solr/none"), "PYTHONPATH": loader},
         capture_output=True,
         check=False,
     )
@@ -204,8 +228,8 @@ def test_the_documents_are_those_that_haystack_sends(database: Path) -> None:
 
 
 def test_a_loaded_index_is_the_databases(site: Site) -> None:
-    told: list[load.Progress] = []
-    loaded = load.load(site.run(load.command(40, inputs="")), told.append)
+    told: list[LoadProgress] = []
+    loaded = follow_loader(site.run(batch=40), told.append)
     counts = loaded.counts(site.core)
 
     assert counts["barn.bale"] == ROWS + 5
@@ -220,17 +244,18 @@ def test_a_loaded_index_is_the_databases(site: Site) -> None:
     assert {progress.model for progress in told} == set(counts)
     assert all(progress.done <= progress.total for progress in told)
 
-    verify.check_counts(counts, site.solr.counts())
-    for sample in (load.EVERY, 10_000):
-        report = site.report(loaded, sample)
-        verify.judge(report)
-        assert report.whole == (sample == load.EVERY)
+    raise_if_counts_differ(counts, site.solr.counts())
+    for sample in (ALL_DOCUMENTS, 10_000):
+        site.empty()
+        report = site.verified(sample=sample).verification()
+        raise_if_invalid(report)
+        assert report.whole == (sample == ALL_DOCUMENTS)
         assert report.compared == sum(counts.values())
         assert report.not_comparable == ("unseen",)
         assert {model.model: model.queried for model in report.models} == counts
 
     site.solr.optimize()
-    verify.check_counts(counts, site.solr.counts())
+    raise_if_counts_differ(counts, site.solr.counts())
 
 
 def test_it_is_the_index_that_haystack_makes(site: Site) -> None:
@@ -241,7 +266,7 @@ def test_it_is_the_index_that_haystack_makes(site: Site) -> None:
         check=True,
     )
     haystacks = everything(site)
-    site.update({"delete": {"query": "*:*"}})
+    site.empty()
     site.loaded()
     ours = everything(site)
     assert len(ours) > ROWS
@@ -262,16 +287,20 @@ def everything(site: Site) -> dict[str, dict[str, Any]]:
 
 
 def test_the_verification_sees_a_changed_field_a_lost_and_a_foreign_document(site: Site) -> None:
-    loaded = site.loaded()
+    site.loaded()
     changed = site.document("barn.bale.20")
     changed.pop("_version_", None)
-    site.update([{**changed, "weight": 12345.5, "born": "2001-01-01T00:00:00Z", "columns": ["rye"]}])
-    site.update({"delete": {"id": "barn.token." + token(site)}})
-    site.update([{"id": "stranger", "django_ct": "barn.stranger"}, {"id": "nameless"}])
+    lost = token(site)
+    site.empty()
+    loaded = site.tampered(
+        [{**changed, "weight": 12345.5, "born": "2001-01-01T00:00:00Z", "columns": ["rye"]}],
+        {"delete": {"id": "barn.token." + lost}},
+        [{"id": "stranger", "django_ct": "barn.stranger"}, {"id": "nameless"}],
+    ).verified()
 
-    report = site.report(loaded)
+    report = loaded.verification()
     with pytest.raises(VerifyError) as caught:
-        verify.judge(report)
+        raise_if_invalid(report)
     log = caught.value.log
     assert "barn.token: 25 expected, 24 found (-1)" in log
     assert "barn.stranger: 0 expected, 1 found (+1), of a type that was not loaded" in log
@@ -285,7 +314,7 @@ def test_the_verification_sees_a_changed_field_a_lost_and_a_foreign_document(sit
     }
     assert [each.field for each in report.differences if each.model == "barn.token"] == ["id"]
     with pytest.raises(VerifyError):
-        verify.check_counts(loaded.counts(site.core), site.solr.counts())
+        raise_if_counts_differ(loaded.counts(site.core), site.solr.counts())
 
 
 def token(site: Site) -> str:
@@ -295,10 +324,10 @@ def token(site: Site) -> str:
 
 
 def test_the_sample_is_drawn_again_from_its_seed(site: Site) -> None:
-    loaded = site.loaded()
-    site.update({"delete": {"query": "django_ct:barn.bale"}})
-    first = verify.verify(site.run(verify.command(loaded, 7)))
-    second = verify.verify(site.run(verify.command(loaded, 7, first.seed)))
+    tampered = site.tampered({"delete": {"query": "django_ct:barn.bale"}})
+    first = tampered.verified(sample=7).verification()
+    site.empty()
+    second = tampered.verified(sample=7, seed=first.seed).verification()
     assert first.differences == second.differences
     assert len({each.key for each in first.differences}) == 7
 
@@ -309,22 +338,24 @@ def test_what_the_site_prints_does_not_disturb(site: Site) -> None:
 
 @pytest.mark.parametrize("start", ["fork", "forkserver", "spawn"])
 def test_workers_load_the_same_however_they_are_started(site: Site, tmp_path: Path, start: str) -> None:
-    command = load.command(15, 3, inputs=what_the_key_knows(tmp_path))
-    loaded = load.load(site.run([*command, "--rows", "20", "--start", start]), lambda _: None)
+    inputs = what_the_key_knows(tmp_path)
+    options = ("--rows", "20", "--start", start)
+    lines = site.run(*options, batch=15, workers=3, inputs=inputs, sample=ALL_DOCUMENTS)
+    loaded = follow_loader(lines, lambda _: None, last="verified")
     assert loaded.workers == 3
-    assert loaded.unknown == audit.NOTHING
-    verify.check_counts(loaded.counts(site.core), site.solr.counts())
-    report = site.report(loaded)
-    verify.judge(report)
+    assert loaded.unknown == NOTHING_UNKNOWN
+    raise_if_counts_differ(loaded.counts(site.core), site.solr.counts())
+    report = loaded.verification()
+    raise_if_invalid(report)
     assert report.compared == sum(loaded.counts(site.core).values())
 
 
-def test_loading_and_looking_in_one_go(site: Site) -> None:
-    loaded = load.load(site.run(load.command(sample=5, inputs="")), lambda _: None, last="verified")
-    report = verify.of_event(loaded.verified)
-    verify.judge(report)
+def test_a_sample_of_each_model_is_compared(site: Site) -> None:
+    loaded = site.verified(sample=5)
+    report = loaded.verification()
+    raise_if_invalid(report)
     assert {model.sample for model in report.models if not model.skipped} == {5}
-    verify.check_counts(loaded.counts(site.core), site.solr.counts())
+    raise_if_counts_differ(loaded.counts(site.core), site.solr.counts())
 
 
 def test_a_field_that_the_schema_lacks_is_named_before_anything_is_loaded(site: Site) -> None:
@@ -338,25 +369,25 @@ def test_a_field_that_the_schema_lacks_is_named_before_anything_is_loaded(site: 
 
 def test_a_field_of_several_patterns_is_held_as_solr_says(site: Site) -> None:
     with contextlib.closing(Core(f"{site.solr.url}/{site.core}", {})) as core:
-        schema = schema_of(core)
+        schema = read_schema(core)
     for name, kind in (("a_s", "StrField"), ("a_count_s", "IntPointField"), ("id", "StrField")):
         url = f"{site.solr.url}/{site.core}/schema/fields/{name}"
         said = requests.get(url, params={"includeDynamic": "true"}, timeout=60).json()["field"]["type"]
-        assert fields_of(schema, [name])[name].kind == schema.kinds[said] == kind
+        assert describe_fields(schema, [name])[name].kind == schema.kinds[said] == kind
 
 
 def test_all_others_are_tried_when_documents_are_refused(site: Site) -> None:
-    refused: list[load.Refused] = []
-    command = load.command(40, 2, inputs="")
+    refused: list[RefusedDocument] = []
+    lines = site.with_fault("picky").run("--rows", "50", batch=40, workers=2)
     with pytest.raises(LoadError) as caught:
-        load.load(site.with_fault("picky").run([*command, "--rows", "50"]), lambda _: None, refused.append)
+        follow_loader(lines, lambda _: None, refused.append)
     expected = {str(key) for key in range(1, ROWS + 6) if key % 10 == 3}
     by_solr = [each for each in refused if each.field == "hidden"]
     assert {each.key for each in by_solr} == expected
     (by_site,) = [each for each in refused if each.field == "tags"]
     assert (by_site.label, by_site.key) == ("barn.Bale", "12")
     assert len(refused) == len(expected) + 1
-    assert caught.value.message.startswith(f"{len(refused)} documents can't be indexed")
+    assert caught.value.message.startswith(f"{len(refused)} documents cannot be indexed")
     assert f"... and {len(refused) - 20} more" in caught.value.log
     # Whatever was accepted is there, and not committed.
     assert site.solr.counts() == {}
@@ -426,13 +457,13 @@ def what_the_key_knows(folder: Path, *without: str) -> str:
     files = inputs.read_site(SITE)
     known = inputs.find_index_code(files) | inputs.find_templates(files) | {"barn_settings.py"}
     assert known.issuperset(without)
-    audit.write_inputs(folder, frozenset(known.difference(without)), ".", ())
-    return str(folder / audit.FILE)
+    write_inputs(folder / "inputs.json", frozenset(known.difference(without)), ".", ())
+    return str(folder / "inputs.json")
 
 
 def test_a_site_whose_inputs_are_known_reads_nothing_else(site: Site, tmp_path: Path) -> None:
     loaded = site.loaded(inputs=what_the_key_knows(tmp_path))
-    assert loaded.unknown == audit.NOTHING
+    assert loaded.unknown == NOTHING_UNKNOWN
     assert not [note for note in loaded.notes if "audit" in note]
 
 
@@ -474,8 +505,9 @@ def midway(site: Site, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes]
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     held = site.with_fault("gate", BARN_GATE=str(gate))
-    command = [PYTHON, str(INSITE / "load.py"), "--batch", "10"]
-    with process.running_process(command, cwd=SITE, env=held.env, stdout=subprocess.PIPE) as loader:
+    with process.running_process(
+        held.command(batch=10), cwd=SITE, env=held.env, stdout=subprocess.PIPE
+    ) as loader:
         writer = None
         while writer is None:
             assert loader.poll() is None, "the loader did not come to the gate"
@@ -498,7 +530,7 @@ def test_a_loader_that_is_killed_is_told_from_one_that_fails(site: Site, tmp_pat
         let_go()
         lines = rest(loader)
     with pytest.raises(LoadError, match="stream ended before it was done"):
-        load.load(lines, lambda _: None)
+        follow_loader(lines, lambda _: None)
     assert site.solr.counts() == {}, "nothing is committed before the end"
 
 
@@ -509,7 +541,7 @@ def test_solr_killed_midway_is_a_bounded_failure(site: Site, container: Containe
         let_go()
         lines = rest(loader)
     with pytest.raises(LoadError) as caught:
-        load.load(lines, lambda _: None)
+        follow_loader(lines, lambda _: None)
     assert "is not there, after 6 tries" in caught.value.message
     assert "farmer" not in caught.value.message, "passwords are not shown"
     with pytest.raises(ServiceError, match="Solr ended before"):

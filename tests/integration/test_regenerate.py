@@ -233,6 +233,6 @@ def test_a_solr_that_was_killed_is_never_baked() -> None:
     try:
         container.kill()
         with pytest.raises(LoadError, match="did not stop cleanly"):
-            bake.stop(container.id or "")
+            bake.stop_solr(container.id or "")
     finally:
         container.remove(force=True, v=True)

@@ -19,8 +19,8 @@ from haybale.errors import UsageError
 from haybale.images import build
 from haybale.index import image as current
 from haybale.index import key_diff as why
-from haybale.index import verification as verify
 from haybale.index.key import compute_key
+from haybale.index.verification import VerificationReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -368,7 +368,9 @@ def test_a_shallow_clone_names_what_it_has_and_says_where_it_does_not_go_back(sh
     assert "Ada: Reword (or one before it, which this shallow clone does not have)" in told
 
 
-REPORT = verify.Report(seed=1, whole=False, models=(), cores=(), wrong=0, differences=(), not_comparable=())
+REPORT = VerificationReport(
+    seed=1, whole=False, models=(), cores=(), wrong=0, differences=(), not_comparable=()
+)
 
 
 @contextlib.contextmanager

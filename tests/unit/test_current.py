@@ -10,8 +10,8 @@ import pytest
 from haybale import config
 from haybale.errors import VerifyError
 from haybale.index import image as current
-from haybale.index import verification as verify
 from haybale.index.key import KEY_LABEL, Component, Key
+from haybale.index.verification import VerificationReport, VerifiedModel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 ONE = Key(value="1" * 32, components={"core": Component(name="core", digest="a" * 64, value="site")})
 OTHER = Key(value="2" * 32, components={"core": Component(name="core", digest="b" * 64, value="other")})
 COUNTS = {"app.model": 3}
-REPORT = verify.Report(
+REPORT = VerificationReport(
     seed=7,
     whole=False,
     models=(
-        verify.Model(
+        VerifiedModel(
             alias="default", core="site", model="app.model",
             database=4, documents=3, skipped=1, found=3, queried=3, sample=2,
         ),

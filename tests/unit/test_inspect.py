@@ -12,8 +12,8 @@ from rich.console import Console
 from haybale.errors import VerifyError
 from haybale.index import image as current
 from haybale.index import inspect
-from haybale.index import verification as verify
 from haybale.index.key import Component, Key
+from haybale.index.verification import VerificationReport, VerifiedModel
 
 KEY = Key(
     value="1" * 32,
@@ -22,11 +22,11 @@ KEY = Key(
         "core": Component(name="core", digest="cd" * 32, files={}, value="hay"),
     },
 )
-REPORT = verify.Report(
+REPORT = VerificationReport(
     seed=7,
     whole=False,
     models=(
-        verify.Model(
+        VerifiedModel(
             alias="default", core="hay", model="app.note",
             database=1234, documents=1230, skipped=4, found=1230, queried=1230, sample=200,
         ),
@@ -48,7 +48,7 @@ def shown(labels: dict[str, str]) -> str:
 
 
 def test_a_report_comes_back_from_its_label() -> None:
-    assert verify.parse(verify.document(REPORT)) == REPORT
+    assert VerificationReport.from_json(REPORT.to_json()) == REPORT
 
 
 def test_an_image_says_what_it_holds_and_how_it_was_verified() -> None:
@@ -83,4 +83,4 @@ def test_an_image_of_an_older_haybale_has_no_report() -> None:
 @pytest.mark.parametrize("text", ["", "nonsense", "[]", '{"format": 1}', '{"format": 2}'])
 def test_a_label_that_is_no_report_is_told(text: str) -> None:
     with pytest.raises(VerifyError, match="report of the verification"):
-        verify.parse(text)
+        VerificationReport.from_json(text)

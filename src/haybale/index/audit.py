@@ -1,7 +1,7 @@
 """The host's side of the audit: what the loader may read, and what follows from anything else.
 
-The audit itself (`insite/haybale_audit.py`) runs in the site's container. An input that the index key does
-not know is a fault of the key: when it changes, an old index passes for a new one.
+The audit itself (`haybale/loader/checks/audit.py`) runs in the site's container. An input that the index key
+does not know is a fault of the key: when it changes, an old index passes for a new one.
 """
 
 from __future__ import annotations
@@ -12,18 +12,16 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from haybale.errors import InputsError
+from haybale.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from haybale.config import Settings
-
-# In the folder of the scripts, where the loader finds it.
-FILE = "inputs.json"
 
 # What was done to each kind of thing.
 VERBS = {
@@ -58,32 +56,38 @@ class Unknown:
     findings: tuple[Finding, ...] = ()
     total: int = 0
 
+    @classmethod
+    def from_event(cls, event: Mapping[str, Any]) -> Unknown:
+        """Return what the event `unknown-inputs` says; `KeyError`, `TypeError` where it is none."""
+        findings = tuple(Finding(**finding) for finding in event["findings"])
+        return cls(findings=findings, total=int(event["total"]))
 
-NOTHING = Unknown()
+
+NOTHING_UNKNOWN = Unknown()
 
 
-def write_inputs(folder: Path, inputs: frozenset[str], site: str, ignore: Sequence[str]) -> None:
-    """Write what the loader may read into `folder`, for its option --inputs.
+def write_inputs(file: Path, inputs: frozenset[str], site: str, ignore: Sequence[str]) -> None:
+    """Write what the loader may read into a file, for its option --inputs.
 
     `inputs` are files and `ignore` globs (or HOST:PORT) as seen from the repository's root; the loader sees
     the site's folder `site` only.
     """
     known = {
-        "inputs": sorted(inside(inputs, site)),
+        "inputs": sorted(_relative_to_site(inputs, site)),
         "ignore": [
-            *(each for each in ignore if _as_it_is(each)),
-            *inside((each for each in ignore if not _as_it_is(each)), site),
+            *(each for each in ignore if _is_absolute(each)),
+            *_relative_to_site((each for each in ignore if not _is_absolute(each)), site),
         ],
     }
-    (folder / FILE).write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    write_atomically(file, json.dumps(known, indent=1) + "\n")
 
 
-def _as_it_is(ignored: str) -> bool:
+def _is_absolute(ignored: str) -> bool:
     """Return whether an entry means the same everywhere: an absolute path, or HOST:PORT."""
     return ignored.startswith("/") or _ADDRESS.fullmatch(ignored) is not None
 
 
-def inside(paths: Iterable[str], site: str) -> Iterable[str]:
+def _relative_to_site(paths: Iterable[str], site: str) -> Iterable[str]:
     """Yield those of the repository's paths that lie in the site's folder, as seen from there."""
     folder = PurePosixPath(site).parts
     for path in paths:
@@ -95,35 +99,35 @@ def inside(paths: Iterable[str], site: str) -> Iterable[str]:
             yield str(PurePosixPath(*parts[len(folder) :]))
 
 
-def judge(unknown: Unknown, settings: Settings) -> tuple[str, ...]:
+def check_unknown_inputs(unknown: Unknown, settings: Settings) -> tuple[str, ...]:
     """Raise `InputsError` for what the key does not know, or return it as warnings, as the settings say."""
     if not unknown.total:
         return ()
-    told = [sentence(finding, settings.site) for finding in unknown.findings]
-    more = unknown.total - len(told)
+    sentences = [_sentence(finding, settings.site) for finding in unknown.findings]
+    more = unknown.total - len(sentences)
     if more > 0:
-        told.append(f"and {more} more")
+        sentences.append(f"and {more} more")
     if settings.index.unknown == "warn":
-        return tuple(f"the index key does not know it: {each}" for each in told)
-    what = f"{told[0]}, which the index key does not know"
-    if len(told) > 1:
-        what = f"preparing documents read {unknown.total} things that the index key does not know"
+        return tuple(f"the index key does not know it: {each}" for each in sentences)
+    message = f"{sentences[0]}, which the index key does not know"
+    if len(sentences) > 1:
+        message = f"preparing documents read {unknown.total} things that the index key does not know"
     raise InputsError(
-        what,
+        message,
         cause="when it changes, the key stays the same, and an old index passes for a new one",
         hint="in pyproject.toml, let it count (inputs) or say that it does not matter (ignore):\n"
-        + "\n".join(lines(unknown.findings, settings)),
-        log="\n".join(told) if len(told) > 1 else "",
+        + "\n".join(_setting_lines(unknown.findings, settings)),
+        log="\n".join(sentences) if len(sentences) > 1 else "",
     )
 
 
-def sentence(finding: Finding, site: str) -> str:
+def _sentence(finding: Finding, site: str) -> str:
     """Return a finding as a sentence, with paths as seen from the repository's root."""
     verb = VERBS.get(finding.kind, "used")
     return f"`{finding.by}` {verb} `{_in_repository(finding, site)}`"
 
 
-def lines(findings: Iterable[Finding], settings: Settings) -> list[str]:
+def _setting_lines(findings: Iterable[Finding], settings: Settings) -> list[str]:
     """Return the lines of pyproject.toml that let the findings count, or not matter; what is there is kept.
 
     A file of the site can be an input. What else is outside of the repository, and can only be ignored.

@@ -1,4 +1,4 @@
-"""From a stopped Solr to an image that serves its index, proved before it gets its name."""
+"""From a running Solr to the files of its index, and from a baked image to the proof that it serves them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 from haybale.errors import LoadError, VerifyError
-from haybale.index import verification as verify
-from haybale.tools import solr
-from haybale.tools.engine import sdk
+from haybale.index.verification import raise_if_counts_differ
+from haybale.tools.engine import containers, sdk
+from haybale.tools.solr import Solr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from haybale.config import Settings
 
 # Seconds that Solr gets to close its index. Docker's own 10 are too few for a large one.
-GRACE = 180
+STOP_SECONDS = 180
 
 # A JVM that was asked to stop, and did: 128 + SIGTERM. 137 would be a kill, with the index in any state.
 STOPPED_CLEANLY = 143
 
 # Not part of an index: logs of updates and of Solr, the lock of the process that had it open.
-LEFT_OUT = ("tlog", "index/write.lock")
+EXCLUDED = ("tlog", "index/write.lock")
 
-HOME = "/opt/haybale/solr"
+SOLR_HOME = "/opt/haybale/solr"
 
 # What Lucene keeps in files of each kind (org.apache.lucene.codecs.lucene90, "File Naming").
-PARTS = {
+PARTS_BY_SUFFIX = {
     **dict.fromkeys((".fdt", ".fdx", ".fdm"), "stored fields"),
     **dict.fromkeys((".tim", ".tip", ".tmd"), "terms"),
     **dict.fromkeys((".doc", ".psm"), "frequencies"),
@@ -42,9 +42,9 @@ PARTS = {
 }
 
 
-def stop(container: str) -> None:
+def stop_solr(container: str) -> None:
     """Stop Solr and make sure that it closed its index itself; raises `LoadError`."""
-    code = sdk.stop_container(container, GRACE)
+    code = sdk.stop_container(container, STOP_SECONDS)
     if code != STOPPED_CLEANLY:
         raise LoadError(
             f"Solr did not stop cleanly (exit code {code}, not {STOPPED_CLEANLY})",
@@ -54,13 +54,13 @@ def stop(container: str) -> None:
         )
 
 
-def take(container: str, settings: Settings, folder: Path) -> int:
+def copy_index(container: str, settings: Settings, folder: Path) -> int:
     """Copy a stopped Solr's index into `folder` (its core's data folder); return its size in bytes.
 
     Raises `LoadError` where there is no index in it.
     """
-    sdk.copy_from_container(container, f"{HOME}/{settings.core}/data", folder)
-    for name in LEFT_OUT:
+    sdk.copy_from_container(container, f"{SOLR_HOME}/{settings.core}/data", folder)
+    for name in EXCLUDED:
         path = folder / name
         if path.is_dir():
             shutil.rmtree(path)
@@ -68,29 +68,28 @@ def take(container: str, settings: Settings, folder: Path) -> int:
     if not any(folder.glob("index/segments_*")):
         raise LoadError(
             "the stopped Solr left no index behind",
-            cause=f"its core keeps its data elsewhere than in {HOME}/{settings.core}/data",
+            cause=f"its core keeps its data elsewhere than in {SOLR_HOME}/{settings.core}/data",
             hint="look for dataDir in solrconfig.xml and core.properties",
         )
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def parts(folder: Path) -> dict[str, int]:
+def sizes_by_part(folder: Path) -> dict[str, int]:
     """Return the bytes of each part of an index in a core's data folder, the largest first."""
     sizes: dict[str, int] = {}
     for file in (file for file in folder.rglob("*") if file.is_file()):
-        part = PARTS.get(file.suffix, "the rest")
+        part = PARTS_BY_SUFFIX.get(file.suffix, "the rest")
         sizes[part] = sizes.get(part, 0) + file.stat().st_size
     return dict(sorted(sizes.items(), key=lambda each: -each[1]))
 
 
-def prove(image: str, settings: Settings, expected: Mapping[str, int], labels: Mapping[str, str]) -> None:
+def verify_image(
+    image: str, settings: Settings, expected: Mapping[str, int], labels: Mapping[str, str]
+) -> None:
     """Start the baked image once and compare its counts with the database's; raises `VerifyError`."""
-    # testcontainers costs a third of a second to import, and only a few verbs need it.
-    from haybale.tools.engine import containers  # noqa: PLC0415
-
     with containers.started(image, 8983, labels) as (container, address):
-        server = solr.Solr(f"http://{address}", settings.core)
+        server = Solr(f"http://{address}", settings.core)
         server.wait_ready(timeout=120, alive=lambda: sdk.is_container_running(container))
-        verify.check_counts(expected, server.counts())
+        raise_if_counts_differ(expected, server.counts())
     if not expected:
         raise VerifyError("no model was indexed", cause="the site has no search index for Solr")

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 
 from haybale.errors import HaybaleError, LoadError
 from haybale.images import build
-from haybale.index import audit, bake
+from haybale.index import bake
 from haybale.index import image as current
 from haybale.index import key_diff as why
-from haybale.index import loader as load
 from haybale.index import stack as environments
-from haybale.index import verification as verify
+from haybale.index.audit import check_unknown_inputs
 from haybale.index.key import compute_key
+from haybale.index.loader import follow_loader, loader_command
+from haybale.index.verification import raise_if_invalid
+from haybale.loader.options import ALL_DOCUMENTS
 from haybale.tools import git, process
 from haybale.tools.engine import sdk
 from haybale.tools.solr import Solr
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
     from haybale.config import Project
     from haybale.index.key import Key
+    from haybale.index.loader import RefusedDocument
+    from haybale.index.verification import VerificationReport
     from haybale.terminal import Terminal
     from haybale.tools.engine.compose import Compose
 
@@ -62,15 +66,15 @@ def regenerate(
                 terminal.say("rewriting the index into one segment")
                 _solr(project, made.services).optimize()
             terminal.say("stopping Solr")
-            bake.stop(container)
-            size = bake.take(container, project.settings, index)
-        sizes = ", ".join(f"{part} {size / 1e6:.1f}" for part, size in bake.parts(index).items())
+            bake.stop_solr(container)
+            size = bake.copy_index(container, project.settings, index)
+        sizes = ", ".join(f"{part} {size / 1e6:.1f}" for part, size in bake.sizes_by_part(index).items())
         terminal.say(f"baking {size / 1e6:.1f} MB of index ({sizes})")
         unproved = f"{project.settings.name}-solr-unproved:{run}"
         labels = current.labels(index_key, counts, report, advice)
         build.solr(project, unproved, index, labels=labels, say=terminal.say)
         terminal.say("starting the baked image to count its documents")
-        bake.prove(unproved, project.settings, counts, {current.RUN_LABEL: run})
+        bake.verify_image(unproved, project.settings, counts, {current.RUN_LABEL: run})
         _check_unchanged(project, index_key)
         sdk.tag_image(unproved, name)
         baked = current.on_engine(project, index_key)
@@ -97,40 +101,41 @@ def _check_unchanged(project: Project, index_key: Key) -> None:
 
 def _load(
     project: Project, services: Compose, terminal: Terminal
-) -> tuple[Mapping[str, int], verify.Report, tuple[str, ...]]:
+) -> tuple[Mapping[str, int], VerificationReport, tuple[str, ...]]:
     """Load and verify, in the site's container; return the documents of each model, report and advice."""
     settings = project.settings.index
-    sample = load.EVERY if settings.verify == "full" else settings.sample
+    sample = ALL_DOCUMENTS if settings.verify == "full" else settings.sample
+    command = loader_command(batch=settings.batch, workers=settings.workers, sample=sample)
     terminal.say("loading")
     with terminal.progress() as advance, _noting(project) as refused:
-        loaded = load.load(
-            services.exec("loader", load.command(settings.batch, settings.workers, sample)),
+        loaded = follow_loader(
+            services.exec("loader", command),
             lambda progress: advance(progress.model, progress.done, progress.total),
             refused,
             last="verified",
         )
         for model in loaded.models:
             advance(model.model, model.database, model.database)
-    for note in (*loaded.notes, *audit.judge(loaded.unknown, project.settings)):
+    for note in (*loaded.notes, *check_unknown_inputs(loaded.unknown, project.settings)):
         terminal.say(note)
     advice = tuple(str(each) for each in loaded.advice)
     for each in advice:
         terminal.advise(each)
-    report = verify.of_event(loaded.verified)
-    verify.judge(report)
+    report = loaded.verification()
+    raise_if_invalid(report)
     drawn = "that is all of them" if report.whole else f"seed {report.seed}"
     terminal.say(f"counts are right, {report.compared} documents are equal field by field ({drawn})")
     return loaded.counts(project.settings.core), report, advice
 
 
 @contextlib.contextmanager
-def _noting(project: Project) -> Iterator[Callable[[load.Refused], None]]:
+def _noting(project: Project) -> Iterator[Callable[[RefusedDocument], None]]:
     """Give what takes refused documents: a line each of a file, which the error names."""
     file = project.reports / REFUSED
     file.unlink(missing_ok=True)
     noted = 0
 
-    def note(each: load.Refused) -> None:
+    def note(each: RefusedDocument) -> None:
         nonlocal noted
         noted += 1
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -180,5 +185,5 @@ def sweep(project: Project, run: str) -> None:
     sdk.remove_labelled(current.RUN_LABEL, run)
     for name in ("empty", "unproved"):
         sdk.remove_image(f"{project.settings.name}-solr-{name}:{run}")
-    shutil.rmtree(project.scratch / "insite" / run, ignore_errors=True)
+    shutil.rmtree(project.scratch / "loader" / run, ignore_errors=True)
     (project.scratch / "solrconfig" / f"{run}.xml").unlink(missing_ok=True)

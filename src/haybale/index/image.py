@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from haybale.errors import ConfigError, HaybaleError, VerifyError
 from haybale.image_ref import ImageRef, index_image
 from haybale.index import bake
-from haybale.index import verification as verify
 from haybale.index.key import KEY_LABEL, Key
+from haybale.index.verification import counts_to_json
 from haybale.tools import process
 from haybale.tools.engine import sdk
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from haybale.config import Project
+    from haybale.index.verification import VerificationReport
 
 # Labels of an index image (the key's own is `KEY_LABEL`), and of what a run leaves nowhere.
 COUNTS_LABEL = "io.haybale.counts"
@@ -72,7 +73,7 @@ def prove(project: Project, image: IndexImage, run: str = "") -> None:
         return
     run = run or secrets.token_hex(4)
     try:
-        bake.prove(image.id, project.settings, image.counts, {RUN_LABEL: run})
+        bake.verify_image(image.id, project.settings, image.counts, {RUN_LABEL: run})
     finally:
         with process.uninterrupted():
             sdk.remove_labelled(RUN_LABEL, run)
@@ -129,14 +130,14 @@ def advice_of(labels: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def labels(
-    index_key: Key, counts: Mapping[str, int], report: verify.Report, advice: Sequence[str] = ()
+    index_key: Key, counts: Mapping[str, int], report: VerificationReport, advice: Sequence[str] = ()
 ) -> dict[str, str]:
     """Return the labels that an index image carries."""
     return {
         ADVICE_LABEL: json.dumps(list(advice)),
         KEY_LABEL: index_key.to_json(),
-        COUNTS_LABEL: verify.shown(counts),
-        REPORT_LABEL: verify.document(report),
+        COUNTS_LABEL: counts_to_json(counts),
+        REPORT_LABEL: report.to_json(),
     }
 
 

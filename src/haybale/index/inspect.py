@@ -10,8 +10,8 @@ from rich.table import Table
 
 from haybale.index import image as current
 from haybale.index import key_diff as why
-from haybale.index import verification as verify
 from haybale.index.key import KEY_LABEL, Key, compute_key
+from haybale.index.verification import VerificationReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ def document(name: str, labels: Mapping[str, str]) -> dict[str, Any]:
     report = labels.get(current.REPORT_LABEL)
     verified = None
     if report:
-        read = verify.parse(report)
+        read = VerificationReport.from_json(report)
         verified = {
             "seed": read.seed,
             "whole": read.whole,

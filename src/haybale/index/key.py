@@ -52,9 +52,6 @@ DATABASE_COMPOSE_FILE = "docker-compose.database.yml"
 # The stages that the index is made with.
 STAGES = ("release", "solr")
 
-# Scripts of the loader that look on and make no documents.
-LOOKING = ("verify.py", "haybale_compare.py", "haybale_audit.py", "haybale_events.py")
-
 # Bytes that decide whether a file is text, and bytes read at once.
 TEXT_PREFIX = 8000
 CHUNK = 1 << 20
@@ -183,16 +180,13 @@ def compute_key(project: Project) -> Key:
 
 
 def loader_digest() -> str:
-    """Return the digest of the scripts that make documents: a version number may be forgotten."""
-    folder = resources.files("haybale") / "loader"
-    scripts = sorted(
-        (each for each in folder.iterdir() if each.name.endswith(".py") and each.name not in LOOKING),
-        key=lambda each: each.name,
-    )
+    """Return the digest of the code that makes documents: a version number may be forgotten."""
+    folder = resources.files("haybale.loader") / "documents"
     parts: list[str] = []
-    for each in scripts:
-        with each.open("rb") as file:
-            parts += [each.name, digest_file(file)]
+    for each in sorted(folder.iterdir(), key=lambda each: each.name):
+        if each.name.endswith(".py"):
+            with each.open("rb") as file:
+                parts += [each.name, digest_file(file)]
     return digest_parts(parts)
 
 

@@ -1,49 +1,62 @@
-"""The host's side of the loader: start it, follow it, and know how it ended.
+"""The host's side of the loader: its command line, and what it says of its work and its end.
 
-The loader itself (`insite/load.py`) runs in the site's container and speaks the protocol that
-`insite/haybale_events.py` describes: one JSON object a line. Whoever runs it hands its lines to `load`.
+The loader itself (`haybale.loader`) runs in the site's container and speaks the protocol that
+`haybale/loader/events.py` describes: one JSON object a line. Whoever runs it passes its lines to
+`follow_loader`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import shutil
 from collections import deque
-from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, fields
+from importlib import resources
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from haybale.errors import LoadError
-from haybale.index import audit
+from haybale.index.audit import NOTHING_UNKNOWN, Unknown
+from haybale.index.verification import VerificationReport
+from haybale.loader.events import PROTOCOL_VERSION
 from haybale.tools.process import CommandFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
 T = TypeVar("T")
 
-# The version of the protocol, and what each of its lines starts with.
-VERSION = 1
+# Where the loader is in the site's container, and what its package is called there: no module of a site's.
+FOLDER = "/haybale"
+PACKAGE = "haybale_loader"
+
+# In that folder: what the loader may read (see audit.py).
+INPUTS_FILE = "inputs.json"
+
+# What each line of the protocol starts with.
 START = '{"haybale":'
 
-# The sample that stands for all documents.
-EVERY = -1
-
 # Other lines of the stream that an error shows.
-TAIL = 25
+LOG_LINES = 25
 
-# What an exit code without an explanation means, where it means something.
-ENDS = {
-    2: "python found no /haybale/load.py, or did not understand its arguments",
-    126: "python can't be run in the site's image",
+KILLED = 137  # 128 + SIGKILL
+
+# What an exit code without an error event means, where it means something.
+CAUSES = {
+    1: f"python found no loader in {FOLDER}, or could not import it",
+    2: "the loader did not understand its arguments",
+    126: "python cannot be run in the site's image",
     127: "there is no python in the site's image",
-    137: "it was killed, most probably for want of memory",
+    KILLED: "it was killed, most probably for want of memory",
     139: "Python itself crashed (a broken extension module?)",
     143: "its container was stopped",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class LoadProgress:
     """How far a model is: `done` of `total` rows, through the Haystack connection `alias`."""
 
     alias: str
@@ -53,7 +66,7 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
+class LoadedModel:
     """A model (app.model) that was loaded into a core: rows in the database, documents sent, rows skipped."""
 
     alias: str
@@ -65,16 +78,16 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refused:
-    """A row of a model (app.Model) whose document is not in Solr, and why (`field`: "" where not known)."""
+class RefusedDocument:
+    """A row of a model (app.Model) whose document is not in Solr, and why (`field`: None where not known)."""
 
     alias: str
     label: str
     key: str
-    field: str
+    field: str | None
     reason: str
     cause: str
-    step: str
+    hint: str
     log: str
 
 
@@ -96,18 +109,23 @@ class Loaded:
     """What the loader did. `cores` maps a core to its documents of each type (app.model -> count).
 
     `unknown` is what it read of the site that it was not told of (see audit.py). `workers` processes sent up
-    to `batch` documents a request, as it was at the end. `verified` is the event of that name (see
-    verify.py), empty where nothing was compared.
+    to `batch` documents a request, as it was at the end. `report` is None where nothing was verified.
     """
 
-    models: tuple[Model, ...]
+    models: tuple[LoadedModel, ...] = ()
     cores: Mapping[str, Mapping[str, int]]
     notes: tuple[str, ...] = ()
-    unknown: audit.Unknown = audit.NOTHING
+    unknown: Unknown = NOTHING_UNKNOWN
     workers: int = 0
     batch: int = 0
-    verified: Mapping[str, Any] = field(default_factory=dict)
+    report: VerificationReport | None = None
     advice: tuple[Advice, ...] = ()
+
+    def verification(self) -> VerificationReport:
+        """Return the report of the verification; `LoadError` where nothing was verified."""
+        if self.report is None:
+            raise LoadError("nothing was verified", cause="the loader was not asked for it")
+        return self.report
 
     def counts(self, core: str) -> Mapping[str, int]:
         """Return the documents of each type in a core; `LoadError` where the site loaded nothing into it."""
@@ -120,121 +138,122 @@ class Loaded:
         return self.cores[core]
 
 
-def command(
-    batch: int = 0, workers: int = 0, sample: int = 0, inputs: str = f"/haybale/{audit.FILE}"
+def copy_loader(folder: Path) -> None:
+    """Copy the loader into a folder, which is made, so that any user of a container may read it."""
+    with resources.as_file(resources.files("haybale.loader")) as source:
+        shutil.copytree(source, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def loader_command(
+    *,
+    batch: int = 0,
+    workers: int = 0,
+    sample: int = 0,
+    seed: int | None = None,
+    inputs: str | None = f"{FOLDER}/{INPUTS_FILE}",
+    folder: str = FOLDER,
 ) -> list[str]:
     """Return the loader's command line in the site's container.
 
     That is for `workers` processes and requests of up to `batch` documents, 0 for as many as pay. `sample`
-    documents of each model are compared afterwards (0: nothing is looked at, EVERY: all). `inputs` is the
-    file that `audit.write_inputs` wrote, "" for no audit.
+    documents of each model are compared afterwards (0: none, ALL_DOCUMENTS: all), chosen by `seed`. `inputs`
+    is the file that `audit.write_inputs` wrote, None for no audit. The loader is in `folder`.
     """
-    line = ["python", "/haybale/load.py", "--batch", str(batch), "--workers", str(workers)]
-    return [*line, "--sample", str(sample), *(["--inputs", inputs] if inputs else [])]
+    # As `python -m`, which would need PYTHONPATH: that is the site's. Our folder is the last on its path.
+    code = (
+        f"import runpy, sys; sys.path.append({folder!r}); runpy.run_module({PACKAGE!r}, run_name='__main__')"
+    )
+    options = {"batch": batch, "workers": workers, "sample": sample, "seed": seed, "inputs": inputs}
+    given = ([f"--{name}", str(value)] for name, value in options.items() if value is not None)
+    return ["python", "-c", code, *itertools.chain.from_iterable(given)]
 
 
-def load(
+def follow_loader(
     lines: Iterable[str],
-    progress: Callable[[Progress], None],
-    refused: Callable[[Refused], None] = lambda _: None,
+    on_progress: Callable[[LoadProgress], None],
+    on_refused: Callable[[RefusedDocument], None] = lambda _: None,
     last: str = "loaded",
 ) -> Loaded:
-    """Follow the loader through its lines to its end; `refused` hears of each document that is not in Solr.
+    """Follow the loader through its lines to its end; `on_refused` gets each document that is not in Solr.
 
     Its `last` event is `verified` where its command asks for a sample.
 
     Raises `LoadError` with the loader's own explanation, or one of how it died.
     """
-    counts: dict[str, Mapping[str, int]] = {}
-    notes: list[str] = []
-    models: tuple[Model, ...] = ()
-    unknown = audit.NOTHING
-    workers = batch = 0
-    verified: Mapping[str, Any] = {}
-    advice: list[Advice] = []
-    for event in follow(lines, last):
-        if event["event"] == "progress":
-            progress(progress_of(event))
-        with understood(event):
-            match event["event"]:
-                case "counts":
-                    counts[str(event["core"])] = {str(name): int(n) for name, n in event["counts"].items()}
-                case "note":
-                    notes.append(str(event["text"]))
-                case "unknown-inputs":
-                    found = tuple(of(audit.Finding, finding) for finding in event["findings"])
-                    unknown = audit.Unknown(findings=found, total=int(event["total"]))
-                case "refused":
-                    refused(of(Refused, {each.name: event[each.name] for each in fields(Refused)}))
-                case "loaded":
-                    models = tuple(of(Model, model) for model in event["models"])
-                    workers, batch = int(event["workers"]), int(event["batch"])
-                case "advice":
-                    advice.append(of(Advice, {each.name: event[each.name] for each in fields(Advice)}))
-                case "verified":
-                    verified = event
-                case _:
-                    pass
-    return Loaded(
-        models=models,
-        cores=counts,
-        notes=tuple(notes),
-        unknown=unknown,
-        workers=workers,
-        batch=batch,
-        verified=verified,
-        advice=tuple(advice),
-    )
+    loaded: dict[str, Any] = {"cores": {}, "notes": (), "advice": ()}
+    for event in read_events(lines, last):
+        match event["event"]:
+            case "progress":
+                on_progress(_parse(LoadProgress, event))
+            case "refused":
+                on_refused(_parse(RefusedDocument, event))
+            case "advice":
+                loaded["advice"] += (_parse(Advice, event),)
+            case _:
+                with _parsing(event):
+                    _add(loaded, event)
+    return Loaded(**loaded)
 
 
-def dump(loaded: Loaded) -> str:
-    """Return what the loader said as JSON, for `insite/verify.py --loaded`."""
-    return json.dumps({"models": [asdict(model) for model in loaded.models], "counts": dict(loaded.cores)})
+def _add(loaded: dict[str, Any], event: Mapping[str, Any]) -> None:
+    """Add what an event says to the fields of `Loaded`."""
+    match event["event"]:
+        case "counts":
+            counts = {str(name): int(number) for name, number in event["counts"].items()}
+            loaded["cores"][str(event["core"])] = counts
+        case "note":
+            loaded["notes"] += (str(event["text"]),)
+        case "unknown-inputs":
+            loaded["unknown"] = Unknown.from_event(event)
+        case "loaded":
+            loaded["models"] = tuple(LoadedModel(**model) for model in event["models"])
+            loaded |= {"workers": int(event["workers"]), "batch": int(event["batch"])}
+        case "verified":
+            loaded["report"] = VerificationReport.from_event(event)
+        case _:
+            pass
 
 
-def progress_of(event: Mapping[str, Any]) -> Progress:
-    """Return a progress event's content."""
-    with understood(event):
-        return of(Progress, {name: event[name] for name in ("alias", "model", "done", "total")})
-
-
-def of(kind: type[T], values: Mapping[str, Any]) -> T:
-    """Return a dataclass filled from an event's values; `TypeError` where they are not the same."""
-    return kind(**values)
+def _parse(kind: type[T], event: Mapping[str, Any]) -> T:
+    """Return a dataclass filled from an event's fields of the same names."""
+    with _parsing(event):
+        return kind(**{each.name: event[each.name] for each in fields(cast("Any", kind))})
 
 
 @contextlib.contextmanager
-def understood(event: object) -> Iterator[None]:
+def _parsing(event: object) -> Iterator[None]:
     """Turn what goes wrong in the block, where an event is taken apart, into a `LoadError` that shows it."""
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LoadError(
-            f"the loader said something that can't be understood: {str(event)[:200]}",
+            f"the loader said something that cannot be understood: {str(event)[:200]}",
             cause="something else wrote into its stream, or it was cut off",
             hint="try again",
         ) from error
 
 
-def follow(lines: Iterable[str], last: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the events of a script's stream, of which `last` is to be the last.
+def read_events(lines: Iterable[str], last: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the events of the loader's stream, of which `last` is to be the last.
 
     Lines that are no events are what the site or the engine prints; their tail goes into an error. Raises
-    `LoadError` for an event that can't be understood, and, once the stream (and so the process behind it) has
-    ended, for an error event and for an end without `last`.
+    `LoadError` for an event that cannot be understood, and, once the stream (and so the process behind it)
+    has ended, for an error event and for an end without `last`.
     """
-    log: deque[str] = deque(maxlen=TAIL)
+    log: deque[str] = deque(maxlen=LOG_LINES)
     failure: Mapping[str, Any] | None = None
     finished = False
     code: int | None = None
     try:
         for line in lines:
-            said, start, rest = line.partition(START)
-            if said.strip():
-                log.append(said.rstrip())
+            printed, start, rest = line.partition(START)
+            if printed.strip():
+                log.append(printed.rstrip())
             if not start:
                 continue
-            event = _event(start + rest)
+            event = _read_event(start + rest)
             finished = event["event"] == last
             if event["event"] == "error":
                 failure = event
@@ -244,29 +263,31 @@ def follow(lines: Iterable[str], last: str) -> Iterator[Mapping[str, Any]]:
         code = failed.code
     if failure is not None:
         raise LoadError(
-            str(failure.get("what", "the loader failed")),
+            str(failure.get("message", "the loader failed")),
             cause=str(failure.get("cause", "")),
-            hint=str(failure.get("step", "")),
+            hint=str(failure.get("hint", "")),
             log="\n".join(part for part in (*log, str(failure.get("log", ""))) if part),
         )
     if code is not None or not finished:
-        raise _died(code, log, finished=finished)
+        raise _death(code, log, finished=finished)
 
 
-def _event(line: str) -> Mapping[str, Any]:
-    with understood(line):
+def _read_event(line: str) -> Mapping[str, Any]:
+    with _parsing(line):
         event: dict[str, Any] = json.loads(line)
         version, _ = event["haybale"], event["event"]
-    if version != VERSION:
+    if version != PROTOCOL_VERSION:
         raise LoadError(
-            f"the scripts in the site's container speak version {version} of the protocol, not {VERSION}",
-            cause="/haybale in the container is of another version of haybale",
-            hint="mount the scripts of this version",
+            f"the loader in the site's container speaks version {version} of the protocol, "
+            f"not {PROTOCOL_VERSION}",
+            cause=f"{FOLDER} in the container is of another version of haybale",
+            hint="mount the loader of this version",
         )
     return event
 
 
-def _died(code: int | None, log: Iterable[str], *, finished: bool) -> LoadError:
+def _death(code: int | None, log: Iterable[str], *, finished: bool) -> LoadError:
+    """Return the error that says how the loader ended without a word."""
     how = "after its last event" if finished else "before it was done"
     if code is None:
         return LoadError(
@@ -277,9 +298,9 @@ def _died(code: int | None, log: Iterable[str], *, finished: bool) -> LoadError:
         )
     return LoadError(
         f"the loader died {how}, with exit code {code}",
-        cause=ENDS.get(code, "its log may tell; its container may be gone"),
+        cause=CAUSES.get(code, "not known: its log may say, its container may be gone"),
         hint="give the machine more memory, or make batches smaller (index.batch)"
-        if code == 137  # noqa: PLR2004 - 128 + SIGKILL
+        if code == KILLED
         else "look at the site's container",
         log="\n".join(log),
     )

@@ -10,17 +10,18 @@ import secrets
 import shutil
 import tempfile
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haybale.dump.service import database_variables, unpack_dump
 from haybale.errors import BuildError
+from haybale.files import write_atomically
 from haybale.images import build
-from haybale.index import audit
 from haybale.index import image as current
-from haybale.index import solrconfig as tuning
+from haybale.index.audit import write_inputs
 from haybale.index.key import compute_key
+from haybale.index.loader import INPUTS_FILE, copy_loader
+from haybale.index.solrconfig import JVM_OPTIONS, SOLRCONFIG, default_heap, read_solrconfig, tune
 from haybale.tools.engine import sdk
 from haybale.tools.engine.compose import Compose
 
@@ -74,7 +75,7 @@ def indexing(project: Project, run: str, index_key: Key, say: Callable[[str], No
     database = database_variables(project, unpacked, release_image, say)
     build.ensure(project, "release", say=say)
     empty_image = f"{project.settings.name}-solr-empty:{run or 'dev'}"
-    heap = project.settings.index.heap or tuning.heap(sdk.engine_info().memory)
+    heap = project.settings.index.heap or default_heap(sdk.engine_info().memory)
     say("building the solr layer, without an index")
     with tempfile.TemporaryDirectory(prefix="haybale-") as nothing:
         build.solr(project, empty_image, Path(nothing), labels={}, say=say)
@@ -84,10 +85,10 @@ def indexing(project: Project, run: str, index_key: Key, say: Callable[[str], No
             "HAYBALE_RELEASE_IMAGE": release_image,
             "HAYBALE_SOLR_EMPTY_IMAGE": empty_image,
             "HAYBALE_SOLR_HEAP": heap,
-            "HAYBALE_SOLR_OPTS": " ".join(tuning.JVM),
+            "HAYBALE_SOLR_OPTS": " ".join(JVM_OPTIONS),
             "HAYBALE_SOLRCONFIG": str(write_solrconfig(project, run, heap)),
             **database,
-            "HAYBALE_INSITE": str(copy_insite(project, run, index_key)),
+            "HAYBALE_LOADER": str(prepare_loader(project, run, index_key)),
         },
     )  # fmt: skip
     return Indexing(services=services, dump=unpacked, empty_image=empty_image)
@@ -171,7 +172,7 @@ def _as_it_is(project: Project, short: str, file: str) -> Compose:
         ),
         "none",
     )
-    folders = dict.fromkeys(("HAYBALE_DUMP", "HAYBALE_FIXTURES", "HAYBALE_INSITE"), str(project.scratch))
+    folders = dict.fromkeys(("HAYBALE_DUMP", "HAYBALE_FIXTURES", "HAYBALE_LOADER"), str(project.scratch))
     services = _services(project, short, file, "", unset | folders | {"HAYBALE_DATABASE_URL": ""})
     if not services.env_file.is_file():
         services.write_env()
@@ -181,24 +182,16 @@ def _as_it_is(project: Project, short: str, file: str) -> Compose:
 def write_solrconfig(project: Project, run: str, heap: str) -> Path:
     """Write Solr's configuration for indexing where the engine can mount it; raises `ConfigError`."""
     target = project.scratch / "solrconfig" / f"{run or 'dev'}.xml"
-    tuned = tuning.tuned(tuning.read(project.path(project.settings.solr_conf) / tuning.FILE), heap)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_suffix(".new")
-    aside.write_bytes(tuned)
-    aside.chmod(0o644)
-    aside.rename(target)
+    own = read_solrconfig(project.path(project.settings.solr_conf) / SOLRCONFIG)
+    write_atomically(target, tune(own, heap))
     return target
 
 
-def copy_insite(project: Project, run: str, index_key: Key) -> Path:
-    """Copy the scripts of the site's container to where its user can read, with what the key knows."""
-    target = project.scratch / "insite" / (run or "dev")
-    aside = target.with_name(f"{target.name}.new")
-    with resources.as_file(resources.files("haybale") / "loader") as source:
-        shutil.copytree(source, aside, ignore=shutil.ignore_patterns("__pycache__"))
-    audit.write_inputs(aside, index_key.files, project.settings.site, project.settings.index.ignore)
-    for file in (aside, *aside.rglob("*")):
-        file.chmod(0o755 if file.is_dir() else 0o644)
+def prepare_loader(project: Project, run: str, index_key: Key) -> Path:
+    """Copy the loader to where the site's user can read it, with what the key knows; return the folder."""
+    target = project.scratch / "loader" / (run or "dev")
     shutil.rmtree(target, ignore_errors=True)
-    aside.rename(target)
+    copy_loader(target)
+    settings = project.settings
+    write_inputs(target / INPUTS_FILE, index_key.files, settings.site, settings.index.ignore)
     return target

@@ -1,7 +1,7 @@
-"""Judge whether an index is the database's: every count, and every field that was compared.
+"""Decide whether an index is the database's: every count, and every field that was compared.
 
-`insite/verify.py` looks, in the site's container; here its findings are read and judged. The baked image is
-judged by its counts alone, for which no site is needed.
+`haybale/loader/checks` compares, in the site's container; here its findings are read. The baked image is
+compared by its counts alone, for which no site is needed.
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from haybale.errors import VerifyError
-from haybale.index.loader import Loaded, Progress, dump, follow, of, progress_of, understood
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
 # Of the report that an image carries.
-FORMAT = 1
+FORMAT_VERSION = 1
 
 # Mismatches that an error lists.
-LISTED = 40
+MAX_MISMATCHES = 40
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
+class VerifiedModel:
     """A model's rows in the database, its documents sent, skipped, in Solr, found by Haystack, compared."""
 
     alias: str
@@ -39,7 +38,7 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Core:
+class VerifiedCore:
     """A core's documents of each type (app.model; "" for documents without one), expected and found."""
 
     core: str
@@ -65,17 +64,17 @@ class Difference:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
-    """What the verification saw. `wrong` counts all differences, `differences` has the first of them.
+class VerificationReport:
+    """What the verification found. `wrong` counts all differences, `differences` has the first of them.
 
-    `whole`: every document was compared; else `seed` draws the same sample again. Solr can't give back the
+    `whole`: every document was compared; else `seed` chooses the same sample again. Solr cannot give back the
     fields in `not_comparable`.
     """
 
     seed: int
     whole: bool
-    models: tuple[Model, ...]
-    cores: tuple[Core, ...]
+    models: tuple[VerifiedModel, ...]
+    cores: tuple[VerifiedCore, ...]
     wrong: int
     differences: tuple[Difference, ...]
     not_comparable: tuple[str, ...]
@@ -85,101 +84,75 @@ class Report:
         """The number of documents that were compared field by field."""
         return sum(model.sample for model in self.models)
 
-
-def command(loaded: Loaded, sample: int, seed: int | None = None) -> list[str]:
-    """Return the verification's command line in the site's container: `sample` documents of each model."""
-    draw = [] if seed is None else ["--seed", str(seed)]
-    return ["python", "/haybale/verify.py", "--sample", str(sample), *draw, "--loaded", dump(loaded)]
-
-
-def verify(lines: Iterable[str], progress: Callable[[Progress], None] = lambda _: None) -> Report:
-    """Follow the verification through its lines and return what it saw; `judge` judges it.
-
-    Raises `LoadError` where it could not look.
-    """
-    last: Mapping[str, Any] = {}
-    for event in follow(lines, "verified"):
-        last = event
-        if event["event"] == "progress":
-            progress(progress_of(event))
-    return of_event(last)
-
-
-def of_event(last: Mapping[str, Any]) -> Report:
-    """Return what the event `verified` says; raises `LoadError` where it can't be understood."""
-    with understood(last):
-        return Report(
-            seed=int(last["seed"]),
-            whole=bool(last["whole"]),
-            models=tuple(of(Model, model) for model in last["models"]),
-            cores=tuple(of(Core, core) for core in last["cores"]),
-            wrong=int(last["wrong"]),
-            differences=tuple(of(Difference, each) for each in last["differences"]),
-            not_comparable=tuple(last["not_comparable"]),
+    @classmethod
+    def from_event(cls, event: Mapping[str, Any]) -> VerificationReport:
+        """Return what the event `verified` says; `KeyError`, `TypeError`, `ValueError` where it is none."""
+        return cls(
+            seed=int(event["seed"]),
+            whole=bool(event["whole"]),
+            models=tuple(VerifiedModel(**model) for model in event["models"]),
+            cores=tuple(VerifiedCore(**core) for core in event["cores"]),
+            wrong=int(event["wrong"]),
+            differences=tuple(Difference(**each) for each in event["differences"]),
+            not_comparable=tuple(event["not_comparable"]),
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a valid report says, as plain values (see `from_json`)."""
+        return {
+            "format": FORMAT_VERSION,
+            "seed": self.seed,
+            "whole": self.whole,
+            "models": [asdict(model) for model in self.models],
+            "not_comparable": list(self.not_comparable),
+        }
 
-def document(report: Report) -> str:
-    """Return what a right report says, as JSON: an image's label (see `parse`)."""
-    said = {
-        "format": FORMAT,
-        "seed": report.seed,
-        "whole": report.whole,
-        "models": [asdict(model) for model in report.models],
-        "not_comparable": list(report.not_comparable),
-    }
-    return json.dumps(said, separators=(",", ":"))
+    def to_json(self) -> str:
+        """Return what a valid report says as JSON: an image's label."""
+        return json.dumps(self.to_dict(), separators=(",", ":"))
 
-
-def parse(text: str) -> Report:
-    """Return the report that a label holds; raises `VerifyError` where it is none of this format."""
-    try:
-        said = json.loads(text)
-        if said["format"] != FORMAT:
+    @classmethod
+    def from_json(cls, text: str) -> VerificationReport:
+        """Return the report that a label holds; raises `VerifyError` where it is none of this format."""
+        try:
+            document = json.loads(text)
+            if document["format"] != FORMAT_VERSION:
+                raise VerifyError(
+                    f"the report of the verification has format {document['format']}, not {FORMAT_VERSION}",
+                    cause="another version of haybale made the image",
+                    hint="read it with that one, or regenerate the index",
+                )
+            return cls.from_event({**document, "cores": (), "wrong": 0, "differences": ()})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise VerifyError(
-                f"the report of the verification has format {said['format']}, not {FORMAT}",
-                cause="another version of haybale made the image",
-                hint="read it with that one, or regenerate the index",
-            )
-        return Report(
-            seed=int(said["seed"]),
-            whole=bool(said["whole"]),
-            models=tuple(of(Model, model) for model in said["models"]),
-            cores=(),
-            wrong=0,
-            differences=(),
-            not_comparable=tuple(said["not_comparable"]),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise VerifyError(
-            f"the report of the verification can't be read: {text[:200]}",
-            cause="another tool wrote that label, or it was cut off",
-            hint="regenerate the index",
-        ) from error
+                f"the report of the verification cannot be read: {text[:200]}",
+                cause="another tool wrote that label, or it was cut off",
+                hint="regenerate the index",
+            ) from error
 
 
-def judge(report: Report) -> None:
+def raise_if_invalid(report: VerificationReport) -> None:
     """Raise `VerifyError` that lists every mismatch, where there is one."""
-    found = mismatches(report)
+    found = find_mismatches(report)
     if found:
-        # Not every difference is told one by one.
+        # Not every difference is listed.
         number = len(found) - len(report.differences) + report.wrong
         raise VerifyError(
             f"the index is not the database's: {_number(number)}",
             cause="documents were lost or changed on their way, or the database changed meanwhile",
-            hint=f"mend that and load again (--seed {report.seed} draws the same sample)",
+            hint=f"fix that and load again (the loader's --seed {report.seed} chooses the same sample)",
             log=_listing(found),
         )
 
 
-def mismatches(report: Report) -> list[str]:
+def find_mismatches(report: VerificationReport) -> list[str]:
     """Return every way in which the index is not the database's, a sentence each."""
     found = []
     for model in report.models:
-        met = model.documents + model.skipped
-        if met != model.database:
+        read = model.documents + model.skipped
+        if read != model.database:
             found.append(
-                f"{model.model}: the database has {model.database} rows, the loader met {met} "
+                f"{model.model}: the database has {model.database} rows, the loader met {read} "
                 f"({model.documents} sent, {model.skipped} skipped)"
             )
         if model.documents and not model.skipped and not model.sample:
@@ -192,7 +165,7 @@ def mismatches(report: Report) -> list[str]:
                 f"{model.queried}"
             )
     for core in report.cores:
-        found.extend(count_mismatches(core.expected, core.found))
+        found.extend(_count_mismatches(core.expected, core.found))
         if core.total != sum(core.found.values()):
             found.append(
                 f"{core.core}: {core.total} documents in all, {sum(core.found.values())} by their type"
@@ -202,9 +175,9 @@ def mismatches(report: Report) -> list[str]:
     return found + [str(difference) for difference in report.differences]
 
 
-def check_counts(expected: Mapping[str, int], found: Mapping[str, int]) -> None:
+def raise_if_counts_differ(expected: Mapping[str, int], found: Mapping[str, int]) -> None:
     """Raise `VerifyError` where an index's counts (app.model -> documents) are not the expected ones."""
-    wrong = count_mismatches(expected, found)
+    wrong = _count_mismatches(expected, found)
     if wrong:
         raise VerifyError(
             f"the index does not hold what was loaded: {_number(len(wrong))}",
@@ -214,7 +187,7 @@ def check_counts(expected: Mapping[str, int], found: Mapping[str, int]) -> None:
         )
 
 
-def count_mismatches(expected: Mapping[str, int], found: Mapping[str, int]) -> list[str]:
+def _count_mismatches(expected: Mapping[str, int], found: Mapping[str, int]) -> list[str]:
     """Return a sentence for each type whose count is not the expected one; absent counts as 0."""
     sentences = []
     for name in sorted({*expected, *found}):
@@ -226,7 +199,7 @@ def count_mismatches(expected: Mapping[str, int], found: Mapping[str, int]) -> l
     return sentences
 
 
-def shown(counts: Mapping[str, int]) -> str:
+def counts_to_json(counts: Mapping[str, int]) -> str:
     """Return counts as JSON, always in the same order: an image's label."""
     return json.dumps(dict(sorted(counts.items())), separators=(",", ":"))
 
@@ -236,5 +209,5 @@ def _number(count: int) -> str:
 
 
 def _listing(found: list[str]) -> str:
-    more = [f"... and {len(found) - LISTED} more"] if len(found) > LISTED else []
-    return "\n".join([*found[:LISTED], *more])
+    more = [f"... and {len(found) - MAX_MISMATCHES} more"] if len(found) > MAX_MISMATCHES else []
+    return "\n".join([*found[:MAX_MISMATCHES], *more])

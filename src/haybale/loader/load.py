@@ -1,68 +1,132 @@
-"""Load the site's whole search index into its empty Solr core, and commit once.
+"""Load every index of every Solr connection: cut them into partitions by key, which worker processes load.
 
-Run in the site's container, with its folder as the working directory: `python /haybale/load.py`. Speaks the
-protocol of haybale_events.py. Nothing is deleted, and nothing is committed before the end.
-
-Every index is cut into partitions by key, which worker processes load (haybale_loading.py).
+Nothing is deleted, and nothing is committed before the end.
 """
 
 from __future__ import annotations
 
-import argparse
-import sqlite3
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, Sequence
 
-import haybale_site as site
-from haybale_audit import Audit, watching
-from haybale_doctor import Sample, advise, merged
-from haybale_documents import flatten
-from haybale_events import Events, Failure, run
-from haybale_loading import End, Finish, Loading, Options, Progress, Refusal
-from haybale_schema import check, schema_of
-from haybale_verify import EVERY, judge, looks, seeded
-from haybale_work import METHODS, TICK, TOLD, Crew, processors
+from django.conf import settings
+
+from .checks.audit import process_audit
+from .checks.duplicates import explain_missing
+from .checks.profiler import advise, merge_profiles
+from .checks.sample import compare_tasks, random_seed
+from .checks.schema import check_schemas, read_schema
+from .checks.verification import report_verification
+from .documents.loading import Progress, Refusal
+from .documents.site import (
+    NAMES,
+    Partition,
+    Source,
+    close_connections,
+    cores_of,
+    count_rows,
+    find_sources,
+    split,
+)
+from .events import Events, Failure
+from .options import ALL_DOCUMENTS, Options
+from .startup import WorkerOptions, make_worker
+from .worker import Finish, WorkerResult
+from .worker_pool import REPORT, WorkerPool, available_cpus
 
 if TYPE_CHECKING:
-    from haybale_solr import Core
+    from .documents.solr import Core
 
 # Rows of a partition: enough that a partition costs nothing, few enough that the workers end together.
 LEAST, MOST = 1000, 20_000
 
 # Partitions of a model for each processor, between these bounds.
-SHARE = 16
+PARTITIONS_PER_CPU = 16
 
-# While this much of a processor has nothing to do, one more worker is hired, up to so many for each.
-SPARE = 0.5
-EACH = 4
+# While this much of a processor has nothing to do, one more worker is started, up to so many for each.
+SPARE_CPU = 0.5
+WORKERS_PER_CPU = 4
 
-# Seconds between two looks at that.
-LOOK = 1.0
+# Seconds over which that is measured.
+IDLE_SECONDS = 1.0
+
+# Seconds between two progress events.
+PROGRESS_SECONDS = 0.2
 
 # An index is advised about that takes this share of the time of preparing all.
-MATTERS = 0.05
+ADVISED_SHARE = 0.05
 
 # Refused documents that an error lists.
-SHOWN = 20
+MAX_REFUSALS = 20
 
 
-class Tally:
-    """Adds up what the workers tell, and tells the host how far the loading is."""
+def load_and_verify(events: Events, options: Options) -> None:
+    """Load, commit once, and verify where the options give a sample. Raises `Failure`."""
+    audit = process_audit(options.inputs)
+    with audit.starting():
+        sources = find_sources(lambda text: events.send("note", text=text))
+    cores = cores_of(sources)
+    for core in cores:
+        core.require_empty()
+    # Nothing changes them meanwhile.
+    schemas = {core.url: read_schema(core) for core in cores}
+    for text in check_schemas(sources, NAMES.id, schemas):
+        events.send("note", text=text)
+    summary = LoadSummary(events)
+    worker_options = WorkerOptions(
+        options.batch, options.inputs, {core.url: core.start_time for core in cores}, schemas
+    )
+    with WorkerPool(
+        make_worker,
+        (worker_options,),
+        lambda: close_connections(cores),
+        options.start,
+        (events.descriptor,),
+    ) as pool:
+        for _ in range(options.workers or available_cpus()):
+            pool.start_worker()
+        partitions = split_all(pool, sources, summary, options.rows, grow=not options.workers)
+        for result in load_partitions(pool, partitions, summary):
+            audit.add(result.audited)
+        if summary.refused_total:
+            raise refusal_failure(summary)
+        seed = options.seed if options.seed is not None else random_seed()
+        with ThreadPoolExecutor(1) as thread:
+            committing = thread.submit(commit, cores, sources, summary)
+            # Solr takes a while for it.
+            tasks = list(compare_tasks(sources, options.sample, seed)) if options.sample else []
+            committing.result()
+        for core in cores:
+            events.send("counts", core=core.name, field=NAMES.type, counts=summary.types[core.name])
+        if options.inputs:
+            if audit.problem:
+                events.send("note", text="the audit of what is read is not complete: " + audit.problem)
+            events.send("unknown-inputs", **audit.report(settings.DATABASES.values()))
+        send_advice(events, sources, summary)
+        models = list(summary.models.values())
+        events.send("loaded", models=models, workers=len(pool), batch=summary.batch)
+        if options.sample:
+            whole = options.sample == ALL_DOCUMENTS
+            report_verification(
+                events, sources, summary.models, summary.types, pool.run(tasks), seed=seed, whole=whole
+            )
+
+
+class LoadSummary:
+    """Adds up what the workers report, and sends events of how far the loading is."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
-        self._told = 0.0
+        self._sent = 0.0
         self.models: dict[tuple[str, str], dict[str, Any]] = {}
         self.types: dict[str, dict[str, int]] = {}
         self.refused: list[Refusal] = []
-        self.refusals = 0
+        self.refused_total = 0
         self.batch = 0
-        self.samples: list[Mapping[tuple[str, str], Sample]] = []
+        self.profiles: list[Mapping[Any, Any]] = []
 
-    def begin(self, source: site.Source) -> dict[str, Any]:
-        """Start a model, and return what will be told of it; the number of its rows is not known yet."""
+    def add_model(self, source: Source) -> dict[str, Any]:
+        """Return a model's new entry; the number of its rows is not known yet."""
         model = {
             "alias": source.alias,
             "core": source.core.name,
@@ -75,40 +139,40 @@ class Tally:
         self.types.setdefault(source.core.name, {})
         return model
 
-    def count(self, model: dict[str, Any], source: site.Source) -> None:
+    def count_rows(self, model: dict[str, Any], source: Source) -> None:
         """Count a model's rows, once."""
         if model["database"] is None:
-            model["database"] = site.rows(source.queryset())
-            self._tell(model)
+            model["database"] = count_rows(source.queryset())
+            self._send_progress(model)
 
-    def add(self, said: Progress | Refusal) -> None:
-        """Add what a worker says."""
-        if isinstance(said, Refusal):
-            self.refusals += 1
-            if len(self.refused) < SHOWN:
-                self.refused.append(said)
-            self._events.send("refused", **said._asdict())
+    def add_report(self, report: Progress | Refusal) -> None:
+        """Add what a worker reports."""
+        if isinstance(report, Refusal):
+            self.refused_total += 1
+            if len(self.refused) < MAX_REFUSALS:
+                self.refused.append(report)
+            self._events.send("refused", **report._asdict())
             return
-        model = self.models[said.alias, said.label]
-        model["documents"] += said.documents
-        model["skipped"] += said.skipped
-        done = model["documents"] + model["skipped"] == model["database"]
-        if done or time.monotonic() - self._told >= TICK:
-            self._tell(model)
+        model = self.models[report.alias, report.label]
+        model["documents"] += report.documents
+        model["skipped"] += report.skipped
+        finished = model["documents"] + model["skipped"] == model["database"]
+        if finished or time.monotonic() - self._sent >= PROGRESS_SECONDS:
+            self._send_progress(model)
 
-    def end(self, worker: End) -> None:
+    def add_result(self, result: WorkerResult) -> None:
         """Add what a worker did in all."""
-        self.batch = max(self.batch, worker.batch)
-        self.samples.append(worker.samples)
-        for core, types in worker.types.items():
+        self.batch = max(self.batch, result.batch)
+        self.profiles.append(result.profiles)
+        for core, types in result.types.items():
             sums = self.types[core]
             for name, number in types.items():
                 sums[name] = sums.get(name, 0) + number
 
-    def _tell(self, model: Mapping[str, Any]) -> None:
+    def _send_progress(self, model: Mapping[str, Any]) -> None:
         if model["database"] is None:
             return
-        self._told = time.monotonic()
+        self._sent = time.monotonic()
         self._events.send(
             "progress",
             alias=model["alias"],
@@ -118,24 +182,24 @@ class Tally:
         )
 
 
-class Idle:
+class IdleCpus:
     """How many of the machine's processors have nothing to do. Source: proc(5), /proc/stat."""
 
     def __init__(self) -> None:
         self._last = self._read()
         self._when = time.monotonic()
 
-    def processors(self) -> float:
+    def mean(self) -> float:
         """Return the mean since the last answer; 0.0 where that is too short ago, or not known."""
-        if time.monotonic() - self._when < LOOK:
+        if time.monotonic() - self._when < IDLE_SECONDS:
             return 0.0
-        idle, every = self._read()
-        before, self._last, self._when = self._last, (idle, every), time.monotonic()
-        passed = every - before[1]
-        return processors() * (idle - before[0]) / passed if passed else 0.0
+        before, self._last, self._when = self._last, self._read(), time.monotonic()
+        idle, passed = (now - then for now, then in zip(self._last, before))  # noqa: B905 - Python 3.9
+        return available_cpus() * idle / passed if passed else 0.0
 
     @staticmethod
     def _read() -> tuple[int, int]:
+        """Return the time that was idle, and all time."""
         try:
             with open("/proc/stat", encoding="ascii") as file:  # noqa: PTH123 - each second
                 times = [int(word) for word in file.readline().split()[1:9]]
@@ -144,184 +208,78 @@ class Idle:
         return times[3] + times[4], sum(times)
 
 
-def main(events: Events) -> None:
-    """Load every index of every Solr connection."""
-    parser = argparse.ArgumentParser(description="Load the site's search index into its empty Solr core.")
-    parser.add_argument("--batch", type=int, default=0, help="documents a request; 0: as many as pays")
-    parser.add_argument("--workers", type=int, default=0, help="processes; 0: as many as pay")
-    parser.add_argument("--rows", type=int, default=0, help="of a partition; 0: by their number")
-    parser.add_argument("--start", choices=METHODS, default="", help="how they are started")
-    parser.add_argument(
-        "--inputs", default="", help="what may be read (JSON, see haybale_audit.py); else no audit"
-    )
-    parser.add_argument(
-        "--sample",
-        type=int,
-        default=0,
-        help="then compare so many documents of each model; {}: all".format(EVERY),
-    )
-    options = parser.parse_args()
-    audit = watching(options.inputs)
-    with audit.starting():
-        site.setup()
-        names = site.names()
-        sources = site.sources(lambda text: events.send("note", text=text))
-    cores = site.cores_of(sources)
-    for core in cores:
-        core.require_empty()
-    # Nothing changes them meanwhile.
-    schemas = {core.url: schema_of(core) for core in cores}
-    for text in check(sources, names, schemas):
-        events.send("note", text=text)
-    tally = Tally(events)
-    told = Options(options.batch, options.inputs, {core.url: core.started for core in cores}, schemas)
-    crew = Crew(Loading, (told,), lambda: site.let_go(cores), options.start, (events.descriptor,))
-    with crew:
-        work = tasks(crew, sources, tally, options.rows, grow=not options.workers)
-        workers = load(crew, options.workers or processors(), work, tally, audit)
-        if tally.refusals:
-            raise refused(tally)
-        sample = seeded(options.sample)
-        with ThreadPoolExecutor(1) as pool:
-            committing = pool.submit(commit, cores, sources, names, tally)
-            # Solr takes a while for it.
-            drawn = list(looks(sources, sample)) if options.sample else []
-            committing.result()
-        for core in cores:
-            events.send("counts", core=core.name, field=names.type, counts=tally.types[core.name])
-        if options.inputs:
-            tell_unknown(events, audit)
-        tell_advice(events, sources, tally)
-        models = list(tally.models.values())
-        events.send("loaded", models=models, workers=workers, batch=tally.batch)
-        if options.sample:
-            said = {"models": models, "counts": tally.types}
-            judge(events, sources, said, sample, crew.work(drawn))
+def split_all(
+    pool: WorkerPool, sources: Sequence[Source], summary: LoadSummary, rows: int, *, grow: bool
+) -> Iterator[Partition]:
+    """Yield the partitions of every index; with `grow`, start workers while processors have nothing to do."""
+    idle_cpus = IdleCpus()
+    for source in sources:
+        model = summary.add_model(source)
+        for number, partition in enumerate(split(source, lambda: rows or partition_rows(model))):  # noqa: B023 - used up here
+            yield partition
+            # Counting may take a while: by now every worker has something to do.
+            if number + 1 == len(pool):
+                summary.count_rows(model, source)
+            if grow and len(pool) < WORKERS_PER_CPU * available_cpus() and idle_cpus.mean() > SPARE_CPU:
+                pool.start_worker()
+        summary.count_rows(model, source)
 
 
-def load(crew: Crew, workers: int, work: Iterable[site.Partition], tally: Tally, audit: Audit) -> int:
-    """Have every partition loaded, by this many workers at first; return how many they were at the end."""
-    for _ in range(workers):
-        crew.hire()
-    for kind, value in crew.work(work):
-        if kind == TOLD:
-            tally.add(value)
-    for kind, value in crew.each(Finish()):
-        if kind == TOLD:
-            tally.add(value)
+def partition_rows(model: Mapping[str, Any]) -> int:
+    """Return the rows of a partition, by the number of all; the least where that is not known yet."""
+    return max(LEAST, min(MOST, (model["database"] or 0) // (PARTITIONS_PER_CPU * available_cpus())))
+
+
+def load_partitions(
+    pool: WorkerPool, partitions: Iterable[Partition], summary: LoadSummary
+) -> Iterator[WorkerResult]:
+    """Have every partition loaded; yield each worker's result."""
+    for kind, value in pool.run(partitions):
+        if kind == REPORT:
+            summary.add_report(value)
+    for kind, value in pool.run_on_each(Finish()):
+        if kind == REPORT:
+            summary.add_report(value)
         else:
-            tally.end(value)
-            audit.add(value.seen)
-    return len(crew)
+            summary.add_result(value)
+            yield value
 
 
-def commit(cores: list[Core], sources: list[site.Source], names: site.Names, tally: Tally) -> None:
+def commit(cores: Iterable[Core], sources: Sequence[Source], summary: LoadSummary) -> None:
     """Commit, once, and make sure that Solr then holds as many documents as it was sent. Raises `Failure`."""
     for core in cores:
         core.commit()
-        if core.counts(names.type)[0] != sum(tally.types[core.name].values()):
-            raise twice(core, sources, names, tally)
+        sent = sum(summary.types[core.name].values())
+        if core.count_by(NAMES.type)[0] != sent:
+            raise explain_missing(core, sources, sent)
 
 
-def tasks(
-    crew: Crew, sources: list[site.Source], tally: Tally, size: int, *, grow: bool
-) -> Iterator[site.Partition]:
-    """Yield the partitions of every index; hires while the machine has processors to spare (`grow`)."""
-    idle = Idle()
-    for source in sources:
-        model = tally.begin(source)
-        for number, partition in enumerate(site.partitions(source, lambda: size or fitting(model))):  # noqa: B023 - used up here
-            yield partition
-            # Counting may take a while: by now everybody has something to do.
-            if number + 1 == len(crew):
-                tally.count(model, source)
-            if grow and len(crew) < EACH * processors() and idle.processors() > SPARE:
-                crew.hire()
-        tally.count(model, source)
-
-
-def fitting(model: Mapping[str, Any]) -> int:
-    """Return the rows of a partition, by the number of all; the least where that is not known yet."""
-    return max(LEAST, min(MOST, (model["database"] or 0) // (SHARE * processors())))
-
-
-def refused(tally: Tally) -> Failure:
+def refusal_failure(summary: LoadSummary) -> Failure:
     """Return the failure that names the documents which are not in Solr."""
-    first, *more = tally.refused
-    if tally.refusals == 1:
-        return Failure(first.reason, first.cause, first.step, first.log)
+    first, *more = summary.refused
+    if summary.refused_total == 1:
+        return Failure(first.reason, first.cause, first.hint, first.log)
     listing = [each.reason for each in more]
-    if tally.refusals > SHOWN:
-        listing.append("... and {} more".format(tally.refusals - SHOWN))
+    if summary.refused_total > MAX_REFUSALS:
+        listing.append("... and {} more".format(summary.refused_total - MAX_REFUSALS))
     return Failure(
-        "{} documents can't be indexed. The first: {}".format(tally.refusals, first.reason),
+        "{} documents cannot be indexed. The first: {}".format(summary.refused_total, first.reason),
         first.cause,
-        first.step,
+        first.hint,
         "\n".join([*listing, first.log]),
     )
 
 
-def twice(core: Core, sources: list[site.Source], names: site.Names, tally: Tally) -> Failure:
-    """Return the failure that names what Solr does not hold of what it was sent: documents with one id.
-
-    Every id is looked at once more for that, in a temporary file of SQLite's own, which keeps what fits in
-    its cache: millions of ids take no memory.
-    """
-    ids = sqlite3.connect("", isolation_level=None)
-    ids.execute("PRAGMA journal_mode = OFF")
-    ids.execute("CREATE TABLE ids (id PRIMARY KEY, label, key) WITHOUT ROWID")
-    ids.execute("BEGIN")
-    for source in (source for source in sources if source.core.url == core.url):
-        for page in site.pages(source.queryset(), source.whole(), LEAST):
-            for row in page:
-                fields = site.prepare(source, row)
-                for each in flatten(fields or {}):
-                    if names.id not in each:
-                        continue
-                    entry = (str(each[names.id]), source.label, str(row.pk))
-                    try:
-                        ids.execute("INSERT INTO ids VALUES (?, ?, ?)", entry)
-                    except sqlite3.IntegrityError:
-                        query = "SELECT label, key FROM ids WHERE id = ?"
-                        label, key = ids.execute(query, entry[:1]).fetchone()
-                        return Failure(
-                            "{1} {2} has the same id as {3} {4}: {0}".format(*entry, label, key),
-                            cause="HAYSTACK_IDENTIFIER_METHOD or a custom prepare gives one id to several "
-                            "documents, of which Solr keeps only the last",
-                            step="make the id unique",
-                        )
-    return Failure(
-        "the core {} holds {} documents, and was sent {}".format(
-            core.name, core.counts(names.type)[0], sum(tally.types[core.name].values())
-        ),
-        cause="somebody else wrote into it, or its configuration drops documents (an update processor?)",
-        step="load again into a fresh core; see Solr's log",
-    )
-
-
-def tell_advice(events: Events, sources: list[site.Source], tally: Tally) -> None:
-    """Send what would make an index quicker, by what the workers observed."""
-    observed = merged(tally.samples)
+def send_advice(events: Events, sources: Iterable[Source], summary: LoadSummary) -> None:
+    """Send what would make an index quicker, by what the workers measured."""
+    profiles = merge_profiles(summary.profiles)
     # Seconds that preparing a model's documents takes in all.
-    weights = {
-        place: tally.models[place]["documents"] * sample.seconds / sample.documents
-        for place, sample in observed.items()
+    seconds = {
+        place: summary.models[place]["documents"] * profile.seconds / profile.documents
+        for place, profile in profiles.items()
     }
     for source in sources:
         place = (source.alias, source.label)
-        if weights.get(place, 0.0) > MATTERS * sum(weights.values()):
-            for advice in advise(source, observed[place]):
+        if seconds.get(place, 0.0) > ADVISED_SHARE * sum(seconds.values()):
+            for advice in advise(source, profiles[place]):
                 events.send("advice", **advice._asdict())
-
-
-def tell_unknown(events: Events, audit: Audit) -> None:
-    """Send what was read that is no input."""
-    from django.conf import settings  # noqa: PLC0415 - only after `setup`
-
-    if audit.trouble:
-        events.send("note", text="the audit of what is read is not complete: " + audit.trouble)
-    events.send("unknown-inputs", **audit.report(settings.DATABASES.values()))
-
-
-if __name__ == "__main__":
-    sys.exit(run(main))

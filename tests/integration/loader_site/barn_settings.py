@@ -32,3 +32,6 @@ HAYSTACK_CONNECTIONS = {
 
 if os.environ.get("BARN_FAULT") == "same-id":
     HAYSTACK_IDENTIFIER_METHOD = "barn.faults.same_id"
+
+if os.environ.get("BARN_FAULT") == "tamper":
+    import barn.tampering  # noqa: F401 - it takes effect when it is imported

@@ -1,4 +1,4 @@
-"""Compare what Haystack's backend sends with what the loader sends: `python -m barn.conformance INSITE SEED`.
+"""Compare what Haystack's backend sends with what the loader sends: `python -m barn.conformance SEED`.
 
 Haystack's backend runs as it is, with pysolr's request taken out of its hands; its XML is read by a parser,
 as Solr does. Prints what differs, as JSON: [[id, field, Haystack's values, ours]], and how much was compared.
@@ -19,12 +19,10 @@ import django
 ROUNDS = 400
 
 
-def main(insite: str, seed: int) -> None:
+def main(seed: int) -> None:
     """Compare every row of every index, and documents made up by chance."""
-    sys.path.append(insite)
     django.setup()
-    import haybale_documents
-    import haybale_site
+    from haybale_loader.documents import encoding, site
     from haystack import connections
     from haystack.exceptions import SkipDocument
 
@@ -38,7 +36,7 @@ def main(insite: str, seed: int) -> None:
         nonlocal compared
         theirs = [fields for body in sent for fields in read_xml(body)]
         sent.clear()
-        body = haybale_documents.body(haybale_documents.encode(each) for each in documents)
+        body = encoding.update_body(encoding.encode_document(each) for each in documents)
         ours = [read_json(each) for each in json.loads(body)]
         if len(theirs) != len(ours):
             differences.append(["", "", len(theirs), len(ours)])
@@ -50,10 +48,10 @@ def main(insite: str, seed: int) -> None:
                 if not same(one.get(name), other.get(name))
             )
 
-    for source in haybale_site.sources(lambda _: None):
-        for rows in haybale_site.pages(source.queryset(), source.whole(), 50):
+    for source in site.find_sources(lambda _: None):
+        for rows in site.read_pages(source.queryset(), source.whole(), 50):
             backend.update(source.index, rows)
-            documents = [haybale_site.prepare(source, row) for row in rows]
+            documents = [site.prepare(source, row) for row in rows]
             compare([each for each in documents if each is not None])
 
     for number, made in enumerate(make_up(seed)):
@@ -75,7 +73,7 @@ def main(insite: str, seed: int) -> None:
                 return {"field_1": 1.0, "field_2": 2.5}
 
         backend.update(Index, [made])
-        compare([] if skipped else [haybale_documents.document(made)])
+        compare([] if skipped else [encoding.build_document(made)])
     print(json.dumps({"differences": differences, "compared": compared}))
 
 
@@ -125,4 +123,4 @@ def same(one: Any, other: Any) -> bool:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(int(sys.argv[1]))

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import haybale
+from haybale.loader.checks.differences import Difference, find_differences, shorten
+from haybale.loader.checks.schema import Field, Schema, describe_fields
 
-sys.path.append(str(Path(haybale.__file__).parent / "loader"))
-
-import haybale_compare as compare
-
-PLAIN = compare.Field(kind="StrField", source="stored", explicit=False, multiple=True, added=False)
+PLAIN = Field(kind="StrField", source="stored", explicit=False, multiple=True, added=False)
 KINDS = {"string": "StrField", "long": "LongPointField"}
 
 
@@ -39,9 +34,9 @@ KINDS = {"string": "StrField", "long": "LongPointField"}
         ("TextField", "a b", "a b"),
     ],
 )
-def test_the_same_value_in_another_form(kind: str, sent: str, found: Any) -> None:
+def test_find_differences_ignores_the_form_of_a_value(kind: str, sent: str, found: Any) -> None:
     field = PLAIN._replace(kind=kind)
-    assert compare.differences({"f": sent}, {"f": found}, {"f": field}) == []
+    assert find_differences({"f": sent}, {"f": found}, {"f": field}) == []
 
 
 @pytest.mark.parametrize(
@@ -62,31 +57,31 @@ def test_the_same_value_in_another_form(kind: str, sent: str, found: Any) -> Non
         ("TextField", "a b", "a  b"),
     ],
 )
-def test_another_value(kind: str, sent: Any, found: Any) -> None:
+def test_find_differences_finds_another_value(kind: str, sent: Any, found: Any) -> None:
     expected = {} if sent is None else {"f": sent}
     have = {} if found is None else {"f": found}
     field = PLAIN._replace(kind=kind)
-    assert compare.differences(expected, have, {"f": field}) == [compare.Difference("f", sent, found)]
+    assert find_differences(expected, have, {"f": field}) == [Difference("f", sent, found)]
 
 
-def test_doc_values_lose_order_and_repetition() -> None:
-    columns = PLAIN._replace(source="columns")
-    assert compare.differences({"f": ["b", "a", "b"]}, {"f": ["a", "b"]}, {"f": columns}) == []
-    assert compare.differences({"f": ["b", "a", "b"]}, {"f": ["a"]}, {"f": columns})
+def test_find_differences_ignores_order_and_repetition_of_doc_values() -> None:
+    doc_values = PLAIN._replace(source="doc values")
+    assert find_differences({"f": ["b", "a", "b"]}, {"f": ["a", "b"]}, {"f": doc_values}) == []
+    assert find_differences({"f": ["b", "a", "b"]}, {"f": ["a"]}, {"f": doc_values})
 
 
-def test_a_copy_adds_to_what_was_sent() -> None:
+def test_find_differences_ignores_what_a_copy_field_adds() -> None:
     target = PLAIN._replace(added=True)
-    assert compare.differences({"f": "a"}, {"f": ["x", "a"]}, {"f": target}) == []
-    assert compare.differences({}, {"f": ["x"]}, {"f": target}) == []
-    assert compare.differences({"f": "a"}, {"f": ["x"]}, {"f": target})
+    assert find_differences({"f": "a"}, {"f": ["x", "a"]}, {"f": target}) == []
+    assert find_differences({}, {"f": ["x"]}, {"f": target}) == []
+    assert find_differences({"f": "a"}, {"f": ["x"]}, {"f": target})
 
 
-def test_what_solr_cannot_give_back_is_not_compared() -> None:
-    assert compare.differences({"f": "a"}, {}, {"f": PLAIN._replace(source="")}) == []
+def test_find_differences_ignores_what_solr_cannot_give_back() -> None:
+    assert find_differences({"f": "a"}, {}, {"f": PLAIN._replace(source=None)}) == []
 
 
-def test_how_solr_holds_a_field() -> None:
+def test_describe_fields() -> None:
     fields = [
         {"name": "a", "type": "string", "stored": True, "docValues": True},
         {"name": "b", "type": "long", "stored": False, "docValues": True, "useDocValuesAsStored": False},
@@ -94,19 +89,19 @@ def test_how_solr_holds_a_field() -> None:
         {"name": "*_s", "type": "string", "stored": True, "default": "x"},
         {"name": "*", "type": "long", "stored": False},
     ]
-    schema = compare.Schema("id", {str(field["name"]): field for field in fields}, KINDS, ("c", "b*"))
-    held = compare.fields_of(schema, ["a", "b", "c", "d_s", "e"])
+    schema = Schema("id", {str(field["name"]): field for field in fields}, KINDS, ("c", "b*"))
+    held = describe_fields(schema, ["a", "b", "c", "d_s", "e"])
     assert held == {
-        "a": compare.Field("StrField", "stored", explicit=False, multiple=False, added=False),
-        "b": compare.Field("LongPointField", "columns", explicit=True, multiple=False, added=True),
-        "c": compare.Field("StrField", "", explicit=False, multiple=True, added=True),
-        "d_s": compare.Field("StrField", "stored", explicit=False, multiple=False, added=True),
-        "e": compare.Field("LongPointField", "", explicit=False, multiple=False, added=False),
+        "a": Field("StrField", "stored", explicit=False, multiple=False, added=False),
+        "b": Field("LongPointField", "doc values", explicit=True, multiple=False, added=True),
+        "c": Field("StrField", None, explicit=False, multiple=True, added=True),
+        "d_s": Field("StrField", "stored", explicit=False, multiple=False, added=True),
+        "e": Field("LongPointField", None, explicit=False, multiple=False, added=False),
     }
 
 
-def test_long_values_are_shown_short() -> None:
-    assert compare.shown("short") == "short"
-    assert compare.shown(None) is None
-    assert compare.shown(["a"]) == ["a"]
-    assert compare.shown("x" * 1000).startswith("x" * 200 + "... (1000")
+def test_shorten() -> None:
+    assert shorten("short") == "short"
+    assert shorten(None) is None
+    assert shorten(["a"]) == ["a"]
+    assert shorten("x" * 1000).startswith("x" * 200 + "... (1000")

@@ -5,6 +5,7 @@ The hook is called as Python calls it; it is never installed here, for it could 
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import sys
@@ -14,16 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import haybale
+from haybale.loader.checks.audit import (
+    Audit,
+    KnownInputs,
+    compile_globs,
+    library_folders,
+    read_known_inputs,
+)
+from haybale.loader.documents.django_setup import PACKAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-INSITE = Path(haybale.__file__).parent / "loader"
-sys.path.append(str(INSITE))
-
-import haybale_audit  # noqa: E402 - found only now
-from haybale_audit import Audit, Known  # noqa: E402 - found only now
 
 READ = os.O_RDONLY | os.O_CLOEXEC
 WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
@@ -42,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 def auditing(folder: Path, inputs: tuple[str, ...] = (), ignore: tuple[str, ...] = ()) -> Audit:
     roots = ("/usr", "/etc", str(folder / ".venv"))
-    return Audit(Known(str(folder), frozenset(inputs), haybale_audit.pattern(ignore), roots))
+    return Audit(KnownInputs(str(folder), frozenset(inputs), compile_globs(ignore), roots))
 
 
 def found(audit: Audit, *databases: dict[str, Any]) -> list[tuple[str, str]]:
@@ -54,8 +57,8 @@ def found(audit: Audit, *databases: dict[str, Any]) -> list[tuple[str, str]]:
 def prepared(audit: Audit, *events: tuple[Any, ...]) -> list[tuple[str, str]]:
     with audit.preparing("barn.Bale"):
         for event, *args in events:
-            audit.hook(event, tuple(args))
-    assert not audit.trouble
+            audit.handle_event(event, tuple(args))
+    assert not audit.problem
     return found(audit)
 
 
@@ -114,7 +117,7 @@ def test_a_file_outside_is_found_by_its_full_path(folder: Path, tmp_path: Path) 
 
 
 def test_the_site_may_lie_in_a_folder_of_the_systems() -> None:
-    known = Known("/usr/src/app", frozenset(), haybale_audit.pattern(()), ("/usr", "/usr/src/app/.venv"))
+    known = KnownInputs("/usr/src/app", frozenset(), compile_globs(()), ("/usr", "/usr/src/app/.venv"))
     assert known.name("/usr/src/app/a.json") == "a.json"
     assert known.name("/usr/src/other/a.json") is None
     assert known.name("/usr/src/app/.venv/a.json") is None
@@ -123,7 +126,7 @@ def test_the_site_may_lie_in_a_folder_of_the_systems() -> None:
 
 
 def test_the_site_may_be_its_own_virtual_environment() -> None:
-    known = Known("/app", frozenset(), haybale_audit.pattern(()), ("/app", "/app/lib/python3.12"))
+    known = KnownInputs("/app", frozenset(), compile_globs(()), ("/app", "/app/lib/python3.12"))
     assert known.name("/app/a.json") == "a.json"
     assert known.name("/app/lib/python3.12/json.py") is None
 
@@ -157,9 +160,9 @@ def test_a_module_is_its_source_however_it_is_read(folder: Path, path: str) -> N
 def test_what_the_process_wrote_itself_is_not_found(folder: Path) -> None:
     cache, aside, target = str(folder / "cache"), str(folder / "aside"), str(folder / "target")
     audit = auditing(folder)
-    audit.hook("open", (aside, None, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+    audit.handle_event("open", (aside, None, os.O_RDWR | os.O_CREAT | os.O_EXCL))
     Path(aside).touch()
-    audit.hook("os.rename", (aside, target, -1, -1))
+    audit.handle_event("os.rename", (aside, target, -1, -1))
     Path(aside).rename(target)
     Path(cache).touch()
     events = [("open", cache, "w", WRITE), ("open", cache, "r", READ), ("open", target, "r", READ)]
@@ -175,14 +178,14 @@ def test_opening_a_file_to_change_it_reads_it(folder: Path) -> None:
 def test_only_the_preparing_thread_in_its_time_counts(folder: Path) -> None:
     audit = auditing(folder)
     event = ("open", (str(folder / "barn/topics.json"), "r", READ))
-    audit.hook(*event)
+    audit.handle_event(*event)
     with audit.preparing("barn.Bale"):
-        other = threading.Thread(target=audit.hook, args=event)
+        other = threading.Thread(target=audit.handle_event, args=event)
         other.start()
         other.join()
     assert found(audit) == []
     with audit.preparing("barn.Bale"):
-        audit.hook(*event)
+        audit.handle_event(*event)
     assert found(audit) == [("file", "barn/topics.json")]
 
 
@@ -192,10 +195,10 @@ def execute(source: str, file: Path | str, **names: Any) -> dict[str, Any]:
     return names
 
 
-def run_as(file: Path, audit: Audit, event: tuple[Any, ...], function: str = "look") -> None:
+def run_as(file: Path, audit: Audit, event: tuple[Any, ...], function: str = "read") -> None:
     """Call the hook from a function of a file of the site."""
     source = f"def {function}():\n    hook(*event)\n{function}()"
-    execute(source, file, hook=audit.hook, event=event, __name__="barn.made_up")
+    execute(source, file, hook=audit.handle_event, event=event, __name__="barn.made_up")
 
 
 def test_data_that_an_input_reads_as_it_is_imported_counts(folder: Path) -> None:
@@ -205,7 +208,7 @@ def test_data_that_an_input_reads_as_it_is_imported_counts(folder: Path) -> None
     with audit.starting():
         run_as(folder / "barn/other.py", audit, data)
         run_as(folder / "barn/search_indexes.py", audit, module)
-        audit.hook(*data)
+        audit.handle_event(*data)
     assert found(audit) == []
     with audit.starting():
         run_as(folder / "barn/search_indexes.py", audit, data)
@@ -213,9 +216,9 @@ def test_data_that_an_input_reads_as_it_is_imported_counts(folder: Path) -> None
     assert finding == {"kind": "file", "what": "barn/topics.json", "by": "import of barn/search_indexes.py"}
 
 
-def survey(module: str, function: str, look: Callable[[], None]) -> None:
-    """Call `look` from a function of a module of Django's."""
-    execute(f"def {function}():\n    look()\n{function}()", "/usr/django.py", look=look, __name__=module)
+def import_all(module: str, function: str, read: Callable[[], None]) -> None:
+    """Call `read` from a function of a module of Django's."""
+    execute(f"def {function}():\n    read()\n{function}()", "/usr/django.py", read=read, __name__=module)
 
 
 def test_views_and_tags_that_django_imports_to_know_them_do_not_count(folder: Path) -> None:
@@ -223,13 +226,18 @@ def test_views_and_tags_that_django_imports_to_know_them_do_not_count(folder: Pa
     module = ("open", (str(folder / "barn/other.py"), "rb", READ))
     data = ("open", (str(folder / "barn/topics.json"), "r", READ))
     with audit.preparing("barn.Bale"):
-        survey("django.template.backends.django", "get_template_tag_modules", lambda: audit.hook(*module))
+        import_all(
+            "django.template.backends.django", "get_template_tag_modules", lambda: audit.handle_event(*module)
+        )
         for event in (module, data):
-            survey("django.urls.resolvers", "_", lambda e=event: run_as(folder / "barn/views.py", audit, e))  # type: ignore[misc]
+            read = functools.partial(run_as, folder / "barn/views.py", audit, event)
+            import_all("django.urls.resolvers", "_", read)
     assert found(audit) == []
     with audit.preparing("barn.Bale"):
-        survey("django.urls.resolvers", "urlconf_module", lambda: audit.hook(*module))
-        survey("django.urls.resolvers", "_", lambda: run_as(folder / "barn/search_indexes.py", audit, data))
+        import_all("django.urls.resolvers", "urlconf_module", lambda: audit.handle_event(*module))
+        import_all(
+            "django.urls.resolvers", "_", lambda: run_as(folder / "barn/search_indexes.py", audit, data)
+        )
     assert found(audit) == [("module", "barn/other.py"), ("file", "barn/topics.json")]
 
 
@@ -239,11 +247,11 @@ def test_code_that_runs_counts_but_not_while_a_module_is_imported(folder: Path) 
         compile("", str(folder / "barn" / name), "exec") for name in ("search_indexes.py", "other.py")
     )
     with audit.preparing("barn.Bale"):
-        assert audit._ran(known), "needs no second look"
-        names = execute("again = ran(other)", folder / "barn/views.py", ran=audit._ran, other=other)
+        assert audit._code_started(known), "needs no second look"
+        names = execute("again = ran(other)", folder / "barn/views.py", ran=audit._code_started, other=other)
         assert not names["again"], "it may run later on"
         assert found(audit) == []
-        assert audit._ran(other)
+        assert audit._code_started(other)
     assert found(audit) == [("module", "barn/other.py")]
 
 
@@ -257,7 +265,7 @@ def test_who_read_it(folder: Path, function: str, by: str) -> None:
         if function:
             run_as(folder / "barn/other.py", audit, event, function)
         else:
-            audit.hook(*event)
+            audit.handle_event(*event)
     assert [finding["by"] for finding in audit.report([])["findings"]] == [by]
 
 
@@ -317,41 +325,44 @@ def test_the_server_of_djangos_database_is_known(folder: Path) -> None:
     assert found(audit, {"ENGINE": engine, "HOST": "other"}) == [("socket", "db:5432")]
 
 
-def test_all_are_counted_and_the_first_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(haybale_audit, "REMEMBERED", 70)
+def test_report_counts_all_findings_and_lists_the_first(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("haybale.loader.checks.audit.MAX_REMEMBERED", 70)
     audit = auditing(folder)
     with audit.preparing("barn.Bale"):
         for port in range(100):
-            audit.hook("socket.connect", (None, ("10.0.0.7", port)))
+            audit.handle_event("socket.connect", (None, ("10.0.0.7", port)))
     report = audit.report([])
     assert report["total"] == 100
     assert [each["what"] for each in report["findings"]] == [f"10.0.0.7:{port}" for port in range(50)]
 
 
-def test_trouble_in_the_audit_is_not_the_sites(folder: Path) -> None:
+def test_handle_event_keeps_its_own_errors_from_the_site(folder: Path) -> None:
     audit = auditing(folder)
     with audit.preparing("barn.Bale"):
-        audit.hook("socket.connect", (None, None))
-    assert audit.trouble.startswith("socket.connect: TypeError")
+        audit.handle_event("socket.connect", (None, None))
+    assert audit.problem is not None
+    assert audit.problem.startswith("socket.connect: TypeError")
     assert found(audit) == []
 
 
-def test_libraries_are_those_of_this_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_library_folders_are_those_of_this_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packages = tmp_path / "site-packages"
     monkeypatch.setattr(sys, "path", [str(tmp_path), str(packages), *sys.path])
-    known = Known(str(tmp_path), frozenset(), haybale_audit.pattern(()), haybale_audit.libraries())
+    known = KnownInputs(str(tmp_path), frozenset(), compile_globs(()), library_folders())
     assert known.is_library(os.__file__)
     assert known.is_library(pytest.__file__)
-    assert known.is_library(str(INSITE / "load.py"))
+    assert known.is_library(f"{PACKAGE}/load.py")
     assert known.is_library(str(packages / "thing.py"))
     assert not known.is_library(str(tmp_path / "thing.py"))
 
 
-def test_what_the_host_says(tmp_path: Path) -> None:
+def test_read_known_inputs(tmp_path: Path) -> None:
     file = tmp_path / "inputs.json"
     file.write_text('{"inputs": ["a.py"], "ignore": ["b*.py"]}')
-    known = haybale_audit.known(str(file))
+    known = read_known_inputs(str(file))
     assert known.inputs == {"a.py"}
     assert known.folder == str(Path.cwd())
     assert known.ignored.fullmatch("bc.py")
-    assert haybale_audit.known("").inputs == frozenset()
+    assert read_known_inputs(None).inputs == frozenset()

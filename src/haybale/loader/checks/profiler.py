@@ -1,22 +1,23 @@
-"""A doctor for slow indexes: what the time of preparing goes into, and what would help.
+"""A profiler for slow indexes: what the time of preparing goes into, and what would help.
 
-A few documents of each index are prepared under observation: the time and the queries of every field. That is
-a hundredth of them, so that it costs next to nothing; the document is the same as any other.
+A few documents of each index are profiled: the time and the queries of every field. That is a hundredth of
+them, so that it costs next to nothing; the document is the same as any other.
 """
-# Nothing of Django is imported before `haybale_site.setup`.
-# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
 import contextlib
 import re
 import time
-from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping, NamedTuple
 
-import haybale_site as site
+from django.db import connections
 
-# One document of so many is observed, and these of the first ones (the very first compiles templates).
-EACH = 100
+if TYPE_CHECKING:
+    from ..documents.site import Source
+
+# One document of so many is profiled, and these of the first ones (the very first compiles templates).
+EVERY = 100
 FIRST = range(1, 6)
 
 # Advice is given for what takes this share of the time, or runs so many queries a document.
@@ -26,11 +27,14 @@ QUERIES = 0.1
 # The share of documents whose field runs the same query again that makes it "always the same".
 REPEATED = 0.9
 
+# Different queries that a process remembers.
+MAX_QUERIES = 10_000
+
 TABLE = re.compile(r"\bFROM\s+[\"'`\[]?(\w+)", re.IGNORECASE)
 
 
 class Cost(NamedTuple):
-    """What a field, or fetching rows (the field ""), took: plain values, to be added up."""
+    """What a field, or what belongs to no field (None), took: plain values, to be added up."""
 
     seconds: float = 0.0
     tables: Mapping[str, int] = {}
@@ -49,19 +53,19 @@ class Cost(NamedTuple):
         return Cost(self.seconds + other.seconds, tables, self.repeats + other.repeats)
 
 
-class Sample(NamedTuple):
-    """What was observed of an index: documents, all seconds of preparing them, and each field's cost."""
+class Profile(NamedTuple):
+    """What was measured of an index: documents, all seconds of preparing them, and each field's cost."""
 
     documents: int
     seconds: float
-    fields: Mapping[str, Cost]
+    fields: Mapping[str | None, Cost]
 
-    def plus(self, other: Sample) -> Sample:
+    def plus(self, other: Profile) -> Profile:
         """Return both together."""
         fields = dict(self.fields)
         for name, cost in other.fields.items():
             fields[name] = fields.get(name, Cost()).plus(cost)
-        return Sample(self.documents + other.documents, self.seconds + other.seconds, fields)
+        return Profile(self.documents + other.documents, self.seconds + other.seconds, fields)
 
 
 class Advice(NamedTuple):
@@ -73,56 +77,54 @@ class Advice(NamedTuple):
     text: str
 
 
-class Doctor:
-    """Prepares documents, and observes some of them."""
+class Profiler:
+    """Has documents prepared by `prepare`, and profiles some of them. `profiles` are by (alias, label)."""
 
-    def __init__(self) -> None:
-        self._met: dict[tuple[str, str], int] = {}
-        self._asked: dict[tuple[str, str, str], int] = {}
-        self.samples: dict[tuple[str, str], Sample] = {}
+    def __init__(self, prepare: Callable[[Source, Any], dict[str, Any] | None]) -> None:
+        self._prepare = prepare
+        self._prepared: dict[tuple[str, str], int] = {}
+        self._queries: set[tuple[str, str | None, str]] = set()
+        self.profiles: dict[tuple[str, str], Profile] = {}
 
-    def prepare(self, source: site.Source, row: Any) -> dict[str, Any] | None:
-        """Prepare a row as `haybale_site.prepare` does."""
+    def prepare(self, source: Source, row: Any) -> dict[str, Any] | None:
+        """Prepare a row."""
         place = (source.alias, source.label)
-        number = self._met[place] = self._met.get(place, -1) + 1
-        if not number or (number % EACH and number not in FIRST):
-            return site.prepare(source, row)
-        observed: dict[str, Cost] = {}
-        with self._observed(source, observed):
+        number = self._prepared[place] = self._prepared.get(place, -1) + 1
+        if not number or (number % EVERY and number not in FIRST):
+            return self._prepare(source, row)
+        costs: dict[str | None, Cost] = {}
+        with self._measured(source, costs):
             began = time.perf_counter()
-            document = site.prepare(source, row)
+            document = self._prepare(source, row)
             seconds = time.perf_counter() - began
-        sample = Sample(1, seconds, observed)
-        self.samples[place] = self.samples[place].plus(sample) if place in self.samples else sample
+        profile = Profile(1, seconds, costs)
+        self.profiles[place] = self.profiles[place].plus(profile) if place in self.profiles else profile
         return document
 
     @contextlib.contextmanager
-    def _observed(self, source: site.Source, costs: dict[str, Cost]) -> Iterator[None]:
-        """Observe the fields of an index for the length of the block; nothing is left of it."""
-        from django.db import connections
-
-        now: list[str] = []
+    def _measured(self, source: Source, costs: dict[str | None, Cost]) -> Iterator[None]:
+        """Measure the fields of an index for the length of the block; nothing is left of it."""
+        current: list[str] = []
 
         def query(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
-            name = now[-1] if now else ""
+            name = current[-1] if current else None
             table = TABLE.search(str(sql))
             same = (source.label, name, "{} {!r}".format(sql, params))
-            before = self._asked.get(same, 0)
-            if len(self._asked) < EACH * EACH:
-                self._asked[same] = before + 1
-            cost = Cost(0.0, {table.group(1) if table else "?": 1}, 1 if before else 0)
+            cost = Cost(0.0, {table.group(1) if table else "?": 1}, int(same in self._queries))
+            if len(self._queries) < MAX_QUERIES:
+                self._queries.add(same)
             costs[name] = costs.get(name, Cost()).plus(cost)
             return execute(sql, params, many, context)
 
         def timed(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
             def prepare(*args: Any, **options: Any) -> Any:
-                now.append(name)
+                current.append(name)
                 began = time.perf_counter()
                 try:
                     return call(*args, **options)
                 finally:
                     costs[name] = costs.get(name, Cost()).plus(Cost(time.perf_counter() - began))
-                    now.pop()
+                    current.pop()
 
             return prepare
 
@@ -130,15 +132,17 @@ class Doctor:
             for connection in connections.all():
                 stack.enter_context(connection.execute_wrapper(query))
             for name, field in source.index.fields.items():
-                stack.enter_context(_replaced(field, "prepare", timed(name, field.prepare)))
+                stack.enter_context(_attribute_replaced(field, "prepare", timed(name, field.prepare)))
                 own = "prepare_" + name
                 if hasattr(source.index, own):
-                    stack.enter_context(_replaced(source.index, own, timed(name, getattr(source.index, own))))
+                    stack.enter_context(
+                        _attribute_replaced(source.index, own, timed(name, getattr(source.index, own)))
+                    )
             yield
 
 
 @contextlib.contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+def _attribute_replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
     """Give an object an attribute of its own for the length of the block."""
     had = name in vars(owner)
     before = vars(owner).get(name)
@@ -152,31 +156,30 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
             delattr(owner, name)
 
 
-def advise(source: site.Source, sample: Sample) -> list[Advice]:
+def advise(source: Source, profile: Profile) -> list[Advice]:
     """Return what would help an index, the largest share first."""
     found = []
-    for name, cost in sample.fields.items():
+    for name, cost in profile.fields.items():
         # What is in no field is in a `prepare` of the index's own.
-        seconds = (
-            cost.seconds if name else sample.seconds - sum(each.seconds for each in sample.fields.values())
-        )
-        share = seconds / sample.seconds if sample.seconds else 0.0
-        each = cost.queries / sample.documents
-        who = _who(source, name)
-        if each >= QUERIES:
-            remedy = _remedy(source, cost, sample)
-            text = "{} runs {:.1f} queries a document: {}".format(who, each, remedy)
+        in_fields = sum(each.seconds for each in profile.fields.values())
+        seconds = profile.seconds - in_fields if name is None else cost.seconds
+        share = seconds / profile.seconds if profile.seconds else 0.0
+        queries = cost.queries / profile.documents
+        author = _prepared_by(source, name)
+        if queries >= QUERIES:
+            remedy = _remedy(source, cost, profile)
+            text = "{} runs {:.1f} queries a document: {}".format(author, queries, remedy)
         elif share >= SHARE:
-            text = "{} takes {:.0%} of the time of preparing".format(who, share)
+            text = "{} takes {:.0%} of the time of preparing".format(author, share)
         else:
             continue
         found.append(Advice(source.alias, source.label, round(share, 3), text))
     return sorted(found, key=lambda advice: -advice.share)
 
 
-def _who(source: site.Source, name: str) -> str:
+def _prepared_by(source: Source, name: str | None) -> str:
     """Return what prepares a field, as its author calls it."""
-    if not name:
+    if name is None:
         return "`prepare` of {}".format(type(source.index).__name__)
     if hasattr(source.index, "prepare_" + name):
         return "`prepare_{}`".format(name)
@@ -188,15 +191,15 @@ def _who(source: site.Source, name: str) -> str:
     return "field `{}`".format(name)
 
 
-def _remedy(source: site.Source, cost: Cost, sample: Sample) -> str:
+def _remedy(source: Source, cost: Cost, profile: Profile) -> str:
     """Return what would spare the queries."""
     if (
-        cost.repeats >= REPEATED * max(1, sample.documents - 1)
+        cost.repeats >= REPEATED * max(1, profile.documents - 1)
         and cost.repeats >= REPEATED * cost.queries - 1
     ):
         return "it is always the same one, ask once and keep the answer"
     model = source.index.get_model()
-    ways = [way for table in cost.tables if (way := related(model, table))]
+    ways = [way for table in cost.tables if (way := find_prefetch(model, table))]
     if ways:
         return " and ".join("add `{}` to `index_queryset`".format(way) for way in sorted(set(ways)))
     own = model._meta.db_table  # noqa: SLF001 - Django documents _meta
@@ -205,8 +208,8 @@ def _remedy(source: site.Source, cost: Cost, sample: Sample) -> str:
     return "tables {}; fetch them for all rows at once".format(", ".join(sorted(cost.tables)))
 
 
-def related(model: Any, table: str, depth: int = 2) -> str:
-    """Return what fetches the rows of a table together with a model's: select_related('x'), or "".
+def find_prefetch(model: Any, table: str, depth: int = 2) -> str | None:
+    """Return what fetches the rows of a table together with a model's: select_related('x').
 
     Looks along relations, nearest first, `depth` of them.
     """
@@ -216,13 +219,13 @@ def related(model: Any, table: str, depth: int = 2) -> str:
         for each, path, many in level:
             for field, name, several in _relations(each):
                 to = field.related_model
-                step = (to, (*path, name), many or several)
+                relation = (to, (*path, name), many or several)
                 if table in (to._meta.db_table, _through(field)):  # noqa: SLF001
-                    kind = "prefetch_related" if step[2] else "select_related"
-                    return "{}('{}')".format(kind, "__".join(step[1]))
-                following.append(step)
+                    kind = "prefetch_related" if relation[2] else "select_related"
+                    return "{}('{}')".format(kind, "__".join(relation[1]))
+                following.append(relation)
         level = following
-    return ""
+    return None
 
 
 def _relations(model: Any) -> Iterable[tuple[Any, str, bool]]:
@@ -235,18 +238,20 @@ def _relations(model: Any) -> Iterable[tuple[Any, str, bool]]:
                 yield field, name, several
 
 
-def _through(field: Any) -> str:
-    """Return the table between both sides of a many-to-many relation, "" for others."""
+def _through(field: Any) -> str | None:
+    """Return the table between both sides of a many-to-many relation."""
     through = getattr(getattr(field, "remote_field", None), "through", None) or getattr(
         field, "through", None
     )
-    return str(through._meta.db_table) if through is not None else ""  # noqa: SLF001
+    return str(through._meta.db_table) if through is not None else None  # noqa: SLF001
 
 
-def merged(samples: Sequence[Mapping[tuple[str, str], Sample]]) -> dict[tuple[str, str], Sample]:
-    """Return what several workers observed, together."""
-    every: dict[tuple[str, str], Sample] = {}
-    for each in samples:
-        for place, sample in each.items():
-            every[place] = every[place].plus(sample) if place in every else sample
-    return every
+def merge_profiles(
+    profiles: Iterable[Mapping[tuple[str, str], Profile]],
+) -> dict[tuple[str, str], Profile]:
+    """Return what several workers measured, together."""
+    merged: dict[tuple[str, str], Profile] = {}
+    for each in profiles:
+        for place, profile in each.items():
+            merged[place] = merged[place].plus(profile) if place in merged else profile
+    return merged

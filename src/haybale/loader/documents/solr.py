@@ -1,6 +1,6 @@
 """The site's Solr core over HTTP, with the standard library only. One connection, kept alive.
 
-A lost connection and 503 are tried again a bounded number of times; that is safe because the same
+Requests are retried a bounded number of times after a lost connection or a 503; that is safe because the same
 document has the same id, so sending it twice changes nothing.
 """
 
@@ -16,14 +16,15 @@ import time
 from typing import Any, Iterator, Mapping, Sequence
 from urllib.parse import unquote, urlencode, urlsplit
 
-from haybale_events import Failure, summary
+from ..events import Failure, summarize
+from .encoding import update_body
 
-# Seconds before each further try; the first comes at once, for a server may close an idle connection.
-PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)
+# Seconds before each retry; the first comes at once, for a server may close an idle connection.
+RETRY_DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0)
 
 # Seconds that an answer may take: an update waits for a merge of segments now and then, a commit for all.
-ANSWER = 300
-COMMIT = 3600
+ANSWER_TIMEOUT = 300
+COMMIT_TIMEOUT = 3600
 
 BUSY = (502, 503, 504)
 BAD_REQUEST = 400
@@ -35,7 +36,7 @@ CAUSES = {
 }
 
 
-class Refused(Failure):
+class SolrError(Failure):
     """Solr answered with an error: HTTP status and Solr's own reason."""
 
     def __init__(self, url: str, status: int, reason: str) -> None:
@@ -57,9 +58,9 @@ class Core:
         self._path = parts.path.rstrip("/")
         self._headers = {"Accept": "application/json", **_authorization(parts, options.get("auth"))}
         self._connection = _connection(parts, options.get("verify", True))
-        self.started = ""  # when the core was started, once that is known
-        self._lost = False
-        self.answered = 0  # bytes of the last answer
+        self.start_time: str | None = None  # of the core, once that is known
+        self._connection_lost = False
+        self.answer_size = 0  # bytes of the last answer
 
     def require_empty(self) -> None:
         """Make sure that the core answers and holds nothing; remember which run of Solr that is."""
@@ -68,18 +69,18 @@ class Core:
             raise Failure(
                 "the core {} is not empty: it holds {} documents".format(self.name, found),
                 cause="an index is loaded into a fresh core only, or what is left of an older one would stay",
-                step="start Solr with an empty core and load again",
+                hint="start Solr with an empty core and load again",
             )
-        self.started = self._start()
+        self.start_time = self._read_start_time()
 
     def update(self, body: bytes) -> None:
-        """Add documents (JSON); does not commit. Raises `Refused`."""
-        self._json("POST", "/update?wt=json", body, "application/json", ANSWER)
+        """Add documents (JSON); does not commit. Raises `SolrError`."""
+        self._json("POST", "/update?wt=json", body, "application/json", ANSWER_TIMEOUT)
 
     def commit(self) -> None:
         """Commit and wait until a searcher sees it."""
         query = "/update?wt=json&commit=true&waitSearcher=true&openSearcher=true"
-        self._json("POST", query, b"[]", "application/json", COMMIT)
+        self._json("POST", query, b"[]", "application/json", COMMIT_TIMEOUT)
 
     def close(self) -> None:
         """Close the connection; the next request opens it again."""
@@ -88,13 +89,15 @@ class Core:
     def select(self, parameters: Mapping[str, str]) -> Any:
         """Return the answer to a query. Sent by POST: a list of ids is too long for a URL."""
         query = urlencode({"defType": "lucene", "wt": "json", "indent": "off", **parameters}).encode()
-        return self._json("POST", "/select", query, "application/x-www-form-urlencoded", ANSWER)
+        return self._json("POST", "/select", query, "application/x-www-form-urlencoded", ANSWER_TIMEOUT)
 
-    def schema(self, part: str) -> Any:
+    def schema_part(self, part: str) -> Any:
         """Return a part of the schema (fields, dynamicfields, fieldtypes, copyfields, uniquekey) in full."""
-        return self._json("GET", "/schema/{}?wt=json&showDefaults=true".format(part), None, "", ANSWER)
+        return self._json(
+            "GET", "/schema/{}?wt=json&showDefaults=true".format(part), None, "", ANSWER_TIMEOUT
+        )
 
-    def counts(self, field: str) -> tuple[int, dict[str, int]]:
+    def count_by(self, field: str) -> tuple[int, dict[str, int]]:
         """Return the number of all documents, and of each value of a field ("" where it has none)."""
         query = {"q": "*:*", "rows": "0", "facet": "true", "facet.field": field}
         query.update({"facet.limit": "-1", "facet.mincount": "1", "facet.missing": "true"})
@@ -104,13 +107,13 @@ class Core:
         return answer["response"]["numFound"], {name or "": number for name, number in pairs if number}
 
     def _json(self, method: str, path: str, body: bytes | None, kind: str, timeout: float) -> Any:
-        """Return the decoded answer, with further tries. Raises `Refused`, or `Failure` after the last."""
+        """Return the decoded answer, with retries. Raises `SolrError`, or `Failure` after the last."""
         problem = ""
-        for pause in (None, *PAUSES):
-            if pause is not None:
-                time.sleep(pause)
+        for delay in (None, *RETRY_DELAYS):
+            if delay is not None:
+                time.sleep(delay)
             try:
-                if self._lost and self.started and self._start() != self.started:
+                if self._connection_lost and self.start_time and self._read_start_time() != self.start_time:
                     raise _restarted(self.name)
                 status, answer = self._exchange(method, path, body, kind, timeout)
             except socket.timeout as error:
@@ -118,24 +121,24 @@ class Core:
                 raise Failure(
                     "Solr ({}) did not answer within {} s".format(self.url, timeout),
                     cause="it is overloaded, out of memory or stuck",
-                    step="look at its log",
+                    hint="look at its log",
                 ) from error
             except (OSError, http.client.HTTPException) as error:
                 self._connection.close()
-                self._lost = True
-                problem = summary(error)
+                self._connection_lost = True
+                problem = summarize(error)
                 continue
             if status in BUSY:
-                problem = "HTTP {}: {}".format(status, reason(answer))
+                problem = "HTTP {}: {}".format(status, error_message(answer))
                 continue
-            self._lost = False
+            self._connection_lost = False
             if status >= BAD_REQUEST:
-                raise Refused(self.url, status, reason(answer))
+                raise SolrError(self.url, status, error_message(answer))
             return json.loads(answer)
         raise Failure(
-            "Solr ({}) is not there, after {} tries: {}".format(self.url, len(PAUSES) + 1, problem),
+            "Solr ({}) is not there, after {} tries: {}".format(self.url, len(RETRY_DELAYS) + 1, problem),
             cause="it ended (out of memory?), or the URL of the site's Haystack connection is wrong",
-            step="look at Solr's log and exit code",
+            hint="look at Solr's log and exit code",
         )
 
     def _exchange(
@@ -149,20 +152,21 @@ class Core:
         connection.request(method, self._path + path, body=body, headers=headers)
         response = connection.getresponse()
         answer = response.read()
-        self.answered = len(answer)
+        self.answer_size = len(answer)
         return response.status, answer
 
-    def _start(self) -> str:
-        """Return when the core was started; "" where Solr does not tell."""
-        status, answer = self._exchange("GET", "/admin/system?wt=json", None, "", ANSWER)
+    def _read_start_time(self) -> str | None:
+        """Return when the core was started; None where Solr does not say."""
+        status, answer = self._exchange("GET", "/admin/system?wt=json", None, "", ANSWER_TIMEOUT)
         if status in BUSY:
-            raise http.client.HTTPException("HTTP {}: {}".format(status, reason(answer)))
+            raise http.client.HTTPException("HTTP {}: {}".format(status, error_message(answer)))
         if status >= BAD_REQUEST:
-            return ""
-        return str(json.loads(answer).get("core", {}).get("start", ""))
+            return None
+        start: str | None = json.loads(answer).get("core", {}).get("start")
+        return start
 
 
-def reason(answer: bytes) -> str:
+def error_message(answer: bytes) -> str:
     """Return what Solr says in an error's body: the message of its JSON, else the beginning of its text."""
     try:
         error = json.loads(answer)["error"]
@@ -172,32 +176,32 @@ def reason(answer: bytes) -> str:
         return " ".join(words.split())[:500]
 
 
-def sift(core: Core, batch: Sequence[bytes]) -> Iterator[tuple[int, Refused]]:
+def resend_in_halves(core: Core, batch: Sequence[bytes]) -> Iterator[tuple[int, SolrError]]:
     """Send a batch that was refused again, in halves, until each document is accepted or refused.
 
     `batch` holds encoded documents. Yields (position, Solr's answer) of the refused ones; none where both
     halves go through by themselves.
     """
-    left = [(0, len(batch))]
-    while left:
-        first, last = left.pop()
+    ranges = [(0, len(batch))]
+    while ranges:
+        first, last = ranges.pop()
         try:
-            core.update(b"[" + b",".join(batch[first:last]) + b"]")
-        except Refused as refused:
-            if refused.status != BAD_REQUEST:
+            core.update(update_body(batch[first:last]))
+        except SolrError as error:
+            if error.status != BAD_REQUEST:
                 raise
             if last - first == 1:
-                yield first, refused
+                yield first, error
                 continue
             middle = (first + last) // 2
-            left += [(middle, last), (first, middle)]
+            ranges += [(middle, last), (first, middle)]
 
 
-def _restarted(name: str) -> Failure:
+def _restarted(core: str) -> Failure:
     return Failure(
-        "Solr was started again while the core {} was loaded".format(name),
+        "Solr was started again while the core {} was loaded".format(core),
         cause="it was killed or ended (out of memory?); documents that it had not committed are lost",
-        step="look at its log, give it more memory (index.heap) and load again",
+        hint="look at its log, give it more memory (index.heap) and load again",
     )
 
 
@@ -212,7 +216,7 @@ def _authorization(parts: Any, auth: Any) -> dict[str, str]:
     if not (isinstance(auth, (tuple, list)) and len(auth) == 2):  # noqa: PLR2004 - a pair
         raise Failure(
             "the Haystack connection's KWARGS['auth'] is neither a pair nor basic authentication",
-            step="give user and password as a pair while indexing",
+            hint="give user and password as a pair while indexing",
         )
     token = base64.b64encode("{}:{}".format(*auth).encode()).decode()
     return {"Authorization": "Basic " + token}
@@ -224,7 +228,7 @@ def _connection(parts: Any, verify: Any) -> http.client.HTTPConnection:
             "the Haystack connection's URL is no URL of a Solr core: {!r}".format(
                 parts.geturl().rpartition("@")[2]
             ),
-            step="give it as http://HOST:8983/solr/CORE",
+            hint="give it as http://HOST:8983/solr/CORE",
         )
     if parts.scheme == "http":
         return http.client.HTTPConnection(parts.hostname, parts.port)

@@ -1,7 +1,7 @@
 """What is really read while documents are prepared, compared with what the index key knows (its inputs).
 
-Python tells an audit hook of every file that is opened, every connection and every program that is started
-(PEP 578; the table of events is in the docs of the standard library), and it tells which code runs
+Python calls an audit hook for every file that is opened, every connection and every program that is started
+(PEP 578; the table of events is in the docs of the standard library), and for code that runs
 (sys.monitoring, before Python 3.12 sys.settrace). What is no input, no part of Python, of an installed
 package or of the system, and was not written by this very process, is a finding.
 
@@ -21,6 +21,7 @@ in it must not be the site's trouble.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -35,24 +36,24 @@ from importlib.util import source_from_cache
 from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from haybale_events import summary
-from haybale_site import HERE, preparation
+from ..documents.django_setup import PACKAGE, preparing_field
+from ..events import summarize
 
-# Findings that are told one by one.
-TOLD = 50
+# Findings that are listed.
+MAX_FINDINGS = 50
 
 # Findings, and paths, that are remembered. A site may read a file for each of a million rows.
-REMEMBERED = 10_000
+MAX_REMEMBERED = 10_000
 
-# Documents of a model whose code is looked at, where looking costs (before Python 3.12).
-SAMPLED = 50
+# Documents of a model whose code is checked, where that costs (before Python 3.12).
+TRACED_DOCUMENTS = 50
 
 # What belongs to the system (Filesystem Hierarchy Standard).
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/proc", "/sys", "/dev")
 
 MODULES = (".py", ".pyc", ".so", ".pyd")
 
-NOTHING, STARTING, PREPARING = range(3)
+NOT_AUDITING, STARTING, PREPARING = range(3)
 
 
 class Finding(NamedTuple):
@@ -63,7 +64,7 @@ class Finding(NamedTuple):
     by: str
 
 
-class Known(NamedTuple):
+class KnownInputs(NamedTuple):
     """What may be read, and where the site is.
 
     `inputs` are relative to `folder`, `ignored` matches a path (relative to it, or absolute) or HOST:PORT,
@@ -94,16 +95,16 @@ class Known(NamedTuple):
         return bool(longest) and not (inside and len(longest) <= len(self.folder))
 
 
-def libraries() -> tuple[str, ...]:
-    """Return the folders of this Python, of its packages, of these scripts and of the system."""
-    found = {HERE, *SYSTEM, sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
+def library_folders() -> tuple[str, ...]:
+    """Return the folders of this Python, of its packages, of this package and of the system."""
+    found = {PACKAGE, *SYSTEM, sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
     found.update(sysconfig.get_paths().values())
     found.update(path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages"))
     both = found | {os.path.realpath(path) for path in found}
     return tuple(sorted(path.rstrip(os.sep) for path in both if path.rstrip(os.sep)))
 
 
-def pattern(globs: Iterable[str]) -> re.Pattern[str]:
+def compile_globs(globs: Iterable[str]) -> re.Pattern[str]:
     """Return what matches any of these globs: * and ? stay within a folder, ** spans folders.
 
     A folder stands for everything in it.
@@ -114,60 +115,59 @@ def pattern(globs: Iterable[str]) -> re.Pattern[str]:
     return re.compile("(?:{})(?:/.*)?".format("|".join(each) or "(?!)"))
 
 
-def known(file: str) -> Known:
+def read_known_inputs(file: str | None) -> KnownInputs:
     """Return what the host says may be read: {"inputs": [...], "ignore": [...]}; nothing without a file."""
-    said: dict[str, list[str]] = {"inputs": [], "ignore": []}
+    known: dict[str, list[str]] = {"inputs": [], "ignore": []}
     if file:
         with open(file, encoding="utf-8") as stream:
-            said = json.load(stream)
-    return Known(os.getcwd(), frozenset(said["inputs"]), pattern(said["ignore"]), libraries())
+            known = json.load(stream)
+    return KnownInputs(
+        os.getcwd(), frozenset(known["inputs"]), compile_globs(known["ignore"]), library_folders()
+    )
 
 
-class Seen(NamedTuple):
+class AuditResult(NamedTuple):
     """What one process saw: a plain value, to be put together with what others saw.
 
     Times are time.monotonic()'s, which all processes of a machine share.
     """
 
     findings: list[tuple[Finding, float]]
-    forgotten: int
+    dropped: int
     written: dict[str, float]
-    trouble: str
+    problem: str | None
 
 
-_ours: list[Audit] = []
-
-
-def watching(inputs: str) -> Audit:
+@functools.lru_cache(maxsize=None)
+def process_audit(inputs: str | None) -> Audit:
     """Return this process's audit, which is a forked process's own from its beginning on.
 
-    `inputs` is the file that says what may be read; "" for an audit that does nothing.
+    `inputs` is the file that says what may be read; None for an audit that does nothing.
     """
-    if not _ours:
-        _ours.append(Audit(known(inputs)))
-        if inputs:
-            _ours[0].install()
-    return _ours[0]
+    audit = Audit(read_known_inputs(inputs))
+    if inputs:
+        audit.install()
+    return audit
 
 
 class Audit:
     """Collects findings. `install` switches it on; without that it does nothing."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: KnownInputs) -> None:
         self._known = known
         self._thread = threading.get_ident()
-        self._phase = NOTHING
+        self._phase = NOT_AUDITING
         self._label = ""
         self._busy = False
         self._installed = False
-        self._settled: set[str] = set()  # paths as they were given, that need no second look
-        self._run: set[str] = set()  # files whose code ran, as their code names them
+        self._checked_paths: set[str] = set()  # as they were given
+        self._checked_code: set[str] = set()  # files whose code ran, as their code names them
         self._written: dict[str, float] = {}  # made by the site itself, and when: no input from then on
-        self._asked: dict[Any, str] = {}  # port -> the host whose address was looked up last
-        self._found: dict[tuple[str, str], tuple[Finding, float]] = {}
-        self._forgotten = 0
-        self._documents: dict[str, int] = {}  # of each model, that were looked at where looking costs
-        self._judges: dict[str, Callable[..., None]] = {
+        self._looked_up: dict[Any, str] = {}  # port -> the host whose address was looked up last
+        self._findings: dict[tuple[str, str], tuple[Finding, float]] = {}
+        self._dropped = 0
+        self._documents: dict[str, int] = {}  # of each model, whose code was checked where that costs
+        self._handlers: dict[str, Callable[..., None]] = {
             "open": self._open,
             "os.rename": self._rename,
             "socket.getaddrinfo": self._getaddrinfo,
@@ -179,16 +179,16 @@ class Audit:
             "os.posix_spawn": self._program,
             "os.system": self._shell,
         }
-        self.trouble = ""  # what went wrong in the audit itself, first
+        self.problem: str | None = None  # what went wrong in the audit itself, first
 
     def install(self) -> None:
-        """Hear of everything from now on. There is no way back: Python removes no audit hook."""
-        judges, hook = self._judges, self.hook
+        """Get every event from now on. There is no way back: Python removes no audit hook."""
+        handlers, handle = self._handlers, self.handle_event
 
         def quick(event: str, args: tuple[Any, ...]) -> None:
-            # Python tells of hundreds of thousands of events that are none of ours.
-            if event in judges:
-                hook(event, args)
+            # Python has hundreds of thousands of events that are none of ours.
+            if event in handlers:
+                handle(event, args)
 
         self._installed = True
         sys.addaudithook(quick)
@@ -204,18 +204,18 @@ class Audit:
         """In the block the documents of a model (app.Model) are read and prepared."""
         before = _urls_asked()
         with self._phased(PREPARING, label):
-            with self._traced():
+            with self._code_checked():
                 yield
             if self._installed and _urls_asked() != before:
-                self._judge_urls()
+                self._check_urls()
 
-    def _judge_urls(self) -> None:
-        """Judge the URL patterns: addresses depend on them, also where they were imported long before."""
+    def _check_urls(self) -> None:
+        """Check the URL patterns: addresses depend on them, also where they were imported long before."""
         try:
             for file in _url_files():
-                self._judge_path("module", os.path.abspath(file))
-        except Exception as error:  # noqa: BLE001 - as in `hook`
-            self.trouble = self.trouble or summary(error)
+                self._check_path("module", os.path.abspath(file))
+        except Exception as error:  # noqa: BLE001 - as in `handle_event`
+            self.problem = self.problem or summarize(error)
 
     @contextlib.contextmanager
     def _phased(self, phase: int, label: str) -> Iterator[None]:
@@ -223,36 +223,41 @@ class Audit:
         try:
             yield
         finally:
-            self._phase = NOTHING
+            self._phase = NOT_AUDITING
 
-    def hook(self, event: str, args: tuple[Any, ...]) -> None:
-        """Hear of an event, as Python gives it to an audit hook; never raises."""
-        judge = self._judges.get(event)
-        if judge is None or self._busy or threading.get_ident() != self._thread:
+    def handle_event(self, event: str, args: tuple[Any, ...]) -> None:
+        """Handle an event, as Python gives it to an audit hook; never raises."""
+        handler = self._handlers.get(event)
+        if handler is None or self._busy or threading.get_ident() != self._thread:
             return
         self._busy = True
         try:
-            judge(*args)
+            handler(*args)
         except Exception as error:  # noqa: BLE001 - whatever it is, the site must not see it
-            self.trouble = self.trouble or "{}: {}".format(event, summary(error))
+            self.problem = self.problem or "{}: {}".format(event, summarize(error))
         finally:
             self._busy = False
 
     def _open(self, path: Any, _: Any, flags: int) -> None:
-        if path in self._settled or isinstance(path, int):
+        if path in self._checked_paths or isinstance(path, int):
             return
         full = os.path.abspath(os.fsdecode(path))
-        if flags & os.O_ACCMODE != os.O_RDONLY and self._is_made(full, flags):
+        if flags & os.O_ACCMODE != os.O_RDONLY and self._is_created(full, flags):
             self._written.setdefault(full, time.monotonic())
             return
-        if self._phase == NOTHING or flags & os.O_ACCMODE == os.O_WRONLY:
+        if self._phase == NOT_AUDITING or flags & os.O_ACCMODE == os.O_WRONLY:
             return
-        settled = self._read(full) and self._phase == PREPARING
-        if settled and isinstance(path, str) and os.path.isabs(path) and len(self._settled) < REMEMBERED:
-            self._settled.add(path)
+        for_good = self._check_file(full) and self._phase == PREPARING
+        if (
+            for_good
+            and isinstance(path, str)
+            and os.path.isabs(path)
+            and len(self._checked_paths) < MAX_REMEMBERED
+        ):
+            self._checked_paths.add(path)
 
     @staticmethod
-    def _is_made(path: str, flags: int) -> bool:
+    def _is_created(path: str, flags: int) -> bool:
         """Return whether opening a file so leaves nothing of what it held before."""
         return bool(flags & os.O_TRUNC) or (bool(flags & os.O_CREAT) and not os.path.exists(path))
 
@@ -261,15 +266,15 @@ class Audit:
         if os.path.abspath(os.fsdecode(source)) in self._written:
             self._written.setdefault(os.path.abspath(os.fsdecode(target)), time.monotonic())
 
-    def _read(self, path: str) -> bool:
-        """Judge a file that is to be read; return whether that is so for good."""
+    def _check_file(self, path: str) -> bool:
+        """Check a file that is to be read; return whether that is so for good."""
         if path in self._written or not _is_file(path):
             return False
         if path.endswith(MODULES):
-            return self._judge_path("module", _source(path))
-        return self._judge_path("file", path)
+            return self._check_path("module", _source(path))
+        return self._check_path("file", path)
 
-    def _judge_path(self, kind: str, path: str) -> bool:
+    def _check_path(self, kind: str, path: str) -> bool:
         name = self._known.name(path)
         # The key may know a link by its target.
         if name is None or self._known.name(os.path.realpath(path)) is None:
@@ -280,19 +285,19 @@ class Audit:
         if isinstance(host, bytes):
             host = host.decode("ascii", "replace")
         if host:
-            self._asked[port] = str(host)
+            self._looked_up[port] = str(host)
 
     def _connect(self, _: Any, address: Any) -> None:
-        if self._phase == NOTHING:
+        if self._phase == NOT_AUDITING:
             return
         if isinstance(address, (str, bytes)):
             path = os.fsdecode(address)
             # An address that starts with NUL is no file (Linux' abstract sockets).
             if not path.startswith("\0"):
-                self._judge_path("socket", os.path.abspath(path))
+                self._check_path("socket", os.path.abspath(path))
             return
         host, port = str(address[0]), address[1]
-        names = ["{}:{}".format(each, port) for each in (self._asked.get(port, host), host)]
+        names = ["{}:{}".format(each, port) for each in (self._looked_up.get(port, host), host)]
         if not any(self._known.ignored.fullmatch(name) for name in names):
             self._add("socket", names[0])
 
@@ -307,21 +312,21 @@ class Audit:
         path = os.path.abspath(name)
         if not os.path.exists(path):
             self._written.setdefault(path, time.monotonic())
-        elif self._phase != NOTHING and path not in self._written:
-            self._judge_path("database", path)
+        elif self._phase != NOT_AUDITING and path not in self._written:
+            self._check_path("database", path)
 
     def _program(self, program: Any, arguments: Any = (), *_: Any) -> None:
         arguments = [os.fsdecode(each) for each in arguments] if isinstance(arguments, (list, tuple)) else []
         program = os.fsdecode(program or (arguments or [""])[0])
         if os.path.basename(program) in ("sh", "bash", "dash") and arguments[1:2] == ["-c"]:
             self._shell(arguments[2])
-        elif self._phase != NOTHING:
+        elif self._phase != NOT_AUDITING:
             path = shutil.which(program) or program
             if not self._known.ignored.fullmatch(path):
                 self._add("program", path)
 
     def _shell(self, command: Any) -> None:
-        """Judge a shell's command by its first word: that is what it starts, in all but odd cases."""
+        """Check a shell's command by its first word: that is what it starts, in all but odd cases."""
         text = os.fsdecode(command)
         try:
             words = shlex.split(text)
@@ -330,22 +335,22 @@ class Audit:
         self._program((words or ["sh"])[0])
 
     def _add(self, kind: str, what: str) -> bool:
-        """Note something that is not known; return whether it was told, or will not be."""
-        if (kind, what) in self._found:
+        """Note something that is not known; return whether it is in the report, or never will be."""
+        if (kind, what) in self._findings:
             return True
-        if len(self._found) >= REMEMBERED:
-            self._forgotten += 1
+        if len(self._findings) >= MAX_REMEMBERED:
+            self._dropped += 1
             return False
         frames = _stack()
-        if self._phase == STARTING or is_survey(frames):
+        if self._phase == STARTING or is_importing_all(frames):
             # What the rest of the site reads then is not the index's matter.
             file = self._innermost(frames)
             if kind in ("module", "program") or file is None or self._known.name(file) is not None:
                 return False
             by = "import of " + os.path.relpath(file, self._known.folder)
         else:
-            by = self._by(frames)
-        self._found[kind, what] = (Finding(kind, what, by), time.monotonic())
+            by = self._who(frames)
+        self._findings[kind, what] = (Finding(kind, what, by), time.monotonic())
         return True
 
     def _innermost(self, frames: list[Any]) -> str | None:
@@ -355,10 +360,10 @@ class Audit:
     def _is_site(self, file: str) -> bool:
         return file.startswith(self._known.folder + os.sep) and not self._known.is_library(file)
 
-    def _by(self, frames: list[Any]) -> str:
+    def _who(self, frames: list[Any]) -> str:
         """Return who did it: the index's own method, else Haystack's field, else the site's function."""
-        field, method = preparation(frames)
-        if field and method in ("", "prepare"):
+        field, method = preparing_field(frames)
+        if field and method in (None, "prepare"):
             # A `prepare` of the site's is around every field.
             return "field " + field
         if method:
@@ -367,57 +372,57 @@ class Audit:
         return mine[-1].f_code.co_name if mine else self._label
 
     @contextlib.contextmanager
-    def _traced(self) -> Iterator[None]:
-        """Look at which code runs in the block."""
+    def _code_checked(self) -> Iterator[None]:
+        """Check which code runs in the block."""
         if not self._installed:
             yield
             return
-        with _monitored(self._ran) if hasattr(sys, "monitoring") else self._sampled():
+        with _monitored(self._code_started) if hasattr(sys, "monitoring") else self._traced_first():
             yield
 
-    def _ran(self, code: Any) -> bool:
-        """Note that code runs; return whether it needs no second look; never raises."""
+    def _code_started(self, code: Any) -> bool:
+        """Check code that runs; return whether that is done for good; never raises."""
         if threading.get_ident() != self._thread or self._busy:
             return False
-        if code.co_filename in self._run:
+        if code.co_filename in self._checked_code:
             return True
         self._busy = True
         try:
-            return self._judge_code(code.co_filename)
-        except Exception as error:  # noqa: BLE001 - as in `hook`
-            self.trouble = self.trouble or summary(error)
+            return self._check_code(code.co_filename)
+        except Exception as error:  # noqa: BLE001 - as in `handle_event`
+            self.problem = self.problem or summarize(error)
             return True
         finally:
             self._busy = False
 
-    def _judge_code(self, file: str) -> bool:
+    def _check_code(self, file: str) -> bool:
         path = os.path.abspath(file)
         if file.startswith("<") or not self._is_site(path):
-            self._run.add(file)
+            self._checked_code.add(file)
             return True
-        # A module's own code, and what that calls, is its import, which was judged when it was opened.
+        # A module's own code, and what that calls, is its import, which was checked when it was opened.
         if any(each.f_code.co_name == "<module>" and self._is_site(_file(each)) for each in _stack()):
             return False
-        self._judge_path("module", path)
-        self._run.add(file)
+        self._check_path("module", path)
+        self._checked_code.add(file)
         return True
 
     @contextlib.contextmanager
-    def _sampled(self) -> Iterator[None]:
-        """Look at the code of the first documents: before Python 3.12, looking slows every call."""
-        run, label = self._run, self._label
+    def _traced_first(self) -> Iterator[None]:
+        """Check the code of the first documents: before Python 3.12, that slows every call."""
+        checked, label = self._checked_code, self._label
 
         def started(frame: Any, _: str, __: Any) -> None:
-            # Returning None asks for no more than each call of Python's: a profiler hears of C's too.
-            if frame.f_code.co_filename not in run:
-                self._ran(frame.f_code)
+            # Returning None asks for Python's calls only; a profiler would get C's too.
+            if frame.f_code.co_filename not in checked:
+                self._code_started(frame.f_code)
             if frame.f_code.co_name == "full_prepare":
                 self._documents[label] = self._documents.get(label, 0) + 1
-                if self._documents[label] > SAMPLED:
+                if self._documents[label] > TRACED_DOCUMENTS:
                     sys.settrace(None)
 
-        if sys.gettrace() is not None or self._documents.get(label, 0) > SAMPLED:
-            # Somebody else is at it, and theirs goes on; or enough was seen.
+        if sys.gettrace() is not None or self._documents.get(label, 0) > TRACED_DOCUMENTS:
+            # Another tracer is set, and stays; or enough was checked.
             yield
             return
         sys.settrace(started)
@@ -426,20 +431,20 @@ class Audit:
         finally:
             sys.settrace(None)
 
-    def seen(self) -> Seen:
+    def result(self) -> AuditResult:
         """Return what this process saw so far."""
-        written = dict(sorted(self._written.items())[:REMEMBERED])
-        return Seen(list(self._found.values()), self._forgotten, written, self.trouble)
+        written = dict(sorted(self._written.items())[:MAX_REMEMBERED])
+        return AuditResult(list(self._findings.values()), self._dropped, written, self.problem)
 
-    def add(self, seen: Seen) -> None:
+    def add(self, result: AuditResult) -> None:
         """Put in what another process saw."""
-        for finding, when in seen.findings:
-            # Who forked from this process tells again what was found before.
-            self._found.setdefault((finding.kind, finding.what), (finding, when))
-        for path, when in seen.written.items():
+        for finding, when in result.findings:
+            # A fork of this process has what was found before, too.
+            self._findings.setdefault((finding.kind, finding.what), (finding, when))
+        for path, when in result.written.items():
             self._written[path] = min(when, self._written.get(path, when))
-        self._forgotten += seen.forgotten
-        self.trouble = self.trouble or seen.trouble
+        self._dropped += result.dropped
+        self.problem = self.problem or result.problem
 
     def report(self, databases: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """Return the fields of the event `unknown-inputs`.
@@ -447,13 +452,16 @@ class Audit:
         `databases` are Django's settings.DATABASES: what they name is the dump, which the key knows.
         """
         own, hosts = own_databases(databases)
-        left = [
+        unknown = [
             finding
-            for finding, when in self._found.values()
+            for finding, when in self._findings.values()
             if not (finding.kind in ("database", "file") and self._is_own(finding, when, own))
             and not (finding.kind == "socket" and finding.what.rpartition(":")[0] in hosts)
         ]
-        return {"findings": [each._asdict() for each in left[:TOLD]], "total": len(left) + self._forgotten}
+        return {
+            "findings": [each._asdict() for each in unknown[:MAX_FINDINGS]],
+            "total": len(unknown) + self._dropped,
+        }
 
     def _is_own(self, finding: Finding, when: float, databases: set[str]) -> bool:
         """Return whether a file is a database, or another process of the site's had made it before."""
@@ -473,8 +481,8 @@ def own_databases(databases: Iterable[Mapping[str, Any]]) -> tuple[set[str], set
 
 
 @contextlib.contextmanager
-def _monitored(ran: Callable[[Any], bool]) -> Iterator[None]:
-    """Tell `ran` of each code object that starts, until it returns True. Then it is free (PEP 669)."""
+def _monitored(is_checked: Callable[[Any], bool]) -> Iterator[None]:
+    """Call `is_checked` with each code object that starts, until it returns True. Source: PEP 669."""
     monitoring: Any = getattr(sys, "monitoring")  # noqa: B009 - unknown to a type checker for 3.11
     tool = next((each for each in (4, 3, 5, 1) if monitoring.get_tool(each) is None), None)
     if tool is None:
@@ -482,7 +490,7 @@ def _monitored(ran: Callable[[Any], bool]) -> Iterator[None]:
         return
 
     def started(code: Any, _: int) -> Any:
-        return monitoring.DISABLE if ran(code) else None
+        return monitoring.DISABLE if is_checked(code) else None
 
     monitoring.use_tool_id(tool, "haybale")
     monitoring.register_callback(tool, monitoring.events.PY_START, started)
@@ -498,7 +506,7 @@ def _monitored(ran: Callable[[Any], bool]) -> Iterator[None]:
 def _urls_asked() -> int:
     """Return how often Django was asked for its URL patterns (django/urls/resolvers.py, get_resolver)."""
     resolvers = sys.modules.get("django.urls.resolvers")
-    cached = getattr(resolvers, "_get_cached_resolver", None)
+    cached: Any = getattr(resolvers, "_get_cached_resolver", None)
     if not hasattr(cached, "cache_info"):
         return 0
     asked = cached.cache_info()
@@ -507,18 +515,16 @@ def _urls_asked() -> int:
 
 def _url_files() -> Iterator[str]:
     """Yield the files of the site's URL patterns, and of those that they include."""
-    from django.urls import get_resolver  # noqa: PLC0415 - only after `setup`
-
-    left = [get_resolver()]
-    while left:
-        resolver = left.pop()
+    resolvers = [sys.modules["django.urls.resolvers"].get_resolver()]
+    while resolvers:
+        resolver = resolvers.pop()
         file = getattr(getattr(resolver, "urlconf_module", None), "__file__", None)
         if file:
             yield file
-        left += [each for each in resolver.url_patterns if hasattr(each, "url_patterns")]
+        resolvers += [each for each in resolver.url_patterns if hasattr(each, "url_patterns")]
 
 
-def is_survey(frames: list[Any]) -> bool:
+def is_importing_all(frames: list[Any]) -> bool:
     """Return whether Django is importing whatever there is of a kind, by the frames of that.
 
     Template tags are all imported for the first template (django/template/backends/django.py), views with the

@@ -6,18 +6,22 @@ import ast
 import datetime as dt
 import decimal
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import haybale
+from haybale.loader.documents.encoding import (
+    UnsendableValueError,
+    build_document,
+    encode_document,
+    flatten,
+    solr_text,
+    update_body,
+)
 
-INSITE = Path(haybale.__file__).parent / "loader"
-sys.path.append(str(INSITE))
-
-import haybale_documents  # noqa: E402 - found only now
+LOADER = Path(haybale.__file__).parent / "loader"
 
 EAST = dt.timezone(dt.timedelta(hours=5, minutes=30))
 
@@ -46,8 +50,8 @@ EAST = dt.timezone(dt.timedelta(hours=5, minutes=30))
         (None, "None"),
     ],
 )
-def test_text_of_a_value(value: Any, text: str) -> None:
-    assert haybale_documents.text(value) == text
+def test_solr_text(value: Any, text: str) -> None:
+    assert solr_text(value) == text
 
 
 @pytest.mark.parametrize(
@@ -67,34 +71,34 @@ def test_text_of_a_value(value: Any, text: str) -> None:
         ({"a": 1}, "{'a': 1}"),
     ],
 )
-def test_field_of_a_document(value: Any, sent: Any) -> None:
+def test_build_document_field(value: Any, sent: Any) -> None:
     expected = {"id": "1"} if sent is None else {"id": "1", "field": sent}
-    assert haybale_documents.document({"id": "1", "field": value}) == expected
+    assert build_document({"id": "1", "field": value}) == expected
 
 
-def test_a_boost_is_no_field() -> None:
-    assert haybale_documents.document({"id": 1, "boost": 2.5}) == {"id": "1"}
+def test_build_document_drops_boosts() -> None:
+    assert build_document({"id": 1, "boost": 2.5}) == {"id": "1"}
 
 
-def test_nested_documents_are_documents() -> None:
+def test_build_document_with_nested_documents() -> None:
     prepared = {"id": 1, "_doc": {"id": 2, "x": ""}, "_childDocuments_": [{"id": 3}]}
-    fields = haybale_documents.document(prepared)
+    fields = build_document(prepared)
     assert fields == {"id": "1", "_childDocuments_": [{"id": "2"}, {"id": "3"}]}
-    assert [each["id"] for each in haybale_documents.flatten(fields)] == ["1", "2", "3"]
+    assert [each["id"] for each in flatten(fields)] == ["1", "2", "3"]
 
 
-def test_a_value_that_cannot_be_sent_is_named() -> None:
-    with pytest.raises(haybale_documents.ValueRefused) as caught:
-        haybale_documents.document({"when": dt.datetime.min.replace(tzinfo=EAST)})
+def test_build_document_names_the_field_that_cannot_be_sent() -> None:
+    with pytest.raises(UnsendableValueError) as caught:
+        build_document({"when": dt.datetime.min.replace(tzinfo=EAST)})
     assert caught.value.field == "when"
     assert isinstance(caught.value.__cause__, OverflowError)
 
 
-def test_the_body_is_json() -> None:
-    encoded = [haybale_documents.encode(each) for each in ({"id": "1"}, {"id": "ü\u2028\n"})]
-    assert json.loads(haybale_documents.body(encoded)) == [{"id": "1"}, {"id": "ü\u2028\n"}]
+def test_update_body_is_json() -> None:
+    encoded = [encode_document(each) for each in ({"id": "1"}, {"id": "ü\u2028\n"})]
+    assert json.loads(update_body(encoded)) == [{"id": "1"}, {"id": "ü\u2028\n"}]
 
 
-@pytest.mark.parametrize("script", sorted(INSITE.glob("*.py")), ids=lambda path: path.name)
-def test_the_scripts_are_python_3_9(script: Path) -> None:
-    ast.parse(script.read_text(encoding="utf-8"), feature_version=(3, 9))
+@pytest.mark.parametrize("module", sorted(LOADER.rglob("*.py")), ids=lambda path: path.name)
+def test_the_loader_is_python_3_9(module: Path) -> None:
+    ast.parse(module.read_text(encoding="utf-8"), feature_version=(3, 9))

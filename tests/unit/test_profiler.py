@@ -1,20 +1,13 @@
-"""What the doctor says of what was observed; that it observes rightly is an integration test."""
+"""What is advised by what was measured; that it is measured rightly is an integration test."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-import haybale
-
-sys.path.append(str(Path(haybale.__file__).parent / "loader"))
-
-import haybale_doctor as doctor
-from haybale_doctor import Cost, Sample
+from haybale.loader.checks.profiler import Cost, Profile, advise, find_prefetch, merge_profiles
 
 
 def relation(name: str, to: Any, **more: Any) -> SimpleNamespace:
@@ -51,11 +44,11 @@ BOOK = model(
         ("tag", "prefetch_related('tags')"),
         ("book_tags", "prefetch_related('tags')"),
         ("review", "prefetch_related('reviews')"),
-        ("elsewhere", ""),
+        ("elsewhere", None),
     ],
 )
-def test_what_fetches_a_table_s_rows_beforehand(table: str, way: str) -> None:
-    assert doctor.related(BOOK, table) == way
+def test_find_prefetch(table: str, way: str | None) -> None:
+    assert find_prefetch(BOOK, table) == way
 
 
 QUERYSET = "`index_queryset`"
@@ -80,13 +73,16 @@ class Index:
 SOURCE: Any = SimpleNamespace(alias="default", label="app.Book", type="app.book", index=Index())
 
 
-def advice(**fields: Cost) -> list[tuple[float, str]]:
+def advice(other: Cost | None = None, **fields: Cost) -> list[tuple[float, str]]:
     """Return what is said of ten documents that took a second."""
-    sample = Sample(10, 1.0, fields)
-    return [(each.share, each.text) for each in doctor.advise(SOURCE, sample)]
+    costs: dict[str | None, Cost] = dict(fields.items())
+    if other:
+        costs[None] = other
+    profile = Profile(10, 1.0, costs)
+    return [(each.share, each.text) for each in advise(SOURCE, profile)]
 
 
-def test_queries_for_each_document_come_with_their_remedy() -> None:
+def test_advise_names_the_remedy_for_queries_of_each_document() -> None:
     assert advice(author=Cost(0.2, {"author": 10})) == [
         (
             0.2,
@@ -95,17 +91,17 @@ def test_queries_for_each_document_come_with_their_remedy() -> None:
     ]
 
 
-def test_the_same_query_for_each_document_is_told() -> None:
+def test_advise_names_the_same_query_for_each_document() -> None:
     ((_, text),) = advice(title=Cost(0.2, {"settings": 10}, repeats=9))
     assert text == "field `title` runs 1.0 queries a document: " + SAME
 
 
-def test_a_column_that_was_left_out_is_told() -> None:
+def test_advise_names_a_deferred_column() -> None:
     ((_, text),) = advice(title=Cost(0.2, {"book": 10}))
     assert "defers a column" in text
 
 
-def test_what_takes_most_of_the_time_comes_first_and_small_shares_are_not_told() -> None:
+def test_advise_sorts_by_share_and_leaves_out_small_ones() -> None:
     found = advice(text=Cost(0.48), title=Cost(0.05), author=Cost(0.41))
     assert found == [
         (0.48, "template search/indexes/app/book_text.txt takes 48% of the time of preparing"),
@@ -113,16 +109,16 @@ def test_what_takes_most_of_the_time_comes_first_and_small_shares_are_not_told()
     ]
 
 
-def test_queries_of_the_index_s_own_prepare_are_told() -> None:
-    found = advice(title=Cost(0.4), **{"": Cost(0.0, {"review": 20})})
+def test_advise_names_queries_of_the_index_s_own_prepare() -> None:
+    found = advice(title=Cost(0.4), other=Cost(0.0, {"review": 20}))
     assert found[0][1].startswith("`prepare` of Index runs 2.0 queries a document: add `prefetch_related")
     assert found[0][0] == pytest.approx(0.6)
 
 
-def test_what_workers_observed_is_added_up() -> None:
+def test_merge_profiles() -> None:
     place = ("default", "app.Book")
-    one = {place: Sample(2, 1.0, {"title": Cost(0.5, {"a": 1}, 1)})}
-    other = {place: Sample(3, 2.0, {"title": Cost(0.5, {"a": 2, "b": 1}), "text": Cost(1.0)})}
-    assert doctor.merged([one, other, {}]) == {
-        place: Sample(5, 3.0, {"title": Cost(1.0, {"a": 3, "b": 1}, 1), "text": Cost(1.0)})
+    one = {place: Profile(2, 1.0, {"title": Cost(0.5, {"a": 1}, 1)})}
+    other = {place: Profile(3, 2.0, {"title": Cost(0.5, {"a": 2, "b": 1}), "text": Cost(1.0)})}
+    assert merge_profiles([one, other, {}]) == {
+        place: Profile(5, 3.0, {"title": Cost(1.0, {"a": 3, "b": 1}, 1), "text": Cost(1.0)})
     }

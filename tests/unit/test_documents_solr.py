@@ -1,20 +1,20 @@
-"""The loader's HTTP: further tries, a Solr that was started again, the culprit in a batch."""
+"""The loader's HTTP: retries, a Solr that was restarted, the refused documents of a batch."""
 
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import haybale
-
-sys.path.append(str(Path(haybale.__file__).parent / "loader"))
-
-import haybale_solr as solr
-from haybale_events import Failure
+from haybale.loader.documents.solr import (
+    RETRY_DELAYS,
+    Core,
+    SolrError,
+    error_message,
+    resend_in_halves,
+)
+from haybale.loader.events import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 Answer = tuple[int, Any]
 
 
-class Fake(solr.Core):
+class Fake(Core):
     """A core whose exchange is a list of what happens: answers, or exceptions."""
 
     def __init__(self, *script: Answer | Exception) -> None:
         super().__init__("http://127.0.0.1:9/solr/hay", {})
         self.script = list(script)
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
     def _exchange(
         self, method: str, path: str, body: bytes | None, kind: str, timeout: float
     ) -> tuple[int, bytes]:
         assert timeout > 0
         assert bool(kind) == (body is not None)
-        self.asked.append(f"{method} {path.partition('?')[0]}")
+        self.requests.append(f"{method} {path.partition('?')[0]}")
         happens = self.script.pop(0)
         if isinstance(happens, Exception):
             raise happens
@@ -43,7 +43,7 @@ class Fake(solr.Core):
 
 
 @pytest.fixture(autouse=True)
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waited: list[float] = []
     monkeypatch.setattr("time.sleep", waited.append)
     return waited
@@ -57,29 +57,29 @@ def started(when: str) -> Answer:
     return 200, {"core": {"start": when}}
 
 
-def test_a_lost_connection_and_busy_are_tried_again(pauses: list[float]) -> None:
+def test_update_retries_after_a_lost_connection_and_busy(delays: list[float]) -> None:
     core = Fake(ConnectionResetError("gone"), (503, {"error": {"msg": "loading"}}), FINE)
     core.update(b"[]")
-    assert core.asked == ["POST /update"] * 3
-    assert pauses == list(solr.PAUSES[:2])
+    assert core.requests == ["POST /update"] * 3
+    assert delays == list(RETRY_DELAYS[:2])
 
 
-def test_the_tries_are_bounded(pauses: list[float]) -> None:
+def test_update_retries_a_bounded_number_of_times(delays: list[float]) -> None:
     core = Fake(*[BrokenPipeError("gone")] * 50)
     with pytest.raises(Failure, match="is not there, after 6 tries: BrokenPipeError: gone"):
         core.update(b"[]")
-    assert len(pauses) == len(solr.PAUSES)
-    assert len(core.script) == 50 - len(solr.PAUSES) - 1
+    assert len(delays) == len(RETRY_DELAYS)
+    assert len(core.script) == 50 - len(RETRY_DELAYS) - 1
 
 
-def test_a_timeout_is_not_tried_again() -> None:
+def test_update_does_not_retry_after_a_timeout() -> None:
     core = Fake(TimeoutError("slow"), FINE)
     with pytest.raises(Failure, match="did not answer within"):
         core.update(b"[]")
     assert core.script == [FINE]
 
 
-def test_the_same_solr_may_lose_a_connection() -> None:
+def test_update_goes_on_with_the_same_solr_after_a_lost_connection() -> None:
     core = Fake(EMPTY, started("today"), ConnectionResetError(), started("today"), FINE, FINE)
     core.require_empty()
     core.update(b"[]")
@@ -87,24 +87,24 @@ def test_the_same_solr_may_lose_a_connection() -> None:
     assert core.script == []
 
 
-def test_a_solr_that_was_started_again_has_lost_documents() -> None:
+def test_update_fails_where_solr_was_restarted() -> None:
     core = Fake(EMPTY, started("today"), ConnectionResetError(), started("later"), FINE)
     core.require_empty()
     with pytest.raises(Failure, match="started again"):
         core.update(b"[]")
 
 
-def test_a_core_that_is_not_empty() -> None:
+def test_require_empty_refuses_a_core_with_documents() -> None:
     with pytest.raises(Failure, match="it holds 3 documents"):
         Fake((200, {"response": {"numFound": 3}})).require_empty()
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 500])
-def test_an_error_is_told_as_solr_tells_it(status: int) -> None:
-    with pytest.raises(solr.Refused) as caught:
+def test_update_raises_what_solr_answers(status: int) -> None:
+    with pytest.raises(SolrError) as caught:
         Fake((status, {"error": {"msg": "no hay"}})).update(b"[]")
     assert caught.value.reason == "no hay"
-    assert str(status) in caught.value.what
+    assert str(status) in caught.value.message
     assert caught.value.cause
 
 
@@ -118,8 +118,8 @@ def test_an_error_is_told_as_solr_tells_it(status: int) -> None:
         (b"[]", "[]"),
     ],
 )
-def test_reason_of_an_answer(answer: bytes, reason: str) -> None:
-    assert solr.reason(answer) == reason
+def test_error_message(answer: bytes, reason: str) -> None:
+    assert error_message(answer) == reason
 
 
 class Picky(Fake):
@@ -132,35 +132,35 @@ class Picky(Fake):
 
     def update(self, body: bytes) -> None:
         numbers = json.loads(body)
-        self.asked.append(str(numbers))
+        self.requests.append(str(numbers))
         if self.refuses(set(numbers)):
-            raise solr.Refused("url", 400, f"refused {numbers}")
+            raise SolrError("url", 400, f"refused {numbers}")
         self.accept(numbers)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
-def test_each_culprit_of_a_batch_is_found_and_all_others_are_accepted(size: int) -> None:
+def test_resend_in_halves_finds_each_refused_document_and_sends_all_others(size: int) -> None:
     batch = [str(number).encode() for number in range(size)]
-    for culprits in ({0}, {size - 1}, {size // 2, size // 3}, set(range(0, size, 3)), set(range(size))):
+    for refused in ({0}, {size - 1}, {size // 2, size // 3}, set(range(0, size, 3)), set(range(size))):
         accepted: list[int] = []
-        core = Picky(frozenset(culprits).intersection, accepted.extend)
-        found = list(solr.sift(core, batch))
-        assert [position for position, _ in found] == sorted(culprits)
-        assert [each.reason for _, each in found] == [f"refused [{each}]" for each in sorted(culprits)]
-        assert sorted(accepted) == sorted(set(range(size)) - culprits)
+        core = Picky(frozenset(refused).intersection, accepted.extend)
+        found = list(resend_in_halves(core, batch))
+        assert [position for position, _ in found] == sorted(refused)
+        assert [each.reason for _, each in found] == [f"refused [{each}]" for each in sorted(refused)]
+        assert sorted(accepted) == sorted(set(range(size)) - refused)
 
 
-def test_a_batch_that_is_refused_only_as_a_whole_has_no_culprit() -> None:
+def test_resend_in_halves_finds_none_where_only_the_whole_batch_is_refused() -> None:
     accepted: list[int] = []
     core = Picky(lambda numbers: len(numbers) > 5, accepted.extend)
-    assert list(solr.sift(core, [str(number).encode() for number in range(10)])) == []
+    assert list(resend_in_halves(core, [str(number).encode() for number in range(10)])) == []
     assert sorted(accepted) == list(range(10))
 
 
-def test_another_fault_ends_the_search() -> None:
+def test_resend_in_halves_raises_another_error() -> None:
     core = Fake((500, {"error": {"msg": "no room"}}))
-    with pytest.raises(solr.Refused, match="no room"):
-        list(solr.sift(core, [b"1", b"2"]))
+    with pytest.raises(SolrError, match="no room"):
+        list(resend_in_halves(core, [b"1", b"2"]))
 
 
 @pytest.mark.parametrize(
@@ -171,21 +171,21 @@ def test_another_fault_ends_the_search() -> None:
         ("http://127.0.0.1:8983/solr/hay", type("Basic", (), {"username": "farmer", "password": "h@y"})()),
     ],
 )
-def test_authorization(url: str, auth: Any) -> None:
-    core = solr.Core(url, {"auth": auth})
+def test_core_reads_user_and_password(url: str, auth: Any) -> None:
+    core = Core(url, {"auth": auth})
     assert core._headers["Authorization"] == "Basic ZmFybWVyOmhAeQ=="
     assert core.url == "http://127.0.0.1:8983/solr/hay"
     assert core.name == "hay"
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8983/solr", "zk://farmer:secret@there/solr", ""])
-def test_a_url_that_is_none(url: str) -> None:
+def test_core_refuses_a_url_that_is_none(url: str) -> None:
     with pytest.raises(Failure, match="no URL of a Solr core") as caught:
-        solr.Core(url, {})
-    assert "secret" not in caught.value.what
+        Core(url, {})
+    assert "secret" not in caught.value.message
 
 
-def test_counts_with_and_without_a_type() -> None:
+def test_count_by_with_and_without_a_type() -> None:
     flat = ["a.b", 2, "c.d", 1, None, 4]
     answer = {"response": {"numFound": 7}, "facet_counts": {"facet_fields": {"django_ct": flat}}}
-    assert Fake((200, answer)).counts("django_ct") == (7, {"a.b": 2, "c.d": 1, "": 4})
+    assert Fake((200, answer)).count_by("django_ct") == (7, {"a.b": 2, "c.d": 1, "": 4})

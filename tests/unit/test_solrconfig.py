@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from haybale.errors import ConfigError
-from haybale.index import solrconfig as tuning
+from haybale.index.solrconfig import JVM_OPTIONS, SOLRCONFIG, default_heap, read_solrconfig, tune
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,17 +33,17 @@ USUAL = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def tuned(text: str, heap: str = "1g") -> ET.Element:
-    return ET.fromstring(tuning.tuned(ET.fromstring(text), heap))  # noqa: S314 - our own
+    return ET.fromstring(tune(ET.fromstring(text), heap))  # noqa: S314 - our own
 
 
-def test_what_is_given_to_the_jvm_does_no_harm_where_it_is_unknown() -> None:
-    first, *others = tuning.JVM
+def test_jvm_options_do_no_harm_where_they_are_unknown() -> None:
+    first, *others = JVM_OPTIONS
     assert first == "-XX:+IgnoreUnrecognizedVMOptions"
     assert others
     assert all(each.startswith("-XX:") and " " not in each for each in others)
 
 
-def test_what_only_a_living_index_needs_is_gone_and_all_else_is_there() -> None:
+def test_tune_drops_only_what_an_index_in_use_needs() -> None:
     left = [element.tag for element in tuned(USUAL).iter()]
     assert left == [
         "config", "luceneMatchVersion", "indexConfig", "lockType", "ramBufferSizeMB", "updateHandler",
@@ -52,7 +52,7 @@ def test_what_only_a_living_index_needs_is_gone_and_all_else_is_there() -> None:
 
 
 @pytest.mark.parametrize(("heap", "buffer"), [("512m", "102"), ("1g", "204"), ("2g", "409")])
-def test_the_buffer_is_by_the_heap(heap: str, buffer: str) -> None:
+def test_tune_sets_the_buffer_by_the_heap(heap: str, buffer: str) -> None:
     assert tuned(USUAL, heap).findtext("indexConfig/ramBufferSizeMB") == buffer
     assert tuned("<config/>", heap).findtext("indexConfig/ramBufferSizeMB") == buffer
 
@@ -60,22 +60,22 @@ def test_the_buffer_is_by_the_heap(heap: str, buffer: str) -> None:
 @pytest.mark.parametrize(
     ("gigabytes", "heap"), [(1, "512m"), (2, "512m"), (4, "1024m"), (8, "2048m"), (256, "2048m")]
 )
-def test_the_heap_is_by_the_machine(gigabytes: int, heap: str) -> None:
-    assert tuning.heap(gigabytes * 1024**3) == heap
+def test_default_heap_is_by_the_memory(gigabytes: int, heap: str) -> None:
+    assert default_heap(gigabytes * 1024**3) == heap
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [("<config>\n  <query>\n</config>", "solrconfig.xml:3:"), ("<schema/>", "not with <config>")],
 )
-def test_what_is_no_configuration_is_named(tmp_path: Path, text: str, told: str) -> None:
-    file = tmp_path / tuning.FILE
+def test_read_solrconfig_names_what_is_no_configuration(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / SOLRCONFIG
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
-        tuning.read(file)
-    assert told in caught.value.message
+        read_solrconfig(file)
+    assert message in caught.value.message
 
 
-def test_a_configuration_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_read_solrconfig_names_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no .*solrconfig\.xml"):
-        tuning.read(tmp_path / tuning.FILE)
+        read_solrconfig(tmp_path / SOLRCONFIG)

@@ -28,28 +28,28 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+
 # is what Solr stores of a text that Haystack sends.
 _LINE_END = re.compile("\r\n?")
 
-# What has one of these is changed on its way. One look that nearly always finds nothing: a text is searched
-# much faster for what may not be in it than it is rewritten.
+# What has one of these is changed on its way. This search nearly always finds nothing, and searching a text
+# is much faster than rewriting it.
 _UNUSUAL = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
 
 # Made once: json.dumps makes one each time that it is given separators.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-class ValueRefused(Exception):  # noqa: N818 - it is what happened
-    """A prepared value can't be sent, by Haystack neither; `field` is its name, the cause is chained."""
+class UnsendableValueError(Exception):
+    """A prepared value cannot be sent, by Haystack neither; `field` is its name, the cause is chained."""
 
     def __init__(self, field: str) -> None:
         super().__init__(field)
         self.field = field
 
 
-def text(value: Any) -> str:
+def solr_text(value: Any) -> str:
     """Return the text that Solr receives for one value. Source: pysolr.py, Solr._from_python."""
     if isinstance(value, str):
         out = value if type(value) is str else "{0}".format(value)
     elif hasattr(value, "strftime"):
-        out = _moment(value)
+        out = _date_text(value)
     elif isinstance(value, bool):
         out = "true" if value else "false"
     elif isinstance(value, bytes):
@@ -60,7 +60,7 @@ def text(value: Any) -> str:
     return _LINE_END.sub("\n", _NOT_XML.sub("", out)) if _UNUSUAL.search(out) else out
 
 
-def _moment(value: Any) -> str:
+def _date_text(value: Any) -> str:
     """Return a date at midnight, or a date and time in UTC (naive ones count as UTC), as Solr writes it."""
     if not hasattr(value, "hour"):
         return str(value.isoformat()) + "T00:00:00Z"
@@ -70,21 +70,21 @@ def _moment(value: Any) -> str:
     return str(value.replace(tzinfo=None).isoformat()) + "Z"
 
 
-def is_nothing(value: Any) -> bool:
+def is_null(value: Any) -> bool:
     """Return whether a value is not sent at all. Source: pysolr.py, Solr._is_null_value.
 
-    Only a real, empty `str` is nothing: empty bytes, an empty lazy string, or a text of control characters
+    Only a real, empty `str` is null: empty bytes, an empty lazy string, or a text of control characters
     only is sent as an empty text.
     """
     return value is None or (isinstance(value, str) and len(value) == 0)
 
 
-def document(prepared: Mapping[str, Any]) -> dict[str, Any]:
+def build_document(prepared: Mapping[str, Any]) -> dict[str, Any]:
     """Return the JSON document for what `SearchIndex.full_prepare` returned.
 
     A field's value is one text, or a list of two or more. Only list, tuple and set are several values, as
     with pysolr; a set's are sorted, so that the same data always gives the same index. Raises
-    `ValueRefused`.
+    `UnsendableValueError`.
     """
     fields: dict[str, Any] = {}
     nested: list[dict[str, Any]] = []
@@ -93,17 +93,17 @@ def document(prepared: Mapping[str, Any]) -> dict[str, Any]:
             if name == BOOST:
                 continue
             children = value if name == NESTED or isinstance(value, (list, tuple, set)) else (value,)
-            nested.extend(document(child) for child in children if not is_nothing(child))
+            nested.extend(build_document(child) for child in children if not is_null(child))
             continue
         if type(value) is str:
             # Most values, without further questions.
             if value:
-                fields[name] = text(value)
+                fields[name] = solr_text(value)
             continue
         try:
             texts = _texts(value)
         except Exception as error:
-            raise ValueRefused(name) from error
+            raise UnsendableValueError(name) from error
         if texts:
             fields[name] = texts[0] if len(texts) == 1 else texts
     if nested:
@@ -113,17 +113,17 @@ def document(prepared: Mapping[str, Any]) -> dict[str, Any]:
 
 def _texts(value: Any) -> list[str]:
     if not isinstance(value, (list, tuple, set)):
-        return [] if is_nothing(value) else [text(value)]
-    texts = [text(bit) for bit in value if not is_nothing(bit)]
+        return [] if is_null(value) else [solr_text(value)]
+    texts = [solr_text(bit) for bit in value if not is_null(bit)]
     return sorted(texts) if isinstance(value, set) else texts
 
 
-def encode(fields: Mapping[str, Any]) -> bytes:
+def encode_document(fields: Mapping[str, Any]) -> bytes:
     """Return a document's JSON, UTF-8."""
     return _encode(fields).encode("utf-8")
 
 
-def body(encoded: Iterable[bytes]) -> bytes:
+def update_body(encoded: Iterable[bytes]) -> bytes:
     """Return the body of an update request (`/update`, application/json) with these documents."""
     return b"[" + b",".join(encoded) + b"]"
 

@@ -1,4 +1,4 @@
-"""Judging a verification, and counts."""
+"""Whether a verification or a number of counts is valid."""
 
 from __future__ import annotations
 
@@ -9,21 +9,31 @@ from typing import Any
 import pytest
 
 from haybale.errors import LoadError, VerifyError
-from haybale.index import loader as load
-from haybale.index import verification as verify
+from haybale.index.loader import LoadProgress, follow_loader
+from haybale.index.verification import (
+    MAX_MISMATCHES,
+    Difference,
+    VerificationReport,
+    VerifiedCore,
+    VerifiedModel,
+    counts_to_json,
+    raise_if_counts_differ,
+    raise_if_invalid,
+)
+from haybale.loader.events import PROTOCOL_VERSION
 
-MODEL = verify.Model(
+MODEL = VerifiedModel(
     alias="default", core="hay", model="a.b", database=3, documents=2, skipped=1, found=2, queried=2, sample=2
 )
-CORE = verify.Core(core="hay", expected={"a.b": 2}, found={"a.b": 2}, total=2)
-GOOD = verify.Report(
+CORE = VerifiedCore(core="hay", expected={"a.b": 2}, found={"a.b": 2}, total=2)
+GOOD = VerificationReport(
     seed=7, whole=False, models=(MODEL,), cores=(CORE,), wrong=0, differences=(), not_comparable=("unseen",)
 )
-WRONG = verify.Difference(model="a.b", key="1", field="title", expected="hay", found=None)
+WRONG = Difference(model="a.b", key="1", field="title", expected="hay", found=None)
 
 
-def said(event: str, **fields: Any) -> str:
-    return json.dumps({"haybale": 1, "event": event, **fields})
+def event_line(event: str, **fields: Any) -> str:
+    return json.dumps({"haybale": PROTOCOL_VERSION, "event": event, **fields})
 
 
 VERIFIED = {
@@ -49,29 +59,32 @@ VERIFIED = {
 }
 
 
-def test_a_report_is_read() -> None:
-    told: list[load.Progress] = []
-    lines = [said("progress", alias="default", model="a.b", done=0, total=3), said("verified", **VERIFIED)]
-    assert verify.verify(lines, told.append) == GOOD
+def test_follow_loader_reads_a_report() -> None:
+    told: list[LoadProgress] = []
+    lines = [
+        event_line("progress", alias="default", model="a.b", done=0, total=3),
+        event_line("verified", **VERIFIED),
+    ]
+    assert follow_loader(lines, told.append, last="verified").verification() == GOOD
     assert [progress.total for progress in told] == [3]
     assert GOOD.compared == 2
 
 
 @pytest.mark.parametrize("missing", sorted(VERIFIED))
-def test_a_report_that_lacks_something(missing: str) -> None:
+def test_follow_loader_refuses_a_report_that_lacks_something(missing: str) -> None:
     part = {name: value for name, value in VERIFIED.items() if name != missing}
-    with pytest.raises(LoadError, match="can't be understood"):
-        verify.verify([said("verified", **part)])
+    with pytest.raises(LoadError, match="cannot be understood"):
+        follow_loader([event_line("verified", **part)], lambda _: None, last="verified")
 
 
-def test_no_report() -> None:
+def test_follow_loader_without_a_report() -> None:
     with pytest.raises(LoadError, match="ended before it was done"):
-        verify.verify([])
+        follow_loader([], lambda _: None, last="verified")
 
 
-def test_a_good_report_passes() -> None:
-    verify.judge(GOOD)
-    verify.judge(replace(GOOD, models=(replace(MODEL, sample=0),)))
+def test_raise_if_invalid_accepts_a_valid_report() -> None:
+    raise_if_invalid(GOOD)
+    raise_if_invalid(replace(GOOD, models=(replace(MODEL, sample=0),)))
 
 
 @pytest.mark.parametrize(
@@ -98,23 +111,23 @@ def test_a_good_report_passes() -> None:
         (replace(GOOD, wrong=1, differences=(WRONG,)), "a.b 1, field title: expected 'hay', found None"),
     ],
 )
-def test_each_mismatch_is_told(report: verify.Report, sentence: str) -> None:
+def test_raise_if_invalid_names_each_mismatch(report: VerificationReport, sentence: str) -> None:
     with pytest.raises(VerifyError, match="1 mismatch") as caught:
-        verify.judge(report)
+        raise_if_invalid(report)
     assert sentence in caught.value.log
     assert "--seed 7" in caught.value.hint
 
 
-def test_all_mismatches_count_but_not_all_are_listed() -> None:
+def test_raise_if_invalid_counts_all_mismatches_and_lists_the_first() -> None:
     report = replace(GOOD, wrong=1000, differences=(WRONG,) * 50)
     with pytest.raises(VerifyError, match="1000 mismatches") as caught:
-        verify.judge(report)
-    assert len(caught.value.log.splitlines()) == verify.LISTED + 1
+        raise_if_invalid(report)
+    assert len(caught.value.log.splitlines()) == MAX_MISMATCHES + 1
     assert "and 10 more" in caught.value.log
 
 
-def test_equal_counts_pass() -> None:
-    verify.check_counts({"a.b": 2, "c.d": 0}, {"a.b": 2})
+def test_raise_if_counts_differ_accepts_equal_counts() -> None:
+    raise_if_counts_differ({"a.b": 2, "c.d": 0}, {"a.b": 2})
 
 
 @pytest.mark.parametrize(
@@ -125,19 +138,13 @@ def test_equal_counts_pass() -> None:
         ({"a.b": 2}, {"a.b": 2, "": 1}, "documents without a type: 0 expected, 1 found"),
     ],
 )
-def test_unequal_counts(expected: dict[str, int], found: dict[str, int], sentence: str) -> None:
+def test_raise_if_counts_differ_names_unequal_counts(
+    expected: dict[str, int], found: dict[str, int], sentence: str
+) -> None:
     with pytest.raises(VerifyError) as caught:
-        verify.check_counts(expected, found)
+        raise_if_counts_differ(expected, found)
     assert sentence in caught.value.log
 
 
-def test_counts_are_shown_in_one_order() -> None:
-    assert verify.shown({"b": 2, "a": 1}) == verify.shown({"a": 1, "b": 2}) == '{"a":1,"b":2}'
-
-
-def test_the_command_line_carries_what_was_loaded() -> None:
-    loaded = load.Loaded(models=(), cores={"hay": {"a.b": 2}})
-    command = verify.command(loaded, 50, 7)
-    assert command[:6] == ["python", "/haybale/verify.py", "--sample", "50", "--seed", "7"]
-    assert json.loads(command[-1]) == {"models": [], "counts": {"hay": {"a.b": 2}}}
-    assert "--seed" not in verify.command(loaded, 50)
+def test_counts_to_json_has_one_order() -> None:
+    assert counts_to_json({"b": 2, "a": 1}) == counts_to_json({"a": 1, "b": 2}) == '{"a":1,"b":2}'

@@ -11,8 +11,7 @@ import pytest
 
 from haybale import config
 from haybale.errors import InputsError
-from haybale.index import audit
-from haybale.index.audit import Finding, Unknown
+from haybale.index.audit import Finding, Unknown, check_unknown_inputs, write_inputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,9 +33,9 @@ def unknown(*findings: Finding) -> Unknown:
     return Unknown(findings=findings, total=len(findings))
 
 
-def judged(found: Unknown, **index: object) -> InputsError:
+def raised(found: Unknown, **index: object) -> InputsError:
     with pytest.raises(InputsError) as caught:
-        audit.judge(found, settings(**index))
+        check_unknown_inputs(found, settings(**index))
     return caught.value
 
 
@@ -47,19 +46,19 @@ def proposal(error: InputsError) -> object:
 
 
 @pytest.mark.parametrize("policy", ["fail", "warn"])
-def test_nothing_unknown_is_no_matter(policy: str) -> None:
-    assert audit.judge(Unknown(), settings(unknown=policy)) == ()
+def test_check_unknown_inputs_accepts_nothing(policy: str) -> None:
+    assert check_unknown_inputs(Unknown(), settings(unknown=policy)) == ()
 
 
-def test_a_single_finding_is_the_error_itself() -> None:
-    error = judged(unknown(TOPICS))
+def test_check_unknown_inputs_raises_a_single_finding() -> None:
+    error = raised(unknown(TOPICS))
     assert error.message.startswith("`prepare_topics` read `web/data/topics.json`")
     assert proposal(error) == {"inputs": ["web/data/topics.json"]}
     assert error.exit_code == 14
 
 
-def test_every_finding_is_a_sentence() -> None:
-    error = judged(unknown(TOPICS, PEOPLE, SERVER, PROGRAM, OUTSIDE, FARM))
+def test_check_unknown_inputs_lists_every_finding_as_a_sentence() -> None:
+    error = raised(unknown(TOPICS, PEOPLE, SERVER, PROGRAM, OUTSIDE, FARM))
     assert "6 things" in error.message
     assert error.log.splitlines() == [
         "`prepare_topics` read `web/data/topics.json`",
@@ -71,28 +70,28 @@ def test_every_finding_is_a_sentence() -> None:
     ]
 
 
-def test_the_lines_to_add_keep_what_is_there() -> None:
+def test_check_unknown_inputs_proposes_lines_that_keep_what_is_there() -> None:
     found = unknown(TOPICS, PEOPLE, SERVER, PROGRAM, OUTSIDE, FARM)
-    error = judged(found, inputs=("web/z.json", "web/data/topics.json"), ignore=("db:5432",))
+    error = raised(found, inputs=("web/z.json", "web/data/topics.json"), ignore=("db:5432",))
     assert proposal(error) == {
         "inputs": ["web/z.json", "web/data/topics.json", "web/farm.sqlite3", "web/people/models.py"],
         "ignore": ["db:5432", "/srv/media/1.pdf", "/usr/bin/pdftotext", "10.0.0.7:443"],
     }
 
 
-def test_a_name_with_quotes_and_brackets_is_still_toml_and_a_glob() -> None:
+def test_check_unknown_inputs_quotes_names_for_toml_and_globs() -> None:
     odd = replace(TOPICS, what='data/"ä"\\[1].json')
-    assert proposal(judged(unknown(odd))) == {"inputs": ['web/data/"ä"\\[[]1].json']}
+    assert proposal(raised(unknown(odd))) == {"inputs": ['web/data/"ä"\\[[]1].json']}
 
 
-def test_what_was_not_told_is_counted() -> None:
-    error = judged(Unknown(findings=(TOPICS, PEOPLE), total=52))
+def test_check_unknown_inputs_counts_what_is_not_listed() -> None:
+    error = raised(Unknown(findings=(TOPICS, PEOPLE), total=52))
     assert "52 things" in error.message
     assert error.log.splitlines()[-1] == "and 50 more"
 
 
-def test_a_warning_instead() -> None:
-    told = audit.judge(unknown(TOPICS, SERVER), settings(unknown="warn"))
+def test_check_unknown_inputs_warns_instead() -> None:
+    told = check_unknown_inputs(unknown(TOPICS, SERVER), settings(unknown="warn"))
     assert [each.partition(": ")[2] for each in told] == [
         "`prepare_topics` read `web/data/topics.json`",
         "`prepare_title` connected to `10.0.0.7:443`",
@@ -111,15 +110,15 @@ def test_a_warning_instead() -> None:
         ),
     ],
 )
-def test_the_loader_sees_the_sites_folder_only(
+def test_write_inputs_has_the_sites_folder_only(
     tmp_path: Path, site: str, inputs: list[str], ignore: list[str]
 ) -> None:
-    audit.write_inputs(
-        tmp_path,
+    write_inputs(
+        tmp_path / "inputs.json",
         frozenset({"web/b/c.py", "web/a.py", "Dockerfile", "website/a.py"}),
         site,
         ("web/data/**", "/srv/*", "db:5432", "**/*.txt", "other/*", "*:443"),
     )
-    said = json.loads((tmp_path / audit.FILE).read_text())
+    said = json.loads((tmp_path / "inputs.json").read_text())
     assert said["inputs"] == inputs
     assert sorted(said["ignore"]) == sorted(ignore)

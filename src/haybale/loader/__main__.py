@@ -1,0 +1,26 @@
+"""Load the site's whole search index into its empty Solr core, commit once, and verify it.
+
+Run in the site's container, with its folder as the working directory. Speaks the protocol of events.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from .events import run_reporting_errors
+from .options import parse_options
+from .startup import import_after_start
+
+if TYPE_CHECKING:
+    from .events import Events
+
+
+def main(events: Events) -> None:
+    """Load every index of every Solr connection."""
+    options = parse_options()
+    import_after_start("load", options.inputs).load_and_verify(events, options)
+
+
+if __name__ == "__main__":
+    sys.exit(run_reporting_errors(main))

@@ -1,0 +1,161 @@
+"""Prepare rows once more, and compare them with Solr's documents field by field."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence
+
+from django.db import reset_queries
+
+from ..documents.site import NAMES, Partition, Source, prepare, read_pages
+from .differences import find_differences
+from .schema import Field, Schema, describe_fields
+
+if TYPE_CHECKING:
+    from ..worker_pool import Report
+    from .sample import CompareTask
+
+# Rows and documents that are compared at once, at first and at the least and most: as many as make an answer
+# of Solr's of about so many bytes. Each query costs more than a document does.
+FIRST, LEAST, MOST = 500, 20, 2500
+ANSWER_BYTES = 4_000_000
+
+# Differences that are reported one by one.
+MAX_DIFFERENCES = 50
+
+# Between ids in a query: a character that no document can contain (documents/encoding.py drops it).
+SEPARATOR = "\x01"
+
+# What was prepared of some rows, by key; None where the index skips one.
+Prepared = Mapping[Any, Optional[Mapping[str, Any]]]
+
+
+class ComparisonResult(NamedTuple):
+    """What comparing some rows found: a plain value. Of the rows, those with a document are compared."""
+
+    rows: int = 0
+    compared: int = 0
+    wrong: int = 0
+    differences: tuple[Mapping[str, Any], ...] = ()
+    not_comparable: frozenset[str] = frozenset()
+
+    def plus(self, other: ComparisonResult) -> ComparisonResult:
+        """Return both together."""
+        return ComparisonResult(
+            self.rows + other.rows,
+            self.compared + other.compared,
+            self.wrong + other.wrong,
+            (self.differences + other.differences)[:MAX_DIFFERENCES],
+            self.not_comparable | other.not_comparable,
+        )
+
+
+class Comparer:
+    """Compares rows of any index. `schemas` maps a core's URL to its schema."""
+
+    def __init__(self, sources: Iterable[Source], schemas: Mapping[str, Schema]) -> None:
+        self._comparers = {
+            (source.alias, source.label): _IndexComparer(source, schemas[source.core.url])
+            for source in sources
+        }
+
+    def compare(self, task: CompareTask, report: Report) -> tuple[Partition, ComparisonResult]:
+        """Compare what the task names; return its partition with what was found.
+
+        Of a whole partition, the rows so far are reported page by page: (partition, rows).
+        """
+        comparer = self._comparers[task.partition.alias, task.partition.label]
+        result = ComparisonResult()
+        for each in comparer.compare(comparer.read(task)):
+            result = result.plus(each)
+            if task.keys is None:
+                report((task.partition, each.rows))
+            reset_queries()
+        return task.partition, result
+
+
+class _IndexComparer:
+    """Compares rows of one index with Solr's documents, held as a schema says."""
+
+    def __init__(self, source: Source, schema: Schema) -> None:
+        self._source = source
+        self._schema = schema
+        self._fields: dict[str, Field] = {}
+        self._page_size = FIRST
+
+    def read(self, task: CompareTask) -> Iterable[Sequence[Any]]:
+        """Return the rows that a task names, in pages."""
+        if task.keys is None:
+            return read_pages(self._source.queryset(), task.partition, self._page_size)
+        return [list(self._source.queryset().filter(pk__in=task.keys))]
+
+    def compare(self, pages: Iterable[Sequence[Any]]) -> Iterator[ComparisonResult]:
+        """Prepare rows again and compare them with what Solr has, page by page.
+
+        While Solr answers for a page, the next one is prepared; so two of them are held at most.
+        """
+        with ThreadPoolExecutor(1) as thread:
+            before: tuple[Prepared, Future[dict[str, Any]]] | None = None
+            for rows in pages:
+                prepared = {row.pk: prepare(self._source, row) for row in rows}
+                # All queries to Solr are made there: there is one connection.
+                page = (prepared, thread.submit(self._query, prepared))
+                if before is not None:
+                    yield self._compare_page(before[0], before[1].result())
+                before = page
+            if before is not None:
+                yield self._compare_page(before[0], before[1].result())
+
+    def _compare_page(self, prepared: Prepared, found: Mapping[str, Any]) -> ComparisonResult:
+        """Compare what was prepared with Solr's documents, by id."""
+        fields = self._fields
+        wrong: list[dict[str, Any]] = []
+        for key, expected in prepared.items():
+            if expected is None:
+                continue
+            document = found.get(expected[NAMES.id])
+            if document is None:
+                wrong.append(self._difference(key, NAMES.id, expected[NAMES.id], None))
+            else:
+                wrong += [
+                    self._difference(key, *each) for each in find_differences(expected, document, fields)
+                ]
+        not_comparable = frozenset(name for name, field in fields.items() if field.source is None)
+        compared = sum(1 for each in prepared.values() if each is not None)
+        return ComparisonResult(
+            len(prepared), compared, len(wrong), tuple(wrong[:MAX_DIFFERENCES]), not_comparable
+        )
+
+    def _difference(self, key: Any, field: str, expected: Any, found: Any) -> dict[str, Any]:
+        return {
+            "model": self._source.type,
+            "key": str(key),
+            "field": field,
+            "expected": expected,
+            "found": found,
+        }
+
+    def _query(self, prepared: Prepared) -> dict[str, Any]:
+        """Return Solr's documents by id; finds out how Solr holds those fields that are new."""
+        core = self._source.core
+        names = self._source.field_names().union(*(fields for fields in prepared.values() if fields))
+        if not self._fields.keys() >= names:
+            # Another mapping: the page before may be compared by this one just now.
+            self._fields = {**self._fields, **describe_fields(self._schema, names - self._fields.keys())}
+        ids = [str(fields[NAMES.id]) for fields in prepared.values() if fields]
+        if not ids:
+            return {}
+        # Some fields are given back only when asked for by name.
+        explicit = [name for name, field in self._fields.items() if field.explicit]
+        answer = core.select(
+            {
+                # `ids` itself is a parameter of Solr's own distributed search.
+                "q": "{!terms f=%s separator=$haybale_separator v=$haybale_ids}" % NAMES.id,
+                "haybale_separator": SEPARATOR,
+                "haybale_ids": SEPARATOR.join(ids),
+                "fl": ",".join(["*", *explicit]),
+                "rows": str(len(ids)),
+            }
+        )
+        self._page_size = max(LEAST, min(MOST, len(ids) * ANSWER_BYTES // core.answer_size))
+        return {document[NAMES.id]: document for document in answer["response"]["docs"]}

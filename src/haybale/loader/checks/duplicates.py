@@ -1,0 +1,58 @@
+"""Find which documents Solr does not hold of what it was sent: those with one id."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Iterable
+
+from ..documents.encoding import flatten
+from ..documents.site import NAMES, Source, prepare, read_pages
+from ..events import Failure
+
+if TYPE_CHECKING:
+    from ..documents.solr import Core
+
+# Rows that are read at once.
+PAGE = 1000
+
+
+def explain_missing(core: Core, sources: Iterable[Source], sent: int) -> Failure:
+    """Return the failure that names two documents with one id, or that says how many a core should hold.
+
+    Every document is prepared once more for that. The ids are in a temporary file of SQLite's own, which
+    keeps what fits in its cache: millions of ids take no memory.
+    """
+    ids = sqlite3.connect("", isolation_level=None)
+    ids.execute("PRAGMA journal_mode = OFF")
+    ids.execute("CREATE TABLE ids (id PRIMARY KEY, label, key) WITHOUT ROWID")
+    ids.execute("BEGIN")
+    rows = (
+        (source, row)
+        for source in sources
+        if source.core.url == core.url
+        for page in read_pages(source.queryset(), source.whole(), PAGE)
+        for row in page
+    )
+    for source, row in rows:
+        for document in flatten(prepare(source, row) or {}):
+            if NAMES.id not in document:
+                continue
+            entry = (str(document[NAMES.id]), source.label, str(row.pk))
+            try:
+                ids.execute("INSERT INTO ids VALUES (?, ?, ?)", entry)
+            except sqlite3.IntegrityError:
+                query = "SELECT label, key FROM ids WHERE id = ?"
+                first = ids.execute(query, entry[:1]).fetchone()
+                return Failure(
+                    "{1} {2} has the same id as {3} {4}: {0}".format(*entry, *first),
+                    cause="HAYSTACK_IDENTIFIER_METHOD or a custom prepare gives one id to several documents, "
+                    "of which Solr keeps only the last",
+                    hint="make the id unique",
+                )
+    return Failure(
+        "the core {} holds {} documents, and was sent {}".format(
+            core.name, core.count_by(NAMES.type)[0], sent
+        ),
+        cause="something else wrote into it, or its configuration drops documents (an update processor?)",
+        hint="load again into a fresh core; see Solr's log",
+    )

@@ -1,0 +1,94 @@
+"""Verify that Solr holds what the site's database says: every count, and documents field by field.
+
+The event `verified` says what was found:
+
+    seed            of the random sample; --seed chooses the same one again
+    whole           whether every document was compared, not a sample
+    models          [{alias, core, model, database, documents, skipped, found, queried, sample}]: rows in the
+                    database now, documents sent, rows skipped, documents in Solr, those that Haystack itself
+                    finds there, documents compared
+    cores           [{core, expected {type: n}, found {type: n}, total}]
+    wrong           number of fields and documents that differ
+    differences     the first of them: [{model, key, field, expected, found}]
+    not_comparable  [field]: neither stored nor in doc values, so Solr cannot give them back
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Iterable, Mapping, Sequence
+
+from ..documents.site import NAMES, Source, count_rows
+from ..worker_pool import REPORT
+from .comparison import ComparisonResult
+
+if TYPE_CHECKING:
+    from ..events import Events
+
+
+def report_verification(
+    events: Events,
+    sources: Sequence[Source],
+    loaded: Mapping[tuple[str, str], Mapping[str, Any]],
+    expected: Mapping[str, Mapping[str, int]],
+    comparisons: Iterable[tuple[str, Any]],
+    **sample: Any,
+) -> None:
+    """Count everything, add up what the comparisons find, and send the event `verified`.
+
+    `loaded` maps (alias, label) to what was loaded of a model, `expected` a core to the documents of each
+    type that it was sent. `comparisons` is what a pool yields whose workers compare, `sample` the fields
+    `seed` and `whole`.
+    """
+    cores = {source.core.name: source.core for source in sources}
+    counts = {name: core.count_by(NAMES.type) for name, core in cores.items()}
+    models = {
+        (source.alias, source.label): {
+            **loaded[source.alias, source.label],
+            **_count(source, counts[source.core.name][1]),
+            "sample": 0,
+        }
+        for source in sources
+    }
+    total = ComparisonResult()
+    done = dict.fromkeys(models, 0)
+    for kind, (partition, value) in comparisons:
+        place = (partition.alias, partition.label)
+        model = models[place]
+        if kind == REPORT:
+            done[place] += value
+            events.send(
+                "progress",
+                alias=model["alias"],
+                model=model["model"],
+                done=done[place],
+                total=model["database"],
+            )
+        else:
+            model["sample"] += value.compared
+            total = total.plus(value)
+    for core in cores.values():
+        core.close()
+    events.send(
+        "verified",
+        models=list(models.values()),
+        cores=[
+            {"core": name, "expected": expected.get(name, {}), "found": types, "total": number}
+            for name, (number, types) in counts.items()
+        ],
+        wrong=total.wrong,
+        differences=total.differences,
+        not_comparable=sorted(total.not_comparable),
+        **sample,
+    )
+
+
+def _count(source: Source, types: Mapping[str, int]) -> dict[str, int]:
+    """Return a model's counts: the database's now, Solr's, and what Haystack finds there."""
+    # As the site itself searches: through its backend, Solr's handler and the schema. No rows: to make
+    # Python's values of them, Haystack needs libraries that not every site has (GDAL for places).
+    answer = source.backend.search("*:*", models={source.index.get_model()}, start_offset=0, end_offset=0)
+    return {
+        "database": count_rows(source.queryset()),
+        "found": types.get(source.type, 0),
+        "queried": answer["hits"],
+    }

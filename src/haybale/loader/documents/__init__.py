@@ -1,0 +1,1 @@
+"""Everything that determines the documents of an index: its digest is a part of the index key."""

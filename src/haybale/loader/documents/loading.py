@@ -1,0 +1,163 @@
+"""Load a partition: read its rows, prepare their documents, send them to Solr.
+
+Each process has a connection to the database and one to each core for itself. While Solr indexes a batch, the
+next one is being prepared; never more than that, so memory stays bounded.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple
+
+from django.db import reset_queries
+
+from ..events import Failure
+from .encoding import NESTED, encode_document, flatten
+from .sending import BatchSize, EncodedDocument, Sender
+from .site import NAMES, Partition, PreparationError, Source, read_pages
+
+if TYPE_CHECKING:
+    from ..worker_pool import Report
+    from .solr import Core
+
+# Seconds between two reports on how far a partition is.
+REPORT_SECONDS = 0.2
+
+
+class Progress(NamedTuple):
+    """So many more rows of a model (app.Model) are done."""
+
+    alias: str
+    label: str
+    documents: int
+    skipped: int
+
+
+class Refusal(NamedTuple):
+    """A row whose document is not in Solr: the site could not prepare it, or Solr refuses it."""
+
+    alias: str
+    label: str
+    key: str
+    field: str | None  # None where that is not known
+    reason: str
+    cause: str
+    hint: str
+    log: str
+
+
+class PartitionLoader:
+    """Loads partitions, in requests of `batch` documents (0: as many as pays).
+
+    `prepare` makes the document of a row, or returns None for one that is skipped. `types` maps a core's name
+    to its documents of each type so far.
+    """
+
+    def __init__(
+        self, sources: Iterable[Source], batch: int, prepare: Callable[[Source, Any], dict[str, Any] | None]
+    ) -> None:
+        self._sources = {(source.alias, source.label): source for source in sources}
+        self._prepare = prepare
+        self._batch_size = BatchSize(batch)
+        self._senders: dict[str, Sender] = {}
+        self.types: dict[str, dict[str, int]] = {}
+
+    @property
+    def batch(self) -> int:
+        """The documents that go into a request now."""
+        return self._batch_size.documents
+
+    def load(self, partition: Partition, report: Report) -> None:
+        """Load a partition; the last of it may still be on its way at the end."""
+        source = self._sources[partition.alias, partition.label]
+        sender = self._sender(source.core, report)
+        progress = _ProgressReport(source, report)
+        for page in read_pages(source.queryset(), partition, self.batch):
+            for row in page:
+                document = self._encode(source, row, progress)
+                if document is not None:
+                    sender.add(document)
+            # With DEBUG, Django keeps every query.
+            reset_queries()
+        progress.send()
+
+    def finish(self) -> None:
+        """Send what is left, and close the connections to Solr."""
+        for sender in self._senders.values():
+            sender.close()
+
+    def _sender(self, core: Core, report: Report) -> Sender:
+        if core.url not in self._senders:
+            self._senders[core.url] = Sender(
+                core, self._batch_size, lambda document, reason: report(_refusal(document, reason))
+            )
+            self.types.setdefault(core.name, {})
+        return self._senders[core.url]
+
+    def _encode(self, source: Source, row: Any, progress: _ProgressReport) -> EncodedDocument | None:
+        """Return a row's document; None where there is none."""
+        try:
+            fields = self._prepare(source, row)
+            if fields is None:
+                progress.count(skipped=1)
+                return None
+            if NAMES.id not in fields:
+                raise Failure("{} {} has no {}".format(source.label, row.pk, NAMES.id))
+        except PreparationError as error:
+            progress.refuse(row.pk, error)
+            return None
+        # By what the document says: a custom prepare may say another type, nested ones may say none.
+        types = self.types[source.core.name]
+        for each in flatten(fields) if NESTED in fields else (fields,):
+            name = str(each.get(NAMES.type, ""))
+            types[name] = types.get(name, 0) + 1
+        progress.count(documents=1)
+        return EncodedDocument(source, row.pk, encode_document(fields))
+
+
+class _ProgressReport:
+    """Counts the rows of a partition, and reports them now and then."""
+
+    def __init__(self, source: Source, report: Report) -> None:
+        self._source = source
+        self._report = report
+        self._documents = 0
+        self._skipped = 0
+        self._sent = time.monotonic()
+
+    def count(self, documents: int = 0, skipped: int = 0) -> None:
+        self._documents += documents
+        self._skipped += skipped
+        if time.monotonic() - self._sent >= REPORT_SECONDS:
+            self.send()
+
+    def refuse(self, key: Any, error: PreparationError) -> None:
+        alias, label = self._source.alias, self._source.label
+        self._report(
+            Refusal(alias, label, str(key), error.field, error.message, error.cause, error.hint, error.log)
+        )
+
+    def send(self) -> None:
+        """Report what was counted since the last time."""
+        self._sent = time.monotonic()
+        self._report(Progress(self._source.alias, self._source.label, self._documents, self._skipped))
+        self._documents = self._skipped = 0
+
+
+def _refusal(document: EncodedDocument, reason: str) -> Refusal:
+    """Say why Solr refuses a document, and what to do."""
+    source = document.source
+    unknown = re.search(r"unknown field '([^']*)'", reason)
+    # Solr's sentences: DocumentBuilder ("Error adding field 'x'='y'"), Lucene ("in field="x"").
+    found = unknown or re.search(r"field '([^']*)'|field=\"([^\"]*)\"", reason)
+    field = next((part for part in found.groups() if part), None) if found else None
+    if unknown:
+        cause = "the schema of the core {} has no field {!r}".format(source.core.name, field)
+        hint = "add {} to schema.xml".format(source.schema_line(field or ""))
+    else:
+        cause = "the document does not fit the schema of the core {}".format(source.core.name)
+        hint = "change the field's type in schema.xml, or what the search index prepares"
+    message = "Solr refuses {} {}: {}".format(source.label, document.key, reason)
+    log = "the document: " + document.data.decode()[:1000]
+    return Refusal(source.alias, source.label, str(document.key), field, message, cause, hint, log)

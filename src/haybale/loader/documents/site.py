@@ -1,0 +1,230 @@
+"""The site's side: its indexes and its rows, as Haystack's own update_index takes them.
+
+Source: haystack/management/commands/update_index.py, Command.update_backend and do_update. Haystack reads the
+settings when it is imported, so this is imported only once the site has started (startup.py).
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any, Callable, Iterable, Iterator, NamedTuple
+
+from django.db import connections as databases
+from haystack import connections, constants
+from haystack.backends.solr_backend import SolrSearchBackend
+from haystack.exceptions import NotHandled, SkipDocument
+from haystack.utils import get_model_ct
+from haystack.utils.app_loading import haystack_get_models, haystack_load_apps
+
+from ..events import Failure, summarize
+from .django_setup import preparing_field, site_frames
+from .encoding import UnsendableValueError, build_document
+from .solr import Core
+
+
+class FieldNames(NamedTuple):
+    """The fields that Haystack adds to each document (HAYSTACK_ID_FIELD and its like)."""
+
+    id: str
+    type: str
+    key: str
+
+
+NAMES = FieldNames(constants.ID, constants.DJANGO_CT, constants.DJANGO_ID)
+
+
+class Partition(NamedTuple):
+    """A part of the work: the rows of a model with after < key <= until (None: no bound), through an alias.
+
+    `label` is such as app.Model. A plain value: it can be sent to another process.
+    """
+
+    alias: str
+    label: str
+    after: Any = None
+    until: Any = None
+
+
+class Source(NamedTuple):
+    """One search index of one Haystack connection: what to read, how to prepare it, where to send it."""
+
+    alias: str
+    label: str  # app.Model
+    type: str  # app.model, as Haystack writes it into django_ct
+    core: Core
+    index: Any  # haystack.indexes.SearchIndex
+    backend: Any  # haystack.backends.solr_backend.SolrSearchBackend
+
+    def whole(self) -> Partition:
+        """Return all of the model's rows as one partition."""
+        return Partition(self.alias, self.label)
+
+    def queryset(self) -> Any:
+        """Return what Haystack would index, in any order."""
+        return self.index.build_queryset(using=self.alias)
+
+    def field_names(self) -> set[str]:
+        """Return the names in Solr of the index's fields, Haystack's own among them."""
+        return {*NAMES, *(field.index_fieldname for field in self.index.fields.values())}
+
+    def schema_line(self, name: str) -> str:
+        """Return the line of schema.xml for a field: Haystack's own proposal, else a plain one."""
+        fields = connections[self.alias].get_unified_index().all_searchfields()
+        form = '<field name="{}" type="{}" indexed="{}" stored="{}" multiValued="{}"/>'
+        for field in self.backend.build_schema(fields)[1]:
+            if field["field_name"] == name:
+                return form.format(
+                    name, field["type"], field["indexed"], field["stored"], field["multi_valued"]
+                )
+        return form.format(name, "string", "true", "true", "true")
+
+
+class PreparationError(Failure):
+    """The site could not prepare a row; `field` is the one that it was at, None where that is not known."""
+
+    def __init__(self, field: str | None, message: str, cause: str, hint: str, log: str) -> None:
+        super().__init__(message, cause, hint, log)
+        self.field = field
+
+
+def find_sources(note: Callable[[str], None]) -> list[Source]:
+    """Return every index of every Solr connection, in update_index's order. Raises `Failure` for none.
+
+    `note` is told what is left out.
+    """
+    found: list[Source] = []
+    cores: dict[str, Core] = {}
+    first_aliases: dict[tuple[str, str], str] = {}
+    for alias, options in connections.connections_info.items():
+        backend = connections[alias].get_backend()
+        if not isinstance(backend, SolrSearchBackend):
+            continue
+        if type(backend).update is not SolrSearchBackend.update:
+            note("connection {}: {}.update is not used".format(alias, type(backend).__name__))
+        core = Core(options["URL"], options.get("KWARGS", {}))
+        core = cores.setdefault(core.url, core)
+        unified = connections[alias].get_unified_index()
+        missed = set(unified.get_indexed_models())
+        for model in (model for app in haystack_load_apps() for model in haystack_get_models(app)):
+            try:
+                index = unified.get_index(model)
+            except NotHandled:
+                continue
+            missed.discard(model)
+            label = model._meta.label  # noqa: SLF001 - Django documents _meta
+            first = first_aliases.setdefault((core.url, label), alias)
+            if first != alias:
+                note("connection {}: {} is in the same core through {} already".format(alias, label, first))
+                continue
+            found.append(Source(alias, label, get_model_ct(model), core, index, backend))
+        for model in missed:
+            note("connection {}: update_index does not reach {!r} either".format(alias, model))
+    if not found:
+        raise Failure(
+            "the site has no search index for Solr",
+            cause="no app with a search_indexes.py is installed, or no HAYSTACK_CONNECTIONS engine is Solr's",
+            hint="look at INSTALLED_APPS and HAYSTACK_CONNECTIONS as the site's container has them",
+        )
+    return found
+
+
+def cores_of(sources: Iterable[Source]) -> list[Core]:
+    """Return the cores of sources, each once."""
+    return list({source.core.url: source.core for source in sources}.values())
+
+
+def close_connections(cores: Iterable[Core]) -> None:
+    """Close every connection that a process which is now started would share."""
+    databases.close_all()
+    for core in cores:
+        core.close()
+
+
+def count_rows(queryset: Any) -> int:
+    """Return the number of rows: of keys, for a join may repeat a row, which is one document all the same."""
+    query = queryset.query
+    keys = queryset.order_by().values("pk")
+    repeats = len(query.alias_map) > 1 or query.extra_tables or query.combinator
+    # Without a join no key is there twice, and counting is many times as quick.
+    return int((keys.distinct() if repeats else keys).count())
+
+
+def split(source: Source, size: Callable[[], int]) -> Iterator[Partition]:
+    """Yield all of a model's rows in partitions of about `size()` (a join may repeat rows), by key.
+
+    The bounds are asked of the database one by one, each from the last: all of them cost it one walk along
+    the keys.
+    """
+    ordered = source.queryset().order_by("pk").values_list("pk", flat=True)
+    after = None
+    while True:
+        beyond = ordered if after is None else ordered.filter(pk__gt=after)
+        last = size()
+        bound = _read_rows(source.label, after, beyond[last - 1 : last])
+        until = bound[0] if bound else None
+        yield Partition(source.alias, source.label, after, until)
+        if until is None:
+            return
+        after = until
+
+
+def _read_rows(label: str, after: Any, rows: Any) -> list[Any]:
+    """Return the rows of a query. Raises `Failure`."""
+    try:
+        return list(rows)
+    except Exception as error:
+        raise Failure(
+            "reading {} after key {!r} failed: {}".format(label, after, summarize(error)),
+            cause="the database, or index_queryset of the model's search index",
+            hint="has the dump this version's schema? Run the site's migrations",
+            log=site_frames(error),
+        ) from error
+
+
+def read_pages(queryset: Any, partition: Partition, size: int) -> Iterator[list[Any]]:
+    """Yield the partition's objects in pages of up to `size`, by key, each key once.
+
+    By key and not by OFFSET: each page costs the same however far in it is, and the database may change
+    meanwhile without a row being met twice.
+    """
+    # A clone each time: the pages must not stay in the queryset's cache.
+    ordered = queryset.all().order_by("pk")
+    if partition.until is not None:
+        ordered = ordered.filter(pk__lte=partition.until)
+    last = partition.after
+    while True:
+        rows = ordered if last is None else ordered.filter(pk__gt=last)
+        page = _read_rows(partition.label, last, rows[:size])
+        if not page:
+            return
+        last = page[-1].pk
+        yield [row for number, row in enumerate(page) if not number or row.pk != page[number - 1].pk]
+        if len(page) < size:
+            return
+
+
+def prepare(source: Source, row: Any) -> dict[str, Any] | None:
+    """Return the document that Haystack would send for a row; None where the index skips it.
+
+    Raises `PreparationError` that names model, key, field and the site's code.
+    """
+    try:
+        return build_document(source.index.full_prepare(row))
+    except SkipDocument:
+        return None
+    except UnsendableValueError as unsendable:
+        error: BaseException = unsendable.__cause__ or unsendable
+        field: str | None = unsendable.field
+        place = "the value of field {}".format(field)
+    except Exception as caught:  # noqa: BLE001 - whatever the site's code raises
+        error = caught
+        field, method = preparing_field(frame for frame, _ in traceback.walk_tb(caught.__traceback__))
+        parts = (method and method + "()", field and "field " + field)
+        place = ", ".join(part for part in parts if part) or "prepare()"
+    raise PreparationError(
+        field,
+        "{} {} cannot be prepared: {}: {}".format(source.label, row.pk, place, summarize(error)),
+        cause="the search index {} does not cope with this row".format(type(source.index).__name__),
+        hint="fix the index or the row; SkipDocument leaves a row out on purpose",
+        log=site_frames(error),
+    ) from error

@@ -1,0 +1,43 @@
+"""The loader's command line."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NamedTuple
+
+from .worker_pool import START_METHODS
+
+# The size of the sample that stands for all documents.
+ALL_DOCUMENTS = -1
+
+
+class Options(NamedTuple):
+    """What the loader is to do; 0 and None: whatever pays, or nothing of the kind."""
+
+    batch: int
+    workers: int
+    rows: int
+    start: str | None
+    inputs: str | None
+    sample: int
+    seed: int | None
+
+
+def parse_options() -> Options:
+    """Return the options that the command line gives."""
+    parser = argparse.ArgumentParser(
+        prog="haybale_loader", description="Load the site's search index into its empty Solr core."
+    )
+    parser.add_argument("--batch", type=int, default=0, help="documents a request; 0: as many as pays")
+    parser.add_argument("--workers", type=int, default=0, help="processes; 0: as many as pay")
+    parser.add_argument("--rows", type=int, default=0, help="of a partition; 0: by their number")
+    parser.add_argument("--start", choices=START_METHODS, help="how the processes are started")
+    parser.add_argument("--inputs", help="what may be read (JSON, see checks/audit.py); else no audit")
+    parser.add_argument(
+        "--sample",
+        type=int,
+        default=0,
+        help="then compare so many documents of each model; {}: all".format(ALL_DOCUMENTS),
+    )
+    parser.add_argument("--seed", type=int, help="that chooses the sample; by chance")
+    return Options(**vars(parser.parse_args()))

@@ -1,0 +1,39 @@
+"""Start the site in this process, under the audit, before anything that needs Haystack is imported.
+
+Haystack reads the site's settings when it is imported. So the modules of this package that import it, at
+their top as usual, are imported here, once the site has started, and by nobody else before that.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Mapping, NamedTuple
+
+from .checks.audit import process_audit
+from .documents.django_setup import start_django
+
+if TYPE_CHECKING:
+    from .checks.schema import Schema
+    from .worker_pool import Worker
+
+
+class WorkerOptions(NamedTuple):
+    """What every worker is told. `start_times` and `schemas` are of each core, by its URL."""
+
+    batch: int  # documents a request, 0: as many as pays
+    inputs: str | None  # see checks/audit.py
+    start_times: Mapping[str, str | None]
+    schemas: Mapping[str, Schema]
+
+
+def import_after_start(module: str, inputs: str | None) -> Any:
+    """Start the site, and return a module of this package. `inputs`: see checks/audit.py."""
+    with process_audit(inputs).starting():
+        start_django()
+        return import_module("." + module, __package__)
+
+
+def make_worker(options: WorkerOptions) -> Worker:
+    """Make a worker, in its own process."""
+    worker: Worker = import_after_start("worker", options.inputs).LoadingWorker(options)
+    return worker
