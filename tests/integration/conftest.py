@@ -1,21 +1,29 @@
-"""Integration tests use the real engine; where there is none they are skipped visibly, in CI they fail."""
+"""Integration tests use the real engine; where there is none they are skipped visibly, in CI they fail.
+
+Several workers run them side by side (pytest-xdist), and beside whatever else uses the engine: what a test
+makes has the run in its name or in its label, and nothing else is looked at, counted or removed.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import os
 import re
+import secrets
+import shutil
 import subprocess
 import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import docker
 import pytest
 import requests
+from docker.errors import DockerException, NotFound
 
 from haybale import config
 
@@ -23,7 +31,54 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
+    Once = Callable[[str, Callable[[], str]], str]
+
 ROOT = Path(__file__).parents[2]
+
+# This run: set by the first process, inherited by the workers.
+RUN = os.environ.setdefault("HAYBALE_TEST_RUN", secrets.token_hex(4))
+LABELS = {"io.haybale.test": RUN}
+
+# The files that take longest, in their order: begun first, so that no worker is left with them at the end.
+SLOWEST: tuple[str, ...] = ()
+
+# The files whose tests share nothing that is slow to make: any worker takes any of them.
+APART: tuple[str, ...] = ()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file on one worker (`--dist loadgroup`), and begin with the slowest files."""
+    place = {name: number for number, name in enumerate(SLOWEST)}
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and item.path.stem not in APART:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove what the run left on the engine, once the workers have ended, or were killed."""
+    if not hasattr(session.config, "workerinput"):
+        with contextlib.suppress(DockerException):
+            remove(RUN)
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
+    """Give a function that makes something for all workers: (name, what makes it and describes it)."""
+    own = tmp_path_factory.getbasetemp()
+    folder = own if worker_id == "master" else own.parent
+
+    def make_once(name: str, make: Callable[[], str]) -> str:
+        made = folder / f"{name}.made"
+        with (folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.is_file():
+                made.write_text(make(), encoding="utf-8")
+        return made.read_text(encoding="utf-8")
+
+    return make_once
 
 
 @pytest.fixture(scope="session")
@@ -32,19 +87,21 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def bump2version(tmp_path_factory: pytest.TempPathFactory) -> str:
+def bump2version(tmp_path_factory: pytest.TempPathFactory, once: Once) -> str:
     """The executable, in an environment of its own: the session's where that is named, else a new one."""
-    if os.environ.get("HAYBALE_BUMP2VERSION"):
-        return os.environ["HAYBALE_BUMP2VERSION"]
-    place = tmp_path_factory.mktemp("bump2version")
-    lock = (ROOT / "requirements/bump.txt").read_text(encoding="utf-8")
-    own = re.search(r"^bump2version==.*(?:\n    --hash=.*)+", lock, re.MULTILINE)
-    assert own
-    (place / "bump.txt").write_text(own[0].rstrip("\\ \n") + "\n", encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "venv", place / "venv"], check=True)
-    pip = [str(place / "venv/bin/python"), "-m", "pip", "install", "-q", "--require-hashes", "-r"]
-    subprocess.run([*pip, str(place / "bump.txt")], check=True)
-    return str(place / "venv/bin/bumpversion")
+
+    def install() -> str:
+        place = tmp_path_factory.mktemp("bump2version")
+        lock = (ROOT / "requirements/bump.txt").read_text(encoding="utf-8")
+        own = re.search(r"^bump2version==.*(?:\n    --hash=.*)+", lock, re.MULTILINE)
+        assert own
+        (place / "bump.txt").write_text(own[0].rstrip("\\ \n") + "\n", encoding="utf-8")
+        subprocess.run([sys.executable, "-m", "venv", place / "venv"], check=True)
+        pip = [str(place / "venv/bin/python"), "-m", "pip", "install", "-q", "--require-hashes", "-r"]
+        subprocess.run([*pip, str(place / "bump.txt")], check=True)
+        return str(place / "venv/bin/bumpversion")
+
+    return os.environ.get("HAYBALE_BUMP2VERSION") or once("bump2version", install)
 
 
 # Somebody who commits: CI machines have no identity of their own.
@@ -110,18 +167,34 @@ class Clone:
         }
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Clone:
-    """A repository at version 0.4.11 on main, and its remote, which has that too."""
-    made = Clone(path=tmp_path / "clone", remote=tmp_path / "remote.git")
-    made.path.mkdir()
-    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", made.remote], check=True)
-    made.git("init", "-q", "-b", "main")
+@pytest.fixture(scope="session")
+def first_version(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A repository at version 0.4.11 on main, and its remote, which has that too: to be copied."""
+    folder = tmp_path_factory.mktemp("first-version")
+    made = Clone(path=folder / "clone", remote=folder / "remote.git")
+    # Without the samples of hooks, which are most of its files.
+    new = ["git", "init", "-q", "--template=", "-b", "main"]
+    subprocess.run([*new, "--bare", made.remote], check=True)
+    subprocess.run([*new, made.path], check=True)
+    for hooks in (made.remote / "hooks", made.path / ".git/hooks"):
+        hooks.mkdir()
     made.git("remote", "add", "origin", f"file://{made.remote}")
     text = (ROOT / ".bumpversion.cfg").read_text(encoding="utf-8")
     own = re.sub(r"^current_version = .*$", "current_version = 0.4.11", text, flags=re.MULTILINE)
-    made.commit(".bumpversion.cfg", own)
+    (made.path / ".bumpversion.cfg").write_text(own, encoding="utf-8")
+    made.git("add", ".bumpversion.cfg")
+    made.git("-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "-q", "-m", "Begin")
     made.git("push", "-q", "--set-upstream", "origin", "main")
+    return made
+
+
+@pytest.fixture
+def clone(tmp_path: Path, first_version: Clone) -> Clone:
+    """A repository at version 0.4.11 on main, and its remote, which has that too."""
+    made = Clone(path=tmp_path / "clone", remote=tmp_path / "remote.git")
+    shutil.copytree(first_version.path, made.path)
+    shutil.copytree(first_version.remote, made.remote)
+    made.git("remote", "set-url", "origin", f"file://{made.remote}")
     return made
 
 
@@ -141,12 +214,152 @@ def engine() -> None:
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What is on the engine: containers, volumes, networks and image names."""
+    """What is on the engine: containers and volumes by their id, networks and images by their name."""
 
-    containers: frozenset[str]
-    volumes: frozenset[str]
-    networks: frozenset[str]
-    images: frozenset[str]
+    containers: frozenset[str] = frozenset()
+    volumes: frozenset[str] = frozenset()
+    networks: frozenset[str] = frozenset()
+    images: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return any((self.containers, self.volumes, self.networks, self.images))
+
+
+class Watch:
+    """What has come onto the engine since, with one of the words in its name, its labels or its image's name.
+
+    The volumes of such a container count too, which have no name of their own.
+    """
+
+    def __init__(self, *words: str) -> None:
+        self._words = words
+        self._client = docker.from_env()
+        self._events = self._client.events(
+            decode=True, filters={"type": ["container", "volume"], "event": ["create", "mount"]}
+        )
+        self._containers: set[str] = set()
+        self._volumes: set[str] = set()
+
+    def close(self) -> None:
+        self._events.close()
+        self._client.close()
+
+    def left(self) -> Leftovers:
+        """Return what of it is there now."""
+        self._read()
+        there = self._client.api.volumes()["Volumes"] or ()
+        found = named(self._client, *self._words)
+        volumes = frozenset(each["Name"] for each in there if each["Name"] in self._volumes)
+        return Leftovers(found.containers, found.volumes | volumes, found.networks, found.images)
+
+    def came(self) -> int:
+        """Return how many containers came, whether they are there now or not."""
+        self._read()
+        return len(self._containers)
+
+    def _read(self) -> None:
+        """Read what the engine told until now: until it tells of a volume that is made here, and removed."""
+        mark = self._client.volumes.create(labels=LABELS)
+        for event in self._events:
+            actor, attributes = event["Actor"]["ID"], event["Actor"]["Attributes"]
+            if actor == mark.id:
+                break
+            if event["Type"] == "container" and any(word in str(attributes) for word in self._words):
+                self._containers.add(actor)
+            elif event["Action"] == "mount" and attributes["container"] in self._containers:
+                self._volumes.add(actor)
+        mark.remove()
+
+
+def named(client: docker.DockerClient, *words: str) -> Leftovers:
+    """Return what on the engine has one of the words in its name, its labels or its image's name."""
+    api = client.api
+
+    def chosen(found: list[dict[str, Any]] | None, *names: str) -> list[dict[str, Any]]:
+        texts = ((each, str([each.get(name) for name in names])) for each in found or ())
+        return [each for each, text in texts if any(word in text for word in words)]
+
+    return Leftovers(
+        frozenset(each["Id"] for each in chosen(api.containers(all=True), "Names", "Image", "Labels")),
+        frozenset(each["Name"] for each in chosen(api.volumes()["Volumes"], "Name", "Labels")),
+        frozenset(each["Name"] for each in chosen(api.networks(), "Name", "Labels")),
+        frozenset(
+            tag
+            for each in chosen(api.images(), "RepoTags", "Labels")
+            for tag in each.get("RepoTags") or [each["Id"]]
+        ),
+    )
+
+
+def remove(word: str) -> None:
+    """Remove what on the engine has a word in its name, its labels or its image's name."""
+    client = docker.from_env()
+    found = named(client, word)
+    for kind, names, options in (
+        (client.api.remove_container, found.containers, {"force": True, "v": True}),
+        (client.api.remove_volume, found.volumes, {}),
+        (client.api.remove_network, found.networks, {}),
+        (client.api.remove_image, found.images, {"force": True}),
+    ):
+        for name in names:
+            with contextlib.suppress(NotFound):
+                kind(name, **options)
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory, once: Once) -> Path:
+    """This repository as it is in the work tree, for clones."""
+
+    def copy() -> str:
+        folder = tmp_path_factory.mktemp("template")
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, capture_output=True, check=True,
+        )  # fmt: skip
+        tar = ["tar", "--null", "--files-from=-", "--create"]
+        packed = subprocess.run(tar, cwd=ROOT, input=listed.stdout, capture_output=True, check=True)
+        subprocess.run(["tar", "--extract"], cwd=folder, input=packed.stdout, check=True)
+        return str(folder)
+
+    return Path(once("template", copy))
+
+
+@pytest.fixture
+def site(tmp_path: Path, template: Path) -> Iterator[Path]:
+    """A clone of this repository as it is in the work tree, for a test to spoil; its images go with it."""
+    clone, name = tmp_path / "site", f"spoiled-{RUN}-{secrets.token_hex(4)}"
+    shutil.copytree(template, clone, symlinks=True)
+    _rename(clone / "pyproject.toml", name)
+    for command in (
+        ["init", "--quiet"],
+        ["add", "--all"],
+        ["-c", "user.name=a", "-c", "user.email=a@b.example", "commit", "--quiet", "-m", "all"],
+    ):
+        subprocess.run(["git", *command], cwd=clone, check=True)
+    yield clone
+    remove(name)
+
+
+def _rename(file: Path, name: str) -> None:
+    """Give the clone images and projects of its own."""
+    text = file.read_text(encoding="utf-8")
+    text = text.replace('\nname = "sotu"', f'\nname = "{name}"')
+    text = text.replace('registry = "localhost:5000/sotu"', f'registry = "localhost:5000/{name}"')
+    file.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def watching(engine: None) -> Iterator[Callable[..., Watch]]:  # noqa: ARG001 - it must answer
+    """Give a function that watches what comes onto the engine with one of these words in its name."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *words: stack.enter_context(contextlib.closing(Watch(*words)))
+
+
+@pytest.fixture
+def watch(site: Path, watching: Callable[..., Watch]) -> Watch:
+    """What comes onto the engine because of the clone."""
+    return watching(config.load(site, {}).settings.name)
 
 
 @pytest.fixture(scope="session")
@@ -169,50 +382,8 @@ def look() -> Leftovers:
     )
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Path:
-    """A clone of this repository as it is in the work tree, for a test to spoil."""
-    clone = tmp_path / "site"
-    clone.mkdir()
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, check=True,
-    )  # fmt: skip
-    subprocess.run(
-        ["tar", "--create", "--null", "--files-from=-", "--file", str(tmp_path / "site.tar")],
-        cwd=ROOT, input=listed.stdout, check=True,
-    )  # fmt: skip
-    subprocess.run(["tar", "--extract", "--file", str(tmp_path / "site.tar")], cwd=clone, check=True)
-    _rename(clone / "pyproject.toml", "spoiled")
-    for command in (
-        ["init", "--quiet"],
-        ["add", "--all"],
-        ["-c", "user.name=a", "-c", "user.email=a@b.example", "commit", "--quiet", "-m", "all"],
-    ):
-        subprocess.run(["git", *command], cwd=clone, check=True)
-    return clone
-
-
-def _rename(file: Path, name: str) -> None:
-    """Give the clone images and projects of its own."""
-    text = file.read_text(encoding="utf-8")
-    text = text.replace('\nname = "sotu"', f'\nname = "{name}"')
-    text = text.replace('registry = "localhost:5000/sotu"', f'registry = "localhost:5000/{name}"')
-    file.write_text(text, encoding="utf-8")
-
-
-@pytest.fixture
-def before(on_engine: Callable[[], Leftovers]) -> Iterator[Leftovers]:
-    """What was on the engine; what the clone built besides is removed after the test."""
-    was = on_engine()
-    yield was
-    made = on_engine().images - was.images
-    if made:
-        subprocess.run(["docker", "image", "rm", "--force", *made], capture_output=True, check=True)
-
-
 # A registry server of the distribution, over the Python base, which is on the engine anyway.
-REGISTRY_IMAGE = "haybale-test-registry:latest"
+REGISTRY_IMAGE = f"haybale-test-registry:{RUN}"
 REGISTRY_DOCKERFILE = """\
 FROM {base}
 RUN apt-get update && apt-get install -y --no-install-recommends docker-registry
@@ -236,27 +407,32 @@ class Registry:
 
 
 @pytest.fixture(scope="session")
-def serve_registry(
-    engine: None,  # noqa: ARG001 - it must answer
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[..., AbstractContextManager[Registry]]]:
+def registry_image(engine: None, tmp_path_factory: pytest.TempPathFactory, once: Once) -> str:  # noqa: ARG001 - it must answer
+    """The image of a registry server."""
+
+    def build() -> str:
+        folder = tmp_path_factory.mktemp("registry")
+        base = config.load(ROOT, {}).settings.images.python
+        (folder / "Dockerfile").write_text(REGISTRY_DOCKERFILE.format(base=base), encoding="utf-8")
+        subprocess.run(
+            ["docker", "buildx", "build", "--quiet", "--load", "--tag", REGISTRY_IMAGE, folder],
+            capture_output=True, check=True,
+        )  # fmt: skip
+        return REGISTRY_IMAGE
+
+    return once("registry-image", build)
+
+
+@pytest.fixture(scope="session")
+def serve_registry(registry_image: str) -> Callable[..., AbstractContextManager[Registry]]:
     """Give a function that runs a registry: (more configuration, files beside it, how to ask it)."""
-    folder = tmp_path_factory.mktemp("registry")
-    base = config.load(ROOT, {}).settings.images.python
-    (folder / "Dockerfile").write_text(REGISTRY_DOCKERFILE.format(base=base), encoding="utf-8")
 
     @contextlib.contextmanager
     def serve(
         more: str = "", files: Mapping[str, bytes] | None = None, scheme: str = "http", **ask: object
     ) -> Iterator[Registry]:
-        client = docker.from_env()
-        # Each time: whoever removes what came since may have taken the image for theirs. Mostly it is cached.
-        subprocess.run(
-            ["docker", "buildx", "build", "--quiet", "--load", "--tag", REGISTRY_IMAGE, folder],
-            capture_output=True, check=True,
-        )  # fmt: skip
-        container = client.containers.create(
-            REGISTRY_IMAGE, labels={"io.haybale.test": "registry"}, ports={"5000/tcp": ("127.0.0.1", 0)}
+        container = docker.from_env().containers.create(
+            registry_image, labels=LABELS, ports={"5000/tcp": ("127.0.0.1", 0)}
         )
         try:
             beside = {"config.yml": (REGISTRY_CONFIG + more).encode(), **(files or {})}
@@ -269,18 +445,17 @@ def serve_registry(
         finally:
             container.remove(force=True, v=True)
 
-    yield serve
-    subprocess.run(["docker", "image", "rm", "--force", REGISTRY_IMAGE], capture_output=True, check=False)
+    return serve
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def registry_server(serve_registry: Callable[..., AbstractContextManager[Registry]]) -> Iterator[Registry]:
-    """Run a registry that everybody may read and write."""
+    """Run a registry that everybody may read and write; each file has its own."""
     with serve_registry() as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def registry(registry_server: Registry) -> str:
     """Return HOST:PORT of a registry that everybody may read and write."""
     return registry_server.address

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import secrets
 import subprocess
 import time
@@ -18,10 +19,15 @@ from haybale.images.bases import packages
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.integration.conftest import Watch
+
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine")]
+
+# The run of these tests (conftest.py).
+RUN = os.environ["HAYBALE_TEST_RUN"]
 
 # Seconds that Solr gets to answer.
 PATIENCE = 60
@@ -46,7 +52,7 @@ def built() -> Iterator[list[str]]:
 
 
 def build(folder: Path, dockerfile: str, built: list[str], *arguments: str) -> str:
-    name = f"haybale-test:{secrets.token_hex(4)}"
+    name = f"haybale-test-{RUN}:{secrets.token_hex(4)}"
     built.append(name)
     (folder / "Dockerfile").write_text(dockerfile)
     subprocess.run(
@@ -60,7 +66,17 @@ def build(folder: Path, dockerfile: str, built: list[str], *arguments: str) -> s
 @contextlib.contextmanager
 def running(image: str, *options: str) -> Iterator[tuple[str, int]]:
     """Run an image with Solr until it is left: (container id, port on loopback)."""
-    command = ["docker", "run", "--detach", "--publish", "127.0.0.1::8983", *options, image]
+    command = [
+        "docker",
+        "run",
+        "--detach",
+        "--label",
+        f"io.haybale.test={RUN}",
+        "--publish",
+        "127.0.0.1::8983",
+        *options,
+        image,
+    ]
     identity = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     try:
         end = time.monotonic() + PATIENCE
@@ -206,14 +222,16 @@ def test_what_can_t_be_started_is_explained(images: config.ImageSettings) -> Non
     assert "no-such-command" in told.value.cause
 
 
-def test_a_container_that_ran_leaves_nothing(images: config.ImageSettings) -> None:
-    before = {each.id for each in sdk.client().containers.list(all=True)}
-    assert sdk.run_container(images.python, ["python", "-c", "import sys; print('out'); sys.exit(3)"]) == (
-        3,
-        "out",
-    )
-    after = {each.id for each in sdk.client().containers.list(all=True)}
-    assert not after - before
+def test_a_container_that_ran_leaves_nothing(
+    images: config.ImageSettings, built: list[str], watching: Callable[..., Watch]
+) -> None:
+    name = f"haybale-test-{RUN}:{secrets.token_hex(4)}"
+    watch = watching(name)
+    sdk.tag_image(images.python, name)
+    built.append(name)
+    assert sdk.run_container(name, ["python", "-c", "import sys; print('out'); sys.exit(3)"]) == (3, "out")
+    assert watch.came() == 1
+    assert not watch.left().containers
 
 
 def test_a_folder_comes_out_of_a_stopped_container(images: config.ImageSettings, tmp_path: Path) -> None:

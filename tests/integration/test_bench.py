@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bench import measure
 from haybale import config
 from haybale.images import bases as base
+from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.integration.conftest import Leftovers
+    from tests.integration.conftest import Watch
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine")]
 
 SIZE = 150
 
 
-def measured(root: Path, folder: Path, *options: str) -> tuple[dict[str, Any], str]:
+@pytest.fixture
+def solr(root: Path) -> Iterator[str]:
+    """Another name of Solr's image, by which its containers are known as this test's."""
+    solr = config.load(root, {}).settings.images.solr
+    base.ensure(solr, "solr", print)
+    name = f"haybale-test-{os.environ['HAYBALE_TEST_RUN']}:{secrets.token_hex(4)}"
+    sdk.tag_image(solr, name)
+    yield name
+    sdk.remove_image(name)
+
+
+def measured(root: Path, folder: Path, solr: str, *options: str) -> tuple[dict[str, Any], str]:
     """Run one round with these options; return its results, and what it said."""
     command = [sys.executable, "-m", "bench", str(SIZE), "--rounds", "1", "--into", str(folder), *options]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    env = {**os.environ, "SOLR_IMAGE": solr}
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads((folder / "bench.json").read_text(encoding="utf-8")), done.stdout
 
@@ -34,14 +50,13 @@ def measured(root: Path, folder: Path, *options: str) -> tuple[dict[str, Any], s
 @pytest.mark.parametrize(
     ("option", "name"), [([], f"{SIZE} documents"), (["--postgresql"], f"{SIZE} documents in PostgreSQL")]
 )
-def test_it_measures_every_variant_and_leaves_nothing(
-    root: Path, tmp_path: Path, on_engine: Callable[[], Leftovers], option: list[str], name: str
+def test_it_measures_every_variant_and_leaves_nothing(  # noqa: PLR0917
+    root: Path, tmp_path: Path, solr: str, watching: Callable[..., Watch], option: list[str], name: str
 ) -> None:
     images = config.load(root, {}).settings.images
     base.ensure(images.postgres, "postgres", print)
-    # The images that it needs stay; they are the site's own.
-    before = on_engine()
-    found, said = measured(root, tmp_path, *option)
+    watch = watching("haybale-bench", measure.LABEL, solr)
+    found, said = measured(root, tmp_path, solr, *option)
     found = found[name]
     assert found["documents"] == SIZE
     assert set(found["variants"]) == {"haystack -b500 -k4", "haystack -b1000 -k2", "ours"}
@@ -53,19 +68,19 @@ def test_it_measures_every_variant_and_leaves_nothing(
     assert found["floor"]["seconds"] > 0
     assert (tmp_path / "bench.svg").read_text(encoding="utf-8").startswith("<svg")
     assert "of the floor" in said
-    after = on_engine()
-    assert after.containers == before.containers
-    assert after.networks == before.networks
-    assert after.volumes == before.volumes
+    assert watch.came()
+    left = watch.left()
+    assert (left.containers, left.volumes, left.networks) == (frozenset(), frozenset(), frozenset())
+    assert left.images == {solr}
 
 
 def test_it_measures_verification_and_baking_beside_what_was_measured_before(
-    root: Path, tmp_path: Path, on_engine: Callable[[], Leftovers]
+    root: Path, tmp_path: Path, solr: str, watching: Callable[..., Watch]
 ) -> None:
-    before = on_engine()
+    watch = watching("haybale-bench", measure.LABEL, solr)
     (tmp_path / "bench.json").write_text('{"1 document": {"documents": 1}}', encoding="utf-8")
-    measured(root, tmp_path, "--measure", "verification")
-    found, said = measured(root, tmp_path, "--measure", "baking")
+    measured(root, tmp_path, solr, "--measure", "verification")
+    found, said = measured(root, tmp_path, solr, "--measure", "baking")
     assert found["1 document"] == {"documents": 1}
     found = found[f"{SIZE} documents"]
     assert set(found["verification"]["costs"]) == {"a sample", "all documents"}
@@ -73,7 +88,7 @@ def test_it_measures_verification_and_baking_beside_what_was_measured_before(
     assert list(found["baking"]["steps"])[-1] == "prove"
     assert found["baking"]["index_mb"] > 0
     assert "x the least" in said
-    after = on_engine()
-    assert (after.containers, after.networks) == (before.containers, before.networks)
-    assert after.volumes == before.volumes
-    assert not [name for name in after.images if "bench" in name]
+    assert watch.came()
+    left = watch.left()
+    assert (left.containers, left.volumes, left.networks) == (frozenset(), frozenset(), frozenset())
+    assert left.images == {solr}

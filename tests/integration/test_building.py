@@ -23,14 +23,18 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine")]
 
+# The run of these tests (conftest.py).
+RUN = os.environ["HAYBALE_TEST_RUN"]
+
 BUILD_FAILED = 6  # BuildError.exit_code
 
 SITE = """\
 ARG PYTHON_IMAGE
-FROM ${PYTHON_IMAGE} AS release
-RUN echo "cached or not" && od -An -N8 -tx8 /dev/urandom > /drawn
+FROM ${{PYTHON_IMAGE}} AS release
+LABEL io.haybale.test={run}
+RUN echo "cached or not {mark}" && od -An -N8 -tx8 /dev/urandom > /drawn
 FROM release AS tester
-RUN cat /drawn > /tested
+RUN : {mark}; cat /drawn > /tested
 FROM release AS broken
 RUN echo "the reason is here" && false
 """
@@ -40,15 +44,19 @@ RUN echo "the reason is here" && false
 def site(tmp_path: Path, registry: str) -> Iterator[Path]:
     """A repository with a small Dockerfile, whose images belong to that registry."""
     # Steps of its own: what an earlier test left in the engine's cache is not theirs.
-    text = SITE.replace("cached or not", f"cached or not {secrets.token_hex(4)}")
-    (tmp_path / "Dockerfile").write_text(text, encoding="utf-8")
+    mark = secrets.token_hex(4)
+    (tmp_path / "Dockerfile").write_text(SITE.format(run=RUN, mark=mark), encoding="utf-8")
     (tmp_path / ".bumpversion.cfg").write_text("[bumpversion]\ncurrent_version = 1.2.3\n", encoding="utf-8")
     (tmp_path / "pyproject.toml").write_text(
         f'[tool.haybale]\nname = "site"\nregistry = "{registry}/site"\ncore = "site"\n', encoding="utf-8"
     )
-    before = steps()
     yield tmp_path
-    forget_builds(registry, before)
+    forget_builds(registry, mark)
+
+
+def mark_of(site: Path) -> str:
+    """Return the word that is in all steps of this site's builds."""
+    return (site / "Dockerfile").read_text(encoding="utf-8").partition("cached or not ")[2][:8]
 
 
 def haybale(site: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -64,27 +72,24 @@ def in_image(image: str, file: str) -> str:
     return docker.from_env().containers.run(image, ["cat", file], remove=True).decode().strip()
 
 
-def steps() -> set[str]:
-    """Return the ids of what the engine keeps of builds."""
-    usage = subprocess.run(
-        ["docker", "buildx", "du", "--verbose"], capture_output=True, text=True, check=True
-    )
-    return set(re.findall(r"^ID:\s+(\S+)", usage.stdout, re.MULTILINE))
-
-
-def forget_builds(registry: str, before: set[str]) -> None:
-    """Remove what the engine keeps of the site's builds: images, and the steps that came since `before`.
+def forget_builds(registry: str, mark: str) -> None:
+    """Remove what the engine keeps of the site's builds: images, and the steps that have the mark.
 
     The rest of the build cache is somebody's, and costs minutes.
     """
     client = docker.from_env()
     for image in client.images.list(f"{registry}/site"):
         client.images.remove(str(image.id), force=True)
-    for step in steps() - before:
-        subprocess.run(
-            ["docker", "buildx", "prune", "--all", "--force", "--filter", f"id={step}"],
-            capture_output=True, check=True,
-        )  # fmt: skip
+    usage = subprocess.run(
+        ["docker", "buildx", "du", "--verbose"], capture_output=True, text=True, check=True
+    )
+    for step in usage.stdout.split("\n\n"):
+        found = re.search(r"^ID:\s+(\S+)", step, re.MULTILINE)
+        if found and (mark in step or registry in step):
+            subprocess.run(
+                ["docker", "buildx", "prune", "--all", "--force", "--filter", f"id={found[1]}"],
+                capture_output=True, check=True,
+            )  # fmt: skip
 
 
 def test_release_has_the_plain_tag_and_layers_their_own(site: Path, registry: str) -> None:
@@ -141,17 +146,19 @@ def test_another_machine_takes_its_layers_from_the_registry_s_cache(site: Path, 
     """What the first build drew by lot, the second has too, though the engine forgot the first."""
     if not sdk.engine_info().can_export_cache:
         pytest.skip("this engine's image store can't write registry caches")
-    before = steps()
+    mark = mark_of(site)
     haybale(site, "build")
     drawn = in_image(f"{registry}/site:v1.2.3", "/drawn")
-    forget_builds(registry, before)
-    haybale(site, "build")
-    assert in_image(f"{registry}/site:v1.2.3", "/drawn") == drawn
-    forget_builds(registry, before)
-    text = (site / "pyproject.toml").read_text(encoding="utf-8")
-    (site / "pyproject.toml").write_text(text + "[tool.haybale.build]\ncache = false\n", encoding="utf-8")
+    settings = site / "pyproject.toml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text + "[tool.haybale.build]\ncache = false\n", encoding="utf-8")
+    forget_builds(registry, mark)
     haybale(site, "build")
     assert in_image(f"{registry}/site:v1.2.3", "/drawn") != drawn
+    settings.write_text(text, encoding="utf-8")
+    forget_builds(registry, mark)
+    haybale(site, "build")
+    assert in_image(f"{registry}/site:v1.2.3", "/drawn") == drawn
 
 
 def manifest(registry: str, reference: str) -> dict[str, Any]:
@@ -180,7 +187,9 @@ def test_one_index_is_the_same_layer_over_each_platform_s_base(
     folder.mkdir()
     for machine in ("amd64", "arm64"):
         (folder / machine).write_text(machine, encoding="utf-8")
-    (folder / "Dockerfile").write_text("FROM scratch\nARG TARGETARCH\nCOPY ${TARGETARCH} /machine\n", "utf-8")
+    (folder / "Dockerfile").write_text(
+        f"FROM scratch\nARG TARGETARCH\nLABEL io.haybale.test={RUN}\nCOPY ${{TARGETARCH}} /machine\n", "utf-8"
+    )
     command = ["docker", "buildx", "build", "--platform", platforms, "--provenance=false", "--load"]
     subprocess.run([*command, "--tag", base, str(folder)], check=True, capture_output=True)
     (site / "Dockerfile").write_bytes((root / "Dockerfile").read_bytes())

@@ -23,15 +23,19 @@ from haybale.images import bases as base
 from haybale.images import build
 from haybale.index import image as current
 from haybale.index.key import compute_key
+from haybale.tools.engine import sdk
 from haybale.tools.engine.compose import Compose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.integration.conftest import Leftovers
+    from tests.integration.conftest import Watch
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine")]
+
+# The run of these tests (conftest.py).
+RUN = os.environ["HAYBALE_TEST_RUN"]
 
 # How pg_dump is asked for each of its formats.
 FORMATS = {
@@ -116,7 +120,7 @@ def services(project: config.Project, name: str, variables: dict[str, str]) -> C
     file.write_text(WAITING.format(file=project.path("docker-compose.database.yml")), encoding="utf-8")
     return Compose(
         file=file,
-        project=f"haybale-test-{name}-{secrets.token_hex(4)}",
+        project=f"haybale-test-{RUN}-{name}-{secrets.token_hex(4)}",
         env_file=project.scratch / "env" / f"{name}.env",
         variables={
             "HAYBALE_CORE": "none",
@@ -237,17 +241,22 @@ def test_a_dump_that_was_cut_off_is_told_in_the_words_of_pg_restore(
 
 
 def test_a_dump_of_a_newer_server_is_refused_before_anything_starts(
-    project: config.Project, another: config.Project, server: Server, on_engine: Callable[[], Leftovers]
+    project: config.Project, another: config.Project, server: Server, watching: Callable[..., Watch]
 ) -> None:
     dumped = server.dump("newer", [])
     text = dumped.read_text(encoding="utf-8")
     newer = dumped.with_name("newest")
     newer.write_text(re.sub(r"(Dumped from database version) \d+", r"\1 99", text), encoding="utf-8")
     linked(another.root, newer)
-    before = on_engine()
-    with pytest.raises(DumpError, match="the dump is of PostgreSQL 99, and postgres:17 is PostgreSQL 17"):
-        restoring(another, project)
-    assert on_engine() == before
+    image = f"haybale-test-{RUN}:17"
+    watch = watching(image)
+    sdk.tag_image(project.settings.images.postgres, image)
+    found = config.load(another.root, {"POSTGRES_IMAGE": image})
+    with pytest.raises(DumpError, match=f"the dump is of PostgreSQL 99, and {image} is PostgreSQL 17"):
+        restoring(found, project)
+    sdk.remove_image(image)
+    assert watch.came() == 1, "the server was asked for its version"
+    assert not watch.left()
 
 
 def test_an_image_without_a_server_is_named(project: config.Project) -> None:
@@ -256,9 +265,7 @@ def test_an_image_without_a_server_is_named(project: config.Project) -> None:
     assert project.settings.images.solr in str(told.value.message)
 
 
-def test_the_whole_site_is_indexed_from_postgresql(
-    site: Path, before: Leftovers, server: Server, on_engine: Callable[[], Leftovers]
-) -> None:
+def test_the_whole_site_is_indexed_from_postgresql(site: Path, watch: Watch, server: Server) -> None:
     """The dump is a folder, packed as one often is."""
     folder = server.dump("folder", ["--format=directory"])
     packed = folder.with_name("folder.tar.xz")
@@ -277,7 +284,6 @@ def test_the_whole_site_is_indexed_from_postgresql(
     assert found.counts["archive.passage"] == server.counts["archive_passage"]
     assert "postgres" in (made.components["bases"].value or "")
     assert identify_dump(resolve_dump(site, "dumps/*latest.sql*"), site / "x").format == "directory"
-    after = on_engine()
-    assert (after.containers, after.volumes, after.networks) == (
-        before.containers, before.volumes, before.networks,
-    )  # fmt: skip
+    left = watch.left()
+    assert watch.came()
+    assert (left.containers, left.volumes, left.networks) == (frozenset(), frozenset(), frozenset())

@@ -708,9 +708,8 @@ def test_a_push_that_is_cut_off_anywhere_leaves_both_tags_old_or_both_new(
     assert True in arrived
 
 
-def test_names_of_images_on_the_engine_are_found_by_their_repository(on_engine: object) -> None:
-    del on_engine
-    name = f"haybale-test-{secrets.token_hex(4)}"
+def test_names_of_images_on_the_engine_are_found_by_their_repository() -> None:
+    name = f"haybale-test-{os.environ['HAYBALE_TEST_RUN']}-{secrets.token_hex(4)}"
     made = subprocess.run(
         ["docker", "import", "-", f"{name}:one"], input=b"\0" * 10240, capture_output=True, check=True
     )

@@ -52,7 +52,7 @@ PYTHON = os.environ.get("HAYBALE_SITE_PYTHON", sys.executable)
 IMAGE = os.environ.get("SOLR_IMAGE", "solr:9.10.1-slim")
 HOME = "opt/barn/solr"
 SOLR_USER = 8983
-LABEL = {"io.haybale.test": "loader"}
+LABEL = {"io.haybale.test": os.environ["HAYBALE_TEST_RUN"]}  # the run of these tests (conftest.py)
 
 # Rows of the synthetic site: enough for many batches, few enough for a quick test.
 ROWS = 300

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -28,9 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.integration.conftest import Leftovers
+    from tests.integration.conftest import Watch
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine")]
+
+# The run of these tests (conftest.py).
+RUN = os.environ["HAYBALE_TEST_RUN"]
+LABELS = {"io.haybale.test": RUN}
 
 # Exit codes of the verb (errors.py, cli.py).
 FAILED_LOADING = LoadError.exit_code
@@ -72,28 +77,24 @@ def rest(process: subprocess.Popen[str]) -> str:
     return said
 
 
-def assert_nothing_is_left(before: Leftovers, after: Leftovers) -> None:
-    assert after.containers == before.containers
-    assert after.volumes == before.volumes
-    assert after.networks == before.networks
-    assert not {name for name in after.images - before.images if "solr" in name}
+def assert_nothing_is_left(watch: Watch) -> None:
+    left = watch.left()
+    assert (left.containers, left.volumes, left.networks) == (frozenset(), frozenset(), frozenset())
+    assert not {name for name in left.images if "solr" in name}
 
 
-def test_success_leaves_one_image_whose_counts_are_the_database_s(
-    site: Path, before: Leftovers, on_engine: Callable[[], Leftovers]
-) -> None:
+def test_success_leaves_one_image_whose_counts_are_the_database_s(site: Path, watch: Watch) -> None:
     with regenerating(site) as process:
         said = rest(process)
     assert process.returncode == 0, said
-    after = on_engine()
-    assert after.containers == before.containers
-    assert after.volumes == before.volumes
-    assert after.networks == before.networks
+    left = watch.left()
+    assert watch.came()
+    assert (left.containers, left.volumes, left.networks) == (frozenset(), frozenset(), frozenset())
     project = config.load(site, {})
     name = build.image_name(project, "solr")
     made = compute_key(project)
     key_name = current.name(project, made)
-    assert {image for image in after.images - before.images if "solr" in image} == {name, key_name}
+    assert {image for image in left.images if "solr" in image} == {name, key_name}
     found = current.local(project, made)
     assert found is not None, "it is the key's, and was proved here"
     assert found.counts["archive.passage"] > 0
@@ -104,6 +105,9 @@ def test_success_leaves_one_image_whose_counts_are_the_database_s(
     assert {model["model"] for model in told["verification"]["models"]} == set(found.counts)
 
 
+TINY = f"haybale-test-{RUN}-{secrets.token_hex(4)}"
+
+
 def tiny(name: str) -> str:
     """Make an image with nothing but a file of its own; return its id."""
     file = io.BytesIO()
@@ -111,31 +115,29 @@ def tiny(name: str) -> str:
         member = tarfile.TarInfo(name)
         member.size = len(name)
         archive.addfile(member, io.BytesIO(name.encode()))
-    docker.from_env().api.import_image_from_data(file.getvalue(), repository="haybale-test-tag", tag=name)
-    found = sdk.find_image(f"haybale-test-tag:{name}")
+    docker.from_env().api.import_image_from_data(file.getvalue(), repository=TINY, tag=name)
+    found = sdk.find_image(f"{TINY}:{name}")
     assert found
     return found.id
 
 
-def test_an_image_that_loses_its_last_name_goes_and_no_other(on_engine: Callable[[], Leftovers]) -> None:
-    before = on_engine()
+def test_an_image_that_loses_its_last_name_goes_and_no_other(watching: Callable[..., Watch]) -> None:
+    watch = watching(TINY)
     one, two = tiny("one"), tiny("two")
     try:
-        sdk.tag_image("haybale-test-tag:one", "haybale-test-tag:latest")
-        sdk.tag_image("haybale-test-tag:two", "haybale-test-tag:latest")
+        sdk.tag_image(f"{TINY}:one", f"{TINY}:latest")
+        sdk.tag_image(f"{TINY}:two", f"{TINY}:latest")
         assert sdk.find_image(one) is not None, "it has its other name"
-        sdk.tag_image("haybale-test-tag:two", "haybale-test-tag:one")
+        sdk.tag_image(f"{TINY}:two", f"{TINY}:one")
         assert sdk.find_image(one) is None, "that was its last one"
         assert sdk.find_image(two) is not None
     finally:
         for name in ("one", "two", "latest"):
-            sdk.remove_image(f"haybale-test-tag:{name}")
-    assert on_engine() == before
+            sdk.remove_image(f"{TINY}:{name}")
+    assert not watch.left()
 
 
-def test_a_failing_loader_is_explained_and_leaves_nothing(
-    site: Path, before: Leftovers, on_engine: Callable[[], Leftovers]
-) -> None:
+def test_a_failing_loader_is_explained_and_leaves_nothing(site: Path, watch: Watch) -> None:
     indexes = site / "web/archive/search_indexes.py"
     text = indexes.read_text(encoding="utf-8")
     marker = "class PassageIndex("
@@ -157,56 +159,51 @@ def test_a_failing_loader_is_explained_and_leaves_nothing(
     assert "5000" in said
     assert "spoiled on purpose" in said
     assert "Traceback" not in said.partition("haybale: ")[2]
-    assert_nothing_is_left(before, on_engine())
+    assert_nothing_is_left(watch)
 
 
-def test_solr_killed_midway_is_a_bounded_failure_that_leaves_nothing(
-    site: Path, before: Leftovers, on_engine: Callable[[], Leftovers]
-) -> None:
+def test_solr_killed_midway_is_a_bounded_failure_that_leaves_nothing(site: Path, watch: Watch) -> None:
     with regenerating(site) as process:
         read_until(process, "archive.passage: ")
         client = docker.from_env()
         (solr,) = [
             container
             for container in client.containers.list(filters={"label": "com.docker.compose.service=solr"})
-            if (container.name or "").startswith("spoiled-solr-")
+            if (container.name or "").startswith(f"{config.load(site, {}).settings.name}-solr-")
         ]
         solr.kill()
         said = rest(process)
     assert process.returncode == FAILED_LOADING, said
     assert "Solr has ended, with exit code 137" in said
-    assert_nothing_is_left(before, on_engine())
+    assert_nothing_is_left(watch)
 
 
 @pytest.mark.parametrize("moment", ["starting Solr", "archive.passage: "])
-def test_ctrl_c_leaves_nothing(
-    site: Path, before: Leftovers, on_engine: Callable[[], Leftovers], moment: str
-) -> None:
+def test_ctrl_c_leaves_nothing(site: Path, watch: Watch, moment: str) -> None:
     with regenerating(site) as process:
         read_until(process, moment)
         os.killpg(process.pid, signal.SIGINT)
         said = rest(process)
     assert process.returncode == INTERRUPTED, said
     assert "Traceback" not in said
-    assert_nothing_is_left(before, on_engine())
+    assert_nothing_is_left(watch)
 
 
 def test_a_baked_image_serves_its_own_index_where_an_older_one_s_volume_is_mounted(root: Path) -> None:
     project = config.load(root, {})
     name = build.image_name(project, "solr")
     client = docker.from_env()
-    labels = {"io.haybale.test": "volume"}
     # What compose keeps across recreates is the volume that the base image declares.
-    volume = client.volumes.create(labels=labels)
+    volume = client.volumes.create(labels=LABELS)
     try:
         older = client.containers.run(
-            project.settings.images.solr, ["true"], entrypoint=[], detach=True, labels=labels,
+            project.settings.images.solr, ["true"], entrypoint=[], detach=True, labels=LABELS,
             volumes={volume.name: {"bind": "/var/solr", "mode": "rw"}},
         )  # fmt: skip
         older.wait()
         older.remove()
         container = client.containers.run(
-            name, detach=True, labels=labels, ports={"8983/tcp": ("127.0.0.1", 0)},
+            name, detach=True, labels=LABELS, ports={"8983/tcp": ("127.0.0.1", 0)},
             volumes={volume.name: {"bind": "/var/solr", "mode": "rw"}},
         )  # fmt: skip
         try:
@@ -228,7 +225,12 @@ def documents(container: str, core: str) -> int:
 def test_a_solr_that_was_killed_is_never_baked() -> None:
     client = docker.from_env()
     container = client.containers.run(
-        config.load().settings.images.solr, ["sleep", "1000"], entrypoint=[], detach=True, init=False
+        config.load().settings.images.solr,
+        ["sleep", "1000"],
+        entrypoint=[],
+        detach=True,
+        init=False,
+        labels=LABELS,
     )
     try:
         container.kill()

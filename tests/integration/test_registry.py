@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("_no_logins")]
 
-LABELS = {"io.haybale.test": "registry", "answer": "42"}
+# The run of these tests (conftest.py), and something else.
+LABELS = {"io.haybale.test": os.environ["HAYBALE_TEST_RUN"], "answer": "42"}
 SECRET = "not-to-be-seen"
 # bcrypt, which is all that the registry takes (htpasswd -nbB ada not-to-be-seen).
 HASHED = "$2y$04$LIrROEE.1lzFeePNNZeG0eyazNYpXajn61OFuT.M1.So6jeY26vyG"

@@ -28,9 +28,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
+# The run of these tests (conftest.py).
+RUN = os.environ["HAYBALE_TEST_RUN"]
+
 FILES = {
     "pyproject.toml": (
-        '[tool.haybale]\nname = "why"\nregistry = "why.example/site"\ncore = "site"\nlocal = true\n'
+        '[tool.haybale]\nname = "why"\nregistry = "why.example/site-'
+        + RUN
+        + '"\ncore = "site"\nlocal = true\n'
     ),
     ".bumpversion.cfg": "[bumpversion]\ncurrent_version = 1.2.3\n",
     "Dockerfile": "FROM python AS release\nCOPY web /app\nFROM solr AS solr\n",
@@ -402,7 +407,7 @@ def image(repository: Repository, engine: None) -> Iterator[str]:  # noqa: ARG00
 def test_an_index_that_only_the_registry_has_is_found_by_its_whole_key(
     repository: Repository, registry: str
 ) -> None:
-    settings = FILES["pyproject.toml"].replace("why.example/site", f"{registry}/why")
+    settings = FILES["pyproject.toml"].replace(f"why.example/site-{RUN}", f"{registry}/why")
     repository.write("pyproject.toml", settings.replace("local = true", ""))
     repository.commit("Use a registry")
     first = compute_key(repository.project).value
