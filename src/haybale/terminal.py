@@ -1,4 +1,4 @@
-"""What a person sees while haybale works: steps, and how far the loading is.
+"""What a person sees while haybale works: what it does, and how far the loading is.
 
 Everything goes to the error stream: standard output belongs to what a verb prints for other programs. On a
 terminal there is a progress bar, elsewhere (CI's log) plain lines.
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 # Where there is no terminal, a model's progress is a line each time so many percent are done.
 LINE_EVERY = 20
-ALL = 100
 
-# Seconds that a speed must be known from: a small model's documents come all at once.
+# Seconds that a rate is worked out from, at least: a small model's documents come all at once.
 SHORTEST = 0.1
 
 
@@ -39,18 +38,18 @@ def print_json(value: Any) -> None:
 
 
 class Terminal:
-    """Says what happens, on the error stream."""
+    """Prints what happens, on the error stream."""
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
         self._clock = clock
 
     def say(self, text: str) -> None:
-        """Print a step."""
+        """Print what is being done."""
         self.console.print(Text.assemble(("• ", "cyan"), text))
 
     def advise(self, text: str) -> None:
-        """Print what would be better, and works as it is."""
+        """Print what works as it is and could be better."""
         self.console.print(Text.assemble(("! ", "yellow"), text))
 
     def state(self, name: str, reason: str, *, skipped: bool = False) -> None:
@@ -75,12 +74,12 @@ class Terminal:
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:
-        """Give a function that takes (what, documents done, documents in all)."""
+        """Give a function that takes (model, documents done, documents in all)."""
         if self.console.is_terminal:
             with self._bars() as advance:
                 yield advance
         else:
-            yield _Lines(self.say, self._clock).advance
+            yield _ProgressLines(self.say, self._clock).advance
 
     @contextlib.contextmanager
     def _bars(self) -> Iterator[Callable[[str, int, int], None]]:
@@ -92,33 +91,37 @@ class Terminal:
             console=self.console,
         ) as bars:  # fmt: skip
 
-            def advance(what: str, done: int, total: int) -> None:
-                if what not in tasks:
-                    started[what] = self._clock()
-                    tasks[what] = bars.add_task(what, total=total, rate="")
-                if bars.tasks[tasks[what]].finished and total:
-                    return  # told twice; its speed was that of the first time
-                speed = rate(done, self._clock() - started[what])
-                bars.update(tasks[what], completed=done, total=total, rate=speed)
+            def advance(model: str, done: int, total: int) -> None:
+                if model not in tasks:
+                    started[model] = self._clock()
+                    tasks[model] = bars.add_task(model, total=total, rate="")
+                if bars.tasks[tasks[model]].finished and total:
+                    return  # reported twice; its rate was that of the first time
+                rate = format_rate(done, self._clock() - started[model])
+                bars.update(tasks[model], completed=done, total=total, rate=rate)
 
             yield advance
 
 
-class _Lines:
+class _ProgressLines:
+    """Progress where there is no terminal."""
+
     def __init__(self, say: Callable[[str], None], clock: Callable[[], float]) -> None:
         self._say, self._clock = say, clock
         self._next: dict[str, int] = {}
         self._started: dict[str, float] = {}
 
-    def advance(self, what: str, done: int, total: int) -> None:
-        started = self._started.setdefault(what, self._clock())
-        percent = ALL * done // total if total else ALL
-        if percent < self._next.get(what, LINE_EVERY):
+    def advance(self, model: str, done: int, total: int) -> None:
+        started = self._started.setdefault(model, self._clock())
+        percent = 100 * done // total if total else 100
+        if percent < self._next.get(model, LINE_EVERY):
             return
-        self._next[what] = min(percent + LINE_EVERY, ALL) if percent < ALL else ALL + 1
-        self._say(f"{what}: {done} of {total} documents {rate(done, self._clock() - started)}".rstrip())
+        # The last line comes wherever the one before was, and once.
+        self._next[model] = min(percent + LINE_EVERY, 100) if percent < 100 else 101  # noqa: PLR2004
+        rate = format_rate(done, self._clock() - started)
+        self._say(f"{model}: {done} of {total} documents {rate}".rstrip())
 
 
-def rate(done: int, seconds: float) -> str:
-    """Return documents per second for people, "" before anything can be said."""
+def format_rate(done: int, seconds: float) -> str:
+    """Return documents per second for people, "" before there is a rate."""
     return f"{done / seconds:,.0f} docs/s" if done and seconds >= SHORTEST else ""

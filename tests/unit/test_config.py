@@ -19,14 +19,14 @@ def load(folder: Path, text: str, **env: str) -> config.Project:
     return config.load(folder, env)
 
 
-def test_the_smallest_configuration_has_all_defaults(tmp_path: Path) -> None:
+def test_load_fills_in_the_defaults(tmp_path: Path) -> None:
     settings = load(tmp_path, SMALLEST).settings
     assert settings.images.solr == "solr:9.10.1-slim"
     assert settings.index.batch == 0
     assert settings.test.site == ("pytest", "/tests/site")
 
 
-def test_the_repository_is_found_from_within_it(tmp_path: Path) -> None:
+def test_load_finds_the_repository_from_within_it(tmp_path: Path) -> None:
     load(tmp_path, SMALLEST)
     inner = tmp_path / "web" / "app"
     inner.mkdir(parents=True)
@@ -37,7 +37,7 @@ def test_the_repository_is_found_from_within_it(tmp_path: Path) -> None:
     assert project.scratch == tmp_path / ".haybale"
 
 
-def test_the_environment_is_stronger_than_the_file(tmp_path: Path) -> None:
+def test_load_takes_the_environment_before_the_file(tmp_path: Path) -> None:
     text = SMALLEST + '[tool.haybale.images]\nsolr = "solr:9"\n'
     settings = load(tmp_path, text, REGISTRY="r.example/x", SOLR_IMAGE="solr:8", PYTHON_IMAGE="").settings
     assert (settings.registry, settings.images.solr) == ("r.example/x", "solr:8")
@@ -79,17 +79,17 @@ def test_the_environment_is_stronger_than_the_file(tmp_path: Path) -> None:
         ((SMALLEST + "a = 1\n").replace("\n", "\r\n"), 5, "unknown setting 'a'"),
     ],
 )
-def test_a_wrong_setting_is_named_with_file_and_line(
+def test_load_names_file_and_line_of_a_wrong_setting(
     tmp_path: Path, text: str, line: int, words: str
 ) -> None:
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as raised:
         load(tmp_path, text)
-    assert f"{tmp_path}/pyproject.toml:{line}: " in told.value.message
-    assert words in told.value.message
+    assert f"{tmp_path}/pyproject.toml:{line}: " in raised.value.message
+    assert words in raised.value.message
 
 
 @pytest.mark.parametrize(("python", "right"), [("3.13", True), ("3.9.2", True), ("3", False), ("2.7", False)])
-def test_a_python_is_given_by_its_version(tmp_path: Path, python: str, right: bool) -> None:
+def test_load_takes_a_python_by_its_version(tmp_path: Path, python: str, right: bool) -> None:
     text = SMALLEST + f'[tool.haybale.requirements]\npython = "{python}"\n'
     if right:
         assert load(tmp_path, text).settings.requirements.python == python
@@ -98,13 +98,13 @@ def test_a_python_is_given_by_its_version(tmp_path: Path, python: str, right: bo
             load(tmp_path, text)
 
 
-def test_every_wrong_setting_is_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as told:
+def test_load_names_every_wrong_setting_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
         load(tmp_path, SMALLEST + "a = 1\nb = 2\n")
-    assert len(told.value.message.splitlines()) == 2
+    assert len(raised.value.message.splitlines()) == 2
 
 
-def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
+def test_load_names_a_wrong_variable(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"environment variable REGISTRY: registry is an image's name"):
         load(tmp_path, SMALLEST, REGISTRY="no good")
 
@@ -112,7 +112,7 @@ def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["site", "my_org/site", "localhost:5000/a", "r.example/a--b/c", "Host.example/a"]
 )
-def test_the_registry_takes_what_docker_takes(tmp_path: Path, name: str) -> None:
+def test_load_accepts_a_registry_that_docker_accepts(tmp_path: Path, name: str) -> None:
     assert load(tmp_path, SMALLEST, REGISTRY=name).settings.registry == name
 
 
@@ -126,12 +126,12 @@ def test_the_registry_takes_what_docker_takes(tmp_path: Path, name: str) -> None
         ("a@sha256:" + "0" * 64, "without tag and digest"),
     ],
 )
-def test_the_registry_refuses_what_docker_refuses(tmp_path: Path, name: str, why: str) -> None:
+def test_load_refuses_a_registry_that_docker_refuses(tmp_path: Path, name: str, why: str) -> None:
     with pytest.raises(ConfigError, match=why):
         load(tmp_path, SMALLEST, REGISTRY=name)
 
 
-def test_a_base_image_may_be_pinned_but_must_be_an_image_s_name(tmp_path: Path) -> None:
+def test_load_accepts_a_pinned_base_image_but_nothing_that_is_no_image(tmp_path: Path) -> None:
     pinned = "r.example:5000/solr:9.10.1-slim@sha256:" + "0" * 64
     assert load(tmp_path, SMALLEST, SOLR_IMAGE=pinned).settings.images.solr == pinned
     with pytest.raises(
@@ -140,30 +140,30 @@ def test_a_base_image_may_be_pinned_but_must_be_an_image_s_name(tmp_path: Path) 
         load(tmp_path, SMALLEST, PYTHON_IMAGE="python:3.13 slim")
 
 
-def test_a_file_that_is_no_toml_is_named_with_the_place(tmp_path: Path) -> None:
+def test_load_names_the_place_in_a_file_that_is_no_toml(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"pyproject\.toml: .*line 1"):
         load(tmp_path, "[tool.haybale\n")
 
 
-def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_load_names_a_file_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_bytes(b"[tool.haybale]\nname = '\xff'\n")
     with pytest.raises(ConfigError, match=r"pyproject\.toml: .*can't decode"):
         config.load(tmp_path, {})
 
 
 @pytest.mark.parametrize("images", ['images = "python:3"\n', '[[tool.haybale.images]]\nsolr = "solr:9"\n'])
-def test_a_variable_does_not_hide_that_its_table_is_none(tmp_path: Path, images: str) -> None:
+def test_load_names_what_is_no_table_though_a_variable_overrides_it(tmp_path: Path, images: str) -> None:
     with pytest.raises(ConfigError, match=r":5: images is a table"):
         load(tmp_path, SMALLEST + images, PYTHON_IMAGE="python:3")
 
 
 @pytest.mark.parametrize("text", ["tool = 3\n", "[tool]\nhaybale = 3\n"])
-def test_what_is_no_table_is_not_the_settings(tmp_path: Path, text: str) -> None:
+def test_load_ignores_a_tool_haybale_that_is_no_table(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match=r"no pyproject\.toml with a"):
         load(tmp_path, text)
 
 
-def test_elsewhere_it_says_what_is_missing(tmp_path: Path) -> None:
+def test_load_outside_of_a_repository_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no pyproject\.toml with a"):
         config.load(tmp_path, {})
 
@@ -195,32 +195,32 @@ def every_setting(kind: type = config.Settings, table: str = "tool.haybale") -> 
 
 
 @pytest.mark.parametrize(("text", "local"), [("true", True), ("1", True), ("False", False), ("no", False)])
-def test_the_environment_says_whether_there_is_a_registry(tmp_path: Path, text: str, local: bool) -> None:
+def test_load_takes_local_from_the_environment(tmp_path: Path, text: str, local: bool) -> None:
     assert load(tmp_path, SMALLEST, HAYBALE_LOCAL=text).settings.local is local
 
 
-def test_the_environment_says_yes_or_no_and_nothing_else(tmp_path: Path) -> None:
+def test_load_takes_only_yes_or_no_for_local(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="environment variable HAYBALE_LOCAL: local is true or false"):
         load(tmp_path, SMALLEST, HAYBALE_LOCAL="perhaps")
 
 
-def test_a_registry_from_the_environment_may_be_written_with_capitals(tmp_path: Path) -> None:
+def test_load_lowercases_a_registry_from_the_environment(tmp_path: Path) -> None:
     """As the name of a repository, which CI systems put in; the file has to say it right."""
     assert load(tmp_path, SMALLEST, REGISTRY="ghcr.io/Some/Site").settings.registry == "ghcr.io/some/site"
 
 
 @pytest.mark.parametrize("name", ["main", "release/1.x", "a-b_c"])
-def test_main_may_be_any_branch(tmp_path: Path, name: str) -> None:
+def test_load_accepts_any_branch_as_main(tmp_path: Path, name: str) -> None:
     assert load(tmp_path, SMALLEST + f'main = "{name}"\n').settings.main == name
 
 
 @pytest.mark.parametrize("name", ["", "-x", "a b", "a..b", "a~1", "a:b", "a/", "/a", "a.lock", "a@{1}", "a."])
-def test_what_can_t_be_a_branch_is_not_main(tmp_path: Path, name: str) -> None:
+def test_load_refuses_what_cannot_be_a_branch(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="main is the name of a branch"):
         load(tmp_path, SMALLEST + f'main = "{name}"\n')
 
 
-def test_environments_have_names(tmp_path: Path) -> None:
+def test_load_has_environments_by_name(tmp_path: Path) -> None:
     text = SMALLEST + '[tool.haybale.environments.dev]\n[tool.haybale.environments.eu-1]\nafter = "dev"\n'
     environments = load(tmp_path, text).settings.environments
     assert {name: each.after for name, each in environments.items()} == {"dev": None, "eu-1": "dev"}
@@ -229,7 +229,7 @@ def test_environments_have_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["-x", "x-", "a/b", "..", "", "\N{SNOWMAN}", "x" * 300, "HEAD", "a b", "a.b", "last", "a_b", "é"]
 )
-def test_what_can_t_be_an_environment_is_named_with_its_line(tmp_path: Path, name: str) -> None:
+def test_load_names_the_line_of_what_cannot_be_an_environment(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=r"pyproject\.toml:5: environments has"):
         load(tmp_path, SMALLEST + f"[tool.haybale.environments.{json.dumps(name, ensure_ascii=False)}]\n")
 
@@ -242,21 +242,21 @@ def test_what_can_t_be_an_environment_is_named_with_its_line(tmp_path: Path, nam
         ({"a": "c", "b": "a", "c": "b"}, "environments.a.after leads back to it: a after c after b after a"),
     ],
 )
-def test_environments_come_one_after_the_other(tmp_path: Path, after: dict[str, str], words: str) -> None:
+def test_load_names_environments_out_of_order(tmp_path: Path, after: dict[str, str], words: str) -> None:
     tables = [f'[tool.haybale.environments.{name}]\nafter = "{each}"\n' for name, each in after.items()]
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as raised:
         load(tmp_path, SMALLEST + "".join(tables))
-    assert words in told.value.message
+    assert words in raised.value.message
 
 
-def test_the_page_of_settings_is_true() -> None:
+def test_docs_have_every_setting_with_its_default() -> None:
     page = (Path(__file__).parents[2] / "docs/configuration.md").read_text(encoding="utf-8")
     tables = dict(part.split("]`\n", 1) for part in page.split("## `[")[1:])
     missing = [(table, name) for table, name, row in every_setting() if row not in tables[table].splitlines()]
     assert missing == []
 
 
-def test_every_kind_of_error_has_an_exit_code_of_its_own_which_the_readme_tells() -> None:
+def test_readme_has_the_exit_code_of_every_kind_of_error() -> None:
     kinds = errors.HaybaleError.__subclasses__()
     codes = [kind.exit_code for kind in kinds]
     assert len(set(codes)) == len(codes)

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import io
+import json
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from haybale.errors import DumpError
-from haybale.terminal import Terminal, rate
+from haybale.terminal import Terminal, format_rate, print_json
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def made(*, terminal: bool = False) -> tuple[Terminal, io.StringIO]:
@@ -13,7 +18,7 @@ def made(*, terminal: bool = False) -> tuple[Terminal, io.StringIO]:
     return Terminal(Console(file=text, force_terminal=terminal, width=100, soft_wrap=True)), text
 
 
-def test_an_error_has_its_three_parts_after_its_log() -> None:
+def test_error_has_its_three_parts_after_its_log() -> None:
     shown, text = made()
     shown.error(
         DumpError("the dump a.zip is damaged", cause="truncated", hint="copy it again", log="one\ntwo")
@@ -28,13 +33,13 @@ def test_an_error_has_its_three_parts_after_its_log() -> None:
     ]
 
 
-def test_markup_in_a_message_is_just_text() -> None:
+def test_error_prints_markup_as_text() -> None:
     shown, text = made()
     shown.error(DumpError("[red]no[/] [/x] dump"))
     assert text.getvalue() == "haybale: [red]no[/] [/x] dump\n"
 
 
-def test_without_a_terminal_progress_is_a_few_lines_and_always_the_last() -> None:
+def test_progress_without_a_terminal_is_a_few_lines_and_always_the_last() -> None:
     shown, text = made()
     with shown.progress() as advance:
         for done in range(0, 10_001, 100):
@@ -49,7 +54,7 @@ def test_without_a_terminal_progress_is_a_few_lines_and_always_the_last() -> Non
     assert lines[6].endswith("archive.empty: 0 of 0 documents")
 
 
-def test_the_last_line_comes_from_wherever_the_one_before_was() -> None:
+def test_progress_without_a_terminal_prints_the_last_line_once() -> None:
     for before in range(1, 100):
         shown, text = made()
         with shown.progress() as advance:
@@ -59,7 +64,7 @@ def test_the_last_line_comes_from_wherever_the_one_before_was() -> None:
         assert text.getvalue().count("100 of 100") == 1
 
 
-def test_on_a_terminal_progress_has_a_bar_with_counts() -> None:
+def test_progress_on_a_terminal_has_a_bar_with_counts() -> None:
     shown, text = made(terminal=True)
     with shown.progress() as advance:
         advance("archive.passage", 50, 100)
@@ -68,7 +73,7 @@ def test_on_a_terminal_progress_has_a_bar_with_counts() -> None:
     assert "100/100" in text.getvalue()
 
 
-def test_a_model_told_twice_keeps_its_speed() -> None:
+def test_progress_keeps_the_rate_of_a_model_that_is_reported_twice() -> None:
     clock = iter([0.0, 1.0, 2.0])
     text = io.StringIO()
     console = Console(file=text, force_terminal=True, width=100)
@@ -80,8 +85,13 @@ def test_a_model_told_twice_keeps_its_speed() -> None:
     assert text.getvalue().rstrip().count("100 docs/s") >= 1
 
 
-def test_a_rate_is_said_only_where_there_is_one() -> None:
-    assert rate(0, 1.0) == ""
-    assert rate(10, 0.0) == ""
-    assert rate(22, 0.00001) == ""
-    assert rate(5000, 2.0) == "2,500 docs/s"
+def test_format_rate_is_empty_before_there_is_one() -> None:
+    assert format_rate(0, 1.0) == ""
+    assert format_rate(10, 0.0) == ""
+    assert format_rate(22, 0.00001) == ""
+    assert format_rate(5000, 2.0) == "2,500 docs/s"
+
+
+def test_print_json_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"key": ["value"]})
+    assert json.loads(capsys.readouterr().out) == {"key": ["value"]}
