@@ -57,7 +57,7 @@ VERBS = (
     Verb(name="push", group="build", module="build",
          help="Build a stage and push it", arguments="[STAGE=release] [BUILDX ARGUMENTS]",
          parameters='stage="release" *args'),
-    Verb(name="regen-requirements", group="build", module="requirements", lock="requirements",
+    Verb(name="regen-requirements", group="build", module="build", lock="requirements",
          help="Compile the site's requirements", arguments="[--check] [--upgrade] [--upgrade-package NAME]"),
 
     Verb(name="regen-solr-image", group="index", module="index",
@@ -71,9 +71,9 @@ VERBS = (
 
     Verb(name="test", group="test", module="test", lock="tests",
          help="Bring up the site with the baked index and run every test", arguments="[--keep]"),
-    Verb(name="solr-dc", group="test", module="compose", parameters='*args="ps"',
+    Verb(name="solr-dc", group="test", module="test", parameters='*args="ps"',
          help="Run docker compose on the environment that indexes", arguments="[ARGUMENTS=ps]"),
-    Verb(name="ci-dc", group="test", module="compose", parameters='*args="ps"',
+    Verb(name="ci-dc", group="test", module="test", parameters='*args="ps"',
          help="Run docker compose on the environment that tests", arguments="[ARGUMENTS=ps]"),
 
     Verb(name="pipeline", group="release", module="pipeline", lock="tests",

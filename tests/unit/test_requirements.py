@@ -15,10 +15,10 @@ from haybale.requirements.compile import (
     production_part,
     raise_if_heading,
     raise_if_unknown,
-    regenerate,
+    read_direct_requirements,
+    regenerate_requirements,
     rename_in_comments,
     replace_all,
-    wishes_of,
 )
 from haybale.requirements.pins import (
     describe_changes,
@@ -279,7 +279,7 @@ def test_explain_failure_points_at_the_inputs_of_a_conflict(project: Project) ->
         "  asgiref<3 is asked for by django 5.2 (django<5.3->-r requirements.in (line 2))\n"
         "  asgiref>4 is asked for by xyz 3.4 (xyz->django-haystack[x]>=3->-r requirements.in (line 3))\n"
     )
-    cause, _ = explain_failure(said, wishes_of(project))
+    cause, _ = explain_failure(said, read_direct_requirements(project))
     file = project.root / "web/requirements.in"
     assert f"django>=5.2,<5.3 in {file}:2" in cause
     assert f"Django_Haystack[x]>=3 in {file}:3" in cause
@@ -288,22 +288,22 @@ def test_explain_failure_points_at_the_inputs_of_a_conflict(project: Project) ->
 
 def test_explain_failure_names_what_the_index_has_not(project: Project) -> None:
     said = "No matching distribution found for pytest>=99\n  pytest>=99 is asked for by the input\n"
-    cause, step = explain_failure(said, wishes_of(project))
+    cause, step = explain_failure(said, read_direct_requirements(project))
     assert cause == f"nothing on the package index fits pytest in {project.root / 'web/requirements.in'}:6"
     assert "index" in step
 
 
-def test_wishes_of_has_the_lines_of_included_files(project: Project) -> None:
+def test_read_direct_requirements_has_the_lines_of_included_files(project: Project) -> None:
     (project.root / "web/other.in").write_text("-r requirements.in\n\nrequests>=2\n", encoding="utf-8")
-    asked = wishes_of(project)
+    asked = read_direct_requirements(project)
     assert asked["requests"] == f"requests>=2 in {project.root}/web/other.in:3"
     assert asked["pytest"].endswith("requirements.in:6")
 
 
-def test_wishes_of_names_a_file_in_another_encoding(project: Project) -> None:
+def test_read_direct_requirements_names_a_file_in_another_encoding(project: Project) -> None:
     project.path("web/requirements.in").write_bytes("# für\n".encode("latin-1"))
     with pytest.raises(RequirementsError, match=r"requirements\.in is not UTF-8"):
-        wishes_of(project)
+        read_direct_requirements(project)
 
 
 def test_inputs_names_a_missing_file(project: Project) -> None:
@@ -345,7 +345,7 @@ def test_regenerate_explains_files_that_cannot_be_written(
     texts = Compiled(everything=EVERYTHING, production=EVERYTHING)
     monkeypatch.setattr("haybale.requirements.compile.compile_both", lambda *_: texts)
     with pytest.raises(PrerequisiteError, match="cannot be written") as told:
-        regenerate(project, upgrade=False, upgrade_packages=[], say=print)
+        regenerate_requirements(project, upgrade=False, upgrade_packages=[], say=print)
     assert "both files are as they were" in told.value.cause
     assert not project.path("web/requirements.txt").exists()
 

@@ -1,4 +1,4 @@
-"""The engine, and images of the Dockerfile's stages."""
+"""What images are made with and of: the engine, the site's requirements, the Dockerfile's stages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import click
 
 from haybale.commands import POSITIONAL, current_project
 from haybale.images import build
+from haybale.requirements.compile import check_requirements, regenerate_requirements
 from haybale.terminal import Terminal
 from haybale.tools.engine import install
 
@@ -34,3 +35,16 @@ def push_command(stage: str, extra: tuple[str, ...]) -> None:
 def _build(stage: str, action: str, verbosity: str, extra: tuple[str, ...]) -> None:
     terminal = Terminal()
     terminal.done(build.build(current_project(), stage, action, verbosity, extra, say=terminal.say))
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Change nothing; fail where a line is stale, and say why.")
+@click.option("--upgrade", is_flag=True, help="Move every pin to the newest version that fits.")
+@click.option("--upgrade-package", "-P", metavar="NAME", multiple=True, help="Move this pin.")
+def regen_requirements_command(*, check: bool, upgrade: bool, upgrade_package: tuple[str, ...]) -> None:
+    project, terminal = current_project(), Terminal()
+    if check:
+        check_requirements(project)
+        terminal.done("the requirements are up to date")
+    else:
+        regenerate_requirements(project, upgrade=upgrade, upgrade_packages=upgrade_package, say=terminal.say)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from rich.text import Text
 
 from haybale.commands import current_project, json_option, keep_option
 from haybale.images.build import image_name
@@ -38,7 +39,4 @@ def inspect_command(name: str, *, as_json: bool) -> None:
     if as_json:
         print_json(document)
         return
-    console = stdout_console()
-    for line in inspect.lines(document):
-        console.print(line, markup=False)
-    console.print(inspect.table(document))
+    stdout_console().print(*map(Text, inspect.lines(document)), inspect.table(document), sep="\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from rich.text import Text
 
 from haybale.commands import current_project, json_option
 from haybale.rehearsal.rendering import check_lines, deliveries_table
@@ -19,9 +20,7 @@ def rehearse_deploy_command(environment: str, *, as_json: bool) -> None:
     if as_json:
         print_json(rehearsal.to_dict())
     else:
-        console = stdout_console()
-        console.print(deliveries_table(rehearsal))
-        for line in check_lines(rehearsal):
-            console.print(line, markup=False)
+        table, lines = deliveries_table(rehearsal), check_lines(rehearsal)
+        stdout_console().print(table, *map(Text, lines), sep="\n")
     rehearsal.raise_if_failed()
     terminal.done(f"a deployment to {environment} makes Flux fetch it, and nothing else")

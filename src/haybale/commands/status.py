@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from rich.text import Text
 
 from haybale.commands import current_project, json_option
 from haybale.deploy import status
@@ -22,7 +23,5 @@ def status_command(*, as_json: bool, page: Path | None) -> None:
     if as_json:
         print_json(status.as_json(places))
         return
-    console = stdout_console()
-    console.print(status.table(places))
-    for line in status.drift(places):
-        console.print(f"! {line}", markup=False)
+    lines = [Text(f"! {line}") for line in status.drift(places)]
+    stdout_console().print(status.table(places), *lines, sep="\n")

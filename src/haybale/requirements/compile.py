@@ -67,7 +67,7 @@ class Compiled:
     production: str
 
 
-def regenerate(
+def regenerate_requirements(
     project: Project, *, upgrade: bool, upgrade_packages: Sequence[str], say: Callable[[str], None]
 ) -> None:
     """Compile both files and put them in their places together.
@@ -78,7 +78,7 @@ def regenerate(
     settings = project.settings.requirements
     say(f"resolving {settings.source} for Python {settings.python} on {settings.machine}")
     before = read_pins(_read(project.path(settings.everything)))
-    raise_if_unknown(upgrade_packages, {*before, *wishes_of(project)})
+    raise_if_unknown(upgrade_packages, {*before, *read_direct_requirements(project)})
     options = ["--upgrade"] if upgrade else []
     for name in upgrade_packages:
         options += ["--upgrade-package", name]
@@ -102,29 +102,29 @@ def regenerate(
 
 def raise_if_unknown(upgrade_packages: Sequence[str], known: Collection[str]) -> None:
     """Raise `UsageError` where a package that is to be upgraded is not among the known (normal) names."""
-    for wish in upgrade_packages:
-        match = REQUIREMENT.match(wish)
-        name = normalize(match["name"]) if match else wish
+    for package in upgrade_packages:
+        match = REQUIREMENT.match(package)
+        name = normalize(match["name"]) if match else package
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             raise UsageError(
-                f"{wish!r} cannot be upgraded: there is no such package among the pins",
+                f"{package!r} cannot be upgraded: there is no such package among the pins",
                 hint=f"did you mean {near[0]!r}?" if near else "name a package that is pinned",
             )
 
 
-def check(project: Project) -> None:
+def check_requirements(project: Project) -> None:
     """Raise `RequirementsError` where a file is not what compiling would give: each line, and why."""
     settings = project.settings.requirements
     compiled = compile_both(project, [])
-    wishes = wishes_of(project)
+    direct = read_direct_requirements(project)
     wanted = {settings.everything: compiled.everything, settings.production: compiled.production}
     present = {name: _read(project.path(name)) for name in wanted if project.path(name).is_file()}
     pins = {name: read_pins(text) for name, text in present.items()}
     stale = [f"{project.path(name)}: is missing" for name in wanted if name not in present]
     for name, text in present.items():
         reasons = stale_lines(text, heading(settings))
-        reasons += stale_pins(pins[name], read_pins(wanted[name]), wishes)
+        reasons += stale_pins(pins[name], read_pins(wanted[name]), direct)
         stale += [f"{project.path(name)}{reason}" for reason in reasons]
     if len(present) == len(wanted):
         reasons = differing_pins(pins[settings.production], pins[settings.everything], settings.everything)
@@ -169,7 +169,7 @@ def compile_both(project: Project, options: Sequence[str]) -> Compiled:
             everything=heading(settings) + rename_in_comments(_read(everything), renamed),
             production=heading(settings) + rename_in_comments(_read(production), renamed),
         )
-    raise_if_unpinned(compiled.everything, wishes_of(project))
+    raise_if_unpinned(compiled.everything, read_direct_requirements(project))
     raise_if_not_subset(compiled.production, compiled.everything)
     return compiled
 
@@ -184,22 +184,22 @@ def inputs(project: Project) -> list[Path]:
     return files
 
 
-def wishes_of(project: Project) -> dict[str, str]:
-    """Return what the inputs ask for themselves: normal name -> "REQUIREMENT in FILE:LINE"."""
-    wishes: dict[str, str] = {}
+def read_direct_requirements(project: Project) -> dict[str, str]:
+    """Return what the inputs ask for: normal name -> "REQUIREMENT in FILE:LINE"."""
+    direct: dict[str, str] = {}
     files = inputs(project)
     for file in files:
         for number, line in enumerate(_read(file).splitlines(), start=1):
-            wish = re.split(r"(?:^|\s)#", line)[0].strip()
-            included, match = INCLUDE.match(wish), REQUIREMENT.match(wish)
+            requirement = re.split(r"(?:^|\s)#", line)[0].strip()
+            included, match = INCLUDE.match(requirement), REQUIREMENT.match(requirement)
             if included:
                 more = file.parent / included["file"]
                 # Appended to what is gone through, once.
                 if more.is_file() and more not in files:
                     files.append(more)
             elif match:
-                wishes.setdefault(normalize(match["name"]), f"{wish} in {file}:{number}")
-    return wishes
+                direct.setdefault(normalize(match["name"]), f"{requirement} in {file}:{number}")
+    return direct
 
 
 @contextlib.contextmanager
@@ -289,23 +289,27 @@ def _pip_compile(project: Project, arguments: Sequence[str]) -> None:
         command, cwd=project.path(settings.source).parent, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     )
     if not done.ok:
-        cause, hint = explain_failure(done.output, wishes_of(project))
+        cause, hint = explain_failure(done.output, read_direct_requirements(project))
         raise RequirementsError(
             f"{settings.source} cannot be resolved", cause=cause, hint=hint, log=done.output
         )
 
 
-def explain_failure(output: str, wishes: Mapping[str, str]) -> tuple[str, str]:
+def explain_failure(output: str, direct: Mapping[str, str]) -> tuple[str, str]:
     """Return the probable cause of a failed compilation and what to do, from its output."""
     unknown = [normalize(name) for name in UNKNOWN.findall(output)]
     if unknown:
         return (
-            f"nothing on the package index fits {wishes.get(unknown[0], unknown[0])}",
+            f"nothing on the package index fits {direct.get(unknown[0], unknown[0])}",
             "correct its name or version, or look at which index pip is configured for (pip config list)",
         )
-    words = {normalize(word) for wish, who in ASKED.findall(output) for word in (wish, *WORD.findall(who))}
+    words = {
+        normalize(word)
+        for requirement, who in ASKED.findall(output)
+        for word in (requirement, *WORD.findall(who))
+    }
     if words:
-        places = ", ".join(place for name, place in wishes.items() if name in words)
+        places = ", ".join(place for name, place in direct.items() if name in words)
         return (
             f"these do not go together: {places}" if places else "two packages do not go together",
             "loosen one of them, or free a pin: just regen-requirements --upgrade-package NAME",

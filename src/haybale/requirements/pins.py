@@ -86,11 +86,11 @@ def raise_if_not_subset(production: str, everything: str) -> None:
         )
 
 
-def raise_if_unpinned(text: str, wishes: Mapping[str, str]) -> None:
+def raise_if_unpinned(text: str, direct: Mapping[str, str]) -> None:
     """Raise `RequirementsError` where a compiled file does not install the same everywhere."""
     pins = read_pins(text).values()
     loose = [
-        wishes.get(pin.name, str(pin)) for pin in pins if not pin.hashes or pin.version.startswith("file:")
+        direct.get(pin.name, str(pin)) for pin in pins if not pin.hashes or pin.version.startswith("file:")
     ]
     loose += [line for _, line in other_lines(text)]
     if loose:
@@ -101,15 +101,15 @@ def raise_if_unpinned(text: str, wishes: Mapping[str, str]) -> None:
         )
 
 
-def stale_pins(present: Mapping[str, Pin], wanted: Mapping[str, Pin], wishes: Mapping[str, str]) -> list[str]:
-    """Return ":LINE: REASON" for each pin that compiling would change; `wishes` says who asks for what."""
+def stale_pins(present: Mapping[str, Pin], wanted: Mapping[str, Pin], direct: Mapping[str, str]) -> list[str]:
+    """Return ":LINE: REASON" for each pin that compiling would change; `direct` are the inputs' own."""
     reasons = []
     for name, pin in present.items():
         place = f":{pin.line}: {pin}"
         if name not in wanted:
             reasons.append(f"{place} is not needed any more")
         elif wanted[name].version != pin.version:
-            rule = wishes.get(name, "what the other packages ask for")
+            rule = direct.get(name, "what the other packages ask for")
             reasons.append(f"{place} does not fit {rule}; {wanted[name].version} does")
         elif wanted[name].marker != pin.marker:
             now, then = pin.marker or "always", wanted[name].marker or "always"
@@ -119,7 +119,7 @@ def stale_pins(present: Mapping[str, Pin], wanted: Mapping[str, Pin], wishes: Ma
         elif not pin.hashes <= wanted[name].hashes:
             reasons.append(f"{place} has a hash that the package index does not know")
     reasons += [
-        f": {pin} is missing, needed for {wishes.get(name, 'another package')}"
+        f": {pin} is missing, needed for {direct.get(name, 'another package')}"
         for name, pin in wanted.items()
         if name not in present
     ]
