@@ -19,8 +19,9 @@ import requests
 from haybale import config
 from haybale.errors import LoadError
 from haybale.images import build
-from haybale.index import bake, inspect
+from haybale.index import bake
 from haybale.index import image as current
+from haybale.index.contents import find_index_image, read_contents
 from haybale.index.key import compute_key
 from haybale.tools.engine import sdk
 from haybale.tools.solr import Solr
@@ -99,7 +100,7 @@ def test_success_leaves_one_image_whose_counts_are_the_database_s(site: Path, wa
     assert found is not None, "it is the key's, and was proved here"
     assert found.counts["archive.passage"] > 0
     assert "archive.passage" in docker.from_env().images.get(name).labels[current.COUNTS_LABEL]
-    told = inspect.document(*inspect.find(project, name))
+    told = read_contents(*find_index_image(project, name)).to_dict()
     assert told["counts"] == found.counts
     assert told["verification"]["compared"] > 200
     assert {model["model"] for model in told["verification"]["models"]} == set(found.counts)

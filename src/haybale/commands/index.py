@@ -7,9 +7,11 @@ from rich.text import Text
 
 from haybale.commands import current_project, json_option, keep_option
 from haybale.images.build import image_name
-from haybale.index import inspect, key_diff
 from haybale.index.build import regenerate
+from haybale.index.contents import find_index_image, read_contents
 from haybale.index.key import compute_key
+from haybale.index.key_diff import explain
+from haybale.index.rendering import contents_lines, contents_table, explanation_text
 from haybale.terminal import Terminal, print_json, stdout_console
 from haybale.tools.engine import sdk
 
@@ -28,15 +30,20 @@ def regen_solr_image_command(*, keep: bool) -> None:
 @click.argument("other", metavar="[KEY OR IMAGE]", default="")
 @json_option
 def why_command(other: str, *, as_json: bool) -> None:
-    click.echo(key_diff.tell(current_project(), other, as_json=as_json))
+    explanation = explain(current_project(), other or None)
+    if as_json:
+        print_json(explanation.to_dict())
+    else:
+        click.echo(explanation_text(explanation))
 
 
 @click.command()
 @click.argument("name", metavar="[KEY OR IMAGE]", default="")
 @json_option
 def inspect_command(name: str, *, as_json: bool) -> None:
-    document = inspect.document(*inspect.find(current_project(), name))
+    project = current_project()
+    contents = read_contents(*find_index_image(project, name or compute_key(project).value))
     if as_json:
-        print_json(document)
+        print_json(contents.to_dict())
         return
-    stdout_console().print(*map(Text, inspect.lines(document)), inspect.table(document), sep="\n")
+    stdout_console().print(*map(Text, contents_lines(contents)), contents_table(contents), sep="\n")

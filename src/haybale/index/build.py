@@ -17,10 +17,10 @@ from haybale.errors import HaybaleError, LoadError
 from haybale.images import build
 from haybale.index import bake
 from haybale.index import image as current
-from haybale.index import key_diff as why
 from haybale.index import stack as environments
 from haybale.index.audit import check_unknown_inputs
 from haybale.index.key import compute_key
+from haybale.index.key_diff import remember_key
 from haybale.index.loader import follow_loader, loader_command
 from haybale.index.verification import raise_if_invalid
 from haybale.loader.options import ALL_DOCUMENTS
@@ -82,7 +82,7 @@ def regenerate(
         raise LoadError(f"{name} was made and is not there", cause="somebody removed it", hint="try again")
     current.remember(project, baked.id)
     head = git.read_head(project.root)
-    why.remember(project, index_key, head.revision if head else build.UNKNOWN_REVISION)
+    remember_key(project, index_key, head.revision if head else build.UNKNOWN_REVISION)
     terminal.done(f"{name}: {sum(counts.values())} documents of {len(counts)} models, as in the database")
     return baked
 

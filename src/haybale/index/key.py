@@ -70,6 +70,11 @@ class Component:
     files: Mapping[str, str] = field(default_factory=dict)
     value: str | None = None
 
+    @property
+    def content(self) -> str:
+        """What names the content: the value (of the dump, its SHA-256), else the files' digest."""
+        return self.digest if self.value is None else self.value
+
     def to_dict(self) -> dict[str, Any]:
         """Return {digest, files?, value?}."""
         files = {"files": dict(sorted(self.files.items()))} if self.files else {}

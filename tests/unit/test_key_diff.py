@@ -1,4 +1,4 @@
-"""What differs between two index keys, and how that is told."""
+"""What differs between two index keys, and how that is printed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale import config
-from haybale.index import key_diff as why
+from haybale.index.blame import Blame
 from haybale.index.key import Component, Key, digest_parts
-from haybale.index.key_diff import Change, FileChange, Other
+from haybale.index.key_diff import (
+    Baseline,
+    ComponentChange,
+    Explanation,
+    FileChange,
+    compare_keys,
+    noted_baseline,
+    remember_key,
+)
+from haybale.index.rendering import WIDTH, explanation_text
 from haybale.tools.git import CommitSummary
 
 if TYPE_CHECKING:
@@ -36,10 +45,10 @@ OLD = made(core="site", bases="python solr:9", solr_conf={"solr_conf/a": ONE, "s
 NEW = made(core="site", bases="python solr:10", solr_conf={"solr_conf/b": TWO, "solr_conf/c": THREE})
 
 
-def test_what_differs_is_found_and_nothing_else() -> None:
-    assert why.compare(OLD, NEW) == (
-        Change(component="bases", before="python solr:9", after="python solr:10"),
-        Change(
+def test_compare_keys_finds_what_differs_and_nothing_else() -> None:
+    assert compare_keys(OLD, NEW) == (
+        ComponentChange(component="bases", before="python solr:9", after="python solr:10"),
+        ComponentChange(
             component="solr-conf",
             files=(
                 FileChange(path="solr_conf/a", kind="removed"),
@@ -48,25 +57,25 @@ def test_what_differs_is_found_and_nothing_else() -> None:
             ),
         ),
     )
-    assert why.compare(OLD, OLD) == ()
+    assert compare_keys(OLD, OLD) == ()
 
 
-def test_a_key_from_a_label_is_compared_by_its_short_digests() -> None:
-    assert why.compare(Key.from_json(OLD.to_json()), OLD) == ()
-    assert why.compare(Key.from_json(OLD.to_json()), NEW) == why.compare(OLD, NEW)
+def test_compare_keys_takes_a_key_from_a_label() -> None:
+    assert compare_keys(Key.from_json(OLD.to_json()), OLD) == ()
+    assert compare_keys(Key.from_json(OLD.to_json()), NEW) == compare_keys(OLD, NEW)
 
 
-def test_components_come_and_go() -> None:
-    assert [change.component for change in why.compare(made(core="a"), made(loader="b"))] == [
+def test_compare_keys_finds_added_and_removed_components() -> None:
+    assert [change.component for change in compare_keys(made(core="a"), made(loader="b"))] == [
         "core",
         "loader",
     ]
 
 
-def test_a_file_whose_content_is_at_another_path_now_was_renamed() -> None:
+def test_compare_keys_finds_a_renamed_file() -> None:
     old = made(solr_conf={"solr_conf/a": ONE, "solr_conf/same": THREE})
     new = made(solr_conf={"solr_conf/b": ONE, "solr_conf/same": THREE})
-    (change,) = why.compare(Key.from_json(old.to_json()), new)
+    (change,) = compare_keys(Key.from_json(old.to_json()), new)
     assert change.files == (FileChange(path="solr_conf/b", kind="renamed", was="solr_conf/a"),)
 
 
@@ -79,8 +88,8 @@ def test_a_file_whose_content_is_at_another_path_now_was_renamed() -> None:
         pytest.param({"a": ONE}, {"b": TWO}, id="other content"),
     ],
 )
-def test_what_is_not_evident_is_not_called_renamed(before: dict[str, str], after: dict[str, str]) -> None:
-    (change,) = why.compare(made(extra=before), made(extra=after))
+def test_compare_keys_guesses_no_renames(before: dict[str, str], after: dict[str, str]) -> None:
+    (change,) = compare_keys(made(extra=before), made(extra=after))
     kinds = {file.path: file.kind for file in change.files}
     assert kinds == {
         **dict.fromkeys(before.keys() - after.keys(), "removed"),
@@ -88,9 +97,9 @@ def test_what_is_not_evident_is_not_called_renamed(before: dict[str, str], after
     }
 
 
-def test_the_same_key_is_told_with_what_it_is_made_of() -> None:
-    other = Other(key=OLD, source="the last index", revision="abcdef" * 6, day="2026-11-20")
-    first, second, _, *parts = why.text(OLD, other, ()).splitlines()
+def test_explanation_text_of_the_same_key_lists_its_components() -> None:
+    baseline = Baseline(key=OLD, source="the last index", commit="abcdef" * 6, date="2026-11-20")
+    first, second, _, *parts = explanation_text(Explanation(key=OLD, baseline=baseline)).splitlines()
     assert (first, second) == (
         f"index key {OLD}: the same as the last index, of",
         "  commit abcdefabcdef of 2026-11-20",
@@ -99,30 +108,33 @@ def test_the_same_key_is_told_with_what_it_is_made_of() -> None:
     assert parts[2].endswith("2 files")
 
 
-def test_without_another_key_it_says_so() -> None:
-    assert why.text(OLD, None, ()).startswith(f"index key {OLD}: nothing was indexed here yet\n")
+def test_explanation_text_without_a_baseline_says_so() -> None:
+    text = explanation_text(Explanation(key=OLD, baseline=None))
+    assert text.startswith(f"index key {OLD}: nothing was indexed here yet\n")
 
 
-TOUCH = CommitSummary(hash="a1b2c3d4e5f60718", date="2026-11-20", author="Ada", subject="Mend the schema")
+SUMMARY = CommitSummary(hash="a1b2c3d4e5f60718", date="2026-11-20", author="Ada", subject="Mend the schema")
 
 
-def test_a_change_names_the_files_and_the_commit() -> None:
+def test_explanation_text_names_files_and_commits() -> None:
+    committed = Blame(kind="commit", commit=SUMMARY)
     changes = (
-        Change(
+        ComponentChange(
             component="solr-conf",
             files=(
-                FileChange(path="solr_conf/a", kind="changed", blame="commit", commit=TOUCH),
-                FileChange(path="solr_conf/b", kind="renamed", was="a", blame="commit", commit=TOUCH),
-                FileChange(path="solr_conf/c", kind="added", blame="uncommitted"),
+                FileChange(path="solr_conf/a", kind="changed", blame=committed),
+                FileChange(path="solr_conf/b", kind="renamed", was="a", blame=committed),
+                FileChange(path="solr_conf/c", kind="added", blame=Blame(kind="uncommitted")),
                 FileChange(path="solr_conf/d", kind="removed"),
             ),
         ),
-        Change(component="bases", before="python solr:9", after="python solr:10"),
-        Change(component="loader", before="1" * 64, after="2" * 64),
+        ComponentChange(component="bases", before="python solr:9", after="python solr:10"),
+        ComponentChange(component="loader", before="1" * 64, after="2" * 64),
     )
-    told = why.text(NEW, Other(key=OLD, source="reg:solr-1", revision="abc", dirty=True), changes)
+    baseline = Baseline(key=OLD, source="reg:solr-1", commit="abc", is_dirty=True)
+    text = explanation_text(Explanation(key=NEW, baseline=baseline, changes=changes))
     short = OLD.value[:12]
-    assert told.splitlines() == [
+    assert text.splitlines() == [
         f"index key {NEW}: differs from {short}:",
         "  solr-conf, bases, loader",
         f"({short} is reg:solr-1, of commit abc and what was not committed)",
@@ -146,20 +158,21 @@ def test_a_change_names_the_files_and_the_commit() -> None:
     ]
 
 
-def test_long_lines_are_broken_and_no_word_is() -> None:
+def test_explanation_text_breaks_lines_and_no_words() -> None:
     subject = "Let titles be searched without their accents, as people who write in a hurry leave them out"
     name = f"registry.example/team/{'site-' * 20}index:solr-1"
-    touch = CommitSummary(hash="a1b2c3d4e5f60718", date="2026-11-20", author="Ada", subject=subject)
-    file = FileChange(path="solr_conf/a", kind="changed", blame="elsewhere", commit=touch)
-    change = Change(component="solr-conf", files=(file,))
-    told = why.text(NEW, Other(key=OLD, source=name, revision=""), (change,))
-    assert {line for line in told.splitlines() if len(line) > why.WIDTH} == {f"  {name})"}
+    commit = CommitSummary(hash="a1b2c3d4e5f60718", date="2026-11-20", author="Ada", subject=subject)
+    file = FileChange(path="solr_conf/a", kind="changed", blame=Blame(kind="elsewhere", commit=commit))
+    change = ComponentChange(component="solr-conf", files=(file,))
+    baseline = Baseline(key=OLD, source=name)
+    told = explanation_text(Explanation(key=NEW, baseline=baseline, changes=(change,)))
+    assert {line for line in told.splitlines() if len(line) > WIDTH} == {f"  {name})"}
     assert f"{subject} (which is not in the history of" in " ".join(told.split())
 
 
-def test_the_document_is_what_the_documentation_says() -> None:
-    changes = why.compare(OLD, NEW)
-    document = why.document(NEW, Other(key=OLD, source="reg:solr-1", revision="abc"), changes)
+def test_explanation_to_dict_is_what_the_documentation_says() -> None:
+    baseline = Baseline(key=OLD, source="reg:solr-1", commit="abc")
+    document = Explanation(key=NEW, baseline=baseline, changes=compare_keys(OLD, NEW)).to_dict()
     assert list(document) == [
         "version", "key", "other", "other_source", "other_revision", "other_dirty", "same", "components",
         "changes",
@@ -169,8 +182,8 @@ def test_the_document_is_what_the_documentation_says() -> None:
     assert document["changes"][1]["files"][0] == {
         "path": "solr_conf/a", "kind": "removed", "was": "", "blame": "unknown", "commit": None,
     }  # fmt: skip
-    assert why.document(NEW, None, ())["other"] is None
-    assert why.document(NEW, Other(key=NEW, source="x", revision=""), ())["same"] is True
+    assert Explanation(key=NEW, baseline=None).to_dict()["other"] is None
+    assert Explanation(key=NEW, baseline=Baseline(key=NEW, source="x")).to_dict()["same"] is True
 
 
 @pytest.fixture
@@ -179,18 +192,18 @@ def project(tmp_path: Path) -> config.Project:
     return config.Project(root=tmp_path, settings=settings)
 
 
-def test_what_was_indexed_last_is_remembered(project: config.Project) -> None:
-    assert why.noted(project) is None
-    why.remember(project, OLD, "abc-dirty")
-    why.remember(project, NEW, "def-dirty")
-    found = why.noted(project)
+def test_remember_key_replaces_the_note(project: config.Project) -> None:
+    assert noted_baseline(project) is None
+    remember_key(project, OLD, "abc-dirty")
+    remember_key(project, NEW, "def-dirty")
+    found = noted_baseline(project)
     assert found is not None
-    assert (found.key.value, found.revision, found.dirty) == (NEW.value, "def", True)
+    assert (found.key.value, found.commit, found.is_dirty) == (NEW.value, "def", True)
     assert [file.name for file in project.scratch.iterdir()] == ["indexed.json"]
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "{}", '{"key": "x", "revision": "y"}'])
-def test_a_damaged_note_is_none(project: config.Project, text: str) -> None:
+def test_noted_baseline_is_none_for_a_damaged_note(project: config.Project, text: str) -> None:
     project.scratch.mkdir()
     (project.scratch / "indexed.json").write_text(text, encoding="utf-8")
-    assert why.noted(project) is None
+    assert noted_baseline(project) is None

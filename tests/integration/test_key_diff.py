@@ -18,8 +18,9 @@ from haybale import config
 from haybale.errors import UsageError
 from haybale.images import build
 from haybale.index import image as current
-from haybale.index import key_diff as why
 from haybale.index.key import compute_key
+from haybale.index.key_diff import explain, remember_key
+from haybale.index.rendering import explanation_text
 from haybale.index.verification import VerificationReport
 
 if TYPE_CHECKING:
@@ -79,19 +80,21 @@ class Repository:
         return self.git("rev-parse", "HEAD")
 
     def indexed(self) -> None:
-        why.remember(self.project, compute_key(self.project), self.git("rev-parse", "HEAD"))
+        remember_key(self.project, compute_key(self.project), self.git("rev-parse", "HEAD"))
 
-    def told(self, other: str = "") -> dict[str, Any]:
-        return dict(json.loads(why.tell(self.project, other, as_json=True)))
+    def explained(self, name: str | None = None) -> dict[str, Any]:
+        return dict(json.loads(json.dumps(explain(self.project, name).to_dict())))
 
     def blamed(self) -> dict[str, str]:
         """Return what each changed file is put down to: a commit's subject, or why there is none."""
-        files = [file for change in self.told()["changes"] for file in change["files"]]
+        files = [file for change in self.explained()["changes"] for file in change["files"]]
         return {file["path"]: (file["commit"] or {}).get("subject", file["blame"]) for file in files}
 
     def blames(self) -> dict[str, str]:
         """Return how each changed file is put down to somebody."""
-        return {file["path"]: file["blame"] for change in self.told()["changes"] for file in change["files"]}
+        return {
+            file["path"]: file["blame"] for change in self.explained()["changes"] for file in change["files"]
+        }
 
 
 def database(file: Path, text: str) -> None:
@@ -119,7 +122,7 @@ def repository(tmp_path: Path) -> Repository:
 def test_what_is_the_same_is_said_to_be(repository: Repository) -> None:
     repository.write("README.md", "other words\n")
     repository.commit("Reword")
-    assert repository.told()["same"] is True
+    assert repository.explained()["same"] is True
 
 
 def test_the_commit_that_changed_a_file_is_named_and_no_later_one(repository: Repository) -> None:
@@ -232,7 +235,7 @@ SOLR = '[tool.haybale.images]\nsolr = "solr:9.11"\n'
 
 def test_another_base_is_told_by_its_reference_and_put_down_to_who_wrote_it(repository: Repository) -> None:
     repository.write("pyproject.toml", FILES["pyproject.toml"] + SOLR)
-    (change,) = repository.told()["changes"]
+    (change,) = repository.explained()["changes"]
     assert (change["before"], change["after"]) == (
         "python:3.13-slim solr:9.10.1-slim", "python:3.13-slim solr:9.11",
     )  # fmt: skip
@@ -271,7 +274,7 @@ def test_a_renamed_file_is_put_down_to_the_commit_that_renamed_it(repository: Re
     repository.git("mv", "solr_conf/words.txt", "solr_conf/more.txt")
     assert repository.blamed() == {"solr_conf/more.txt": "uncommitted"}
     repository.commit("Call them more")
-    (file,) = repository.told()["changes"][0]["files"]
+    (file,) = repository.explained()["changes"][0]["files"]
     assert (file["kind"], file["was"], file["commit"]["subject"]) == (
         "renamed", "solr_conf/words.txt", "Call them more",
     )  # fmt: skip
@@ -304,9 +307,9 @@ def test_what_another_branch_changed_is_not_put_down_to_this_one(repository: Rep
 def test_an_index_of_what_was_not_committed_is_said_to_be_that(repository: Repository) -> None:
     repository.write("solr_conf/schema.xml", "<other/>\n")
     revision = repository.git("rev-parse", "HEAD")
-    why.remember(repository.project, compute_key(repository.project), f"{revision}-dirty")
+    remember_key(repository.project, compute_key(repository.project), f"{revision}-dirty")
     repository.git("checkout", "--quiet", "solr_conf/schema.xml")
-    told = repository.told()
+    told = repository.explained()
     assert (told["other_revision"], told["other_dirty"]) == (revision, True)
     assert repository.blames() == {"solr_conf/schema.xml": "untouched"}
 
@@ -362,14 +365,14 @@ def shallow(repository: Repository, tmp_path: Path) -> Repository:
     subprocess.run(
         ["git", "clone", "--quiet", "--depth=2", f"file://{repository.root}", clone.root], check=True
     )
-    why.remember(clone.project, old, revision)
+    remember_key(clone.project, old, revision)
     return clone
 
 
 def test_a_shallow_clone_names_what_it_has_and_says_where_it_does_not_go_back(shallow: Repository) -> None:
     assert shallow.blames() == {"web/app/search_indexes.py": "commit", "solr_conf/schema.xml": "earlier"}
     assert shallow.blamed()["web/app/search_indexes.py"] == "Index more"
-    told = " ".join(why.tell(shallow.project, "", as_json=False).split())
+    told = " ".join(explanation_text(explain(shallow.project)).split())
     assert "Ada: Reword (or one before it, which this shallow clone does not have)" in told
 
 
@@ -416,11 +419,11 @@ def test_an_index_that_only_the_registry_has_is_found_by_its_whole_key(
     repository.write("solr_conf/schema.xml", "<other/>\n")
     repository.commit("Change the schema")
     for other in (first, name):
-        told = repository.told(other)
+        told = repository.explained(other)
         assert (told["other"], told["other_source"]) == (first, name)
         assert told["changes"][0]["files"][0]["commit"]["subject"] == "Change the schema"
     with pytest.raises(UsageError, match=r"there is no image .* on this engine or in the registry"):
-        repository.told("0" * 32)
+        repository.explained("0" * 32)
 
 
 def test_an_image_and_the_beginning_of_its_key_are_the_same_to_it(repository: Repository, image: str) -> None:
@@ -428,7 +431,7 @@ def test_an_image_and_the_beginning_of_its_key_are_the_same_to_it(repository: Re
     repository.write("solr_conf/schema.xml", "<other/>\n")
     repository.commit("Change the schema")
     for other in (image, first, first[:6]):
-        told = repository.told(other)
+        told = repository.explained(other)
         assert (told["other"], told["same"]) == (first, False)
         assert told["changes"][0]["files"][0]["commit"]["subject"] == "Change the schema"
 
@@ -437,7 +440,7 @@ def test_an_image_and_the_beginning_of_its_key_are_the_same_to_it(repository: Re
 @pytest.mark.parametrize("other", ["abcdef", "0" * 32, "why.example/site:solr-no"])
 def test_what_is_not_there_is_a_sentence(repository: Repository, other: str) -> None:
     with pytest.raises(UsageError, match=r"there is no image|no index images") as error:
-        repository.told(other)
+        repository.explained(other)
     assert error.value.cause == "this engine has no index image"
 
 
@@ -445,14 +448,14 @@ def test_the_keys_that_are_here_are_named_where_another_is_asked_for(
     repository: Repository, image: str
 ) -> None:
     with pytest.raises(UsageError) as error:
-        repository.told("0" * 32)
+        repository.explained("0" * 32)
     assert error.value.cause == f"this engine has the keys {image.rpartition('-')[2]}"
 
 
 def test_without_a_note_the_newest_index_image_here_is_the_last(repository: Repository, image: str) -> None:
     (repository.project.scratch / "indexed.json").unlink()
     repository.write("solr_conf/schema.xml", "<other/>\n")
-    told = repository.told()
+    told = repository.explained()
     assert (told["other"], told["other_source"]) == (
         image.rpartition("-")[2], "the newest index image on this engine",
     )  # fmt: skip
@@ -462,12 +465,12 @@ def test_without_a_note_the_newest_index_image_here_is_the_last(repository: Repo
 @pytest.mark.usefixtures("engine")
 def test_where_nothing_was_indexed_the_parts_are_told(repository: Repository) -> None:
     (repository.project.scratch / "indexed.json").unlink()
-    told = repository.told()
+    told = repository.explained()
     assert (told["other"], told["same"], told["changes"]) == (None, False, [])
     assert "solr-conf" in told["components"]
 
 
 @pytest.mark.usefixtures("engine")
 def test_an_image_without_the_label_is_no_index(repository: Repository) -> None:
-    with pytest.raises(UsageError, match="is no index image"):
-        repository.told(repository.project.settings.images.solr)
+    with pytest.raises(UsageError, match="is not an index image"):
+        repository.explained(repository.project.settings.images.solr)

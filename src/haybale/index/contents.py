@@ -1,0 +1,100 @@
+"""What an index image says of itself by its labels: its key, its documents, and how they were verified."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from haybale.errors import UsageError
+from haybale.image_ref import ImageRef, index_image
+from haybale.images import store
+from haybale.index.image import REPORT_LABEL, advice_of, counts_of
+from haybale.index.key import KEY_LABEL, KEY_LENGTH, KEY_PATTERN, Key
+from haybale.index.verification import VerificationReport
+from haybale.tools.engine import sdk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from haybale.config import Project
+
+# The beginning of a key that is enough to name it.
+KEY_START = re.compile(rf"[0-9a-f]{{6,{KEY_LENGTH}}}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexContents:
+    """An index image: its name, its key, its documents (app.model -> count), and how they were verified.
+
+    `report` is None where an older haybale made the image; `advice` is what would have made it sooner.
+    """
+
+    image: ImageRef
+    key: Key
+    counts: Mapping[str, int]
+    report: VerificationReport | None
+    advice: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; `components` are those of `why --json`."""
+        report = self.report
+        return {
+            "image": str(self.image),
+            "key": self.key.value,
+            "components": self.key.to_dict()["components"],
+            "counts": dict(self.counts),
+            "verification": report and {**report.to_dict(), "compared": report.compared},
+            "advice": list(self.advice),
+        }
+
+
+def read_contents(image: ImageRef, labels: Mapping[str, str]) -> IndexContents:
+    """Return what an index image's labels say; raises `ConfigError`, `VerifyError` for unreadable ones."""
+    report = labels.get(REPORT_LABEL)
+    return IndexContents(
+        image=image,
+        key=Key.from_json(labels[KEY_LABEL]),
+        counts=counts_of(labels),
+        report=VerificationReport.from_json(report) if report else None,
+        advice=advice_of(labels),
+    )
+
+
+def find_index_image(project: Project, name: str) -> tuple[ImageRef, Mapping[str, str]]:
+    """Return an index image's name and labels, from this engine or the registry.
+
+    `name` is its key, the beginning of a key that this engine has, or the image's name. Raises `UsageError`
+    where there is none, or it is not an index image.
+    """
+    repository = ImageRef.parse(project.settings.registry)
+    keys = _keys_on_engine(repository)
+    known = f"this engine has the keys {', '.join(keys)}" if keys else "this engine has no index image"
+    hint = "give a key, or an image's name such as REGISTRY:solr-KEY"
+    image = ImageRef.parse(name) if not KEY_START.fullmatch(name) else None
+    if image is None:
+        matching = [name] if len(name) == KEY_LENGTH else [key for key in keys if key.startswith(name)]
+        if len(matching) != 1:
+            raise UsageError(
+                f"{len(matching) or 'no'} index images on this engine have a key that begins with {name}",
+                cause=known,
+                hint="give more of it; a key that only the registry has is given whole",
+            )
+        image = index_image(repository, matching[0])
+    found = sdk.find_image(str(image))
+    is_stored = not project.settings.local and image.repository == repository.repository
+    labels = found.labels if found else store.of(project).labels(str(image)) if is_stored else None
+    if labels is None:
+        where = "on this engine" if project.settings.local else "on this engine or in the registry"
+        raise UsageError(f"there is no image {image} {where}", cause=known, hint=hint)
+    if KEY_LABEL not in labels:
+        raise UsageError(
+            f"{image} is not an index image", cause=f"it has no label {KEY_LABEL}; {known}", hint=hint
+        )
+    return image, labels
+
+
+def _keys_on_engine(repository: ImageRef) -> list[str]:
+    start = str(index_image(repository, ""))
+    keys = {name.removeprefix(start) for name in sdk.image_names(str(repository))}
+    return sorted(key for key in keys if KEY_PATTERN.fullmatch(key))
