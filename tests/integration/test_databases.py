@@ -81,7 +81,7 @@ class Server:
 
     @property
     def container(self) -> str:
-        return self.services.container("postgres")
+        return self.services.container_id("postgres")
 
 
 def run(*command: str) -> str:
@@ -92,7 +92,7 @@ def run(*command: str) -> str:
 
 def counted(services: Compose) -> dict[str, int]:
     """The rows of each of the site's tables."""
-    ask = ["docker", "exec", services.container("postgres"), "psql", "-U", "site", "-d", "site", "-Atqc"]
+    ask = ["docker", "exec", services.container_id("postgres"), "psql", "-U", "site", "-d", "site", "-Atqc"]
     tables = run(*ask, "SELECT relname FROM pg_stat_user_tables WHERE relname ~ '^archive_'").splitlines()
     return {table: int(run(*ask, ROWS.format(table))) for table in sorted(tables)}
 

@@ -218,7 +218,7 @@ def test_a_baked_image_serves_its_own_index_where_an_older_one_s_volume_is_mount
 
 def documents(container: str, core: str) -> int:
     url = f"http://{sdk.published_address(container, 8983)}"
-    Solr(url, core).wait_ready(timeout=120, alive=lambda: sdk.is_container_running(container))
+    Solr(url, core).wait_ready(timeout=120, is_alive=lambda: sdk.is_container_running(container))
     answer = requests.get(f"{url}/solr/{core}/select", params={"q": "*:*", "rows": "0"}, timeout=30)
     return int(answer.json()["response"]["numFound"])
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from haybale.errors import LoadError, VerifyError
+from haybale.errors import LoadError, ServiceError, VerifyError
 from haybale.index.verification import raise_if_counts_differ
-from haybale.tools.engine import containers, sdk
+from haybale.tools.engine import sdk
 from haybale.tools.solr import Solr
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ def copy_index(container: str, settings: Settings, folder: Path) -> int:
 
     Raises `LoadError` where there is no index in it.
     """
-    sdk.copy_from_container(container, f"{SOLR_HOME}/{settings.core}/data", folder)
+    try:
+        sdk.copy_from_container(container, f"{SOLR_HOME}/{settings.core}/data", folder)
+    except ServiceError as error:
+        raise LoadError(error.message, hint="regenerate once more") from error
     for name in EXCLUDED:
         path = folder / name
         if path.is_dir():
@@ -87,9 +90,9 @@ def verify_image(
     image: str, settings: Settings, expected: Mapping[str, int], labels: Mapping[str, str]
 ) -> None:
     """Start the baked image once and compare its counts with the database's; raises `VerifyError`."""
-    with containers.started(image, 8983, labels) as (container, address):
-        server = Solr(f"http://{address}", settings.core)
-        server.wait_ready(timeout=120, alive=lambda: sdk.is_container_running(container))
+    with sdk.started_container(image, labels=labels, port=8983) as container:
+        server = Solr(f"http://{sdk.published_address(container, 8983)}", settings.core)
+        server.wait_ready(timeout=120, is_alive=lambda: sdk.is_container_running(container))
         raise_if_counts_differ(expected, server.counts())
     if not expected:
         raise VerifyError("no model was indexed", cause="the site has no search index for Solr")

@@ -61,7 +61,7 @@ def regenerate(
             terminal.say(made.services.keep_notice)
         with made.services.up(keep=keep), _explained(made.services):
             counts, report, advice = _load(project, made.services, terminal)
-            container = made.services.container("solr")
+            container = made.services.container_id("solr")
             if project.settings.index.optimize:
                 terminal.say("rewriting the index into one segment")
                 _solr(project, made.services).optimize()
@@ -151,7 +151,7 @@ def _noting(project: Project) -> Iterator[Callable[[RefusedDocument], None]]:
 
 
 def _solr(project: Project, services: Compose) -> Solr:
-    return Solr(f"http://{services.port('solr', 8983)}", project.settings.core)
+    return Solr(f"http://{services.published_address('solr', 8983)}", project.settings.core)
 
 
 @contextlib.contextmanager

@@ -96,5 +96,5 @@ def find_index_image(project: Project, name: str) -> tuple[ImageRef, Mapping[str
 
 def _keys_on_engine(repository: ImageRef) -> list[str]:
     start = str(index_image(repository, ""))
-    keys = {name.removeprefix(start) for name in sdk.image_names(str(repository))}
+    keys = {f"{repository}:{tag}".removeprefix(start) for tag in sdk.repository_tags(str(repository))}
     return sorted(key for key in keys if KEY_PATTERN.fullmatch(key))

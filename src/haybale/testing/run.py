@@ -89,7 +89,7 @@ def run_suites(
                     if _in_tester(services, suite, command):
                         failed.append(suite)
         finally:
-            sdk.copy_from_container(services.container("tester"), REPORTS, project.reports)
+            sdk.copy_from_container(services.container_id("tester"), REPORTS, project.reports)
             services.save_logs(project.reports / "logs")
     if project.settings.test.repository:
         terminal.say("running the repository's tests")

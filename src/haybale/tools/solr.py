@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from haybale.errors import LoadError, ServiceError
+from haybale.errors import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ class Solr:
     def counts(self, field: str = "django_ct") -> dict[str, int]:
         """Return the number of documents for each value of a field, "" for documents without it.
 
-        Raises `LoadError` where Solr does not answer.
+        Raises `ServiceError` where Solr does not answer.
         """
         answer = self._ask(
             "/select",
@@ -61,24 +61,24 @@ class Solr:
         return {name or "": number for name, number in zip(flat[::2], flat[1::2], strict=True) if number}
 
     def optimize(self) -> None:
-        """Rewrite the index into one segment, and wait until that is what is served. Raises `LoadError`."""
+        """Rewrite the index into one segment, and wait until that is served. Raises `ServiceError`."""
         self._ask("/update", {"optimize": "true", "maxSegments": "1", "waitSearcher": "true"}, REWRITE)
 
-    def wait_ready(self, timeout: float, alive: Callable[[], bool]) -> None:
-        """Wait until the core answers: up to `timeout` seconds, and while `alive()` (its container runs).
+    def wait_ready(self, timeout: float, is_alive: Callable[[], bool]) -> None:
+        """Wait until the core answers: up to `timeout` seconds, and while `is_alive()` (its container runs).
 
-        Raises `ServiceError` that says what it was: the core can't be opened, Solr ended, or it is late.
+        Raises `ServiceError` that says what it was: the core cannot be opened, Solr ended, or it is late.
         """
         end = time.monotonic() + timeout
         while not self.ping():
             failures = self.init_failures()
             if self.core in failures:
                 raise ServiceError(
-                    f"Solr can't open the core {self.core}: {failures[self.core]}",
+                    f"Solr cannot open the core {self.core}: {failures[self.core]}",
                     cause="its configuration is wrong for this Solr, or its index is damaged",
-                    hint="see Solr's log",
+                    hint="look for the reason in Solr's log",
                 )
-            if not alive():
+            if not is_alive():
                 raise ServiceError(
                     f"Solr ended before its core {self.core} answered",
                     cause="its configuration, its memory, or rights on its folders",
@@ -105,20 +105,20 @@ class Solr:
         try:
             answer = requests.get(url, params={**parameters, "wt": "json"}, timeout=timeout)
         except requests.RequestException as error:
-            raise LoadError(
+            raise ServiceError(
                 f"Solr does not answer at {url}: {error}",
                 cause="it ended, or is overloaded",
                 hint="see its log",
             ) from error
         if not answer.ok:
-            raise LoadError(
+            raise ServiceError(
                 f"Solr answers {answer.status_code} at {url}: {_reason(answer)}", hint="see its log"
             )
         try:
             return answer.json()
         except requests.RequestException as error:
-            raise LoadError(
-                f"what answers at {url} is no Solr", cause="another server has that port"
+            raise ServiceError(
+                f"what answers at {url} is not Solr", cause="another server has that port"
             ) from error
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from testcontainers.compose import DockerCompose
+
 from haybale.errors import ServiceError
+from haybale.files import write_atomically
 from haybale.tools import process
 
 if TYPE_CHECKING:
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
 
 # Lines of a service's log that go into an error.
 TAIL = 25
+
+# testcontainers logs a failed command and its output; our errors have both.
+logging.getLogger("testcontainers").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +48,13 @@ class Compose:
 
     @property
     def keep_notice(self) -> str:
-        """What somebody is told whose services are kept."""
+        """What the user of services that are kept is told."""
         return f"keeping them; to remove them: docker compose --project-name {self.project} down --volumes"
 
     def write_env(self) -> None:
-        """Write the file of variables, whole or not at all."""
-        self.env_file.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.env_file.with_suffix(".new")
+        """Write the file of variables."""
         lines = [f"{name}='{value}'" for name, value in sorted(self.variables.items())]
-        aside.write_text("\n".join([f"COMPOSE_PROJECT_NAME='{self.project}'", *lines, ""]), encoding="utf-8")
-        aside.replace(self.env_file)
+        write_atomically(self.env_file, "\n".join([f"COMPOSE_PROJECT_NAME='{self.project}'", *lines, ""]))
 
     def run_attached(self, arguments: Sequence[str]) -> int:
         """Run docker compose on this terminal and return its exit code."""
@@ -61,41 +65,43 @@ class Compose:
 
         Raises `process.CommandFailedError` at the end where it failed.
         """
-        return process.stream_lines(
-            self.command("exec", "-T", service, *command), cwd=self.file.parent, merge=False
-        )
+        line = self.command("exec", "-T", service, *command)
+        return process.stream_lines(line, cwd=self.file.parent, merge=False)
 
-    def container(self, service: str) -> str:
-        """Return the id of a service's container, running or not; "" where there is none."""
-        return process.run(self.command("ps", "--all", "--quiet", service)).stdout.strip()
+    def container_id(self, service: str) -> str:
+        """Return the id of a service's container, running or not; `ServiceError` where there is none."""
+        found = process.run(self.command("ps", "--all", "--quiet", service))
+        if not found.stdout.strip():
+            raise ServiceError(f"the service {service} has no container", log=found.output)
+        return found.stdout.strip()
 
-    def port(self, service: str, port: int) -> str:
-        """Return HOST:PORT on this machine for a service's published port."""
+    def published_address(self, service: str, port: int) -> str:
+        """Return HOST:PORT on this machine for a service's published port; `ServiceError` for none."""
         found = process.run(self.command("port", service, str(port)))
         if not found.ok or not found.stdout.strip():
             raise ServiceError(f"{service} publishes no port {port}", log=found.output)
         return found.stdout.strip()
 
     def states(self) -> list[dict[str, Any]]:
-        """Return what compose says of each container (Service, State, Health, ExitCode)."""
+        """Return what compose lists of each container (Service, State, Health, ExitCode)."""
         listed = process.run(self.command("ps", "--all", "--format", "json"))
         return [json.loads(line) for line in listed.stdout.splitlines() if line.startswith("{")]
 
-    def log_tail(self, service: str, lines: int = TAIL) -> str:
+    def log_tail(self, service: str) -> str:
         """Return the last lines of a service's log."""
-        return process.run(
-            self.command("logs", "--no-color", "--no-log-prefix", "--tail", str(lines), service)
-        ).output
+        options = ("--no-color", "--no-log-prefix", "--tail", str(TAIL))
+        return process.run(self.command("logs", *options, service)).output
 
     def save_logs(self, folder: Path) -> None:
         """Write each service's whole log to FOLDER/SERVICE.log."""
         folder.mkdir(parents=True, exist_ok=True)
         for state in self.states():
             service = state["Service"]
-            with (folder / f"{service}.log").open("wb") as file, process.running_process(
-                self.command("logs", "--no-color", "--timestamps", "--no-log-prefix", service),
-                stdin=subprocess.DEVNULL, stdout=file, stderr=file,
-            ) as logs:  # fmt: skip
+            command = self.command("logs", "--no-color", "--timestamps", "--no-log-prefix", service)
+            with (
+                (folder / f"{service}.log").open("wb") as file,
+                process.running_process(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file) as logs,
+            ):
                 logs.wait()
 
     @contextlib.contextmanager
@@ -104,15 +110,15 @@ class Compose:
 
         `keep` leaves them for debugging. Raises `ServiceError` with the log of the service that is to blame.
         """
-        # testcontainers costs a third of a second to import, and only a few verbs need it.
-        from haybale.tools.engine import containers  # noqa: PLC0415
-
         self.write_env()
+        stack = DockerCompose(str(self.file.parent), wait=True)
+        # It has no argument for the project's name.
+        stack.compose_command_property = self.command()
         try:
             try:
-                containers.up(self.file, self.project, self.env_file)
-            except containers.UpFailedError as failed:
-                raise self._failure(failed.said) from failed
+                stack.start()
+            except subprocess.CalledProcessError as failed:
+                raise self._start_failure(failed) from failed
             yield
         finally:
             if not keep:
@@ -130,12 +136,12 @@ class Compose:
         if not done.ok:
             raise ServiceError(
                 f"the services of {self.project} could not be removed",
-                cause="the engine went away, or something else uses them",
+                cause="the engine is gone, or something else uses them",
                 hint=f"docker compose --project-name {self.project} down --volumes",
                 log=done.output,
             )
 
-    def _failure(self, said: str) -> ServiceError:
+    def _start_failure(self, failed: subprocess.CalledProcessError) -> ServiceError:
         for state in self.states():
             ended = state["State"] == "exited" and state["ExitCode"] != 0
             if ended or state.get("Health") == "unhealthy":
@@ -143,13 +149,9 @@ class Compose:
                 how = f"exited with {state['ExitCode']}" if ended else "did not become healthy"
                 return ServiceError(
                     f"the service {service} of {self.file.name} {how}",
-                    cause="see the end of its log",
-                    hint="--keep leaves the services for a look",
+                    cause="not known; this is the end of its log",
+                    hint="--keep leaves the services, for debugging",
                     log=self.log_tail(service),
                 )
-        return ServiceError(f"the services of {self.file.name} did not come up", log=tail(said))
-
-
-def tail(text: str, lines: int = TAIL) -> str:
-    """Return the last lines of a text."""
-    return "\n".join(text.rstrip().splitlines()[-lines:])
+        log = (failed.stderr or b"").decode(errors="replace").rstrip().splitlines()
+        return ServiceError(f"the services of {self.file.name} did not come up", log="\n".join(log[-TAIL:]))

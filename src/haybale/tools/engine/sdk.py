@@ -1,4 +1,7 @@
-"""The container engine, through its SDK: images, containers, and what a run leaves on it."""
+"""The container engine, through its SDK: images, containers, and what a run leaves on it.
+
+An image is named as in `docker run`, or by its id; a container is given by its id.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import docker
 import docker.errors
 
-from haybale.errors import LoadError, PrerequisiteError, ServiceError
+from haybale.errors import PrerequisiteError, ServiceError
 from haybale.tools import process
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 # Seconds that the engine gets for an answer; a stop may take three minutes on top.
-PATIENCE = 300
+TIMEOUT = 300
 
 # Lines of a container's log that go into an error.
 TAIL = 25
@@ -61,7 +64,7 @@ class EngineInfo:
 def client() -> docker.DockerClient:
     """Return the engine's client; `PrerequisiteError` where no engine answers."""
     try:
-        connected = docker.from_env(timeout=PATIENCE)
+        connected = docker.from_env(timeout=TIMEOUT)
         connected.ping()
     except docker.errors.DockerException as error:
         raise PrerequisiteError(
@@ -96,7 +99,7 @@ def find_image(reference: str) -> ImageInfo | None:
         raise PrerequisiteError(
             f"the engine can't say whether it has {reference!r}",
             cause=str(error.explanation),
-            hint="mend the name of the image, or ask the engine by hand: docker image inspect",
+            hint="fix the name of the image, or ask the engine yourself: docker image inspect",
         ) from error
     digests = [name.partition("@")[2] for name in found.attrs.get("RepoDigests") or ()]
     return ImageInfo(
@@ -108,20 +111,15 @@ def find_image(reference: str) -> ImageInfo | None:
     )
 
 
-def image_names(repository: str) -> list[str]:
-    """Return the names that images of a repository have on this engine: REPOSITORY:TAG."""
-    return [str(tag) for image in client().images.list(repository) for tag in image.tags]
-
-
-def newest_image(repository: str, label: str) -> str:
-    """Return the id of the newest image of a repository on this engine that has a label, "" for none."""
-    # One question; asked image by image, one may be gone in between.
+def newest_image(repository: str, label: str) -> str | None:
+    """Return the id of the newest image of a repository that has a label, None for none."""
+    # One request; with one for each image, an image may be gone in between.
     found = client().api.images(repository, filters={"label": label})
-    return str(max(found, key=lambda each: (each["Created"], each["Id"]))["Id"]) if found else ""
+    return str(max(found, key=lambda each: (each["Created"], each["Id"]))["Id"]) if found else None
 
 
 def tag_image(source: str, target: str) -> None:
-    """Give an image another name; an image that had that name as its last one goes, if nothing uses it."""
+    """Give an image another name; an image that loses its last name so is removed, if unused."""
     before = find_image(target)
     repository, _, name = target.rpartition(":")
     tagged = client().images.get(source)
@@ -161,26 +159,35 @@ def remove_image(reference: str) -> None:
 
 
 def run_container(reference: str, command: Sequence[str]) -> tuple[int, str]:
-    """Run a command in a new container to its end: (exit code, what it said). Nothing is left of it."""
+    """Run a command in a new container to its end, and remove it: (exit code, end of its log)."""
     with started_container(reference, command) as container:
-        code = int(_container(container).wait(timeout=PATIENCE)["StatusCode"])
+        code = int(_container(container).wait(timeout=TIMEOUT)["StatusCode"])
         return code, container_log_tail(container)
 
 
 @contextlib.contextmanager
 def started_container(
-    reference: str, command: Sequence[str] | None = None, *, environment: Mapping[str, str] | None = None
+    reference: str,
+    command: Sequence[str] | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    port: int | None = None,
 ) -> Iterator[str]:
     """Run an image (its own command by default) for the length of the block and yield the container's id.
 
-    `environment` is added to the image's own. No port is published. Raises `ServiceError` where the container
-    can't be started.
+    `environment` and `labels` are added to the image's own; `port` is published on a free port of loopback
+    only. Raises `ServiceError` where the container can't be started.
     """
     container = None
     try:
         try:
             container = client().containers.create(
-                reference, list(command) if command else None, environment=dict(environment or {})
+                reference,
+                list(command) if command else None,
+                environment=dict(environment or {}),
+                labels=dict(labels or {}),
+                ports={f"{port}/tcp": ("127.0.0.1", 0)} if port else {},
             )
             container.start()
         except docker.errors.APIError as error:
@@ -207,7 +214,7 @@ def stop_container(container: str, grace: int) -> int:
     found = _container(container)
     # The SDK waits for the answer as long as for any other, unless it is told.
     found.stop(timeout=grace)
-    return int(found.wait(timeout=PATIENCE)["StatusCode"])
+    return int(found.wait(timeout=TIMEOUT)["StatusCode"])
 
 
 def is_container_running(container: str) -> bool:
@@ -240,13 +247,13 @@ def published_address(container: str, port: int) -> str:
 def copy_from_container(container: str, path: str, folder: Path) -> None:
     """Copy a folder's content out of a container, running or not, into `folder`, which is made.
 
-    Streamed, and written once. Raises `LoadError` where there is no such folder.
+    Streamed, and written once. Raises `ServiceError` where there is no such folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         stream, _ = _container(container).get_archive(path, chunk_size=1 << 20)
     except docker.errors.NotFound as error:
-        raise LoadError(f"there is no {path} in the container {container[:12]}") from error
+        raise ServiceError(f"there is no {path} in the container {container[:12]}") from error
     with tarfile.open(fileobj=_Stream(stream), mode="r|") as archive:
         # The archive's first part is the folder itself, which gets our name.
         for member in archive:
@@ -255,7 +262,7 @@ def copy_from_container(container: str, path: str, folder: Path) -> None:
 
 
 class _Stream(io.RawIOBase):
-    """What the engine sends, piece by piece, as a file to read once."""
+    """The chunks that the engine sends, as a file to read once."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
