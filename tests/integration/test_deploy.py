@@ -107,7 +107,7 @@ class Site:
                 "size": len(configuration),
             },
         }  # fmt: skip
-        self.repository.put(tag, json.dumps(document).encode(), MANIFEST)
+        self.repository.put_manifest(tag, json.dumps(document).encode(), MANIFEST)
         return str(self.repository.digest(tag))
 
     def deploy(self, environment: str, version: str) -> Move:
@@ -483,7 +483,7 @@ def test_what_an_image_in_use_is_made_of_stays(site: Site) -> None:
     assert manifest is not None
     child = {"mediaType": MANIFEST, "digest": one, "size": len(manifest.content)}
     index = {"schemaVersion": 2, "mediaType": releases.INDEX, "manifests": [child]}
-    site.repository.put("v0.4.12-both", json.dumps(index).encode(), releases.INDEX)
+    site.repository.put_manifest("v0.4.12-both", json.dumps(index).encode(), releases.INDEX)
     whole = site.repository.digest("v0.4.12-both")
     made = replace(site.release("v0.4.12"), site=f"{site.repository.name}@{whole}")
     site.tag(made)

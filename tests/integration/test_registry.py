@@ -23,9 +23,8 @@ import requests
 from haybale.errors import BuildError, RegistryError
 from haybale.images.store import RegistryStore
 from haybale.tools.engine import sdk
-from haybale.tools.registry import client as registry
-from haybale.tools.registry import credentials
-from haybale.tools.registry.client import Repository
+from haybale.tools.registry import credentials, transport
+from haybale.tools.registry.client import DIGEST_HEADER, VERSION_HEADER, Repository
 from haybale.tools.registry.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def test_the_first_image_of_a_name_stays(registry: str) -> None:
 PUSH_FIRST = """
 import sys
 from haybale.images.store import RegistryStore
-from haybale.tools.registry import Repository
+from haybale.tools.registry.client import Repository
 name = sys.argv[1]
 print(RegistryStore(Repository(name.rpartition(":")[0])).push_first(name))
 """
@@ -189,7 +188,7 @@ def test_without_a_login_a_guarded_registry_has_no_answer(guarded: Registry) -> 
 def test_a_wrong_password_is_no_absence_either_and_is_not_shown(guarded: Registry) -> None:
     wrong = Credentials(user="ada", secret="wrong-one", source="a test")
     with pytest.raises(RegistryError, match=r"answers 401 .* asked as ada \(a test\)") as refused:
-        repository(guarded.address, find=lambda _: wrong).digest("first")
+        repository(guarded.address, find_login=lambda _: wrong).digest("first")
     assert "wrong-one" not in f"{refused.value.message}{refused.value.cause}{refused.value.hint}{wrong!r}"
 
 
@@ -293,7 +292,7 @@ def sealed(
 
 def over_tls(monkeypatch: pytest.MonkeyPatch, address: str) -> Repository:
     """Docker and haybale speak to loopback without TLS; here they must not."""
-    monkeypatch.setattr(registry, "scheme", lambda _: "https")
+    monkeypatch.setattr(transport, "url_scheme", lambda _: "https")
     return repository(address)
 
 
@@ -311,7 +310,7 @@ def test_a_registry_s_own_authority_counts_before_all(
     sealed: tuple[Registry, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     server, authority = sealed
-    monkeypatch.setattr(registry, "CERTS", tmp_path)
+    monkeypatch.setattr(transport, "CERTS", tmp_path)
     (tmp_path / server.address).mkdir()
     (tmp_path / server.address / "ca.crt").write_bytes(authority.read_bytes())
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
@@ -340,12 +339,12 @@ class Faults:
     address: str = ""
 
 
-API = {registry.VERSION_HEADER: "registry/2.0"}
+API = {VERSION_HEADER: "registry/2.0"}
 UNKNOWN = json.dumps({"errors": [{"code": "MANIFEST_UNKNOWN", "message": "unknown"}]}).encode()
 CONTENT = b'{"schemaVersion": 2}'
 DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 KIND = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}
-FOUND = (200, {registry.DIGEST_HEADER: DIGEST, **API, **KIND}, CONTENT)
+FOUND = (200, {DIGEST_HEADER: DIGEST, **API, **KIND}, CONTENT)
 CUT, HANG, HALF = 0, -1, -2
 
 
@@ -389,7 +388,7 @@ def failing(*answers: tuple[int, dict[str, str], bytes]) -> Iterator[Faults]:
 
 
 def waiting(waits: list[float], address: str, **options: Any) -> Repository:
-    return repository(address, wait=waits.append, patience=0.5, **options)
+    return repository(address, wait=waits.append, timeout=0.5, **options)
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -420,7 +419,7 @@ def test_what_does_not_pass_is_an_error_in_the_end(
     waits: list[float] = []
     with failing(fault) as faults, pytest.raises(RegistryError, match=rf"{what}.*\(asked 4 times\)"):
         waiting(waits, faults.address).digest("a")
-    assert len(waits) == registry.ATTEMPTS - 1
+    assert len(waits) == transport.ATTEMPTS - 1
 
 
 def test_nothing_that_listens_is_an_error_that_names_the_place() -> None:
@@ -466,12 +465,12 @@ def test_a_registry_s_own_404_is_an_absence(headers: dict[str, str]) -> None:
 def test_what_is_no_registry_has_no_absent_images_and_no_present_ones(
     answer: tuple[int, dict[str, str], bytes],
 ) -> None:
-    with failing(answer) as faults, pytest.raises(RegistryError, match="is no registry"):
+    with failing(answer) as faults, pytest.raises(RegistryError, match="is not a registry"):
         repository(faults.address).digest("a")
 
 
 def test_bytes_that_are_not_the_digest_s_are_refused() -> None:
-    with failing((200, {registry.DIGEST_HEADER: f"sha256:{'0' * 64}", **KIND}, CONTENT)) as faults:
+    with failing((200, {DIGEST_HEADER: f"sha256:{'0' * 64}", **KIND}, CONTENT)) as faults:
         with pytest.raises(RegistryError, match="arrived damaged"):
             repository(faults.address).manifest("a")
         with pytest.raises(RegistryError, match="arrived damaged"):
@@ -492,7 +491,7 @@ TOKEN: tuple[int, dict[str, str], bytes] = (200, {}, b'{"token": "t0k3n"}')
 def test_a_token_is_fetched_where_the_registry_says_and_kept() -> None:
     known = Credentials(user="ada", secret=SECRET, source="a test")
     with failing((401, CHALLENGE, b""), TOKEN, FOUND) as faults:
-        ours = repository(faults.address, find=lambda _: known)
+        ours = repository(faults.address, find_login=lambda _: known)
         assert ours.digest("a") == ours.digest("b") == DIGEST
     assert [method for method, _, _ in faults.asked] == ["HEAD", "GET", "HEAD", "HEAD"]
     _, path, login = faults.asked[1]
@@ -503,14 +502,14 @@ def test_a_token_is_fetched_where_the_registry_says_and_kept() -> None:
 
 def test_nobody_in_particular_gets_a_token_too() -> None:
     with failing((401, CHALLENGE, b""), TOKEN, FOUND) as faults:
-        assert repository(faults.address, find=lambda _: None).digest("a") == DIGEST
+        assert repository(faults.address, find_login=lambda _: None).digest("a") == DIGEST
     assert faults.asked[1][2] == ""
 
 
 def test_an_identity_token_is_handed_in_as_a_form() -> None:
     known = Credentials(user="", secret="", identity_token="1d", source="a test")
     with failing((401, CHALLENGE, b""), (200, {}, b'{"access_token": "t0k3n"}'), FOUND) as faults:
-        assert repository(faults.address, find=lambda _: known).digest("a") == DIGEST
+        assert repository(faults.address, find_login=lambda _: known).digest("a") == DIGEST
     assert faults.asked[1][0] == "POST"
     assert b"grant_type=refresh_token" in faults.bodies[1]
     assert b"refresh_token=1d" in faults.bodies[1]
@@ -519,13 +518,13 @@ def test_an_identity_token_is_handed_in_as_a_form() -> None:
 def test_a_token_service_that_fails_is_asked_again_and_one_that_refuses_is_not() -> None:
     waits: list[float] = []
     with failing((401, CHALLENGE, b""), (503, {}, b""), (401, CHALLENGE, b""), TOKEN, FOUND) as faults:
-        assert waiting(waits, faults.address, find=lambda _: None).digest("a") == DIGEST
+        assert waiting(waits, faults.address, find_login=lambda _: None).digest("a") == DIGEST
     assert len(waits) == 1
     with (
         failing((401, CHALLENGE, b""), (403, {}, b"")) as faults,
         pytest.raises(RegistryError, match="answers 403"),
     ):
-        repository(faults.address, find=lambda _: None).digest("a")
+        repository(faults.address, find_login=lambda _: None).digest("a")
 
 
 def test_a_login_does_not_follow_a_redirect_to_somebody_else() -> None:
@@ -537,7 +536,7 @@ def test_a_login_does_not_follow_a_redirect_to_somebody_else() -> None:
         place = elsewhere.address.replace("127.0.0.1", "localhost")
         moved = (307, {"Location": f"http://{place}/blob"}, b"")
         with failing((401, CHALLENGE, b""), TOKEN, (200, KIND, manifest), moved) as faults:
-            assert repository(faults.address, find=lambda _: None).labels("a") == LABELS
+            assert repository(faults.address, find_login=lambda _: None).labels("a") == LABELS
     assert faults.asked[-1][2] == "Bearer t0k3n"
     assert elsewhere.asked == [("GET", "/blob", "")]
 

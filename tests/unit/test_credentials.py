@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale.errors import RegistryError
-from haybale.tools.registry.credentials import Credentials, cli_environment, find
+from haybale.tools.registry.credentials import Credentials, cli_environment, find_login
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def in_variable(host: str, **entry: str) -> dict[str, str]:
 def test_a_login_goes_to_its_own_registry_alone(
     tmp_path: Path, host: str, env: dict[str, str], login: tuple[str, str] | None
 ) -> None:
-    found = find(host, {"HOME": str(tmp_path), **env})
+    found = find_login(host, {"HOME": str(tmp_path), **env})
     assert (found and (found.user, found.secret)) == login
 
 
@@ -60,9 +60,9 @@ def test_the_variable_comes_before_docker_s_own_file_and_that_before_the_ci_syst
     variable = in_variable("ghcr.io", auth=basic("bob", "x"))
     env = in_file(tmp_path, {"auths": {"ghcr.io": {"auth": basic("own", "o")}}}) | GITHUB
     found = [
-        find("ghcr.io", env | variable),
-        find("ghcr.io", env),
-        find("ghcr.io", GITHUB | {"HOME": "/none"}),
+        find_login("ghcr.io", env | variable),
+        find_login("ghcr.io", env),
+        find_login("ghcr.io", GITHUB | {"HOME": "/none"}),
     ]
     assert [each and each.source for each in found] == [
         "DOCKER_AUTH_CONFIG", str(tmp_path / "config.json"), "GITHUB_TOKEN",
@@ -94,13 +94,13 @@ def test_what_docker_s_own_file_has_needs_no_other_one(tmp_path: Path) -> None:
 def test_docker_s_own_file_is_read_as_docker_reads_it(
     tmp_path: Path, host: str, address: str, entry: dict[str, str], login: tuple[str, str, str] | None
 ) -> None:
-    found = find(host, in_file(tmp_path, {"auths": {address: entry}}))
+    found = find_login(host, in_file(tmp_path, {"auths": {address: entry}}))
     assert (found and (found.user, found.secret, found.identity_token)) == login
 
 
 @pytest.mark.parametrize("document", [{}, {"auths": None}, {"auths": {}, "credHelpers": {"r.example": ""}}])
 def test_a_configuration_without_logins_has_none(tmp_path: Path, document: object) -> None:
-    assert find("r.example", in_file(tmp_path, document)) is None
+    assert find_login("r.example", in_file(tmp_path, document)) is None
 
 
 @pytest.mark.parametrize(
@@ -113,24 +113,24 @@ def test_a_configuration_without_logins_has_none(tmp_path: Path, document: objec
 )
 def test_a_file_that_can_t_be_read_is_named_and_not_shown(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text, encoding="utf-8")
-    with pytest.raises(RegistryError, match=r"config\.json can't be read") as refused:
-        find("r.example", {"DOCKER_CONFIG": str(tmp_path)})
+    with pytest.raises(RegistryError, match=r"config\.json cannot be read") as refused:
+        find_login("r.example", {"DOCKER_CONFIG": str(tmp_path)})
     assert "s3cret" not in str(vars(refused.value))
     assert refused.value.__context__ is None or refused.value.__suppress_context__
 
 
 @pytest.mark.parametrize("name", ["no-such-program-here", "../evil", "/bin/sh", ".."])
 def test_a_helper_that_is_not_on_path_is_named_and_not_run(tmp_path: Path, name: str) -> None:
-    with pytest.raises(RegistryError, match=r"the login for r\.example can't be had") as refused:
-        find("r.example", in_file(tmp_path, {"credsStore": name}))
+    with pytest.raises(RegistryError, match=r"the login for r\.example is not available") as refused:
+        find_login("r.example", in_file(tmp_path, {"credsStore": name}))
     assert f"docker-credential-{name}" in refused.value.cause
     assert "config.json" in refused.value.hint
 
 
 @pytest.mark.parametrize("text", ["nonsense-s3cret", "[1]", '{"auths": {"ghcr.io": {"auth": "s3cret"}}}'])
 def test_a_variable_that_can_t_be_read_is_named_and_not_shown(tmp_path: Path, text: str) -> None:
-    with pytest.raises(RegistryError, match="DOCKER_AUTH_CONFIG can't be read") as refused:
-        find("ghcr.io", {"HOME": str(tmp_path), "DOCKER_AUTH_CONFIG": text})
+    with pytest.raises(RegistryError, match="DOCKER_AUTH_CONFIG cannot be read") as refused:
+        find_login("ghcr.io", {"HOME": str(tmp_path), "DOCKER_AUTH_CONFIG": text})
     assert "s3cret" not in str(vars(refused.value))
     assert refused.value.__cause__ is None
     assert refused.value.__context__ is None or refused.value.__suppress_context__

@@ -21,8 +21,8 @@ from haybale.images import dockerfile as layers
 from haybale.images import store
 from haybale.tools import git, process
 from haybale.tools.engine import sdk
-from haybale.tools.registry import client as registry
 from haybale.tools.registry import credentials
+from haybale.tools.registry.client import is_registry_available
 from haybale.version import read_version
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def _run(
     head = git.read_head(project.root)
     time = head.commit.time if head else 0
     caches = tuple(map(str, cache_images(ImageRef.parse(settings.registry), layer)))
-    caching = cache and settings.build.cache and registry.answers(settings.registry)
+    caching = cache and settings.build.cache and is_registry_available(settings.registry)
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
         plan = Plan(
             layer=layer,

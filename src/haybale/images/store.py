@@ -11,8 +11,8 @@ from haybale.errors import BuildError, RegistryError
 from haybale.image_ref import ImageRef
 from haybale.tools import process
 from haybale.tools.engine import sdk
-from haybale.tools.registry import client as registry
 from haybale.tools.registry import credentials
+from haybale.tools.registry.client import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,13 +49,13 @@ def of(project: Project) -> Store:
     """Return where a project's images are kept."""
     if project.settings.local:
         return EngineStore()
-    return RegistryStore(registry.Repository(project.settings.registry))
+    return RegistryStore(Repository(project.settings.registry))
 
 
 class RegistryStore:
     """A repository of a registry. Names of other repositories raise `RegistryError`."""
 
-    def __init__(self, repository: registry.Repository) -> None:
+    def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self._whole = ImageRef.parse(repository.name)
 

@@ -113,7 +113,7 @@ def keep(project: Project, record: Record) -> str:
     subject = {"mediaType": site.media_type, "digest": site.digest, "size": len(site.content)}
     content = manifest(record, subject)
     reference = f"{record.version}-{LAYER}"
-    if not repository.put(reference, content, MANIFEST):
+    if not repository.put_manifest(reference, content, MANIFEST):
         _refer(repository, subject, content)
     return _sha256(content)
 
@@ -148,7 +148,7 @@ def _refer(repository: Repository, subject: Mapping[str, Any], content: bytes) -
     }  # fmt: skip
     if own not in listed:
         index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*listed, own]}
-        repository.put(tag, _canonical(index), INDEX)
+        repository.put_manifest(tag, _canonical(index), INDEX)
 
 
 def kept(project: Project, version: str) -> Record | None:

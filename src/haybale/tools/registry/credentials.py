@@ -36,7 +36,7 @@ GITHUB = "ghcr.io"
 VARIABLE = "DOCKER_AUTH_CONFIG"
 CONFIG = "config.json"
 
-# The programs that keep logins, and what they say where they have none (docker/docker-credential-helpers,
+# The programs that keep logins, and their answer where they have none (docker/docker-credential-helpers,
 # credentials/error.go). A name with a path in it would run whatever lies there.
 HELPER = "docker-credential-"
 HELPER_NAME = re.compile(r"[\w.-]+")
@@ -44,7 +44,7 @@ UNKNOWN = "credentials not found in native keychain"
 # In place of a user's name: the secret is an identity token.
 TOKEN = "<token>"  # noqa: S105 - that is what it is called
 # Seconds that a helper gets; one may ask somebody to unlock a keychain.
-PATIENCE = 60
+TIMEOUT = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +57,13 @@ class Credentials:
     source: str
 
 
-def find(host: str, env: Mapping[str, str] | None = None) -> Credentials | None:
+def find_login(host: str, env: Mapping[str, str] | None = None) -> Credentials | None:
     """Return the login for a registry (docker.io for the hub), None where there is none.
 
-    Raises `RegistryError` where a place that may have it can't be read.
+    Raises `RegistryError` where a place that may have it cannot be read.
     """
     env = os.environ if env is None else env
-    return _of_variable(host, env) or _of_file(host, env) or _of_ci(host, env)
+    return _from_variable(host, env) or _from_file(host, env) or _from_ci_system(host, env)
 
 
 @contextlib.contextmanager
@@ -74,19 +74,19 @@ def cli_environment(host: str, env: Mapping[str, str] | None = None) -> Iterator
     has the user's too; that one is not touched.
     """
     env = os.environ if env is None else env
-    found = find(host, env)
-    own = _folder(env)
+    found = find_login(host, env)
+    own = _config_folder(env)
     if found is None or found.source == str(own / CONFIG):
         yield {}
         return
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
-        configuration = _own(own / CONFIG)
+        configuration = _read_file(own / CONFIG)
         auth = base64.b64encode(f"{found.user}:{found.secret}".encode()).decode("ascii")
         entry = {"identitytoken": found.identity_token} if found.identity_token else {"auth": auth}
-        configuration["auths"] = {**(configuration.get("auths") or {}), _key(host): entry}
+        configuration["auths"] = {**(configuration.get("auths") or {}), _config_key(host): entry}
         # A helper or a store would be asked in place of it. An empty helper says that there is none for this
         # registry, and leaves the store for all others.
-        configuration["credHelpers"] = {**(configuration.get("credHelpers") or {}), _key(host): ""}
+        configuration["credHelpers"] = {**(configuration.get("credHelpers") or {}), _config_key(host): ""}
         Path(folder, CONFIG).write_text(json.dumps(configuration), encoding="utf-8")
         for each in own.iterdir() if own.is_dir() else ():
             if each.name != CONFIG:
@@ -94,17 +94,17 @@ def cli_environment(host: str, env: Mapping[str, str] | None = None) -> Iterator
         yield {"DOCKER_CONFIG": folder}
 
 
-def _of_variable(host: str, env: Mapping[str, str]) -> Credentials | None:
+def _from_variable(host: str, env: Mapping[str, str]) -> Credentials | None:
     text = env.get(VARIABLE, "")
-    return _of_configuration(_read(text, VARIABLE), host, VARIABLE) if text else None
+    return _from_configuration(_parse(text, VARIABLE), host, VARIABLE) if text else None
 
 
-def _of_file(host: str, env: Mapping[str, str]) -> Credentials | None:
-    file = _folder(env) / CONFIG
-    return _of_configuration(_own(file), host, str(file))
+def _from_file(host: str, env: Mapping[str, str]) -> Credentials | None:
+    file = _config_folder(env) / CONFIG
+    return _from_configuration(_read_file(file), host, str(file))
 
 
-def _of_ci(host: str, env: Mapping[str, str]) -> Credentials | None:
+def _from_ci_system(host: str, env: Mapping[str, str]) -> Credentials | None:
     """Return the login that a CI system gives for its own registry, None for every other one."""
     user, secret = env.get("CI_REGISTRY_USER", ""), env.get("CI_REGISTRY_PASSWORD", "")
     if user and secret and host == env.get("CI_REGISTRY", ""):
@@ -118,25 +118,25 @@ def _of_ci(host: str, env: Mapping[str, str]) -> Credentials | None:
 # Docker's configuration ---------------------------------------------------------------------------------
 
 
-def _folder(env: Mapping[str, str]) -> Path:
+def _config_folder(env: Mapping[str, str]) -> Path:
     return Path(env.get("DOCKER_CONFIG") or Path(env.get("HOME", "/")) / ".docker")
 
 
-def _key(host: str) -> str:
+def _config_key(host: str) -> str:
     return HUB_KEY if host == HUB else host
 
 
-def _own(file: Path) -> dict[str, Any]:
+def _read_file(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
     except (OSError, ValueError):
         raise _unreadable(str(file)) from None
-    return _read(text, str(file))
+    return _parse(text, str(file))
 
 
-def _read(text: str, source: str) -> dict[str, Any]:
+def _parse(text: str, source: str) -> dict[str, Any]:
     with contextlib.suppress(ValueError):
         found = json.loads(text)
         if isinstance(found, dict):
@@ -147,24 +147,24 @@ def _read(text: str, source: str) -> dict[str, Any]:
 def _unreadable(source: str) -> RegistryError:
     """Name the place, without what was raised: that has the secret in it."""
     return RegistryError(
-        f"{source} can't be read",
+        f"{source} cannot be read",
         cause="it is not a Docker configuration (JSON, with user:password in base64 as `auth`)",
-        hint=f"mend or {'unset' if source == VARIABLE else 'remove'} it",
+        hint=f"fix or {'unset' if source == VARIABLE else 'remove'} it",
     )
 
 
-def _of_configuration(document: Mapping[str, Any], host: str, source: str) -> Credentials | None:
+def _from_configuration(document: Mapping[str, Any], host: str, source: str) -> Credentials | None:
     """Return the login that Docker reads for a registry: where a helper is named, it alone is asked."""
-    key = _key(host)
+    key = _config_key(host)
     try:
         helpers = _object(document, "credHelpers")
         helper = str(helpers[key] if key in helpers else document.get("credsStore") or "")
         if helper:
-            return _of_helper(helper, key, source)
+            return _from_helper(helper, key, source)
         auths = _object(document, "auths")
         # Older logins stand under a whole address.
         entry = auths.get(key) or next((auths[each] for each in auths if _hostname(each) == host), None)
-        return _of_entry(entry, source) if entry else None
+        return _from_entry(entry, source) if entry else None
     except (ValueError, AttributeError, TypeError):
         raise _unreadable(source) from None
 
@@ -183,7 +183,7 @@ def _hostname(address: str) -> str:
     return re.sub(r"^https?://", "", address).partition("/")[0]
 
 
-def _of_entry(entry: Mapping[str, Any], source: str) -> Credentials | None:
+def _from_entry(entry: Mapping[str, Any], source: str) -> Credentials | None:
     user, secret = str(entry.get("username", "")), str(entry.get("password", ""))
     if entry.get("auth"):
         user, colon, secret = base64.b64decode(entry["auth"], validate=True).decode().partition(":")
@@ -197,27 +197,27 @@ def _of_entry(entry: Mapping[str, Any], source: str) -> Credentials | None:
     )
 
 
-def _of_helper(name: str, key: str, source: str) -> Credentials | None:
-    """Ask a program that keeps logins: the registry on its input, JSON on its output. Nobody is shown it."""
+def _from_helper(name: str, key: str, source: str) -> Credentials | None:
+    """Ask a program that keeps logins: the registry on its input, JSON on its output. It is never shown."""
     program = HELPER + name
     if not HELPER_NAME.fullmatch(name) or process.find_executable(program) is None:
         raise RegistryError(
-            f"the login for {key} can't be had",
+            f"the login for {key} is not available",
             cause=f"{source} names {program!r} for it, which is not on PATH",
             hint=f"install that program, or take it out of {source}",
         )
-    done = process.run([program, "get"], stdin=key, timeout=PATIENCE)
+    done = process.run([program, "get"], stdin=key, timeout=TIMEOUT)
     if not done.ok and UNKNOWN in done.stdout:
         return None
     with contextlib.suppress(ValueError, LookupError, TypeError):
-        said = json.loads(done.stdout) if done.ok else {}
-        user, secret = str(said["Username"]), str(said["Secret"])
+        answer = json.loads(done.stdout) if done.ok else {}
+        user, secret = str(answer["Username"]), str(answer["Secret"])
         if user == TOKEN:
             return Credentials(user="", secret="", identity_token=secret, source=source)
         # Some have an empty answer in place of none.
         return Credentials(user=user, secret=secret, source=source) if user or secret else None
     raise RegistryError(
-        f"the login for {key} can't be had",
+        f"the login for {key} is not available",
         cause=f"{program}, which {source} names for it, exited with {done.code}"
         + (" and gave no login" if done.ok else ""),
         hint=f"try {program} list, or take it out of {source}",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale.errors import RegistryError
-from haybale.tools.registry import client as registry
-from haybale.tools.registry.client import Outcome, pause
+from haybale.tools.registry import transport
+from haybale.tools.registry.transport import Outcome, retry_delay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,18 +28,18 @@ NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
     ],
 )
 def test_what_may_be_otherwise_in_a_moment_is_asked_again(outcome: Outcome, again: bool) -> None:
-    assert (pause(1, outcome, NOW, 0.5) is not None) == again
+    assert (retry_delay(1, outcome, NOW, 0.5) is not None) == again
 
 
 def test_the_number_of_questions_is_bounded_and_the_pauses_grow() -> None:
     failed = Outcome(status=503)
-    pauses = [pause(attempt, failed, NOW, 1.0) for attempt in range(1, registry.ATTEMPTS + 2)]
+    pauses = [retry_delay(attempt, failed, NOW, 1.0) for attempt in range(1, transport.ATTEMPTS + 2)]
     assert pauses == [1.0, 2.0, 4.0, None, None]
 
 
 def test_no_two_clients_ask_again_at_the_same_moment() -> None:
-    assert pause(1, Outcome(status=503), NOW, 0.0) == 0.5
-    assert pause(1, Outcome(status=503), NOW, 1.0) == 1.0
+    assert retry_delay(1, Outcome(status=503), NOW, 0.0) == 0.5
+    assert retry_delay(1, Outcome(status=503), NOW, 1.0) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ def test_no_two_clients_ask_again_at_the_same_moment() -> None:
     ],
 )
 def test_a_registry_that_says_when_to_come_back_is_believed(text: str, seconds: float | None) -> None:
-    assert pause(1, Outcome(status=429, retry_after=text), NOW, 0.0) == seconds
+    assert retry_delay(1, Outcome(status=429, retry_after=text), NOW, 0.0) == seconds
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "", "1e9"])
 def test_what_is_no_time_is_not(text: str) -> None:
-    assert pause(1, Outcome(status=429, retry_after=text), NOW, 1.0) == 1.0
+    assert retry_delay(1, Outcome(status=429, retry_after=text), NOW, 1.0) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -78,32 +78,34 @@ def test_what_is_no_time_is_not(text: str) -> None:
     ],
 )
 def test_only_this_machine_is_spoken_to_without_tls(host: str, scheme: str) -> None:
-    assert registry.scheme(host) == scheme
+    assert transport.url_scheme(host) == scheme
 
 
 def test_no_question_is_begun_when_all_of_them_took_long_enough() -> None:
     failed = Outcome(status=503)
-    assert pause(1, failed, NOW, 1.0, registry.ENOUGH - 2.0) == 1.0
-    assert pause(1, failed, NOW, 1.0, registry.ENOUGH - 0.5) is None
-    assert pause(2, Outcome(status=429, retry_after="50"), NOW, 0.0, registry.ENOUGH - 49.0) is None
+    assert retry_delay(1, failed, NOW, 1.0, transport.TIME_LIMIT - 2.0) == 1.0
+    assert retry_delay(1, failed, NOW, 1.0, transport.TIME_LIMIT - 0.5) is None
+    assert (
+        retry_delay(2, Outcome(status=429, retry_after="50"), NOW, 0.0, transport.TIME_LIMIT - 49.0) is None
+    )
 
 
 def test_what_this_machine_s_tools_are_told_counts_before_the_system_s(tmp_path: Path) -> None:
     bundle, file = tmp_path / "bundle", tmp_path / "file"
     env = {"REQUESTS_CA_BUNDLE": str(bundle), "SSL_CERT_FILE": str(file)}
-    assert registry.authorities(env) not in {str(bundle), str(file)}
+    assert transport.authorities(env) not in {str(bundle), str(file)}
     file.touch()
-    assert registry.authorities(env) == str(file)
+    assert transport.authorities(env) == str(file)
     bundle.touch()
-    assert registry.authorities(env) == str(bundle)
+    assert transport.authorities(env) == str(bundle)
 
 
 def test_certificates_are_where_docker_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Docker's engine looks in /etc, or in the user's folder where it runs without root."""
-    monkeypatch.setattr(registry, "CERTS", tmp_path / "etc")
+    monkeypatch.setattr(transport, "CERTS", tmp_path / "etc")
     system, own = tmp_path / "etc/r.example:5000", tmp_path / "home/.config/docker/certs.d/r.example:5000"
     env = {"HOME": str(tmp_path / "home")}
-    assert registry.certificates("r.example:5000", env) == ([], None)
+    assert transport.certificates("r.example:5000", env) == ([], None)
     for file in (
         system / "b.crt",
         system / "a.crt",
@@ -113,21 +115,21 @@ def test_certificates_are_where_docker_has_them(tmp_path: Path, monkeypatch: pyt
     ):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-    assert registry.certificates("r.example:5000", env) == (
+    assert transport.certificates("r.example:5000", env) == (
         [system / "a.crt", system / "b.crt", own / "c.crt"],
         None,
     )
     (own / "client.key").touch()
-    assert registry.certificates("r.example:5000", env)[1] == (own / "client.cert", own / "client.key")
-    assert registry.certificates("other.example", env) == ([], None)
+    assert transport.certificates("r.example:5000", env)[1] == (own / "client.cert", own / "client.key")
+    assert transport.certificates("other.example", env) == ([], None)
 
 
 def test_a_certificate_that_can_t_be_used_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "CERTS", tmp_path)
+    monkeypatch.setattr(transport, "CERTS", tmp_path)
     (tmp_path / "r.example").mkdir()
     (tmp_path / "r.example/ca.crt").write_text("no certificate", encoding="utf-8")
-    with pytest.raises(RegistryError, match=r"the certificates for r\.example can't be used") as refused:
-        registry.session("r.example", {})
+    with pytest.raises(RegistryError, match=r"the certificates for r\.example cannot be used") as refused:
+        transport.Transport("r.example", {}, 1)
     assert str(tmp_path / "r.example") in refused.value.hint
 
 
@@ -136,8 +138,8 @@ def test_this_machine_is_not_asked_through_a_proxy(monkeypatch: pytest.MonkeyPat
         monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://proxy.example:3128")
-    assert registry.proxies("http://127.0.0.1:5000/v2/") == {}
-    assert registry.proxies("http://localhost:5000/v2/") == {}
-    assert registry.proxies("https://ghcr.io/v2/")["https"] == "http://proxy.example:3128"
+    assert transport.proxies("http://127.0.0.1:5000/v2/") == {}
+    assert transport.proxies("http://localhost:5000/v2/") == {}
+    assert transport.proxies("https://ghcr.io/v2/")["https"] == "http://proxy.example:3128"
     monkeypatch.setenv("no_proxy", "ghcr.io")
-    assert registry.proxies("https://ghcr.io/v2/") == {}
+    assert transport.proxies("https://ghcr.io/v2/") == {}

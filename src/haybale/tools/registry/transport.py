@@ -1,0 +1,198 @@
+"""HTTP to one registry: TLS and certificates as Docker has them, proxies, and when to try again."""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import re
+import ssl
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import requests
+import urllib3.util.ssl_
+from requests.adapters import HTTPAdapter
+
+from haybale.errors import RegistryError
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
+
+# How often a request is sent, the longest pause between, and when none is sent again any more after the
+# first, in seconds. A registry that asks for a longer pause gets no further request.
+ATTEMPTS = 4
+LONGEST_PAUSE = 60
+TIME_LIMIT = 120
+
+# Statuses that may be others in a moment.
+TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+LOCAL = ("localhost", "127.0.0.1", "[::1]", "::1")
+
+# Where Docker looks for a registry's own certificates (docs.docker.com, "Verify repository client with
+# certificates"); in ~/.config where its engine runs without root (moby, daemon/command: configureCertsDir).
+CERTS = Path("/etc/docker/certs.d")
+USER_CERTS = "docker/certs.d"
+# The system's authorities on Debian and its like.
+SYSTEM_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def host_of(url: str) -> str:
+    """Return host and port of a URL."""
+    return re.sub(r"^\w+://", "", url).partition("/")[0]
+
+
+def url_scheme(host: str) -> str:
+    """Return how a registry is reached: without TLS only on this machine, as in Docker."""
+    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+    return "http" if name in LOCAL or re.fullmatch(r"127(\.\d+){3}", name) else "https"
+
+
+def is_secure(url: str) -> bool:
+    """Return whether a login may be sent to a URL: over TLS, or on this machine."""
+    return url.startswith(("https://", f"{url_scheme(host_of(url))}://"))
+
+
+def is_success(response: requests.Response) -> bool:
+    """Return whether it is a 2xx: a redirect is no answer about an image."""
+    return HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES
+
+
+def proxies(url: str) -> dict[str, str]:
+    """Return the proxies for an address that the environment names; none for this machine, as in Docker.
+
+    (Go, net/http: ProxyFromEnvironment.)
+    """
+    return {} if url_scheme(host_of(url)) == "http" else dict(requests.utils.get_environ_proxies(url))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a request: its response, or how the connection failed.
+
+    `fault` is token where the response is that of the token service, `detail` the text of a failure.
+    """
+
+    response: requests.Response | None = None
+    status: int = 0
+    retry_after: str = ""
+    fault: Literal["timeout", "connection", "certificate", "token"] | None = None
+    detail: str = ""
+
+    @classmethod
+    def of_response(cls, response: requests.Response, fault: Literal["token"] | None = None) -> Outcome:
+        """Return the outcome of a request that was answered."""
+        retry_after = response.headers.get("Retry-After", "")
+        return cls(response=response, status=response.status_code, retry_after=retry_after, fault=fault)
+
+    @classmethod
+    def of_error(cls, error: requests.RequestException) -> Outcome:
+        """Return the outcome of a request that was not answered."""
+        if isinstance(error, requests.exceptions.SSLError) and "certificate" in str(error).lower():
+            return cls(fault="certificate", detail=str(error))
+        # A connection that was cut while TLS was set up is an SSLError too, and may work the next time.
+        return cls(
+            fault="timeout" if isinstance(error, requests.Timeout) else "connection", detail=str(error)
+        )
+
+
+def retry_delay(
+    attempt: int, outcome: Outcome, now: dt.datetime, chance: float, spent: float = 0
+) -> float | None:
+    """Return the seconds to wait before a request is sent again; None: it is not.
+
+    `attempt` counts from 1, `chance` is from 0 to 1, `spent` are the seconds since the first attempt.
+    RFC 9110, 10.2.3: Retry-After is seconds or a date.
+    """
+    transient = outcome.fault in {"timeout", "connection"} or outcome.status in TRANSIENT
+    if not transient or attempt >= ATTEMPTS:
+        return None
+    asked = _parse_retry_after(outcome.retry_after, now)
+    if asked is None:
+        seconds = 2.0 ** (attempt - 1) * (0.5 + chance / 2)
+    else:
+        seconds = asked + chance if asked <= LONGEST_PAUSE else math.inf
+    return seconds if spent + seconds <= TIME_LIMIT else None
+
+
+def _parse_retry_after(text: str, now: dt.datetime) -> float | None:
+    if re.fullmatch(r"\d+", text.strip()):
+        return float(text)
+    try:
+        return max(0.0, (email.utils.parsedate_to_datetime(text) - now).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+class Transport:
+    """Sends requests to a host and to those it leads to, with the certificates that Docker would use.
+
+    Logins come from `credentials` alone, not from a .netrc. Raises `RegistryError` where a certificate cannot
+    be used.
+    """
+
+    def __init__(self, host: str, env: Mapping[str, str], timeout: float) -> None:
+        self.host = host
+        self.base_url = f"{url_scheme(host)}://{host}/v2/"
+        self._timeout = timeout
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.verify = authorities(env)
+        own, pair = certificates(host, env)
+        try:
+            if own or pair:
+                # Where a registry has its blobs or its token service they count too, as in Docker.
+                self._session.mount("https://", _CertifiedAdapter(own, None))
+                self._session.mount(f"https://{host}/", _CertifiedAdapter(own, pair))
+        except OSError as error:
+            raise RegistryError(
+                f"the certificates for {host} cannot be used",
+                cause=str(error),
+                hint=f"fix the files in {(own or pair or [CERTS])[0].parent}",
+            ) from error
+
+    def send(self, method: str, url: str, *, follow: bool = False, **options: Any) -> requests.Response:
+        """Send one request; redirects are followed where `follow`. Raises requests' own errors."""
+        return self._session.request(
+            method, url, timeout=self._timeout, allow_redirects=follow, proxies=proxies(url), **options
+        )
+
+
+class _CertifiedAdapter(HTTPAdapter):
+    """Trusts a registry's own authorities too, and shows a certificate of this machine."""
+
+    def __init__(self, own: list[Path], pair: tuple[Path, Path] | None) -> None:
+        self._context = urllib3.util.ssl_.create_urllib3_context()
+        for file in own:
+            self._context.load_verify_locations(file)
+        if pair is not None:
+            self._context.load_cert_chain(*pair)
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options, ssl_context=self._context)
+
+    def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
+        return super().proxy_manager_for(*arguments, **options, ssl_context=self._context)
+
+
+def certificates(host: str, env: Mapping[str, str]) -> tuple[list[Path], tuple[Path, Path] | None]:
+    """Return what Docker has for a registry: its authorities; this machine's certificate and its key."""
+    config = Path(env.get("XDG_CONFIG_HOME") or Path(env.get("HOME", "/"), ".config"))
+    folders = [folder / host for folder in (CERTS, config / USER_CERTS)]
+    own = [file for folder in folders for file in sorted(folder.glob("*.crt"))]
+    pairs = [(file, file.with_suffix(".key")) for folder in folders for file in sorted(folder.glob("*.cert"))]
+    return own, next((pair for pair in pairs if pair[1].is_file()), None)
+
+
+def authorities(env: Mapping[str, str]) -> str | bool:
+    """Return the file of the certificate authorities that count for all registries; True: Python's own.
+
+    What this machine's tools are told counts first, then the system's.
+    """
+    named = (env.get("REQUESTS_CA_BUNDLE"), env.get("SSL_CERT_FILE"), ssl.get_default_verify_paths().cafile)
+    files = (*(Path(each) for each in named if each), SYSTEM_AUTHORITIES)
+    return next((str(file) for file in files if file.is_file()), True)
