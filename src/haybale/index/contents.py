@@ -95,6 +95,6 @@ def find_index_image(project: Project, name: str) -> tuple[ImageRef, Mapping[str
 
 
 def _keys_on_engine(repository: ImageRef) -> list[str]:
-    start = str(index_image(repository, ""))
-    keys = {f"{repository}:{tag}".removeprefix(start) for tag in sdk.repository_tags(str(repository))}
+    prefix = index_image(repository, "").tag or ""
+    keys = {tag.removeprefix(prefix) for tag in sdk.repository_tags(str(repository))}
     return sorted(key for key in keys if KEY_PATTERN.fullmatch(key))
