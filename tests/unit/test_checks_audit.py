@@ -15,13 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from haybale.loader.checks.audit import (
-    Audit,
-    KnownInputs,
-    compile_globs,
-    library_folders,
-    read_known_inputs,
-)
+from haybale.loader.checks.audit import Audit
+from haybale.loader.checks.known_inputs import KnownInputs, compile_globs, library_folders, read_known_inputs
 from haybale.loader.documents.django_setup import PACKAGE
 
 if TYPE_CHECKING:

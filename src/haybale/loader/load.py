@@ -17,17 +17,9 @@ from .checks.profiler import advise, merge_profiles
 from .checks.sample import compare_tasks, random_seed
 from .checks.schema import check_schemas, read_schema
 from .checks.verification import report_verification
+from .documents import site
 from .documents.loading import Progress, Refusal
-from .documents.site import (
-    NAMES,
-    Partition,
-    Source,
-    close_connections,
-    cores_of,
-    count_rows,
-    find_sources,
-    split,
-)
+from .documents.site import NAMES, Partition, Source
 from .events import Events, Failure
 from .options import ALL_DOCUMENTS, Options
 from .startup import WorkerOptions, make_worker
@@ -64,8 +56,8 @@ def load_and_verify(events: Events, options: Options) -> None:
     """Load, commit once, and verify where the options give a sample. Raises `Failure`."""
     audit = process_audit(options.inputs)
     with audit.starting():
-        sources = find_sources(lambda text: events.send("note", text=text))
-    cores = cores_of(sources)
+        sources = site.find_sources(lambda text: events.send("note", text=text))
+    cores = site.cores_of(sources)
     for core in cores:
         core.require_empty()
     # Nothing changes them meanwhile.
@@ -79,7 +71,7 @@ def load_and_verify(events: Events, options: Options) -> None:
     with WorkerPool(
         make_worker,
         (worker_options,),
-        lambda: close_connections(cores),
+        lambda: site.close_connections(cores),
         options.start,
         (events.descriptor,),
     ) as pool:
@@ -142,7 +134,7 @@ class LoadSummary:
     def count_rows(self, model: dict[str, Any], source: Source) -> None:
         """Count a model's rows, once."""
         if model["database"] is None:
-            model["database"] = count_rows(source.queryset())
+            model["database"] = site.count_rows(source.queryset())
             self._send_progress(model)
 
     def add_report(self, report: Progress | Refusal) -> None:
@@ -215,7 +207,7 @@ def split_all(
     idle_cpus = IdleCpus()
     for source in sources:
         model = summary.add_model(source)
-        for number, partition in enumerate(split(source, lambda: rows or partition_rows(model))):  # noqa: B023 - used up here
+        for number, partition in enumerate(site.split(source, lambda: rows or partition_rows(model))):  # noqa: B023 - used up here
             yield partition
             # Counting may take a while: by now every worker has something to do.
             if number + 1 == len(pool):

@@ -16,28 +16,26 @@ A hook stays for good and sees everything that Python does, so it is quick to re
 in it must not be the site's trouble.
 """
 # Paths are texts here: it is quick, and links must not be followed by the way.
-# ruff: noqa: PTH100, PTH109, PTH110, PTH116, PTH117, PTH118, PTH119, PTH123
+# ruff: noqa: PTH100, PTH110, PTH116, PTH117, PTH118, PTH119
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
-import re
 import shlex
 import shutil
 import stat
 import sys
-import sysconfig
 import threading
 import time
 from importlib.util import source_from_cache
 from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from ..documents.django_setup import PACKAGE, preparing_field
+from ..documents.django_setup import preparing_field
 from ..events import summarize
+from .known_inputs import KnownInputs, read_known_inputs
 
 # Findings that are listed.
 MAX_FINDINGS = 50
@@ -47,9 +45,6 @@ MAX_REMEMBERED = 10_000
 
 # Documents of a model whose code is checked, where that costs (before Python 3.12).
 TRACED_DOCUMENTS = 50
-
-# What belongs to the system (Filesystem Hierarchy Standard).
-SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/proc", "/sys", "/dev")
 
 MODULES = (".py", ".pyc", ".so", ".pyd")
 
@@ -62,68 +57,6 @@ class Finding(NamedTuple):
     kind: str
     what: str
     by: str
-
-
-class KnownInputs(NamedTuple):
-    """What may be read, and where the site is.
-
-    `inputs` are relative to `folder`, `ignored` matches a path (relative to it, or absolute) or HOST:PORT,
-    and `roots` are the folders of Python, its packages and the system.
-    """
-
-    folder: str
-    inputs: frozenset[str]
-    ignored: re.Pattern[str]
-    roots: tuple[str, ...]
-
-    def name(self, path: str) -> str | None:
-        """Return an absolute path as a finding names it (relative in the site's folder); None: known."""
-        name = path
-        if path.startswith(self.folder + os.sep):
-            name = path[len(self.folder) + 1 :]
-            if name in self.inputs:
-                return None
-        return None if self.is_library(path) or self.ignored.fullmatch(name) else name
-
-    def is_library(self, path: str) -> bool:
-        """Return whether a path is Python's, a package's or the system's.
-
-        The nearest folder decides: the site may be in /usr/src, or have its virtual environment inside.
-        """
-        longest = max((root for root in self.roots if path.startswith(root + os.sep)), key=len, default="")
-        inside = path.startswith(self.folder + os.sep)
-        return bool(longest) and not (inside and len(longest) <= len(self.folder))
-
-
-def library_folders() -> tuple[str, ...]:
-    """Return the folders of this Python, of its packages, of this package and of the system."""
-    found = {PACKAGE, *SYSTEM, sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
-    found.update(sysconfig.get_paths().values())
-    found.update(path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages"))
-    both = found | {os.path.realpath(path) for path in found}
-    return tuple(sorted(path.rstrip(os.sep) for path in both if path.rstrip(os.sep)))
-
-
-def compile_globs(globs: Iterable[str]) -> re.Pattern[str]:
-    """Return what matches any of these globs: * and ? stay within a folder, ** spans folders.
-
-    A folder stands for everything in it.
-    """
-    forms = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    parts = (re.split(r"(\*\*/|\*\*|\*|\?)", glob) for glob in globs)
-    each = ("".join(forms.get(part) or re.escape(part) for part in glob) for glob in parts)
-    return re.compile("(?:{})(?:/.*)?".format("|".join(each) or "(?!)"))
-
-
-def read_known_inputs(file: str | None) -> KnownInputs:
-    """Return what the host says may be read: {"inputs": [...], "ignore": [...]}; nothing without a file."""
-    known: dict[str, list[str]] = {"inputs": [], "ignore": []}
-    if file:
-        with open(file, encoding="utf-8") as stream:
-            known = json.load(stream)
-    return KnownInputs(
-        os.getcwd(), frozenset(known["inputs"]), compile_globs(known["ignore"]), library_folders()
-    )
 
 
 class AuditResult(NamedTuple):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..worker_pool import Report
     from .solr import Core
 
+
 # Seconds between two reports on how far a partition is.
 REPORT_SECONDS = 0.2
 
@@ -69,18 +70,32 @@ class PartitionLoader:
         return self._batch_size.documents
 
     def load(self, partition: Partition, report: Report) -> None:
-        """Load a partition; the last of it may still be on its way at the end."""
-        source = self._sources[partition.alias, partition.label]
+        """Load a partition, and report on it now and then; its last documents may still be on their way."""
+        alias, label = partition.alias, partition.label
+        source = self._sources[alias, label]
         sender = self._sender(source.core, report)
-        progress = _ProgressReport(source, report)
+        documents = skipped = 0
+        reported = time.monotonic()
         for page in read_pages(source.queryset(), partition, self.batch):
             for row in page:
-                document = self._encode(source, row, progress)
-                if document is not None:
+                try:
+                    document = self._encode(source, row)
+                except PreparationError as error:
+                    failure = (error.message, error.cause, error.hint, error.log)
+                    report(Refusal(alias, label, str(row.pk), error.field, *failure))
+                    continue
+                if document is None:
+                    skipped += 1
+                else:
+                    documents += 1
                     sender.add(document)
+                if time.monotonic() - reported >= REPORT_SECONDS:
+                    report(Progress(alias, label, documents, skipped))
+                    documents = skipped = 0
+                    reported = time.monotonic()
             # With DEBUG, Django keeps every query.
             reset_queries()
-        progress.send()
+        report(Progress(alias, label, documents, skipped))
 
     def finish(self) -> None:
         """Send what is left, and close the connections to Solr."""
@@ -95,54 +110,19 @@ class PartitionLoader:
             self.types.setdefault(core.name, {})
         return self._senders[core.url]
 
-    def _encode(self, source: Source, row: Any, progress: _ProgressReport) -> EncodedDocument | None:
-        """Return a row's document; None where there is none."""
-        try:
-            fields = self._prepare(source, row)
-            if fields is None:
-                progress.count(skipped=1)
-                return None
-            if NAMES.id not in fields:
-                raise Failure("{} {} has no {}".format(source.label, row.pk, NAMES.id))
-        except PreparationError as error:
-            progress.refuse(row.pk, error)
+    def _encode(self, source: Source, row: Any) -> EncodedDocument | None:
+        """Return a row's document; None where the index skips it."""
+        fields = self._prepare(source, row)
+        if fields is None:
             return None
+        if NAMES.id not in fields:
+            raise Failure("{} {} has no {}".format(source.label, row.pk, NAMES.id))
         # By what the document says: a custom prepare may say another type, nested ones may say none.
         types = self.types[source.core.name]
         for each in flatten(fields) if NESTED in fields else (fields,):
             name = str(each.get(NAMES.type, ""))
             types[name] = types.get(name, 0) + 1
-        progress.count(documents=1)
         return EncodedDocument(source, row.pk, encode_document(fields))
-
-
-class _ProgressReport:
-    """Counts the rows of a partition, and reports them now and then."""
-
-    def __init__(self, source: Source, report: Report) -> None:
-        self._source = source
-        self._report = report
-        self._documents = 0
-        self._skipped = 0
-        self._sent = time.monotonic()
-
-    def count(self, documents: int = 0, skipped: int = 0) -> None:
-        self._documents += documents
-        self._skipped += skipped
-        if time.monotonic() - self._sent >= REPORT_SECONDS:
-            self.send()
-
-    def refuse(self, key: Any, error: PreparationError) -> None:
-        alias, label = self._source.alias, self._source.label
-        self._report(
-            Refusal(alias, label, str(key), error.field, error.message, error.cause, error.hint, error.log)
-        )
-
-    def send(self) -> None:
-        """Report what was counted since the last time."""
-        self._sent = time.monotonic()
-        self._report(Progress(self._source.alias, self._source.label, self._documents, self._skipped))
-        self._documents = self._skipped = 0
 
 
 def _refusal(document: EncodedDocument, reason: str) -> Refusal:
