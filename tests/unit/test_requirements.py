@@ -7,7 +7,6 @@ import pytest
 from haybale.config import Project, RequirementsSettings, Settings
 from haybale.errors import PrerequisiteError, RequirementsError, UsageError
 from haybale.requirements.compile import (
-    Compiled,
     explain_failure,
     file_beside,
     heading,
@@ -342,7 +341,9 @@ def test_regenerate_explains_files_that_cannot_be_written(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.path("web/requirements.prod.txt").mkdir()
-    texts = Compiled(everything=EVERYTHING, production=EVERYTHING)
+    texts = dict.fromkeys(
+        map(project.path, ("web/requirements.txt", "web/requirements.prod.txt")), EVERYTHING
+    )
     monkeypatch.setattr("haybale.requirements.compile.compile_both", lambda *_: texts)
     with pytest.raises(PrerequisiteError, match="cannot be written") as told:
         regenerate_requirements(project, upgrade=False, upgrade_packages=[], say=print)

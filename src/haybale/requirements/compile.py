@@ -14,7 +14,6 @@ import re
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,14 +58,6 @@ OPTIONS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class Compiled:
-    """The two outputs, as text."""
-
-    everything: str
-    production: str
-
-
 def regenerate_requirements(
     project: Project, *, upgrade: bool, upgrade_packages: Sequence[str], say: Callable[[str], None]
 ) -> None:
@@ -77,26 +68,22 @@ def regenerate_requirements(
     """
     settings = project.settings.requirements
     say(f"resolving {settings.source} for Python {settings.python} on {settings.machine}")
-    before = read_pins(_read(project.path(settings.everything)))
+    everything = project.path(settings.everything)
+    before = read_pins(_read(everything))
     raise_if_unknown(upgrade_packages, {*before, *read_direct_requirements(project)})
     options = ["--upgrade"] if upgrade else []
     for name in upgrade_packages:
         options += ["--upgrade-package", name]
     compiled = compile_both(project, options)
     try:
-        replace_all(
-            {
-                project.path(settings.everything): compiled.everything,
-                project.path(settings.production): compiled.production,
-            }
-        )
+        replace_all(compiled)
     except OSError as error:
         raise PrerequisiteError(
             f"the requirements cannot be written: {error}",
             cause="no right to write there, or no space; both files are as they were",
             hint="make room or give the right, then: just regen-requirements",
         ) from error
-    for line in describe_changes(before, read_pins(compiled.everything)):
+    for line in describe_changes(before, read_pins(compiled[everything])):
         say(line)
 
 
@@ -118,17 +105,18 @@ def check_requirements(project: Project) -> None:
     settings = project.settings.requirements
     compiled = compile_both(project, [])
     direct = read_direct_requirements(project)
-    wanted = {settings.everything: compiled.everything, settings.production: compiled.production}
-    present = {name: _read(project.path(name)) for name in wanted if project.path(name).is_file()}
-    pins = {name: read_pins(text) for name, text in present.items()}
-    stale = [f"{project.path(name)}: is missing" for name in wanted if name not in present]
-    for name, text in present.items():
+    stale = [f"{file}: is missing" for file in compiled if not file.is_file()]
+    pins = {}
+    for file in [file for file in compiled if file.is_file()]:
+        text = _read(file)
+        pins[file] = read_pins(text)
         reasons = stale_lines(text, heading(settings))
-        reasons += stale_pins(pins[name], read_pins(wanted[name]), direct)
-        stale += [f"{project.path(name)}{reason}" for reason in reasons]
-    if len(present) == len(wanted):
-        reasons = differing_pins(pins[settings.production], pins[settings.everything], settings.everything)
-        stale += [f"{project.path(settings.production)}{reason}" for reason in reasons]
+        reasons += stale_pins(pins[file], read_pins(compiled[file]), direct)
+        stale += [f"{file}{reason}" for reason in reasons]
+    if len(pins) == len(compiled):
+        everything, production = compiled
+        reasons = differing_pins(pins[production], pins[everything], settings.everything)
+        stale += [f"{production}{reason}" for reason in reasons]
     if stale:
         raise RequirementsError(
             "the requirements are stale:\n" + "\n".join(stale),
@@ -137,8 +125,8 @@ def check_requirements(project: Project) -> None:
         )
 
 
-def compile_both(project: Project, options: Sequence[str]) -> Compiled:
-    """Return what both files should be, without touching them."""
+def compile_both(project: Project, options: Sequence[str]) -> dict[Path, str]:
+    """Return what both files should be, everything's and production's, without touching them."""
     settings = project.settings.requirements
     source, *more = inputs(project)
     if more:
@@ -151,27 +139,25 @@ def compile_both(project: Project, options: Sequence[str]) -> Compiled:
             hint="just regen-requirements",
         )
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
-        everything = Path(folder, "everything.txt")
+        full, part_only = Path(folder, "everything.txt"), Path(folder, "production.txt")
         # pip-compile keeps the pins that it finds in its output. Their hashes are asked for anew: it would
         # keep a wrong one, and the lack of one for a wheel that was uploaded later.
         kept = read_pins(_read(project.path(settings.everything))).values()
-        everything.write_text("".join(f"{pin}\n" for pin in kept if not pin.is_address), encoding="utf-8")
+        full.write_text("".join(f"{pin}\n" for pin in kept if not pin.is_address), encoding="utf-8")
         # By paths that start beside the input: pip-compile writes the inputs' names into its comments.
         names = [os.path.relpath(file, source.parent) for file in (source, *more)]
-        _pip_compile(project, ["--output-file", str(everything), *options, *names])
-        production = Path(folder, "production.txt")
+        _pip_compile(project, ["--output-file", str(full), *options, *names])
         # Here the hashes are kept too; the constraint rules out all other versions.
-        shutil.copyfile(everything, production)
+        shutil.copyfile(full, part_only)
         with file_beside(source, part) as name:
-            _pip_compile(project, ["--constraint", str(everything), "--output-file", str(production), name])
-        renamed = {f"-r {name}": f"-r {source.name}", f"-c {everything}": None}
-        compiled = Compiled(
-            everything=heading(settings) + rename_in_comments(_read(everything), renamed),
-            production=heading(settings) + rename_in_comments(_read(production), renamed),
+            _pip_compile(project, ["--constraint", str(full), "--output-file", str(part_only), name])
+        renamed = {f"-r {name}": f"-r {source.name}", f"-c {full}": None}
+        everything, production = (
+            heading(settings) + rename_in_comments(_read(file), renamed) for file in (full, part_only)
         )
-    raise_if_unpinned(compiled.everything, read_direct_requirements(project))
-    raise_if_not_subset(compiled.production, compiled.everything)
-    return compiled
+    raise_if_unpinned(everything, read_direct_requirements(project))
+    raise_if_not_subset(production, everything)
+    return {project.path(settings.everything): everything, project.path(settings.production): production}
 
 
 def inputs(project: Project) -> list[Path]:
