@@ -9,6 +9,7 @@ docs/bench.svg.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -25,8 +26,7 @@ from rich.table import Table
 from bench import baking, chart, corpus, measure, postgresql, results
 from haybale import config
 from haybale.dump.service import unpack_dump
-from haybale.images import bases as base
-from haybale.images import build
+from haybale.images import bases, build
 from haybale.index.loader import FOLDER, copy_loader
 from haybale.loader.options import ALL_DOCUMENTS
 from haybale.tools import process
@@ -43,17 +43,17 @@ BATCHES = "/batches"
 WIDTH = 120
 
 # Bytes on the disk for each document of the corpus: the database, its batches, Solr's index and logs.
-ROOM = 8_000
+BYTES_PER_DOCUMENT = 8_000
 
 
 def main() -> None:
-    """Measure what is asked for and write the results."""
+    """Measure what the options say and write the results."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
     parser.add_argument("sizes", metavar="DOCUMENTS", type=int, nargs="*", help="of the corpus (100000)")
     parser.add_argument("--site", action="store_true", help="the reference site with its own dump, too")
     parser.add_argument("--postgresql", action="store_true", help="the corpus in PostgreSQL, not in SQLite")
     parser.add_argument(
-        "--measure", choices=MEASURED, default="loading",
+        "--measure", choices=MEASUREMENTS, default="loading",
         help="against Haystack, with and without verification, or from the last document to the image",
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured (3)")
@@ -69,20 +69,22 @@ def main() -> None:
             # The containers' own users read and write here.
             Path(folder).chmod(0o777)
             for case in cases(Path(folder), sizes, run, options, console):
-                found[case.name] = MEASURED[options.measure](case, run, options.rounds, console)
-                show(Console(width=None if console.is_terminal else WIDTH), case.name, found[case.name])
+                found[case.name] = MEASUREMENTS[options.measure](case, run, options.rounds, console)
+                print_figures(
+                    Console(width=None if console.is_terminal else WIDTH), case.name, found[case.name]
+                )
     finally:
         with process.uninterrupted():
             sdk.remove_labelled(measure.LABEL, run)
-    write(options.into, found)
+    write_results(options.into, found)
 
 
 def cases(
     folder: Path, sizes: Sequence[int], run: str, options: argparse.Namespace, console: Console
 ) -> Iterator[measure.Case]:
-    """Yield what is to be measured, each made when it is its turn."""
+    """Yield what is to be measured, each made when its turn comes."""
     project = config.load(ROOT)
-    base.ensure(project.settings.images.solr, "solr", console.print)
+    bases.ensure(project.settings.images.solr, "solr", console.print)
     build.ensure(project, "release", say=console.print)
     image = build.image_name(project, "release")
     loader = folder / "loader"
@@ -90,59 +92,54 @@ def cases(
     tools = folder / "bench"
     shutil.copytree(measure.HERE / "site", tools, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(measure.HERE / "incontainer.py", tools)
-    tools_and_scripts = {str(loader): FOLDER, str(tools): "/bench"}
+    code_mounts = {str(loader): FOLDER, str(tools): "/bench"}
     for each in sizes:
-        measure.room(folder, each * ROOM)
-        with data(folder) as (database, mounts):
+        measure.check_free_space(folder, each * BYTES_PER_DOCUMENT)
+        with case_folder(folder) as (database, mounts):
             case = measure.Case(
                 name=f"{each:,} documents", image=image, solr_image=project.settings.images.solr,
                 workdir="/bench", core="notes", conf=measure.HERE / "site/solr", documents=each,
-                env={"DJANGO_SETTINGS_MODULE": "bench_settings"}, mounts={**mounts, **tools_and_scripts},
+                env={"DJANGO_SETTINGS_MODULE": "bench_settings"}, mounts={**mounts, **code_mounts},
             )  # fmt: skip
             console.print(f"writing a corpus of {each:,} documents")
             if options.postgresql:
                 server = project.settings.images.postgres
-                base.ensure(server, "postgres", console.print)
-                with postgresql.served(server, each, database.parent, (measure.LABEL, run)) as container:
+                bases.ensure(server, "postgres", console.print)
+                with postgresql.running_server(
+                    server, each, database.parent, (measure.LABEL, run)
+                ) as container:
                     env = {**case.env, "DATABASE_URL": postgresql.URL}
                     yield replace(case, name=f"{case.name} in PostgreSQL", env=env, server=container)
             else:
-                corpus.write(database, each)
+                corpus.write_sqlite(database, each)
                 yield case
     if options.site:
-        with data(folder) as (database, mounts):
+        with case_folder(folder) as (database, mounts):
             shutil.copyfile(unpack_dump(project).path, database)
             yield measure.Case(
                 name="the reference site", image=image, solr_image=project.settings.images.solr,
                 workdir="/app", core=project.settings.core, conf=project.path(project.settings.solr_conf),
                 env={"SECRET_KEY": secrets.token_hex(8), "ALLOWED_HOSTS": "localhost"},
-                mounts={**mounts, **tools_and_scripts},
+                mounts={**mounts, **code_mounts},
             )  # fmt: skip
 
 
-class data:  # noqa: N801 - used as a function
-    """A folder for a case's database and batches, as long as the block: (the database's file, mounts)."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = Path(tempfile.mkdtemp(dir=folder))
-
-    def __enter__(self) -> tuple[Path, dict[str, str]]:
-        batches = self._folder / "batches"
+@contextlib.contextmanager
+def case_folder(folder: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Make folders for a case's database and batches for the length of the block: (database file, mounts)."""
+    with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as made:
+        data, batches = Path(made, "data"), Path(made, "batches")
+        data.mkdir()
         batches.mkdir()
-        mounted = self._folder / "data"
-        mounted.mkdir()
-        return mounted / "db.sqlite3", {str(mounted): "/data", str(batches): BATCHES}
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        yield data / "db.sqlite3", {str(data): "/data", str(batches): BATCHES}
 
 
-def loading(case: measure.Case, run: str, rounds: int, console: Console) -> dict[str, Any]:
+def measure_loading(case: measure.Case, run: str, rounds: int, console: Console) -> dict[str, Any]:
     """Measure every loader in turn, `rounds` times."""
     variants: dict[str, Callable[[], measure.Run]] = {
-        results.USUAL: lambda: measure.haystack(case, run, "-b500", "-k4"),
-        results.BEST: lambda: measure.haystack(case, run, "-b1000", "-k2"),
-        results.OURS: lambda: measure.ours(case, run),
+        results.USUAL: lambda: measure.run_haystack(case, run, "-b500", "-k4"),
+        results.BEST: lambda: measure.run_haystack(case, run, "-b1000", "-k2"),
+        results.OURS: lambda: measure.run_haybale(case, run),
     }
     runs: dict[str, list[measure.Run]] = {name: [] for name in variants}
     prepared, sent = [], []
@@ -150,12 +147,12 @@ def loading(case: measure.Case, run: str, rounds: int, console: Console) -> dict
         for name, measured in variants.items():
             runs[name].append(measured())
             console.print(f"{case.name}, round {number}: {name} {runs[name][-1].wall:.1f} s")
-        prepared.append(measure.preparing(case, run, BATCHES))
-        sent.append(measure.sending(case, run, BATCHES))
+        prepared.append(measure.prepare(case, run, BATCHES))
+        sent.append(measure.send(case, run, BATCHES))
         alone = f"{prepared[-1].loader_cpu:.1f} and {sent[-1].solr_cpu:.1f} CPU seconds"
         console.print(f"{case.name}, round {number}: preparing alone, and Solr alone: {alone}")
     return {
-        **results.figures(runs, prepared, sent, os.cpu_count() or 1),
+        **results.summarize(runs, prepared, sent, os.cpu_count() or 1),
         "machine": {
             "cores": os.cpu_count(),
             "python": platform.python_version(),
@@ -164,33 +161,36 @@ def loading(case: measure.Case, run: str, rounds: int, console: Console) -> dict
     }
 
 
-def verification(case: measure.Case, run: str, rounds: int, console: Console) -> dict[str, Any]:
+def measure_verification(case: measure.Case, run: str, rounds: int, console: Console) -> dict[str, Any]:
     """Measure our loader comparing nothing, a sample and all documents in turn, `rounds` times."""
     samples = {results.ALONE: 0, results.SAMPLE: measure.SAMPLE, results.FULL: ALL_DOCUMENTS}
     runs: dict[str, list[measure.Run]] = {name: [] for name in samples}
     for number in range(1, rounds + 1):
         for name, sample in samples.items():
-            runs[name].append(measure.ours(case, run, sample))
+            runs[name].append(measure.run_haybale(case, run, sample))
             console.print(f"{case.name}, round {number}: {name} {runs[name][-1].wall:.1f} s")
-    return {"documents": runs[results.FULL][0].documents, "verification": results.verification(runs)}
+    return {
+        "documents": runs[results.FULL][0].documents,
+        "verification": results.summarize_verification(runs),
+    }
 
 
-def to_image(case: measure.Case, run: str, rounds: int, console: Console) -> dict[str, Any]:
+def measure_baking(case: measure.Case, run: str, rounds: int, console: Console) -> dict[str, Any]:
     """Measure from the last document to the image, and the least that anybody must do, `rounds` times."""
     runs = []
     for number in range(1, rounds + 1):
-        runs.append(baking.baking(case, run))
+        runs.append(baking.bake_case(case, run))
         ours, least = sum(runs[-1].steps.values()), sum(runs[-1].least.values())
         console.print(f"{case.name}, round {number}: ours {ours:.1f} s, the least {least:.1f} s")
-    return {"documents": case.documents, "baking": baking.figures(runs)}
+    return {"documents": case.documents, "baking": baking.summarize(runs)}
 
 
-MEASURED = {"loading": loading, "verification": verification, "baking": to_image}
+MEASUREMENTS = {"loading": measure_loading, "verification": measure_verification, "baking": measure_baking}
 
 
-def show(console: Console, name: str, found: dict[str, Any]) -> None:
+def print_figures(console: Console, name: str, found: dict[str, Any]) -> None:
     """Print the figures of a case."""
-    heading, *rows = results.table(found)
+    heading, *rows = results.table_rows(found)
     table = Table(title=name, title_justify="left")
     for number, each in enumerate(heading):
         table.add_column(each, justify="right" if number else "left", no_wrap=True)
@@ -199,7 +199,7 @@ def show(console: Console, name: str, found: dict[str, Any]) -> None:
     console.print(table)
 
 
-def write(folder: Path, found: dict[str, Any]) -> None:
+def write_results(folder: Path, found: dict[str, Any]) -> None:
     """Write the results beside those of other sizes, and draw them."""
     file = folder / "bench.json"
     known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
@@ -220,7 +220,7 @@ def write(folder: Path, found: dict[str, Any]) -> None:
         results.BEST: "Haystack -b1000 -k2",
         results.OURS: "haybale",
     }
-    (folder / "bench.svg").write_text(chart.draw(groups, names), encoding="utf-8")
+    (folder / "bench.svg").write_text(chart.draw_chart(groups, names), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ class Baked:
     least: Mapping[str, float]
 
 
-def baking(case: measure.Case, run: str) -> Baked:
+def bake_case(case: measure.Case, run: str) -> Baked:
     """Load a case, bake its index as `regen-solr-image` does, then do the least with the same index."""
     with tempfile.TemporaryDirectory(prefix="haybale-bench-") as folder:
         project = _project(Path(folder), case)
@@ -59,18 +59,18 @@ def baking(case: measure.Case, run: str) -> Baked:
         labels = {measure.LABEL: run}
         index = Path(folder, "data")
         clock = Clock()
-        with measure.stage(case, run, tuned=True) as made:
+        with measure.start_services(case, run, tuned=True) as services:
 
             def progress(_: LoadProgress) -> None:
                 clock.start()
 
             command = loader_command(sample=measure.SAMPLE, inputs=None)
-            loaded = follow_loader(made.exec(*command), progress, last="verified")
+            loaded = follow_loader(services.exec(*command), progress, last="verified")
             raise_if_invalid(loaded.verification())
             clock.step("commit and verify")
-            made.server.optimize()
+            services.server.optimize()
             clock.step("rewrite into one segment")
-            container = str(made.solr.id)
+            container = str(services.solr.id)
             bake.stop_solr(container)
             clock.step("stop Solr")
             size = bake.copy_index(container, project.settings, index)
@@ -81,7 +81,7 @@ def baking(case: measure.Case, run: str) -> Baked:
         bake.verify_image(name, project.settings, loaded.counts(case.core), labels)
         clock.step("prove")
         sdk.remove_image(name)
-        return Baked(size=size, steps=clock.steps, least=_least(case, run, index))
+        return Baked(size=size, steps=clock.steps, least=_do_the_least(case, run, index))
 
 
 class Clock:
@@ -101,26 +101,26 @@ class Clock:
         self.start()
 
 
-def _least(case: measure.Case, run: str, index: Path) -> dict[str, float]:
+def _do_the_least(case: measure.Case, run: str, index: Path) -> dict[str, float]:
     """Copy these files out of a container, as they were put into it, and build an image with them."""
     name = f"{IMAGE}-least:{run}"
     text = LEAST.format(solr=case.solr_image, home=bake.SOLR_HOME, core=case.core)
     with tempfile.TemporaryDirectory(prefix="haybale-bench-") as folder:
         Path(folder, "Dockerfile").write_text(text, encoding="utf-8")
         with sdk.started_container(case.solr_image, ["sleep", "infinity"]) as container:
-            _done(["docker", "cp", str(index), f"{container}:/tmp/data"])
+            _run(["docker", "cp", str(index), f"{container}:/tmp/data"])
             clock = Clock()
             clock.start()
-            _done(["docker", "cp", f"{container}:/tmp/data", folder])
+            _run(["docker", "cp", f"{container}:/tmp/data", folder])
             clock.step("docker cp")
         clock.start()
-        _done(["docker", "build", "--label", f"{measure.LABEL}={run}", "--tag", name, folder])
+        _run(["docker", "build", "--label", f"{measure.LABEL}={run}", "--tag", name, folder])
         clock.step("docker build")
     sdk.remove_image(name)
     return clock.steps
 
 
-def _done(command: Sequence[str]) -> None:
+def _run(command: Sequence[str]) -> None:
     done = process.run(command)
     if not done.ok:
         raise SystemExit(f"{shlex.join(command)}: {done.stderr}")
@@ -140,7 +140,7 @@ def _project(folder: Path, case: measure.Case) -> config.Project:
     return config.load(root, {})
 
 
-def figures(runs: Sequence[Baked]) -> dict[str, Any]:
+def summarize(runs: Sequence[Baked]) -> dict[str, Any]:
     """Return the medians, and the ratio to the least as the median of the ratios within a round."""
     first = runs[0]
     return {

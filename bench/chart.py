@@ -24,7 +24,9 @@ text { font: 14px system-ui, sans-serif; fill: #24292f }
 """
 
 
-def draw(groups: Sequence[tuple[str, Mapping[str, float], float, float]], names: Mapping[str, str]) -> str:
+def draw_chart(
+    groups: Sequence[tuple[str, Mapping[str, float], float, float]], names: Mapping[str, str]
+) -> str:
     """Return the chart: for each group some bars.
 
     A group is its title, the seconds of each variant and of the floor, and how many times as fast as the

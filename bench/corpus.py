@@ -1,6 +1,6 @@
 """The corpus: a database of made-up notes, the same ones for the same size every time.
 
-Words follow Zipf's law, as those of a language do, so that Solr meets as many different terms as in a text.
+Words follow Zipf's law, as those of a language do: Solr gets as many different terms as from real texts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CREATE TABLE notes_note (
 Note = tuple[int, str, str, str, str, int]
 
 
-def notes(size: int) -> Iterator[Note]:
+def make_notes(size: int) -> Iterator[Note]:
     """Yield the rows: key, title, author, body, time of creation, rating."""
     chance = random.Random(SEED)  # noqa: S311 - a corpus, not a secret
     vocabulary = sorted({_word(chance) for _ in range(VOCABULARY)})
@@ -57,18 +57,15 @@ def _word(chance: random.Random) -> str:
 def write_rows(file: Path, size: int) -> None:
     """Write the rows alone, as CSV (RFC 4180), for another database to take."""
     with file.open("w", encoding="utf-8", newline="") as lines:
-        csv.writer(lines).writerows(notes(size))
+        csv.writer(lines).writerows(make_notes(size))
 
 
-def write(file: Path, size: int) -> None:
-    """Write the database, aside first: one that is there is whole."""
-    aside = file.with_suffix(".new")
-    aside.unlink(missing_ok=True)
-    database = sqlite3.connect(aside)
+def write_sqlite(file: Path, size: int) -> None:
+    """Write the database."""
+    database = sqlite3.connect(file)
     database.execute("PRAGMA journal_mode = OFF")
     with database:
         database.execute(TABLE.format(time="datetime"))
-        database.executemany("INSERT INTO notes_note VALUES (?, ?, ?, ?, ?, ?)", notes(size))
+        database.executemany("INSERT INTO notes_note VALUES (?, ?, ?, ?, ?, ?)", make_notes(size))
     database.close()
-    aside.chmod(0o644)
-    aside.rename(file)
+    file.chmod(0o644)

@@ -24,30 +24,30 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Seconds between two looks at the processes' memory. What is read is the most so far.
-LOOK = 0.1
+# Seconds between two readings of the processes' memory, which say the most so far.
+INTERVAL = 0.1
 
 BATCH = 1000
 
 
 def watch(*command: str) -> None:
-    """Run a command with its output as it is, and say on the last line of the error stream what it took."""
+    """Run a command with its output as it is, and print on the last line of the error stream what it took."""
     peaks: dict[int, tuple[str, int]] = {}
     began = time.perf_counter()
     with subprocess.Popen(command) as process:
         while process.poll() is None:
             for pid in (int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()):
                 if pid not in (1, os.getpid()):
-                    peaks[pid] = max(peaks.get(pid, ("", 0)), peak(pid), key=lambda each: each[1])
+                    peaks[pid] = max(peaks.get(pid, ("", 0)), peak_memory(pid), key=lambda each: each[1])
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(LOOK)
+                process.wait(INTERVAL)
     wall = time.perf_counter() - began
     most = sorted((kilobytes for _, kilobytes in peaks.values() if kilobytes), reverse=True)
-    said = {"wall": wall, "code": process.returncode, "peaks": most}
-    print("\nBENCH " + json.dumps(said), file=sys.stderr, flush=True)
+    took = {"wall": wall, "code": process.returncode, "peaks": most}
+    print("\nBENCH " + json.dumps(took), file=sys.stderr, flush=True)
 
 
-def peak(pid: int) -> tuple[str, int]:
+def peak_memory(pid: int) -> tuple[str, int]:
     """Return a process's name and the most memory that it had, in KB. Source: proc(5), /proc/PID/status."""
     try:
         lines = Path("/proc", str(pid), "status").read_text(encoding="ascii").splitlines()
@@ -91,9 +91,9 @@ def send(folder: str, url: str) -> None:
     def post(connection: http.client.HTTPConnection, query: str, content: bytes) -> None:
         connection.request("POST", f"{parts.path}/update?wt=json{query}", body=content, headers=headers)
         answer = connection.getresponse()
-        said = answer.read()
+        text = answer.read()
         if answer.status != 200:  # noqa: PLR2004 - OK
-            print(said.decode(), file=sys.stderr)
+            print(text.decode(), file=sys.stderr)
             os._exit(1)
 
     def work() -> None:

@@ -75,7 +75,7 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class Services:
     """A fresh Solr and the site's container beside it."""
 
     case: Case
@@ -95,7 +95,7 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(case: Case, run: str, *, tuned: bool) -> Iterator[Stage]:
+def start_services(case: Case, run: str, *, tuned: bool) -> Iterator[Services]:
     """Start a fresh Solr with an empty core, and the site; `tuned`: as haybale bakes."""
     client = docker.from_env()
     labels = {LABEL: run}
@@ -116,7 +116,7 @@ def stage(case: Case, run: str, *, tuned: bool) -> Iterator[Stage]:
             networking_config={name: client.api.create_endpoint_config(aliases=["solr"])},
         )
         made.append(solr)
-        solr.put_archive("/", core(case, tuned=tuned))
+        solr.put_archive("/", core_archive(case, tuned=tuned))
         site = client.containers.create(
             case.image,
             ["sleep", "infinity"],
@@ -136,7 +136,7 @@ def stage(case: Case, run: str, *, tuned: bool) -> Iterator[Stage]:
         port = solr.attrs["NetworkSettings"]["Ports"]["8983/tcp"][0]["HostPort"]
         server = Solr(f"http://127.0.0.1:{port}", case.core)
         server.wait_ready(120, lambda: bool(client.containers.get(str(solr.id)).status == "running"))
-        yield Stage(case=case, solr=solr, site=site, server=server)
+        yield Services(case=case, solr=solr, site=site, server=server)
     finally:
         with process.uninterrupted():
             for container in made:
@@ -148,7 +148,7 @@ def stage(case: Case, run: str, *, tuned: bool) -> Iterator[Stage]:
             client.close()
 
 
-def core(case: Case, *, tuned: bool) -> bytes:
+def core_archive(case: Case, *, tuned: bool) -> bytes:
     """Return Solr's home with the case's empty core as a tar, everything Solr's own."""
     stream = io.BytesIO()
     conf = {file.name: file.read_bytes() for file in sorted(case.conf.iterdir()) if file.is_file()}
@@ -168,94 +168,96 @@ def core(case: Case, *, tuned: bool) -> bytes:
     return stream.getvalue()
 
 
-def cpu(container: Container) -> float:
+def cpu_seconds(container: Container) -> float:
     """Return the CPU seconds that a container's processes have used."""
     stats: Any = container.stats(stream=False, one_shot=True)
     return float(stats["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
 
 
-def memory(container: Container) -> float:
+def peak_memory(container: Container) -> float:
     """Return the most memory (MB) of a container's first process. Source: proc(5), /proc/PID/status."""
-    code, said = container.exec_run(["cat", "/proc/1/status"])
-    lines = bytes(said).decode().splitlines()  # type: ignore[arg-type]
+    code, status = container.exec_run(["cat", "/proc/1/status"])
+    lines = bytes(status).decode().splitlines()  # type: ignore[arg-type]
     found = [line.split()[1] for line in lines if line.startswith("VmHWM")]
     return int(found[0]) / 1024 if not code and found else 0.0
 
 
-def haystack(case: Case, run: str, *options: str) -> Run:
+def run_haystack(case: Case, run: str, *options: str) -> Run:
     """Run Haystack's own loader."""
-    with stage(case, run, tuned=False) as made:
-        before = cpu(made.site), cpu(made.solr)
+    with start_services(case, run, tuned=False) as services:
+        before = cpu_seconds(services.site), cpu_seconds(services.solr)
         lines = list(
-            made.exec(
+            services.exec(
                 "python", "/bench/incontainer.py", "watch",
                 "python", "manage.py", "rebuild_index", *options, "--noinput", "--verbosity", "0",
             )
         )  # fmt: skip
-        said = watched(lines)
-        return result(made, before, said["wall"], said["peaks"])
+        watched = parse_watch(lines)
+        return measure_run(services, before, watched["wall"], watched["peaks"])
 
 
-def ours(case: Case, run: str, sample: int = SAMPLE) -> Run:
+def run_haybale(case: Case, run: str, sample: int = SAMPLE) -> Run:
     """Run haybale's loader, and its verification of a sample (0: of nothing, `ALL_DOCUMENTS`: of all)."""
-    with stage(case, run, tuned=True) as made:
-        before = cpu(made.site), cpu(made.solr)
+    with start_services(case, run, tuned=True) as services:
+        before = cpu_seconds(services.site), cpu_seconds(services.solr)
         lines: list[str] = []
         command = ["python", "/bench/incontainer.py", "watch", *loader_command(sample=sample, inputs=None)]
         last = "verified" if sample else "loaded"
-        loaded = follow_loader(kept(made.exec(*command), lines), lambda _: None, last=last)
+        loaded = follow_loader(without_watch_lines(services.exec(*command), lines), lambda _: None, last=last)
         if sample:
             raise_if_invalid(loaded.verification())
-        said = watched(lines)
-        raise_if_counts_differ(loaded.counts(case.core), made.server.counts())
-        return result(made, before, said["wall"], said["peaks"])
+        watched = parse_watch(lines)
+        raise_if_counts_differ(loaded.counts(case.core), services.server.counts())
+        return measure_run(services, before, watched["wall"], watched["peaks"])
 
 
-def preparing(case: Case, run: str, batches: str) -> Run:
+def prepare(case: Case, run: str, batches: str) -> Run:
     """Prepare and encode everything in one process; leave the batches in `batches` (in the container)."""
-    with stage(case, run, tuned=True) as made:
-        *_, last = made.exec("python", "/bench/incontainer.py", "prepare", batches)
-        said = json.loads(last)
+    with start_services(case, run, tuned=True) as services:
+        *_, last = services.exec("python", "/bench/incontainer.py", "prepare", batches)
+        took = json.loads(last)
         return Run(
-            wall=said["cpu"], loader_cpu=said["cpu"], solr_cpu=0.0, documents=said["documents"],
-            parts={"bytes": said["bytes"]},
+            wall=took["cpu"], loader_cpu=took["cpu"], solr_cpu=0.0, documents=took["documents"],
+            parts={"bytes": took["bytes"]},
         )  # fmt: skip
 
 
-def sending(case: Case, run: str, batches: str) -> Run:
-    """Send the batches that `preparing` left."""
-    with stage(case, run, tuned=True) as made:
-        before = cpu(made.site), cpu(made.solr)
+def send(case: Case, run: str, batches: str) -> Run:
+    """Send the batches that `prepare` left."""
+    with start_services(case, run, tuned=True) as services:
+        before = cpu_seconds(services.site), cpu_seconds(services.solr)
         began = time.perf_counter()
-        list(made.exec("python", "/bench/incontainer.py", "send", batches, made.url))
-        return result(made, before, time.perf_counter() - began, [])
+        list(services.exec("python", "/bench/incontainer.py", "send", batches, services.url))
+        return measure_run(services, before, time.perf_counter() - began, [])
 
 
-def result(
-    made: Stage,
+def measure_run(
+    services: Services,
     before: tuple[float, float],
     wall: float,
     peaks: list[int],
     parts: Mapping[str, float] | None = None,
 ) -> Run:
-    """Take what is to be measured at the end of a run; the count must be the database's."""
-    after = cpu(made.site), cpu(made.solr)
-    documents = sum(made.server.counts().values())
-    if made.case.documents and documents != made.case.documents:
-        raise SystemExit(f"{made.case.name}: {documents} documents in Solr, {made.case.documents} expected")
+    """Return what a run took, at its end; Solr must hold as many documents as the database."""
+    after = cpu_seconds(services.site), cpu_seconds(services.solr)
+    documents = sum(services.server.counts().values())
+    if services.case.documents and documents != services.case.documents:
+        raise SystemExit(
+            f"{services.case.name}: {documents} documents in Solr, {services.case.documents} expected"
+        )
     return Run(
         wall=wall,
         loader_cpu=after[0] - before[0],
         solr_cpu=after[1] - before[1],
         documents=documents,
         peaks=tuple(kilobytes / 1024 for kilobytes in peaks),
-        solr_memory=memory(made.solr),
+        solr_memory=peak_memory(services.solr),
         parts=parts or {},
     )
 
 
-def kept(lines: Iterator[str], into: list[str]) -> Iterator[str]:
-    """Hand lines on, and keep those of the benchmark's own."""
+def without_watch_lines(lines: Iterator[str], into: list[str]) -> Iterator[str]:
+    """Yield all lines but those of `incontainer.py watch`, which are added to `into`."""
     for line in lines:
         if line.startswith("BENCH "):
             into.append(line)
@@ -263,16 +265,16 @@ def kept(lines: Iterator[str], into: list[str]) -> Iterator[str]:
             yield line
 
 
-def watched(lines: list[str]) -> dict[str, Any]:
-    """Return what `incontainer.py watch` said; raises where its command failed."""
+def parse_watch(lines: list[str]) -> dict[str, Any]:
+    """Return what `incontainer.py watch` printed; raises where its command failed."""
     found = [line for line in lines if line.startswith("BENCH ")]
-    said: dict[str, Any] = json.loads(found[-1][6:]) if found else {"code": "none"}
-    if said["code"] != 0:
+    watched: dict[str, Any] = json.loads(found[-1][6:]) if found else {"code": "none"}
+    if watched["code"] != 0:
         raise SystemExit("\n".join(["the loader failed:", *lines[-20:]]))
-    return said
+    return watched
 
 
-def room(folder: Path, needed: int) -> None:
+def check_free_space(folder: Path, needed: int) -> None:
     """Raise where a folder's disk has not so many bytes left."""
     if shutil.disk_usage(folder).free < needed:
         raise SystemExit(f"{folder} has less than {needed / 1e9:.0f} GB left")

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 NAME = "postgres"
 URL = f"postgresql://site:only-here@{NAME}:5432/site"
 
-# Seconds that the server gets to answer, and between two looks.
-PATIENCE = 120
+# Seconds that the server gets to answer, and between two tries.
+TIMEOUT = 120
 PAUSE = 0.2
 
 
 @contextlib.contextmanager
-def served(image: str, size: int, folder: Path, label: tuple[str, str]) -> Iterator[str]:
+def running_server(image: str, size: int, folder: Path, label: tuple[str, str]) -> Iterator[str]:
     """Run a server with a corpus of `size` documents for the length of the block; yield its container."""
     rows = folder / "notes.csv"
     corpus.write_rows(rows, size)
@@ -40,16 +40,16 @@ def served(image: str, size: int, folder: Path, label: tuple[str, str]) -> Itera
         detach=True,
     )
     try:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while server.exec_run(["pg_isready", "--host=127.0.0.1", "--quiet"]).exit_code:
             if time.monotonic() > end:
-                raise SystemExit(f"the server did not answer within {PATIENCE} s")
+                raise SystemExit(f"the server did not answer within {TIMEOUT} s")
             time.sleep(PAUSE)
         table = corpus.TABLE.format(time="timestamp with time zone")
         for statement in (table, "COPY notes_note FROM '/notes.csv' CSV", "ANALYZE notes_note"):
-            code, said = server.exec_run(["psql", "-U", "site", "-v", "ON_ERROR_STOP=1", "-c", statement])
+            code, output = server.exec_run(["psql", "-U", "site", "-v", "ON_ERROR_STOP=1", "-c", statement])
             if code:
-                raise SystemExit(str(said))
+                raise SystemExit(str(output))
         yield str(server.id)
     finally:
         with process.uninterrupted():

@@ -14,7 +14,7 @@ ALONE, SAMPLE, FULL = "nothing is compared", "a sample", "all documents"
 OURS, USUAL, BEST = "ours", "haystack -b500 -k4", "haystack -b1000 -k2"
 
 
-def figures(
+def summarize(
     runs: Mapping[str, Sequence[Run]], preparing: Sequence[Run], sending: Sequence[Run], cores: int
 ) -> dict[str, Any]:
     """Return the figures of one size.
@@ -63,7 +63,7 @@ def _variant(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def verification(runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
+def summarize_verification(runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
     """Return seconds with and without verification, and what it costs over loading alone (0.3: 30 % more)."""
     alone = runs[ALONE]
     return {
@@ -74,7 +74,7 @@ def verification(runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
     }
 
 
-def table(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def table_rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return what was measured of a case as rows of a table, the heading first."""
     if "verification" in found:
         return _verification_table(found["verification"])

@@ -13,7 +13,7 @@ import pytest
 
 from bench import measure
 from haybale import config
-from haybale.images import bases as base
+from haybale.images import bases
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ SIZE = 150
 def solr(root: Path) -> Iterator[str]:
     """Another name of Solr's image, by which its containers are known as this test's."""
     solr = config.load(root, {}).settings.images.solr
-    base.ensure(solr, "solr", print)
+    bases.ensure(solr, "solr", print)
     name = f"haybale-test-{os.environ['HAYBALE_TEST_RUN']}:{secrets.token_hex(4)}"
     sdk.tag_image(solr, name)
     yield name
@@ -54,7 +54,7 @@ def test_it_measures_every_variant_and_leaves_nothing(  # noqa: PLR0917
     root: Path, tmp_path: Path, solr: str, watching: Callable[..., Watch], option: list[str], name: str
 ) -> None:
     images = config.load(root, {}).settings.images
-    base.ensure(images.postgres, "postgres", print)
+    bases.ensure(images.postgres, "postgres", print)
     watch = watching("haybale-bench", measure.LABEL, solr)
     found, said = measured(root, tmp_path, solr, *option)
     found = found[name]

@@ -32,7 +32,7 @@ def figures() -> dict[str, object]:
         results.USUAL: [run(30.0), run(40.0), run(35.0)],
         results.OURS: [run(10.0), run(20.0), run(14.0)],
     }
-    return results.figures(runs, PREPARING, [run(9, solr=16.0), run(9, solr=18.0), run(9, solr=30.0)], 2)
+    return results.summarize(runs, PREPARING, [run(9, solr=16.0), run(9, solr=18.0), run(9, solr=30.0)], 2)
 
 
 def test_ratios_are_those_within_a_round() -> None:
@@ -49,13 +49,13 @@ def test_the_floor_is_the_cpu_seconds_of_both_sides_over_the_cores() -> None:
 
 
 def test_the_table_says_how_much_faster_ours_is() -> None:
-    _, usual, ours = results.table(figures())
+    _, usual, ours = results.table_rows(figures())
     assert usual[-1] == "2.50 x as fast"
     assert ours[-1] == "90% of the floor"
 
 
 def test_what_verification_costs_is_told_over_loading_alone_within_a_round() -> None:
-    found = results.verification(
+    found = results.summarize_verification(
         {
             results.ALONE: [run(10.0), run(20.0), run(10.0)],
             results.SAMPLE: [run(10.5), run(20.0), run(12.0)],
@@ -63,7 +63,7 @@ def test_what_verification_costs_is_told_over_loading_alone_within_a_round() -> 
         }
     )
     assert found["costs"] == {results.SAMPLE: 0.05, results.FULL: 0.3}
-    _, alone, _, full = results.table({"verification": found})
+    _, alone, _, full = results.table_rows({"verification": found})
     assert alone == (results.ALONE, "10.0 s", "")
     assert full == (results.FULL, "13.0 s", "+30%")
 
@@ -73,19 +73,19 @@ def test_baking_is_compared_with_the_least_within_a_round() -> None:
         baking.Baked(size=300_000_000, steps={"copy": 1.0, "build": build}, least={"docker build": least})
         for build, least in ((5.0, 4.0), (8.0, 4.5), (2.0, 3.0))
     ]
-    found = baking.figures(runs)
+    found = baking.summarize(runs)
     # 1.5, 2.0 and 1.0.
     assert found == {
         "index_mb": 300.0, "seconds": 6.0, "steps": {"copy": 1.0, "build": 5.0},
         "least": {"docker build": 4.0}, "ratio": 1.5,
     }  # fmt: skip
-    assert ("all that", "6.0 s, 1.50 x the least") in results.table({"baking": found})
+    assert ("all that", "6.0 s, 1.50 x the least") in results.table_rows({"baking": found})
 
 
 def test_the_chart_is_an_image_with_every_bar() -> None:
     seconds = {results.USUAL: 35.0, results.OURS: 14.0}
     names = {results.USUAL: "Haystack <usual>", results.OURS: "haybale"}
-    drawn = ET.fromstring(chart.draw([("100 documents", seconds, 10.0, 2.4)], names))  # noqa: S314 - our own
+    drawn = ET.fromstring(chart.draw_chart([("100 documents", seconds, 10.0, 2.4)], names))  # noqa: S314 - our own
     space = {"svg": "http://www.w3.org/2000/svg"}
     widths = [float(bar.attrib["width"]) for bar in drawn.findall("svg:rect", space)]
     assert widths[0] / widths[1] == pytest.approx(2.5, rel=0.01)
@@ -101,7 +101,7 @@ def test_the_chart_is_an_image_with_every_bar() -> None:
 
 
 def test_the_corpus_is_the_same_every_time_and_has_a_language_s_words() -> None:
-    once, again = list(corpus.notes(200)), list(corpus.notes(200))
+    once, again = list(corpus.make_notes(200)), list(corpus.make_notes(200))
     assert once == again
     assert [note[0] for note in once] == list(range(1, 201))
     words = [word for note in once for word in note[3].split()]
