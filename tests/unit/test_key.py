@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import shutil
 import sqlite3
+from importlib import resources
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +24,7 @@ from haybale.index.key import (
     compute_key,
     digest_file,
     digest_parts,
+    loader_digest,
 )
 
 if TYPE_CHECKING:
@@ -389,3 +392,15 @@ def test_a_thousand_files_fit_into_a_label() -> None:
 def test_a_key_is_a_legal_tag(root: Path) -> None:
     assert len(key_at(root).value) == KEY_LENGTH
     assert set(key_at(root).value) <= set("0123456789abcdef")
+
+
+def test_loader_digest_is_of_documents_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = tmp_path / "loader"
+    shutil.copytree(str(resources.files("haybale.loader")), loader)
+    monkeypatch.setattr(resources, "files", lambda _: loader)
+    before = loader_digest()
+    for file in ("checks/sample.py", "checks/audit.py", "worker_pool.py", "events.py"):
+        (loader / file).write_text("changed\n")
+    assert loader_digest() == before
+    (loader / "documents/encoding.py").write_text("changed\n")
+    assert loader_digest() != before
