@@ -20,7 +20,7 @@ from haybale.images import build
 from haybale.index import image as current
 from haybale.index.key import compute_key
 from haybale.index.key_diff import explain, remember_key
-from haybale.index.rendering import explanation_text
+from haybale.index.rendering import explanation_lines
 from haybale.index.verification import VerificationReport
 
 if TYPE_CHECKING:
@@ -372,7 +372,7 @@ def shallow(repository: Repository, tmp_path: Path) -> Repository:
 def test_a_shallow_clone_names_what_it_has_and_says_where_it_does_not_go_back(shallow: Repository) -> None:
     assert shallow.blames() == {"web/app/search_indexes.py": "commit", "solr_conf/schema.xml": "earlier"}
     assert shallow.blamed()["web/app/search_indexes.py"] == "Index more"
-    told = " ".join(explanation_text(explain(shallow.project)).split())
+    told = " ".join(" ".join(explanation_lines(explain(shallow.project))).split())
     assert "Ada: Reword (or one before it, which this shallow clone does not have)" in told
 
 

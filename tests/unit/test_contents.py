@@ -15,7 +15,7 @@ from haybale.index import image as current
 from haybale.index.contents import IndexContents, read_contents
 from haybale.index.key import Component, Key
 from haybale.index.key_diff import Explanation
-from haybale.index.rendering import component_lines, contents_lines, contents_table, explanation_text
+from haybale.index.rendering import component_lines, contents_lines, contents_table, explanation_lines
 from haybale.index.verification import VerificationReport, VerifiedModel
 
 KEY = Key.from_components(
@@ -101,7 +101,7 @@ def test_why_and_inspect_name_components_alike() -> None:
     explanation = Explanation(key=KEY, baseline=None)
     assert explanation.to_dict()["components"] == contents(LABELS).to_dict()["components"]
     for line in component_lines(KEY):
-        assert line in explanation_text(explanation).splitlines()
+        assert line in list(explanation_lines(explanation))
         assert f"         {line}" in contents_lines(contents(LABELS))
 
 

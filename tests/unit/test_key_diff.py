@@ -18,7 +18,7 @@ from haybale.index.key_diff import (
     noted_baseline,
     remember_key,
 )
-from haybale.index.rendering import WIDTH, explanation_text
+from haybale.index.rendering import WIDTH, explanation_lines
 from haybale.tools.git import CommitSummary
 
 if TYPE_CHECKING:
@@ -97,9 +97,9 @@ def test_compare_keys_guesses_no_renames(before: dict[str, str], after: dict[str
     }
 
 
-def test_explanation_text_of_the_same_key_lists_its_components() -> None:
+def test_explanation_lines_of_the_same_key_lists_its_components() -> None:
     baseline = Baseline(key=OLD, source="the last index", commit="abcdef" * 6, date="2026-11-20")
-    first, second, _, *parts = explanation_text(Explanation(key=OLD, baseline=baseline)).splitlines()
+    first, second, _, *parts = explanation_lines(Explanation(key=OLD, baseline=baseline))
     assert (first, second) == (
         f"index key {OLD}: the same as the last index, of",
         "  commit abcdefabcdef of 2026-11-20",
@@ -108,15 +108,15 @@ def test_explanation_text_of_the_same_key_lists_its_components() -> None:
     assert parts[2].endswith("2 files")
 
 
-def test_explanation_text_without_a_baseline_says_so() -> None:
-    text = explanation_text(Explanation(key=OLD, baseline=None))
-    assert text.startswith(f"index key {OLD}: nothing was indexed here yet\n")
+def test_explanation_lines_without_a_baseline_says_so() -> None:
+    first, *_ = explanation_lines(Explanation(key=OLD, baseline=None))
+    assert first == f"index key {OLD}: nothing was indexed here yet"
 
 
 SUMMARY = CommitSummary(hash="a1b2c3d4e5f60718", date="2026-11-20", author="Ada", subject="Mend the schema")
 
 
-def test_explanation_text_names_files_and_commits() -> None:
+def test_explanation_lines_names_files_and_commits() -> None:
     committed = Blame(kind="commit", commit=SUMMARY)
     changes = (
         ComponentChange(
@@ -132,9 +132,9 @@ def test_explanation_text_names_files_and_commits() -> None:
         ComponentChange(component="loader", before="1" * 64, after="2" * 64),
     )
     baseline = Baseline(key=OLD, source="reg:solr-1", commit="abc", is_dirty=True)
-    text = explanation_text(Explanation(key=NEW, baseline=baseline, changes=changes))
+    text = explanation_lines(Explanation(key=NEW, baseline=baseline, changes=changes))
     short = OLD.value[:12]
-    assert text.splitlines() == [
+    assert list(text) == [
         f"index key {NEW}: differs from {short}:",
         "  solr-conf, bases, loader",
         f"({short} is reg:solr-1, of commit abc and what was not committed)",
@@ -158,16 +158,16 @@ def test_explanation_text_names_files_and_commits() -> None:
     ]
 
 
-def test_explanation_text_breaks_lines_and_no_words() -> None:
+def test_explanation_lines_breaks_lines_and_no_words() -> None:
     subject = "Let titles be searched without their accents, as people who write in a hurry leave them out"
     name = f"registry.example/team/{'site-' * 20}index:solr-1"
     commit = CommitSummary(hash="a1b2c3d4e5f60718", date="2026-11-20", author="Ada", subject=subject)
     file = FileChange(path="solr_conf/a", kind="changed", blame=Blame(kind="elsewhere", commit=commit))
     change = ComponentChange(component="solr-conf", files=(file,))
     baseline = Baseline(key=OLD, source=name)
-    told = explanation_text(Explanation(key=NEW, baseline=baseline, changes=(change,)))
-    assert {line for line in told.splitlines() if len(line) > WIDTH} == {f"  {name})"}
-    assert f"{subject} (which is not in the history of" in " ".join(told.split())
+    lines = list(explanation_lines(Explanation(key=NEW, baseline=baseline, changes=(change,))))
+    assert {line for line in lines if len(line) > WIDTH} == {f"  {name})"}
+    assert f"{subject} (which is not in the history of" in " ".join(" ".join(lines).split())
 
 
 def test_explanation_to_dict_is_what_the_documentation_says() -> None:

@@ -11,7 +11,7 @@ from haybale.index.build import regenerate
 from haybale.index.contents import find_index_image, read_contents
 from haybale.index.key import compute_key
 from haybale.index.key_diff import explain
-from haybale.index.rendering import contents_lines, contents_table, explanation_text
+from haybale.index.rendering import contents_lines, contents_table, explanation_lines
 from haybale.terminal import Terminal, print_json, stdout_console
 from haybale.tools.engine import sdk
 
@@ -34,7 +34,7 @@ def why_command(other: str, *, as_json: bool) -> None:
     if as_json:
         print_json(explanation.to_dict())
     else:
-        click.echo(explanation_text(explanation))
+        click.echo("\n".join(explanation_lines(explanation)))
 
 
 @click.command()

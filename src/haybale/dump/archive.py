@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import bz2
 import contextlib
-import gzip
-import lzma
 import stat
 import struct
-import sys
 import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from haybale.dump.content import (
+    COMPRESSIONS,
     REPACK_HINT,
     START,
     Folder,
@@ -26,22 +23,11 @@ from haybale.dump.content import (
 from haybale.dump.recognition import FOLDER_MARKERS, SUFFIXES, find_database
 from haybale.errors import DumpError
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-# The first bytes of archives (ZIP appnote 4.3.7, RFC 1952 2.3.1), and how what is only compressed is read.
+# The first bytes of a zip (ZIP appnote 4.3.7).
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
-COMPRESSIONS: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
-    (b"\x1f\x8b", gzip.open),
-    (b"BZh", bz2.open),
-    (b"\xfd7zXZ\x00", lzma.open),
-    (b"\x28\xb5\x2f\xfd", zstd.open),
-)
 # A tar has no magic at its start (POSIX, pax, "ustar Interchange Format").
 TAR_MAGIC, TAR_MAGIC_OFFSET = b"ustar", 257
 
@@ -71,11 +57,6 @@ def open_content(file: Path) -> Iterator[Stream | Folder]:
             yield _open_tar(Stream(file, content, None, is_packed=True), stack)
         else:
             yield _open_tar(Stream(file, raw, file.stat().st_size), stack)
-
-
-def is_dump_folder(folder: Path) -> bool:
-    """Return whether a folder is a dump."""
-    return any((folder / marker).is_file() for marker in FOLDER_MARKERS)
 
 
 def _open_zip(file: Path, raw: IO[bytes], stack: contextlib.ExitStack) -> Stream | Folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import errno
 import gzip
@@ -12,7 +13,7 @@ import tarfile
 import zipfile
 import zlib
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from haybale.errors import DumpError
 
@@ -22,12 +23,20 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 # Bytes read at once, and bytes that are enough to recognise a dump.
 CHUNK = 1 << 20
 START = 8192
+
+# How a compressed file is read, by its first bytes (RFC 1952 2.3.1).
+COMPRESSIONS: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
+    (b"\x1f\x8b", gzip.open),
+    (b"BZh", bz2.open),
+    (b"\xfd7zXZ\x00", lzma.open),
+    (b"\x28\xb5\x2f\xfd", zstd.open),
+)
 
 # What the readers of archives raise on damaged ones. zipfile also stumbles over wrong directories.
 DAMAGE_ERRORS = (

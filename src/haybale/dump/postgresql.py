@@ -25,9 +25,9 @@ SQL_START = (b"-- postgresql", b"--\n-- postgresql")
 
 PLAIN, CUSTOM, TAR, DIRECTORY = "plain", "custom", "tar", "directory"
 
-# Where the format stands after the magic, and the formats by their number there (pg_backup.h, ArchiveFormat).
-FORMAT_OFFSET = 5
-ARCHIVE_FORMATS = {1: CUSTOM, 3: TAR, 5: DIRECTORY}
+# Where an archive's format stands, and the formats by their number there (pg_backup.h, ArchiveFormat).
+FORMAT_OFFSET = len(MAGIC) + 5
+ARCHIVE_FORMATS = {b"\1": CUSTOM, b"\3": TAR, b"\5": DIRECTORY}
 
 # The table of contents: a file of a dump in a folder, the first member of a tar; the size of a tar's header.
 CONTENTS = "toc.dat"
@@ -55,26 +55,25 @@ class PostgreSQL(Database):
 
     def recognise(self, file: Path, start: bytes, *, is_folder: bool) -> Recognised | None:
         """See `Database`."""
-        if is_folder:
-            return self._recognise_archive(file, start, DIRECTORY) if start.startswith(MAGIC) else None
-        if start.startswith(MAGIC):
-            if archive_format(file, start) != CUSTOM:
-                raise DumpError(
-                    f"{file} holds only the table of contents of a PostgreSQL dump",
-                    cause=f"a dump in a folder is all of it: {CONTENTS} and what is beside it",
-                    hint=REPACK_HINT,
-                )
-            return self._recognise_archive(file, start, CUSTOM)
-        contents = start[TAR_HEADER_SIZE:]
-        is_own_tar = start[:100].rstrip(b"\0") == CONTENTS.encode() and contents.startswith(MAGIC)
-        if is_own_tar and archive_format(file, contents) == TAR:
-            return self._recognise_archive(file, contents, TAR)
         if start.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(SQL_START):
             return Recognised(database=self, format=PLAIN, server=script_version(file, start))
-        return None
-
-    def _recognise_archive(self, file: Path, start: bytes, format_: str) -> Recognised:
-        return Recognised(database=self, format=format_, server=archive_version(file, start))
+        is_tar = start[:100].rstrip(b"\0") == CONTENTS.encode()
+        archive = start[TAR_HEADER_SIZE:] if is_tar else start
+        if not archive.startswith(MAGIC):
+            return None
+        format_ = ARCHIVE_FORMATS.get(archive[FORMAT_OFFSET : FORMAT_OFFSET + 1])
+        if format_ is None:
+            raise damaged(f"{file} is damaged: it begins as a PostgreSQL archive and does not go on as one")
+        if is_tar and format_ != TAR:
+            return None  # a folder in a tar
+        if not (is_tar or is_folder or format_ == CUSTOM):
+            raise DumpError(
+                f"{file} holds only the table of contents of a PostgreSQL dump",
+                cause=f"a dump in a folder is all of it: {CONTENTS} and what is beside it",
+                hint=REPACK_HINT,
+            )
+        version = archive_version(file, archive)
+        return Recognised(database=self, format=DIRECTORY if is_folder else format_, server=version)
 
     def read(self, stream: Stream, format_: str) -> Iterator[bytes]:
         """See `Database`; of an archive, only pg_restore can say whether it is whole."""
@@ -105,15 +104,6 @@ class PostgreSQL(Database):
                 cause="a server cannot restore a dump of a newer one",
                 hint=f'set images.postgres = "postgres:{wanted}" (or POSTGRES_IMAGE)',
             )
-
-
-def archive_format(file: Path, start: bytes) -> str:
-    """Return the format of an archive that begins with these bytes; raises `DumpError`."""
-    offset = len(MAGIC) + FORMAT_OFFSET
-    found = ARCHIVE_FORMATS.get(start[offset]) if len(start) > offset else None
-    if found is None:
-        raise damaged(f"{file} is damaged: it begins as a PostgreSQL archive and does not go on as one")
-    return found
 
 
 def archive_version(file: Path, start: bytes) -> int:

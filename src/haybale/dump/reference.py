@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from haybale.dump.archive import is_dump_folder, open_content
+from haybale.dump.archive import open_content
 from haybale.dump.content import REPACK_HINT, Folder, Stream
 from haybale.dump.database import Recognised
 from haybale.dump.recognition import DATABASES, FOLDER_MARKERS, recognise
@@ -123,7 +123,7 @@ def resolve_dump(root: Path, pattern: str) -> Dump:
             cause="the dump was renamed or not fetched, and the link was left behind",
             hint="put the file there, or point the link at the newest dump",
         )
-    if not (target.is_file() or is_dump_folder(target)):
+    if not (target.is_file() or any((target / marker).is_file() for marker in FOLDER_MARKERS)):
         raise DumpError(
             f"{target} is not a file",
             cause=f"{link.name} leads to a device, or to a folder that is not a dump",
@@ -139,9 +139,8 @@ def identify_dump(dump: Dump, folder: Path) -> Content:
     Raises as `unpack` does, but for what only the unpacked database shows.
     """
     note = folder / CONTENT_NOTE
-    known = _noted_content(note, dump)
-    if known is not None:
-        return known
+    if noted := _noted_content(note, dump):
+        return noted
     with _explain_os_error(dump, folder):
         fingerprint = _dump_fingerprint(dump)
         with open_content(dump.target) as opened:
@@ -157,9 +156,8 @@ def unpack(dump: Dump, folder: Path) -> Unpacked:
     else unpacks into the same folder. Raises `DumpError` where the dump is damaged, unsafe or not a database,
     `PrerequisiteError` where it cannot be read or written, as on a full disk.
     """
-    known = _noted_unpacked(folder, dump)
-    if known is not None:
-        return known
+    if noted := _noted_unpacked(folder, dump):
+        return noted
     with _explain_os_error(dump, folder):
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("a") as lock:

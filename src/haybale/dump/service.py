@@ -51,8 +51,7 @@ def copy_fixtures(project: Project) -> Path:
 
     Raises `ConfigError` where one is not a file.
     """
-    hashed = hashlib.sha256()
-    contents: list[tuple[str, bytes]] = []
+    hashed, contents = hashlib.sha256(), []
     for name in project.settings.fixtures:
         file = project.root / name
         if not file.is_file():
@@ -61,9 +60,8 @@ def copy_fixtures(project: Project) -> Path:
                 cause="the setting `fixtures` names it, for Django's loaddata",
                 hint="restore it, or correct the setting",
             )
-        content = file.read_bytes()
-        contents.append((file.name, content))
-        for part in (name.encode(), content):
+        contents.append((file.name, file.read_bytes()))
+        for part in (name.encode(), contents[-1][1]):
             hashed.update(len(part).to_bytes(8, "big") + part)
     target = project.scratch / "fixtures" / hashed.hexdigest()[:16]
     if target.is_dir():

@@ -84,17 +84,13 @@ class SQLite(Database):
 
 
 def _wrong_size(file: Path, size: int, expected: int) -> DumpError:
-    if size > expected:
-        return DumpError(
-            f"the database in {file} is too long: {size} bytes, where its header says {expected}",
-            cause="something was added to it, or its header is damaged",
-            hint=DUMP_FILE_HINT,
-        )
-    return DumpError(
-        f"the database in {file} is cut off: {size} bytes, where its header says {expected}",
-        cause="it was copied before it was written whole",
-        hint=DUMP_FILE_HINT,
+    what, cause = (
+        ("too long", "something was added to it, or its header is damaged")
+        if size > expected
+        else ("cut off", "it was copied before it was written whole")
     )
+    message = f"the database in {file} is {what}: {size} bytes, where its header says {expected}"
+    return DumpError(message, cause=cause, hint=DUMP_FILE_HINT)
 
 
 def raise_if_damaged(file: Path, path: Path) -> None:

@@ -13,13 +13,7 @@ if TYPE_CHECKING:
 
     from haybale.tools.git import CommitSummary
 
-# Who changed a file since another commit, the baseline (docs/why.md):
-# - commit: a commit of the history checked out, which the baseline does not have.
-# - elsewhere: a commit of the baseline's history, which the one checked out does not have.
-# - earlier: the commit that a shallow clone begins with, or one before it.
-# - uncommitted: nobody yet, it is not as in the commit checked out.
-# - untouched: no commit since the baseline: it counts only now, or no more, or was not committed then.
-# - unknown: git has no commit of it.
+# Who changed a file since another commit, the baseline; docs/why.md says what each means.
 BlameKind = Literal["commit", "elsewhere", "earlier", "uncommitted", "untouched", "unknown"]
 
 

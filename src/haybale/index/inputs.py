@@ -54,11 +54,7 @@ class Site:
         try:
             return (self.root / file).read_bytes()
         except OSError as error:
-            raise ConfigError(
-                f"{self.root / file} cannot be read: {error.strerror}",
-                cause="it determines the index, and is a broken link, or this user may not read it",
-                hint="restore it, or remove it",
-            ) from error
+            raise_unreadable(error, "it determines the index")
 
 
 def read_site(root: Path) -> Site:
@@ -81,7 +77,7 @@ def list_files(root: Path) -> Iterator[str]:
     real_root = root.resolve()
     # Of each folder: its path without links, and those of all folders on the way to it.
     known = {str(root): (str(real_root), frozenset(map(str, (real_root, *real_root.parents))))}
-    for folder, subfolders, names in os.walk(root, onerror=_raise_unreadable, followlinks=True):
+    for folder, subfolders, names in os.walk(root, onerror=raise_unreadable, followlinks=True):
         real, above = known.pop(folder)
         for name in tuple(subfolders):
             path = Path(folder, name)
@@ -96,11 +92,12 @@ def list_files(root: Path) -> Iterator[str]:
                 yield path.relative_to(root).as_posix()
 
 
-def _raise_unreadable(error: OSError) -> NoReturn:
+def raise_unreadable(error: OSError, why: str = "what is in that folder may determine the index") -> NoReturn:
+    """Raise `ConfigError` for an input that cannot be read; `why` says why it matters."""
     raise ConfigError(
         f"{error.filename} cannot be read: {error.strerror}",
-        cause="what is in that folder may determine the index",
-        hint="make it readable",
+        cause=f"{why}, and it is missing, a broken link, or not readable by this user",
+        hint="restore it, remove it, or correct the setting that names it",
     ) from error
 
 

@@ -1,16 +1,7 @@
 """The index key: a digest over everything that determines the index, and the components it is made of.
 
-How things count (docs/index-key.md):
-
-- Files count as they are in the work tree, whether git knows them or not.
-- Text counts with CRLF as LF, because a checkout on Windows changes just that. Text is what has no NUL in its
-  first 8000 bytes, as in git (xdiff-interface.c, buffer_is_binary).
-- Modes do not count. A link counts as what it points to.
-- The dump counts by its database, not by the archive that holds it.
-- Neither the version of the release nor the platform is in it: Lucene's files are portable.
-
-Every part is hashed with its length before it, and in sorted order, so that no two sets of inputs give the
-same bytes.
+How things count is in docs/index-key.md. Every part is hashed with its length before it, and in sorted order,
+so that no two sets of inputs give the same bytes.
 """
 
 from __future__ import annotations
@@ -24,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from haybale.dump.reference import identify_dump, resolve_dump
 from haybale.errors import ConfigError
-from haybale.images import dockerfile as layers
+from haybale.images import dockerfile
 from haybale.index import inputs
 
 if TYPE_CHECKING:
@@ -52,7 +43,7 @@ DATABASE_COMPOSE_FILE = "docker-compose.database.yml"
 # The stages that the index is made with.
 STAGES = ("release", "solr")
 
-# Bytes that decide whether a file is text, and bytes read at once.
+# Bytes that decide whether a file is text, as in git (xdiff-interface.c, buffer_is_binary); bytes of a read.
 TEXT_PREFIX = 8000
 CHUNK = 1 << 20
 
@@ -158,7 +149,7 @@ def compute_key(project: Project) -> Key:
             cause="it holds Solr's schema.xml and solrconfig.xml",
             hint="correct the setting `solr_conf`",
         )
-    stages = layers.needed(root / settings.dockerfile, STAGES)
+    stages = dockerfile.needed(root / settings.dockerfile, STAGES)
     compose_files = [name for name in (COMPOSE_FILE, DATABASE_COMPOSE_FILE) if (root / name).is_file()]
     compose = [(root / name).read_text(encoding="utf-8", errors="replace") for name in compose_files]
     content = identify_dump(dump, project.scratch / "dump")
@@ -233,11 +224,7 @@ def _files(name: str, root: Path, paths: Iterable[str]) -> Component:
             with (root / path).open("rb") as file:
                 digests[path] = digest_file(file)
         except OSError as error:
-            raise ConfigError(
-                f"{root / path} cannot be read: {error.strerror}",
-                cause=f"it determines the index ({name}), and is missing or a broken link",
-                hint="restore it, or correct the setting that names it",
-            ) from error
+            inputs.raise_unreadable(error, f"it determines the index ({name})")
     parts = [part for path, digest in digests.items() for part in (path, digest)]
     files = {path: digest[:FILE_DIGEST_LENGTH] for path, digest in digests.items()}
     return Component(name=name, digest=digest_parts(parts), files=files)

@@ -19,7 +19,7 @@ from haybale.tools import git
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from haybale.config import Project
 
@@ -110,27 +110,24 @@ def explain(project: Project, name: str | None = None) -> Explanation:
     such key or image.
     """
     key = compute_key(project)
-    baseline = _named_baseline(project, name) if name else last_baseline(project)
+    if name:
+        image, labels = find_index_image(project, name)
+        baseline: Baseline | None = _labelled_baseline(labels, str(image))
+    else:
+        baseline = noted_baseline(project) or _newest_baseline(project)
     if baseline is None:
         return Explanation(key=key, baseline=None)
     changes = compare_keys(baseline.key, key)
     if git.read_head(project.root) is not None:
         baseline = replace(baseline, date=git.commit_date(project.root, baseline.commit or ""))
-        changes = _blame_changes(project, changes, baseline.commit) if changes else ()
+        history = History.read(project.root, baseline.commit)
+        changes = tuple(replace(each, files=_blame_files(project, history, each)) for each in changes)
     return Explanation(key=key, baseline=baseline, changes=changes)
-
-
-# The baseline -----------------------------------------------------------------------------------------
 
 
 def remember_key(project: Project, key: Key, revision: str) -> None:
     """Note the key that was indexed here last, and the revision that it is of."""
     write_atomically(project.scratch / NOTE, json.dumps({"key": key.to_json(), "revision": revision}))
-
-
-def last_baseline(project: Project) -> Baseline | None:
-    """Return the key that was indexed here last; else that of the newest index image here; else None."""
-    return noted_baseline(project) or _newest_baseline(project)
 
 
 def noted_baseline(project: Project) -> Baseline | None:
@@ -152,11 +149,6 @@ def _newest_baseline(project: Project) -> Baseline | None:
         return None
 
 
-def _named_baseline(project: Project, name: str) -> Baseline:
-    image, labels = find_index_image(project, name)
-    return _labelled_baseline(labels, str(image))
-
-
 def _labelled_baseline(labels: Mapping[str, str], source: str) -> Baseline:
     return _baseline(labels[KEY_LABEL], source, labels.get(build.REVISION, build.UNKNOWN_REVISION))
 
@@ -169,9 +161,6 @@ def _baseline(key: str, source: str, revision: str) -> Baseline:
         commit=None if commit == build.UNKNOWN_REVISION else commit,
         is_dirty=commit != revision,
     )
-
-
-# What differs -----------------------------------------------------------------------------------------
 
 
 def compare_keys(old: Key, new: Key) -> tuple[ComponentChange, ...]:
@@ -201,17 +190,6 @@ def _compare_files(before: Mapping[str, str], after: Mapping[str, str]) -> tuple
         was = renamed.get(digest)
         changes.append(FileChange(path=path, kind="renamed" if was else "added", was=was))
     return tuple(sorted(changes, key=lambda change: change.path))
-
-
-# Who changed it ---------------------------------------------------------------------------------------
-
-
-def _blame_changes(
-    project: Project, changes: Sequence[ComponentChange], since: str | None
-) -> tuple[ComponentChange, ...]:
-    """Add to each change the files that it is of, and to each file who changed it since a commit."""
-    history = History.read(project.root, since)
-    return tuple(replace(each, files=_blame_files(project, history, each)) for each in changes)
 
 
 def _blame_files(project: Project, history: History, change: ComponentChange) -> tuple[FileChange, ...]:

@@ -43,12 +43,8 @@ def component_lines(key: Key) -> list[str]:
     return lines
 
 
-def explanation_text(explanation: Explanation) -> str:
-    """Return what changed in a key."""
-    return "\n".join(_explanation_lines(explanation))
-
-
-def _explanation_lines(explanation: Explanation) -> Iterator[str]:
+def explanation_lines(explanation: Explanation) -> Iterator[str]:
+    """Yield what changed in a key."""
     key, baseline, changes = explanation.key, explanation.baseline, explanation.changes
     if baseline is None:
         yield from (f"index key {key}: nothing was indexed here yet", "", *component_lines(key))
