@@ -37,9 +37,9 @@ def add_session(verb: Verb) -> None:
     """Make a session of a verb, which hands its arguments on."""
 
     def run_verb(session: nox.Session) -> None:
-        prepare(session, verb.lock)
+        install(session, verb.lock)
         # The repository's own tests make versions.
-        env = bump2version(session) if verb.lock == "tests" else None
+        env = bump2version_variable(session) if verb.lock == "tests" else None
         arguments = session.posargs if verb.passes_arguments else ()
         # The error stream stays apart from the output, so that `$(just tag)` holds nothing else; an interrupt
         # gives the verb the time to take its containers down.
@@ -59,14 +59,14 @@ for each in VERBS:
 @nox.session
 def unit(session: nox.Session) -> None:
     """Run the unit tests: no engine, no network, no processes."""
-    prepare(session, "tests")
+    install(session, "tests")
     session.run("pytest", "tests/unit", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, formatting, and that imports point down only."""
-    prepare(session, "lint", package=False)
+    install(session, "lint", package=False)
     session.run("ruff", "check", *session.posargs)
     session.run("ruff", "format", "--check")
     session.run("lint-imports", "--no-cache", env={"PYTHONPATH": str(ROOT / "src")})
@@ -75,14 +75,14 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typecheck(session: nox.Session) -> None:
     """Check types."""
-    prepare(session, "typecheck")
+    install(session, "typecheck")
     session.run("mypy", *session.posargs)
 
 
 @nox.session
 def workflows(session: nox.Session) -> None:
     """Check the files that CI systems read: [FOLDER that has them]."""
-    prepare(session, "workflows", package=False)
+    install(session, "workflows", package=False)
     folder = Path(session.posargs[0] if session.posargs else ROOT).resolve()
     session.run("zizmor", "--offline", "--no-progress", "--persona=pedantic", str(folder / ".github"))
     session.run("check-jsonschema", "--builtin-schema=vendor.gitlab-ci", str(folder / ".gitlab-ci.yml"))
@@ -104,24 +104,24 @@ def workflows(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure the loader against Haystack's: [DOCUMENTS ...] [--site] [--rounds N]."""
-    prepare(session, "tests")
+    install(session, "tests")
     session.run("python", "-m", "bench", *session.posargs, interrupt_timeout=None)
 
 
 @nox.session
 def lock(session: nox.Session) -> None:
     """Compile the locks of the sessions' environments: [NAME ...]."""
-    prepare(session, "requirements")
+    install(session, "requirements")
     session.run("python", "requirements/compile.py", *session.posargs)
 
 
-def prepare(session: nox.Session, lock: str, *, package: bool = True) -> None:
-    """Install a lock (and this package) into the session's environment, unless just that is in it."""
+def install(session: nox.Session, lock: str, *, package: bool = True) -> None:
+    """Install a lock (and this package) into the session's environment, unless it has exactly that."""
     stamp = Path(session.virtualenv.location, STAMP)
-    wanted = contents(lock, package=package)
+    wanted = lock_digest(lock, package=package)
     if stamp.is_file() and stamp.read_text(encoding="ascii") == wanted:
         return
-    env = package_index()
+    env = uv_settings()
     session.install("--require-hashes", "-r", str(lock_file(lock)), env=env)
     if package:
         session.install("--no-deps", "--no-build-isolation", "--editable", str(ROOT), env=env)
@@ -133,20 +133,20 @@ def lock_file(lock: str) -> Path:
     return ROOT / "requirements" / f"{lock}.txt"
 
 
-def contents(lock: str, *, package: bool = True) -> str:
-    """Return the digest of what belongs into an environment."""
+def lock_digest(lock: str, *, package: bool = True) -> str:
+    """Return the digest of what an environment is made of."""
     own = [ROOT / "pyproject.toml", ROOT / ".bumpversion.cfg"] if package else []
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in [lock_file(lock), *own])).hexdigest()
 
 
-def bump2version(session: nox.Session) -> dict[str, str]:
+def bump2version_variable(session: nox.Session) -> dict[str, str]:
     """Return the variable that names bump2version's executable, in the environment of the session `bump`.
 
     That environment is made where it is missing or old.
     """
     folder = Path(session.virtualenv.location).parent
     stamp = folder / "bump" / STAMP
-    if not stamp.is_file() or stamp.read_text(encoding="ascii") != contents("bump"):
+    if not stamp.is_file() or stamp.read_text(encoding="ascii") != lock_digest("bump"):
         session.run(
             sys.executable, "-m", "nox", "--noxfile", str(ROOT / "noxfile.py"), "--envdir", str(folder),
             "-s", "bump", "--install-only", external=True, silent=True,
@@ -154,7 +154,7 @@ def bump2version(session: nox.Session) -> dict[str, str]:
     return {"HAYBALE_BUMP2VERSION": str(folder / "bump/bin/bumpversion")}
 
 
-def package_index() -> dict[str, str]:
+def uv_settings() -> dict[str, str]:
     """Give uv what this machine has configured for pip, which uv does not read."""
     pairs = {
         "UV_DEFAULT_INDEX": "PIP_INDEX_URL",
@@ -164,7 +164,7 @@ def package_index() -> dict[str, str]:
     }
     found = {ours: os.environ[theirs] for ours, theirs in pairs.items() if os.environ.get(theirs)}
     if ssl.get_default_verify_paths().cafile:
-        # The system's certificates know a company's proxy, the ones in the wheel don't.
+        # The system's certificates know a company's proxy; those in uv's wheel do not.
         found["UV_SYSTEM_CERTS"] = "true"
     return {name: value for name, value in found.items() if name not in os.environ}
 
