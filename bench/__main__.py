@@ -83,7 +83,7 @@ def cases(
     folder: Path, sizes: Sequence[int], run: str, options: argparse.Namespace, console: Console
 ) -> Iterator[measure.Case]:
     """Yield what is to be measured, each made when its turn comes."""
-    project = config.load(ROOT)
+    project = config.load(ROOT, os.environ)
     bases.ensure(project.settings.images.solr, "solr", console.print)
     build.ensure(project, "release", say=console.print)
     image = build.image_name(project, "release")

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import os
 import re
 import tomllib
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from haybale.errors import ConfigError
@@ -23,6 +21,7 @@ from haybale.image_ref import ImageRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 FILE = "pyproject.toml"
 TABLE = "tool.haybale"
@@ -287,12 +286,12 @@ class Project:
         return self.root / relative
 
 
-def load(start: Path | None = None, env: Mapping[str, str] | None = None) -> Project:
-    """Find the repository from `start` (default: the working directory) upwards and read its settings.
+def load(start: Path, env: Mapping[str, str]) -> Project:
+    """Find the repository from `start` upwards and read its settings, over which `env` lays its variables.
 
     Raises `ConfigError` where there is no `[tool.haybale]`, or where it holds something unknown or wrong.
     """
-    start = (start or Path.cwd()).resolve()
+    start = start.resolve()
     for root in (start, *start.parents):
         file = root / FILE
         if not file.is_file():
@@ -309,7 +308,7 @@ def load(start: Path | None = None, env: Mapping[str, str] | None = None) -> Pro
         tool = document.get("tool")
         table = tool.get("haybale") if isinstance(tool, dict) else None
         if isinstance(table, dict):
-            reader = _Reader(file, text, os.environ if env is None else env)
+            reader = _Reader(file, text, env)
             return Project(root=root, settings=reader.read(table))
     raise ConfigError(
         f"no {FILE} with a [{TABLE}] table in {start} or above it",

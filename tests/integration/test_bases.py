@@ -36,7 +36,7 @@ PATIENCE = 60
 @pytest.fixture(scope="module")
 def images(root: Path) -> config.ImageSettings:
     """Have both base images, however this machine gets them."""
-    settings = config.load(root).settings.images
+    settings = config.load(root, os.environ).settings.images
     for kind, ref in (("python", settings.python), ("solr", settings.solr)):
         base.ensure(ref, kind, print)
     return settings

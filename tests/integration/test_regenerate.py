@@ -223,10 +223,10 @@ def documents(container: str, core: str) -> int:
     return int(answer.json()["response"]["numFound"])
 
 
-def test_a_solr_that_was_killed_is_never_baked() -> None:
+def test_a_solr_that_was_killed_is_never_baked(root: Path) -> None:
     client = docker.from_env()
     container = client.containers.run(
-        config.load().settings.images.solr,
+        config.load(root, os.environ).settings.images.solr,
         ["sleep", "1000"],
         entrypoint=[],
         detach=True,

@@ -274,7 +274,7 @@ class Walk:
 
     def _use(self, tree: bump.ReleaseTree) -> None:
         self._tree = tree
-        self._built = replace(config.load(tree.path), origin=self._project.root)
+        self._built = replace(config.load(tree.path, os.environ), origin=self._project.root)
 
     def _retag_solr_image(self) -> Product:
         name = build.image_name(self._built, "solr")
