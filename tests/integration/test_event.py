@@ -325,8 +325,8 @@ def test_a_run_that_goes_on_from_the_winner_s_version_is_still_a_merge(clone: Cl
 # The forge's API, when it does not just answer ---------------------------------------------------------
 
 
-def question(api: Forge) -> forge.Question:
-    return forge.Question(
+def question(api: Forge) -> forge.PullRequestQuery:
+    return forge.PullRequestQuery(
         kind="github", api=api.url, repository="a/site", commit="c" * 40, main="main", token="t"
     )
 
@@ -337,7 +337,7 @@ MERGED = [{"number": 7, "merged_at": "2026-01-01T00:00:00Z", "base": {"ref": "ma
 def test_what_passes_is_asked_again(api: Forge) -> None:
     api.answers = [(502, {}), (429, {}), (200, MERGED)]
     api.headers = {"Retry-After": "0"}
-    assert forge.merged_pull(question(api)).pull == "7"
+    assert forge.find_merged_pull(question(api)).pull == "7"
     assert len(api.asked) == 3
 
 
@@ -347,39 +347,39 @@ def test_what_passes_is_asked_again(api: Forge) -> None:
         (401, "answered 401 (the token may not", 1),
         (403, "answered 403 (the token may not", 1),
         (404, "answered 404 (it knows no pull request for the commit, or", 1),
-        (429, "answered 429 (too many requests)", forge.TRIES + 1),
-        (503, "answered 503", forge.TRIES + 1),
+        (429, "answered 429 (too many requests)", forge.RETRIES + 1),
+        (503, "answered 503", forge.RETRIES + 1),
     ],
 )
 def test_what_does_not_pass_is_said(api: Forge, status: int, said: str, times: int) -> None:
     api.answers = [(status, {})]
     api.headers = {"Retry-After": "0"}
-    answer = forge.merged_pull(question(api))
-    assert not answer.known
-    assert said in answer.said
+    answer = forge.find_merged_pull(question(api))
+    assert not answer.is_known
+    assert said in answer.explanation
     assert len(api.asked) == times
 
 
 def test_a_page_in_place_of_an_answer_is_none(api: Forge) -> None:
     api.answers = [(200, b"<html>Log in</html>")]
-    assert not forge.merged_pull(question(api)).known
+    assert not forge.find_merged_pull(question(api)).is_known
 
 
 def test_a_forge_that_is_not_there_or_does_not_speak_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forge, "TIMEOUT", (0.2, 0.2))
-    monkeypatch.setattr(forge, "TRIES", 1)
+    monkeypatch.setattr(forge, "RETRIES", 1)
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as silent:
         # It listens, and nobody takes what comes in.
-        asked = forge.Question(
+        asked = forge.PullRequestQuery(
             kind="github", api=f"http://robot:hunter2@127.0.0.1:{silent.server_port}", repository="a/site",
             commit="c" * 40, main="main",
         )  # fmt: skip
-        answer = forge.merged_pull(asked)
-        assert not answer.known
-        assert "hunter2" not in answer.said
-    gone = forge.merged_pull(asked)
-    assert not gone.known
-    assert "did not answer" in gone.said
+        answer = forge.find_merged_pull(asked)
+        assert not answer.is_known
+        assert "hunter2" not in answer.explanation
+    gone = forge.find_merged_pull(asked)
+    assert not gone.is_known
+    assert "did not answer" in gone.explanation
 
 
 def test_the_token_does_not_follow_to_another_host(api: Forge) -> None:
@@ -387,5 +387,5 @@ def test_the_token_does_not_follow_to_another_host(api: Forge) -> None:
     elsewhere = api.url.replace("127.0.0.1", "localhost")
     api.answers = [(302, {}), (200, MERGED)]
     api.headers = {"Location": f"{elsewhere}/other"}
-    forge.merged_pull(question(api))
+    forge.find_merged_pull(question(api))
     assert [token for _, token in api.asked] == ["Bearer t", ""]

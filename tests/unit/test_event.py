@@ -65,9 +65,11 @@ ON_MAIN = {"GITHUB_REF": "refs/heads/main", "GITHUB_EVENT_NAME": "push"}
 MANUAL = {"GITHUB_REF": "refs/heads/main", "GITHUB_EVENT_NAME": "workflow_dispatch"}
 LAB_MAIN = {"CI_COMMIT_BRANCH": "main", "CI_PIPELINE_SOURCE": "push"}
 
-KNOWN_12 = forge.Answer(pull="12", known=True, said="the forge names pull request 12")
-KNOWN_NONE = forge.Answer(pull="", known=True, said="the forge knows no pull request")
-SILENT = forge.Answer(pull="", known=False, said="the forge's API answered 403 (no token was given)")
+KNOWN_12 = forge.PullRequestAnswer(pull="12", is_known=True, explanation="the forge names pull request 12")
+KNOWN_NONE = forge.PullRequestAnswer(pull=None, is_known=True, explanation="the forge knows no pull request")
+SILENT = forge.PullRequestAnswer(
+    pull=None, is_known=False, explanation="the forge's API answered 403 (no token was given)"
+)
 
 
 def pull_request(action: str, *, merged: bool = False, base: str = "main") -> dict[str, Any]:
@@ -82,7 +84,7 @@ def decided(
     commit: Commit,
     env: Mapping[str, str],
     payload: Mapping[str, Any] | None = None,
-    answer: forge.Answer | None = None,
+    answer: forge.PullRequestAnswer | None = None,
     **more: Any,
 ) -> Event:
     where: dict[str, Any] = {"branch": None, "branches": (), "main": "main", "head": HEAD, **more}
@@ -138,7 +140,11 @@ def decided(
     ],
 )
 def test_on_main(
-    system: dict[str, str], commit: Commit, answer: forge.Answer | None, kind: str, pull: str | None
+    system: dict[str, str],
+    commit: Commit,
+    answer: forge.PullRequestAnswer | None,
+    kind: str,
+    pull: str | None,
 ) -> None:
     """A push, a web edit (a push too) and a manual run are judged alike: by how the commit came to main."""
     found = decided(commit, system, answer=answer, branch=None if system else "main")
@@ -270,7 +276,7 @@ def test_a_person_s_word_comes_first(flag: EventChoice, part: str) -> None:
     ],
 )
 def test_the_evidence_is_a_sentence_that_names_its_source(
-    env: dict[str, str], answer: forge.Answer | None, words: tuple[str, ...]
+    env: dict[str, str], answer: forge.PullRequestAnswer | None, words: tuple[str, ...]
 ) -> None:
     said = decided(PLAIN, env, answer=answer).reason
     assert [word for word in words if word not in said] == []
@@ -330,8 +336,10 @@ def test_notest(message: str, skips: bool) -> None:
     assert asks_for_no_tests(message) is skips
 
 
-def question(kind: forge.Kind) -> forge.Question:
-    return forge.Question(kind=kind, api="https://api.example/", repository="a/s", commit=HEAD, main="main")
+def question(kind: forge.Kind) -> forge.PullRequestQuery:
+    return forge.PullRequestQuery(
+        kind=kind, api="https://api.example/", repository="a/s", commit=HEAD, main="main"
+    )
 
 
 def merged(kind: forge.Kind, number: int, **more: Any) -> dict[str, Any]:
@@ -347,18 +355,18 @@ def test_the_merged_pull_request_is_found_among_others(kind: forge.Kind) -> None
         "gitlab": [merged(kind, 1, state="opened"), merged(kind, 2, target_branch="v1"), merged(kind, 3)],
         "gitea": [],
     }[kind]
-    assert forge.understood(question(kind), 200, others).pull == "3"
+    assert forge.parse_response(question(kind), 200, others).pull == "3"
     own = merged(
         kind, 4, **{"github": {"merge_commit_sha": HEAD}, "gitlab": {"sha": HEAD}, "gitea": {}}[kind]
     )
-    assert forge.understood(question(kind), 200, [*others, own]).pull == "4"
-    assert forge.understood(question(kind), 200, others[:2]) == forge.Answer(
-        pull="", known=True, said="the forge knows no pull request merged into main for it"
+    assert forge.parse_response(question(kind), 200, [*others, own]).pull == "4"
+    assert forge.parse_response(question(kind), 200, others[:2]) == forge.PullRequestAnswer(
+        pull=None, is_known=True, explanation="the forge knows no pull request merged into main for it"
     )
 
 
 def test_gitea_answers_with_one() -> None:
-    assert forge.understood(question("gitea"), 200, merged("gitea", 4)).pull == "4"
+    assert forge.parse_response(question("gitea"), 200, merged("gitea", 4)).pull == "4"
 
 
 @pytest.mark.parametrize(
@@ -372,22 +380,22 @@ def test_gitea_answers_with_one() -> None:
     ],
 )
 def test_no_answer_is_never_taken_for_none(status: int, words: str) -> None:
-    answer = forge.understood(question("github"), status, None)
-    assert not answer.known
-    assert words in answer.said
+    answer = forge.parse_response(question("github"), status, None)
+    assert not answer.is_known
+    assert words in answer.explanation
 
 
 @pytest.mark.parametrize("document", ["text", 5, [None, "x"], {"base": 5}, [{"base": None, "merged_at": 1}]])
 def test_strange_answers_name_no_pull_request(document: Any) -> None:
-    assert forge.understood(question("github"), 200, document).pull == ""
+    assert forge.parse_response(question("github"), 200, document).pull is None
 
 
 def test_the_addresses() -> None:
     assert (
-        forge.address(question("github"))
+        forge.request_url(question("github"))
         == f"https://api.example/repos/a/s/commits/{HEAD}/pulls?per_page=100"
     )
-    assert forge.address(question("gitea")) == f"https://api.example/repos/a/s/commits/{HEAD}/pull"
-    assert forge.address(question("gitlab")) == (
+    assert forge.request_url(question("gitea")) == f"https://api.example/repos/a/s/commits/{HEAD}/pull"
+    assert forge.request_url(question("gitlab")) == (
         f"https://api.example/projects/a/s/repository/commits/{HEAD}/merge_requests?per_page=100"
     )

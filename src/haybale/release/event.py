@@ -75,7 +75,7 @@ class CiRun:
     branch: str | None = None
     pull: str | None = None
     is_merged: bool = False
-    question: forge.Question | None = None
+    question: forge.PullRequestQuery | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ class EventFacts:
     branches: tuple[str, ...]
     main: str
     ci_run: CiRun | None
-    answer: forge.Answer | None = None
+    answer: forge.PullRequestAnswer | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +153,7 @@ def _ask_forge(facts: EventFacts) -> EventFacts:
     question = facts.ci_run.question if facts.ci_run else None
     if question is None or not _is_run_for_head(facts) or _find_branch(facts)[0] != facts.main:
         return facts
-    return replace(facts, answer=forge.merged_pull(question))
+    return replace(facts, answer=forge.find_merged_pull(question))
 
 
 def _version_commits(root: Path, head: str, remote: str | None) -> dict[str, list[str]]:
@@ -223,7 +223,7 @@ def _read_actions_run(
         source=f"{system}'s {name or 'unnamed'} event",
         commit=env.get("GITHUB_SHA") or None,
         branch=branch,
-        question=forge.Question(
+        question=forge.PullRequestQuery(
             kind=kind, api=api, repository=repository, commit=commit, main=main, token=token
         )
         if api and repository
@@ -263,7 +263,7 @@ def _read_gitlab_run(env: Mapping[str, str], commit: str, main: str) -> CiRun:
         source=f"GitLab's pipeline for a {env.get('CI_PIPELINE_SOURCE') or 'nameless'} event",
         commit=env.get("CI_COMMIT_SHA") or None,
         branch=env.get("CI_COMMIT_BRANCH") or None,
-        question=forge.Question(
+        question=forge.PullRequestQuery(
             kind="gitlab", api=api, repository=project, commit=commit, main=main, token=token
         )
         if api and project and may_ask
@@ -294,13 +294,13 @@ def _decide_on_main(facts: EventFacts, reason: str) -> Event:
     """Tell a merge from a direct push: what the forge knows counts more than a commit's message."""
     answer = facts.answer
     if answer:
-        reason = f"{reason}; {answer.said}"
+        reason = f"{reason}; {answer.explanation}"
         if answer.pull:
             return Event(kind="pr-merge", pull=answer.pull, branch=facts.main, reason=reason)
     pull, wording = _merged_pull(facts.subject)
     # The message of a true merge is the forge's own; that of a squash anybody may write.
     is_true_merge = len(facts.subject.parents) > 1
-    if pull and (is_true_merge or not (answer and answer.known)):
+    if pull and (is_true_merge or not (answer and answer.is_known)):
         return Event(kind="pr-merge", pull=pull, branch=facts.main, reason=f"{reason}; {wording}")
     reason = f"{reason}; its commit is not that of a merged pull request"
     return Event(kind="direct-push", branch=facts.main, reason=reason)

@@ -1,7 +1,7 @@
 """The forge's own API: which pull request a commit came from.
 
 GitHub, Gitea (and Forgejo) and GitLab know it, for rebase merges too, of which git itself keeps no trace.
-Nothing here fails: what could not be found out is said, and the caller goes by what git knows.
+Nothing here raises: an answer that is not known has an explanation, and the caller goes by what git knows.
 """
 
 from __future__ import annotations
@@ -9,22 +9,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-# Seconds to connect and to answer, and how often an answer that may get better is asked for again.
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+# Seconds to connect and to answer, and how often a request is sent again that may succeed then.
 TIMEOUT = (5, 10)
-TRIES = 2
-# The longest that a forge may make us wait before it is asked again, in seconds.
-PATIENCE = 10
-PASSING = (429, 500, 502, 503, 504)
+RETRIES = 2
+# The longest that a forge may make us wait before that, in seconds.
+LONGEST_PAUSE = 10
+TRANSIENT = (429, 500, 502, 503, 504)
 
 Kind = Literal["github", "gitea", "gitlab"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
-    """What a forge is asked: by which merged pull request `commit` came to the branch `main`.
+class PullRequestQuery:
+    """By which merged pull request did `commit` come to the branch `main`?
 
     `api` is the API's address (GITHUB_API_URL, CI_API_V4_URL), `repository` OWNER/NAME (GitLab: the project's
-    number), `token` what it lets in, "" for nobody in particular.
+    number), `token` what it lets in, "" for an anonymous request.
     """
 
     kind: Kind
@@ -36,43 +40,38 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a forge said: `pull` is the pull request's number, "" for none.
+class PullRequestAnswer:
+    """A forge's answer: the pull request's number, None for none; `explanation` is for people.
 
-    Where `known` is false there was no answer, and `said` is why.
+    Where `is_known` is false the forge could not tell.
     """
 
-    pull: str
-    known: bool
-    said: str
+    pull: str | None
+    is_known: bool
+    explanation: str
 
 
-def merged_pull(question: Question) -> Answer:
+def find_merged_pull(query: PullRequestQuery) -> PullRequestAnswer:
     """Ask the forge."""
-    # Most decisions need no forge, and don't wait for what speaks HTTP to be imported.
-    import requests  # noqa: PLC0415
-    from requests.adapters import HTTPAdapter  # noqa: PLC0415
-    from urllib3.util import Retry  # noqa: PLC0415
-
     try:
         with requests.Session() as session:
-            waits = Retry(
-                total=TRIES, backoff_factor=0.5, status_forcelist=PASSING, raise_on_status=False,
-                retry_after_max=PATIENCE,
+            retry = Retry(
+                total=RETRIES, backoff_factor=0.5, status_forcelist=TRANSIENT, raise_on_status=False,
+                retry_after_max=LONGEST_PAUSE,
             )  # fmt: skip
             for scheme in ("http://", "https://"):
-                session.mount(scheme, HTTPAdapter(max_retries=waits))
-            reply = session.get(address(question), headers=headers(question), timeout=TIMEOUT)
-        return understood(question, reply.status_code, reply.json() if reply.ok else None)
+                session.mount(scheme, HTTPAdapter(max_retries=retry))
+            response = session.get(request_url(query), headers=request_headers(query), timeout=TIMEOUT)
+        return parse_response(query, response.status_code, response.json() if response.ok else None)
     except requests.RequestException as error:
         # Its text may have the whole address in it, which may have a password in it.
-        return Answer(pull="", known=False, said=f"the forge's API did not answer ({type(error).__name__})")
+        return _unknown(f"the forge's API did not answer ({type(error).__name__})")
 
 
-def address(question: Question) -> str:
-    """Return the URL that a question is asked at."""
-    api, repository, commit = question.api.rstrip("/"), question.repository, question.commit
-    match question.kind:
+def request_url(query: PullRequestQuery) -> str:
+    """Return the URL that answers a query."""
+    api, repository, commit = query.api.rstrip("/"), query.repository, query.commit
+    match query.kind:
         case "github":
             # https://docs.github.com/rest/commits/commits#list-pull-requests-associated-with-a-commit
             return f"{api}/repos/{repository}/commits/{commit}/pulls?per_page=100"
@@ -84,41 +83,42 @@ def address(question: Question) -> str:
             return f"{api}/projects/{repository}/repository/commits/{commit}/merge_requests?per_page=100"
 
 
-def headers(question: Question) -> dict[str, str]:
-    """Return what a question says of itself and of who asks."""
-    # Every forge of these takes JSON by its plain name.
-    said = {"Accept": "application/json"}
-    if not question.token:
-        return said
-    match question.kind:
+def request_headers(query: PullRequestQuery) -> dict[str, str]:
+    """Return the headers of a query: the media type, and the token."""
+    headers = {"Accept": "application/json"}
+    if not query.token:
+        return headers
+    match query.kind:
         case "github":
-            return {**said, "Authorization": f"Bearer {question.token}"}
+            return {**headers, "Authorization": f"Bearer {query.token}"}
         case "gitea":
-            return {**said, "Authorization": f"token {question.token}"}
+            return {**headers, "Authorization": f"token {query.token}"}
         case "gitlab":
-            return {**said, "PRIVATE-TOKEN": question.token}
+            return {**headers, "PRIVATE-TOKEN": query.token}
 
 
-def understood(question: Question, status: int, document: Any) -> Answer:
-    """Return what a reply means: its status, and its JSON where that was 2xx."""
+def parse_response(query: PullRequestQuery, status: int, document: Any) -> PullRequestAnswer:
+    """Return the answer in a response: its status, and its JSON where that was 2xx."""
     if document is None:
-        return Answer(
-            pull="", known=False, said=f"the forge's API answered {status}{_meaning(status, question)}"
-        )
+        return _unknown(f"the forge's API answered {status}{_meaning(status, query)}")
     listed = document if isinstance(document, list) else [document]
-    merged = [each for each in listed if isinstance(each, dict) and _is_merged(question, each)]
-    # The one that made this very commit, where a commit came by several.
-    merged.sort(key=lambda each: question.commit not in _commits(each))
+    merged = [each for each in listed if isinstance(each, dict) and _is_merged(query, each)]
+    # First the one that made this very commit, where a commit came by several.
+    merged.sort(key=lambda each: query.commit not in _commits(each))
     if not merged:
-        return Answer(
-            pull="", known=True, said=f"the forge knows no pull request merged into {question.main} for it"
-        )
-    number = str(merged[0].get("iid" if question.kind == "gitlab" else "number", ""))
-    return Answer(pull=number, known=True, said=f"the forge names pull request {number}")
+        explanation = f"the forge knows no pull request merged into {query.main} for it"
+        return PullRequestAnswer(pull=None, is_known=True, explanation=explanation)
+    number = str(merged[0].get("iid" if query.kind == "gitlab" else "number", ""))
+    explanation = f"the forge names pull request {number}"
+    return PullRequestAnswer(pull=number, is_known=True, explanation=explanation)
 
 
-def _meaning(status: int, question: Question) -> str:
-    token = "the token may not read pull requests" if question.token else "no token was given"
+def _unknown(explanation: str) -> PullRequestAnswer:
+    return PullRequestAnswer(pull=None, is_known=False, explanation=explanation)
+
+
+def _meaning(status: int, query: PullRequestQuery) -> str:
+    token = "the token may not read pull requests" if query.token else "no token was given"
     match status:
         case 401 | 403:
             return f" ({token})"
@@ -130,11 +130,11 @@ def _meaning(status: int, question: Question) -> str:
             return ""
 
 
-def _is_merged(question: Question, pull: dict[str, Any]) -> bool:
-    if question.kind == "gitlab":
-        return pull.get("state") == "merged" and pull.get("target_branch") == question.main
+def _is_merged(query: PullRequestQuery, pull: dict[str, Any]) -> bool:
+    if query.kind == "gitlab":
+        return pull.get("state") == "merged" and pull.get("target_branch") == query.main
     base = pull.get("base")
-    return bool(pull.get("merged_at")) and isinstance(base, dict) and base.get("ref") == question.main
+    return bool(pull.get("merged_at")) and isinstance(base, dict) and base.get("ref") == query.main
 
 
 def _commits(pull: dict[str, Any]) -> tuple[Any, ...]:

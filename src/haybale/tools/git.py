@@ -111,7 +111,7 @@ def run(
     root: Path,
     *arguments: str,
     env: Mapping[str, str] | None = None,
-    stdin: str | None = None,
+    stdin: str = "",
     timeout: float | None = None,
 ) -> process.Completed:
     """Run git in `root`; the caller judges the exit code. Credentials are removed from the output."""
@@ -119,9 +119,7 @@ def run(
     return replace(done, stdout=scrub_credentials(done.stdout), stderr=scrub_credentials(done.stderr))
 
 
-def check_output(
-    root: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: str | None = None
-) -> str:
+def check_output(root: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: str = "") -> str:
     """Return what git prints, stripped; `PrerequisiteError` where it fails."""
     done = run(root, *arguments, env=env, stdin=stdin)
     if not done.ok:

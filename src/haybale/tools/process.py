@@ -1,7 +1,7 @@
 """The one place that starts processes.
 
-Everything else asks here, so that a missing executable is a sentence and not a traceback, a command can be
-shown as it was run, and unit tests can shut this door.
+All others call it, so that a missing executable is a sentence and not a traceback, an interrupted command
+ends in order, and unit tests can shut this door.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-# How long a process may take to end after it was asked to, in seconds, before it is killed.
+# Seconds that a process gets to end after it was asked to, before it is killed.
 GRACE = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
-    """What a finished command said. `stdout` and `stderr` are text, empty where they were not captured."""
+    """A command that ended: its exit code (-N: killed by signal N), and its output where it was captured."""
 
     command: tuple[str, ...]
     code: int
@@ -45,8 +45,17 @@ class Completed:
 
     @property
     def output(self) -> str:
-        """Both streams, for showing to somebody."""
+        """Both streams, for people."""
         return "\n".join(part.rstrip() for part in (self.stdout, self.stderr) if part.strip())
+
+
+class CommandFailedError(Exception):
+    """A streamed command failed: for adapters to translate, never for the user to see."""
+
+    def __init__(self, command: Sequence[str], code: int) -> None:
+        super().__init__(f"{shlex.join(command)} exited with {code}")
+        self.command = tuple(command)
+        self.code = code
 
 
 def find_executable(name: str) -> str | None:
@@ -58,17 +67,16 @@ def require_executable(name: str) -> str:
     """Return the path of an executable; `PrerequisiteError` where there is none."""
     path = find_executable(name)
     if path is None:
+        hint = "run the engine session (./noxw -s engine)"
         raise PrerequisiteError(
             f"{name} is not installed, or not on PATH",
-            hint="run the engine session (./noxw -s engine)"
-            if name == "docker"
-            else f"install {name} and try again",
+            hint=hint if name == "docker" else f"install {name} and try again",
         )
     return path
 
 
 def child_environment(extra: Mapping[str, str] | None) -> dict[str, str] | None:
-    """Return the process environment with `extra` laid over it; None (inherit) where there is nothing."""
+    """Return this process's environment with `extra` laid over it; None (inherit) for None."""
     return None if extra is None else {**os.environ, **extra}
 
 
@@ -77,33 +85,32 @@ def run(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
-    stdin: str | bytes | IO[bytes] | None = None,
+    stdin: str | bytes = b"",
     timeout: float | None = None,
     detached: bool = False,
 ) -> Completed:
-    """Run a command to its end and capture what it says; the caller judges the exit code.
+    """Run a command to its end and capture its output; the caller judges the exit code.
 
     `env` is added to this process's environment. `timeout` is in seconds and raises `PrerequisiteError`.
-    Standard input is empty unless given. A `detached` command does not get the terminal's Ctrl-C.
+    A `detached` command does not get the terminal's Ctrl-C.
     """
     raise_if_interrupted()
-    with _input(stdin) as handle:
-        try:
-            done = subprocess.run(
-                [require_executable(command[0]), *command[1:]],
-                cwd=cwd,
-                env=child_environment(env),
-                stdin=handle,
-                capture_output=True,
-                timeout=timeout,
-                start_new_session=detached,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as late:
-            raise PrerequisiteError(
-                f"{shlex.join(command)} did not answer within {timeout:.0f} s",
-                cause="the tool hangs, or the machine is overloaded",
-            ) from late
+    try:
+        done = subprocess.run(
+            [require_executable(command[0]), *command[1:]],
+            cwd=cwd,
+            env=child_environment(env),
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
+            capture_output=True,
+            timeout=timeout,
+            start_new_session=detached,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise PrerequisiteError(
+            f"{shlex.join(command)} did not answer within {timeout:.0f} s",
+            cause="the tool hangs, or the machine is overloaded",
+        ) from late
     return Completed(
         command=tuple(command),
         code=done.returncode,
@@ -113,14 +120,14 @@ def run(
 
 
 def run_merged(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Completed:
-    """Run a command that must clean up after itself; both streams are `stdout`, the caller judges the code.
+    """Run a command that must clean up after itself, with both streams in `stdout`; no code is an error.
 
-    Left early, it is asked to end and gets time for it. What it says goes into a file until then: a pipe that
-    closes under it would end it at once, with its mounts, locks and folders in place.
+    Interrupted, it is asked to end and gets time for it. Its output goes into a file: a pipe that closes
+    under it would end it at once, with its mounts, locks and folders in place.
     """
     with tempfile.TemporaryFile() as log:
-        with running_process(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as started:
-            code = started.wait()
+        with running_process(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process:
+            code = process.wait()
         log.seek(0)
         return Completed(command=tuple(command), code=code, stdout=log.read().decode(errors="replace"))
 
@@ -145,30 +152,15 @@ def stream_lines(
 
     Raises `CommandFailedError` at the end where the exit code is not in `ok`.
     """
+    stderr = subprocess.STDOUT if merge else None
     with running_process(
-        command,
-        cwd=cwd,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT if merge else None,
+        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr
     ) as process:
-        if process.stdout is None:  # pragma: no cover - PIPE was asked for
-            return
-        for line in process.stdout:
+        for line in process.stdout or ():
             yield line.decode(errors="replace").rstrip("\r\n")
         code = process.wait()
     if code not in ok:
         raise CommandFailedError(command, code)
-
-
-class CommandFailedError(Exception):
-    """A streamed command failed: for adapters to translate, never for the user to see."""
-
-    def __init__(self, command: Sequence[str], code: int) -> None:
-        super().__init__(f"{shlex.join(command)} exited with {code}")
-        self.command = tuple(command)
-        self.code = code
 
 
 @contextlib.contextmanager
@@ -222,42 +214,31 @@ def stop_process(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-# The signals that asked this process to end, and whether it is cleaning up, which nothing breaks off.
-_asked: list[int] = []
-_cleaning: list[bool] = []
+# The signals that asked this process to end; and the blocks that clean up now, which nothing interrupts.
+_received: list[int] = []
+_uninterrupted: list[bool] = []
 
 
 def exit_on_signals() -> None:
     """Make Ctrl-C and SIGTERM end this process by way of every `finally`.
 
-    An exception that a signal raises may land in a finalizer, which swallows it. So it is remembered too, and
-    the next process that should be started raises it again.
+    An exception that a signal raises may occur in a finalizer, which swallows it. So it is remembered too,
+    and the next process to be started raises it again.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end)
-    sys.unraisablehook = _swallowed
-
-
-def _swallowed(what: sys.UnraisableHookArgs) -> None:
-    """Keep quiet about a swallowed request to end, which is remembered; tell of everything else."""
-    if not (_asked and isinstance(what.exc_value, KeyboardInterrupt | SystemExit)):
-        sys.__unraisablehook__(what)
+        signal.signal(number, _handle_signal)
+    sys.unraisablehook = _report_unraisable
 
 
 def received_signal() -> int | None:
     """Return the first signal that asked this process to end; None where there was none."""
-    return _asked[0] if _asked else None
-
-
-def _end(number: int, _frame: FrameType | None) -> None:
-    _asked.append(number)
-    raise_if_interrupted()
+    return _received[0] if _received else None
 
 
 def raise_if_interrupted() -> None:
     """Raise what the signal that asked this process to end raised, except while it cleans up."""
-    if _asked and not _cleaning:
-        raise KeyboardInterrupt if _asked[0] == signal.SIGINT else SystemExit(128 + _asked[0])
+    if _received and not _uninterrupted:
+        raise KeyboardInterrupt if _received[0] == signal.SIGINT else SystemExit(128 + _received[0])
 
 
 @contextlib.contextmanager
@@ -267,24 +248,21 @@ def uninterrupted() -> Iterator[None]:
         yield
         return
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    _cleaning.append(True)
+    _uninterrupted.append(True)
     try:
         yield
     finally:
-        _cleaning.pop()
+        _uninterrupted.pop()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-@contextlib.contextmanager
-def _input(stdin: str | bytes | IO[bytes] | None) -> Iterator[int | IO[bytes]]:
-    """Give standard input as a file: a pipe that nobody reads would block on long texts."""
-    if stdin is None:
-        yield subprocess.DEVNULL
-    elif isinstance(stdin, str | bytes):
-        with tempfile.TemporaryFile() as file:
-            file.write(stdin.encode() if isinstance(stdin, str) else stdin)
-            file.seek(0)
-            yield file
-    else:
-        yield stdin
+def _handle_signal(number: int, _frame: FrameType | None) -> None:
+    _received.append(number)
+    raise_if_interrupted()
+
+
+def _report_unraisable(hook: sys.UnraisableHookArgs) -> None:
+    """Report what a finalizer swallowed, unless that is a request to end, which is remembered."""
+    if not (_received and isinstance(hook.exc_value, KeyboardInterrupt | SystemExit)):
+        sys.__unraisablehook__(hook)
