@@ -1,7 +1,7 @@
-"""Every failure that haybale knows: one base class, one exit code per kind.
+"""Every failure that haybale knows: one base class, and one exit code for each kind.
 
-A message has three parts: what failed, the probable cause, and the next command. `cli.py` is the one
-place that prints them; nothing else catches `HaybaleError` to print it.
+An error has three parts: what failed, the cause, and the next command. `cli.py` is the one place that prints
+it; nothing else catches `HaybaleError` to print it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class HaybaleError(Exception):
 
 
 class UsageError(HaybaleError):
-    """The command line can't be understood (2, as in every other tool)."""
+    """The command line is wrong (2, as in every other tool)."""
 
     exit_code = 2
 
@@ -70,13 +70,13 @@ class VerifyError(HaybaleError):
 
 
 class RequirementsError(HaybaleError):
-    """The site's requirements can't be compiled, or are stale."""
+    """The site's requirements cannot be compiled, or are stale."""
 
     exit_code = 9
 
 
 class ServiceError(HaybaleError):
-    """Services did not come up, or did not stay up."""
+    """A service or a container did not start, or did not stay up."""
 
     exit_code = 10
 

@@ -217,7 +217,7 @@ def test_only_a_404_is_an_absent_image() -> None:
 def test_what_can_t_be_started_is_explained(images: config.ImageSettings) -> None:
     with pytest.raises(ServiceError, match="nobody-made-this"):
         sdk.run_container("haybale-test:nobody-made-this", ["true"])
-    with pytest.raises(ServiceError, match="can't be started") as told:
+    with pytest.raises(ServiceError, match="cannot be started") as told:
         sdk.run_container(images.python, ["no-such-command"])
     assert "no-such-command" in told.value.cause
 

@@ -168,14 +168,14 @@ def test_packages_come_from_where_a_debian_machine_has_its_own(monkeypatch: pyte
         "Types: deb\nURIs: http://m.example/security\nSuites: bookworm-security\n\n"
         "Types: deb\nURIs: http://third.example\nSuites: nodistro\n"
     )
-    monkeypatch.setattr(apt, "sources", lambda: apt.parse_stanzas(text))
-    monkeypatch.setattr(apt, "os_release", lambda: {"ID": "debian", "VERSION_CODENAME": "bookworm"})
+    monkeypatch.setattr(apt, "package_sources", lambda: apt.parse_deb822(text))
+    monkeypatch.setattr(apt, "read_os_release", lambda: {"ID": "debian", "VERSION_CODENAME": "bookworm"})
     found = packages.package_sources("trixie")
     assert "URIs: http://m.example/debian\nSuites: trixie trixie-updates\n" in found
     assert "Signed-By: /k.gpg" in found
     assert "URIs: http://m.example/security\nSuites: trixie-security\n" in found
     assert "third" not in found
-    monkeypatch.setattr(apt, "os_release", lambda: {"ID": "ubuntu", "VERSION_CODENAME": "noble"})
+    monkeypatch.setattr(apt, "read_os_release", lambda: {"ID": "ubuntu", "VERSION_CODENAME": "noble"})
     assert packages.package_sources("trixie") == ""
 
 

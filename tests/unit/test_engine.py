@@ -17,8 +17,8 @@ BARE = install.Machine(
     engine=False,
     compose=False,
     buildx=False,
-    remote="",
-    denied=False,
+    remote=None,
+    is_denied=False,
     daemon=False,
     system="debian",
     codename="bookworm",
@@ -39,9 +39,9 @@ def test_a_bare_debian_12_gets_the_next_release_s_packages_and_a_fresh_daemon() 
 
 
 def test_newer_systems_use_their_own_packages() -> None:
-    assert plan(codename="trixie").suite == ""
+    assert plan(codename="trixie").suite is None
     ubuntu = plan(system="ubuntu", codename="noble")
-    assert ubuntu.suite == ""
+    assert ubuntu.suite is None
     assert "docker-compose-v2" in ubuntu.packages
 
 
@@ -77,13 +77,13 @@ def test_where_it_can_t_be_done_the_commands_are_said(facts: dict[str, Any]) -> 
 
 def test_what_is_missing_is_said_and_no_more() -> None:
     assert dataclasses.replace(BARE, engine=True, compose=True).missing == "buildx"
-    assert not dataclasses.replace(BARE, engine=True, compose=True).complete
-    assert dataclasses.replace(BARE, engine=True, compose=True, buildx=True).complete
+    assert not dataclasses.replace(BARE, engine=True, compose=True).is_complete
+    assert dataclasses.replace(BARE, engine=True, compose=True, buildx=True).is_complete
 
 
 def test_a_user_who_may_not_use_the_engine_is_told_so() -> None:
     with pytest.raises(PrerequisiteError, match="may not use it") as told:
-        plan(denied=True, root=False, daemon=True)
+        plan(is_denied=True, root=False, daemon=True)
     assert "usermod" in told.value.hint
 
 
@@ -128,7 +128,7 @@ deb http://third.example/ ./
 """
 
 
-@pytest.mark.parametrize("present", [apt.parse_stanzas(STANZAS), apt.parse_lines(LINES)])
+@pytest.mark.parametrize("present", [apt.parse_deb822(STANZAS), apt.parse_one_line(LINES)])
 def test_a_newer_suite_comes_from_where_this_machine_s_own_comes_from(present: list[apt.Source]) -> None:
     assert install.find_suite_source(present, "bookworm", "trixie").splitlines() == [
         "Types: deb",
@@ -143,10 +143,10 @@ def test_other_people_s_files_count_only_where_the_usual_ones_hold_nothing(tmp_p
     (tmp_path / "sources.list.d").mkdir()
     (tmp_path / "sources.list.d/a.sources").write_text("Types: deb\nURIs: http://a.example\nSuites: x\n")
     (tmp_path / "sources.list").write_text("# moved to another file\n")
-    assert [source.uris for source in apt.sources(tmp_path)] == ["http://a.example"]
+    assert [source.uris for source in apt.package_sources(tmp_path)] == ["http://a.example"]
     (tmp_path / "sources.list").write_text("deb http://own.example x main\n")
-    assert [source.uris for source in apt.sources(tmp_path)] == ["http://own.example"]
-    assert apt.sources(tmp_path / "nowhere") == ()
+    assert [source.uris for source in apt.package_sources(tmp_path)] == ["http://own.example"]
+    assert apt.package_sources(tmp_path / "nowhere") == ()
 
 
 def test_settings_go_where_nothing_was_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,8 +166,8 @@ def test_the_source_of_a_newer_suite_goes_whatever_happens(
 ) -> None:
     monkeypatch.setattr(install, "OUR_SOURCE", tmp_path / "source")
     monkeypatch.setattr(install, "OUR_PIN", tmp_path / "pin")
-    monkeypatch.setattr(apt, "sources", lambda: apt.parse_stanzas(STANZAS))
-    monkeypatch.setattr(apt, "os_release", lambda: {"VERSION_CODENAME": "bookworm"})
+    monkeypatch.setattr(apt, "package_sources", lambda: apt.parse_deb822(STANZAS))
+    monkeypatch.setattr(apt, "read_os_release", lambda: {"VERSION_CODENAME": "bookworm"})
     with install.apt_suite("trixie"):
         assert "Pin-Priority: 100" in (tmp_path / "pin").read_text()
         assert "Suites: trixie\n" in (tmp_path / "source").read_text()
@@ -178,7 +178,7 @@ def test_the_source_of_a_newer_suite_goes_whatever_happens(
 
 def test_a_key_within_a_source_comes_along() -> None:
     text = "Types: deb\nURIs: http://a.example\nSuites: x\nSigned-By:\n -----BEGIN-----\n .\n abc\n"
-    assert apt.parse_stanzas(text)[0].stanza().endswith("Signed-By: \n -----BEGIN-----\n .\n abc\n")
+    assert apt.parse_deb822(text)[0].stanza().endswith("Signed-By: \n -----BEGIN-----\n .\n abc\n")
 
 
 def test_sources_that_are_not_seen_are_said() -> None:

@@ -1,4 +1,4 @@
-"""apt: where this machine's Debian packages come from, and installing some of them."""
+"""apt: the sources of this machine's Debian packages, and installing packages."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 OS_RELEASE = Path("/etc/os-release")
 
-# Where an installer puts the distribution's own sources, in one-line style or deb822; and all the others.
+# Where an installer writes the distribution's own sources, in one-line style or deb822; and all others.
 SOURCES = ("sources.list", "sources.list.d/debian.sources", "sources.list.d/ubuntu.sources")
 OTHER_SOURCES = ("sources.list.d/*.list", "sources.list.d/*.sources")
 
 # Seconds that apt waits for another apt or dpkg to end.
-LOCK_PATIENCE = 120
+LOCK_TIMEOUT = 120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +33,12 @@ class Source:
     signed_by: str = ""
 
     def stanza(self) -> str:
-        """Return it in deb822 style."""
+        """Return the source in deb822 style."""
         signed = f"Signed-By: {self.signed_by}\n" if self.signed_by else ""
         return f"Types: deb\nURIs: {self.uris}\nSuites: {' '.join(self.suites)}\nComponents: main\n{signed}"
 
 
-def os_release() -> Mapping[str, str]:
+def read_os_release() -> Mapping[str, str]:
     """Return os-release(5) of this machine, empty where it has none."""
     return parse_os_release(OS_RELEASE.read_text(encoding="utf-8")) if OS_RELEASE.is_file() else {}
 
@@ -49,10 +49,10 @@ def parse_os_release(text: str) -> dict[str, str]:
     return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
 
 
-def sources(folder: Path = Path("/etc/apt")) -> tuple[Source, ...]:
+def package_sources(folder: Path = Path("/etc/apt")) -> tuple[Source, ...]:
     """Return the distribution's own package sources, as this machine has them.
 
-    Files of other names count only where the usual ones hold none: they are mostly other people's.
+    Files of other names count only where the usual ones have none: they are mostly other people's.
     """
     for patterns in (SOURCES, OTHER_SOURCES):
         files = sorted(file for pattern in patterns for file in folder.glob(pattern))
@@ -64,10 +64,10 @@ def sources(folder: Path = Path("/etc/apt")) -> tuple[Source, ...]:
 
 def _read(file: Path) -> list[Source]:
     text = file.read_text(encoding="utf-8")
-    return parse_lines(text) if file.suffix == ".list" else parse_stanzas(text)
+    return parse_one_line(text) if file.suffix == ".list" else parse_deb822(text)
 
 
-def parse_stanzas(text: str) -> list[Source]:
+def parse_deb822(text: str) -> list[Source]:
     """Return the enabled binary sources of a deb822 file."""
     found = []
     for stanza in text.split("\n\n"):
@@ -93,7 +93,7 @@ def parse_stanzas(text: str) -> list[Source]:
     return found
 
 
-def parse_lines(text: str) -> list[Source]:
+def parse_one_line(text: str) -> list[Source]:
     """Return the binary sources of a file in one-line style."""
     found = []
     for line in text.splitlines():
@@ -111,10 +111,12 @@ def parse_lines(text: str) -> list[Source]:
     return found
 
 
-def of_suite(present: Sequence[Source], codename: str, suite: str, parts: Sequence[str]) -> list[Source]:
-    """Return where a machine of release `codename` finds another release of the same distribution.
+def sources_of_suite(
+    present: Sequence[Source], codename: str, suite: str, parts: Sequence[str]
+) -> list[Source]:
+    """Return the sources of another release of a distribution, from those of its release `codename`.
 
-    `parts` are the suffixes wanted, of "", "-updates" and "-security". Sources of others are left out.
+    `parts` are the suffixes wanted, of "", "-updates" and "-security". Other people's sources are left out.
     """
     wanted = {f"{codename}{part}": f"{suite}{part}" for part in parts}
     found = []
@@ -130,24 +132,24 @@ def is_root() -> bool:
     return os.geteuid() == 0
 
 
-def install(*packages: str) -> None:
-    """Install packages from up-to-date lists; raises `PrerequisiteError` with what apt said.
+def install_packages(*packages: str) -> None:
+    """Update the lists and install packages; raises `PrerequisiteError` with the end of apt's output.
 
-    Nothing is removed for them: what stands in their way is somebody's choice.
+    Nothing is removed for them: what is in their way is somebody's choice.
     """
-    _get("update")
-    _get("install", "--yes", "--no-install-recommends", "--no-remove", *packages)
+    _apt_get("update")
+    _apt_get("install", "--yes", "--no-install-recommends", "--no-remove", *packages)
 
 
-def _get(*arguments: str) -> None:
+def _apt_get(*arguments: str) -> None:
     done = process.run_merged(
-        ["apt-get", "--quiet", f"--option=DPkg::Lock::Timeout={LOCK_PATIENCE}", *arguments],
+        ["apt-get", "--quiet", f"--option=DPkg::Lock::Timeout={LOCK_TIMEOUT}", *arguments],
         env={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
     )
     if not done.ok:
         raise PrerequisiteError(
             f"apt-get {arguments[0]} failed (exit code {done.code})",
-            cause="the package mirror can't be reached, or packages are held back or broken",
-            hint=f"mend it with: {shlex.join(['apt-get', *arguments])}",
+            cause="the package mirror cannot be reached, or packages are held back or broken",
+            hint=f"fix it with: {shlex.join(['apt-get', *arguments])}",
             log="\n".join(done.stdout.splitlines()[-25:]),
         )

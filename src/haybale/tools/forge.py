@@ -25,7 +25,7 @@ Kind = Literal["github", "gitea", "gitlab"]
 
 @dataclass(frozen=True, kw_only=True)
 class PullRequestQuery:
-    """By which merged pull request did `commit` come to the branch `main`?
+    """The question by which merged pull request `commit` came to the branch `main`.
 
     `api` is the API's address (GITHUB_API_URL, CI_API_V4_URL), `repository` OWNER/NAME (GitLab: the project's
     number), `token` what it lets in, "" for an anonymous request.

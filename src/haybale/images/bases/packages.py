@@ -204,11 +204,11 @@ def package_sources(suite: str) -> str:
 
     Empty where it is no Debian: mmdebstrap then takes Debian's own address.
     """
-    release = apt.os_release()
+    release = apt.read_os_release()
     if release.get("ID") != "debian":
         return ""
     codename = release.get("VERSION_CODENAME", "")
-    found = apt.of_suite(apt.sources(), codename, suite, ("", "-updates", "-security"))
+    found = apt.sources_of_suite(apt.package_sources(), codename, suite, ("", "-updates", "-security"))
     return "\n".join(source.stanza() for source in found)
 
 
@@ -240,7 +240,7 @@ def _need_mmdebstrap() -> None:
             "or load the image (docker load)",
         )
     # Ubuntu has Debian's keys in a package of their own.
-    apt.install("mmdebstrap", "debian-archive-keyring")
+    apt.install_packages("mmdebstrap", "debian-archive-keyring")
 
 
 def over(context: Path, below: str, name: str, given: Mapping[str, Path | None]) -> None:

@@ -34,11 +34,11 @@ OUR_PIN = APT_PREFERENCES / "haybale-engine"
 # Registry build caches need containerd's image store.
 DAEMON_SETTINGS = '{"features": {"containerd-snapshotter": true}}\n'
 
-# Seconds that a daemon gets to answer after it was started, and between two looks.
-PATIENCE = 60
+# Seconds that a daemon gets to answer after it was started, and between two questions.
+TIMEOUT = 60
 PAUSE = 0.2
 
-# Debian 12's own engine has neither compose v2 nor buildx; the next release's packages install on it.
+# Debian 12's own engine has neither compose v2 nor buildx; the next release's packages install there.
 NEWER_SUITE = {"bookworm": "trixie"}
 DEBIAN_PACKAGES = ("docker.io", "docker-cli", "containerd", "docker-compose", "docker-buildx", "iptables")
 UBUNTU_PACKAGES = ("docker.io", "docker-compose-v2", "docker-buildx", "iptables")
@@ -46,17 +46,17 @@ UBUNTU_PACKAGES = ("docker.io", "docker-compose-v2", "docker-buildx", "iptables"
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What is known of the machine: which of the three answer, and what could be done about it.
+    """What is known of the machine: which of the three work, and what could be done about it.
 
-    `remote` names an engine that is not this machine's own, `denied` says that this user may not use the
-    engine that is there.
+    `remote` names an engine that is not this machine's own (None: there is none), `is_denied` tells that this
+    user may not use the engine that runs.
     """
 
     engine: bool
     compose: bool
     buildx: bool
-    remote: str
-    denied: bool
+    remote: str | None
+    is_denied: bool
     daemon: bool
     system: str
     codename: str
@@ -65,59 +65,60 @@ class Machine:
     settings: bool
 
     @property
-    def complete(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether nothing is to be done."""
         return self.engine and self.compose and self.buildx
 
     @property
     def missing(self) -> str:
-        """What does not answer, for people."""
+        """What does not work, for people."""
         named = {"a container engine": self.engine, "compose v2": self.compose, "buildx": self.buildx}
-        return ", ".join(name for name, there in named.items() if not there)
+        return ", ".join(name for name, works in named.items() if not works)
 
 
 @dataclass(frozen=True, kw_only=True)
 class InstallPlan:
-    """What is to be done: packages to install (from `suite`, "" for the system's own), a daemon to start."""
+    """What is to be done: packages to install (from `suite`, None: the system's own), a daemon to start."""
 
     packages: tuple[str, ...] = ()
-    suite: str = ""
+    suite: str | None = None
     write_settings: bool = False
     start: bool = False
 
 
 def ensure_engine(say: Callable[[str], None]) -> None:
-    """Make sure that engine, compose v2 and buildx answer; raises `PrerequisiteError` where they can't."""
-    facts = inspect_machine(os.environ)
-    if facts.complete:
+    """Make sure that engine, compose v2 and buildx work; raises `PrerequisiteError` where they cannot."""
+    machine = inspect_machine(os.environ)
+    if machine.is_complete:
         say(f"the container engine answers ({engine_versions()})")
         return
-    plan = plan_installation(facts)
+    plan = plan_installation(machine)
     with daemon_settings(plan, say):
         if plan.packages:
             install_packages(plan, say)
     if plan.start and not succeeds("info"):
-        start_daemon(say, systemd=facts.systemd)
+        start_daemon(say, systemd=machine.systemd)
     after = inspect_machine(os.environ)
-    if not after.complete:
+    if not after.is_complete:
         raise PrerequisiteError(
-            f"still missing: {after.missing}", cause="the packages do not hold it", hint=manual_instructions()
+            f"still missing: {after.missing}", cause="the packages do not have it", hint=manual_instructions()
         )
     say(f"the container engine answers ({engine_versions()})")
 
 
 def inspect_machine(env: Mapping[str, str]) -> Machine:
-    """Ask the machine; starts nothing and changes nothing."""
+    """Return the state of the machine; starts and changes nothing."""
     client = process.find_executable("docker") is not None
     info = process.run(["docker", "info"]) if client else None
     context = process.run(["docker", "context", "show"]).stdout.strip() if client else ""
-    release = apt.os_release()
+    release = apt.read_os_release()
     return Machine(
         engine=info is not None and info.ok,
         compose=succeeds("compose", "version"),
         buildx=succeeds("buildx", "version"),
-        remote=env.get("DOCKER_HOST") or (f"the context {context}" if context not in {"", "default"} else ""),
-        denied=info is not None and not info.ok and "permission denied" in info.output.lower(),
+        remote=env.get("DOCKER_HOST")
+        or (f"the context {context}" if context not in {"", "default"} else None),
+        is_denied=info is not None and not info.ok and "permission denied" in info.output.lower(),
         daemon=process.find_executable("dockerd") is not None,
         system=release.get("ID", ""),
         codename=release.get("VERSION_CODENAME", ""),
@@ -127,44 +128,43 @@ def inspect_machine(env: Mapping[str, str]) -> Machine:
     )
 
 
-def plan_installation(facts: Machine) -> InstallPlan:
-    """Return what is to be done on such a machine; `PrerequisiteError` where it is not ours to do."""
-    if facts.remote and not facts.engine:
+def plan_installation(machine: Machine) -> InstallPlan:
+    """Return what is to be done on such a machine; `PrerequisiteError` where the user has to do it."""
+    if machine.remote and not machine.engine:
         raise PrerequisiteError(
-            f"the engine does not answer ({facts.remote})",
-            cause="the docker configuration (DOCKER_HOST, or a context) names it, so it is not ours to start",
+            f"the engine does not answer ({machine.remote})",
+            cause="the docker configuration (DOCKER_HOST, or a context) names it: haybale does not start it",
             hint="start it; or, for this machine's own: unset DOCKER_HOST, docker context use default",
         )
-    if facts.denied:
+    if machine.is_denied:
         raise PrerequisiteError(
             "a container engine runs here, and this user may not use it",
             cause="the user is not in the group docker",
             hint="sudo usermod --append --groups docker $USER, then log in again",
         )
-    tools_missing = not (facts.compose and facts.buildx)
-    installing = tools_missing or not (facts.engine or facts.daemon)
-    packages = {"debian": DEBIAN_PACKAGES, "ubuntu": UBUNTU_PACKAGES}.get(facts.system, ())
-    if facts.engine and tools_missing:
+    tools_missing = not (machine.compose and machine.buildx)
+    installing = tools_missing or not (machine.engine or machine.daemon)
+    packages = {"debian": DEBIAN_PACKAGES, "ubuntu": UBUNTU_PACKAGES}.get(machine.system, ())
+    if machine.engine and tools_missing:
         raise PrerequisiteError(
-            f"missing: {facts.missing}",
+            f"missing: {machine.missing}",
             cause="an engine runs here already, and installing packages could replace it",
             hint=f"install the plugin as that engine was installed ({manual_instructions()})",
         )
-    if not facts.root or (installing and not packages):
-        why = (
-            "only root can install and start it" if packages else "this system's packages are not known here"
-        )
-        raise PrerequisiteError(f"missing: {facts.missing}", cause=why, hint=manual_instructions())
+    if not machine.root or (installing and not packages):
+        known = "only root can install and start it"
+        cause = known if packages else "the names of this system's packages are not known"
+        raise PrerequisiteError(f"missing: {machine.missing}", cause=cause, hint=manual_instructions())
     return InstallPlan(
         packages=packages if installing else (),
-        suite=NEWER_SUITE.get(facts.codename, "") if installing else "",
-        write_settings=not facts.settings,
-        start=not facts.engine,
+        suite=NEWER_SUITE.get(machine.codename) if installing else None,
+        write_settings=not machine.settings,
+        start=not machine.engine,
     )
 
 
 def manual_instructions() -> str:
-    """Return the commands for somebody who has to do it."""
+    """Return the commands for a user who has to do it."""
     return (
         "Debian 13: apt-get install docker.io docker-compose docker-buildx; "
         "Ubuntu: apt-get install docker.io docker-compose-v2 docker-buildx; "
@@ -187,7 +187,7 @@ def engine_versions() -> str:
 
 @contextlib.contextmanager
 def daemon_settings(plan: InstallPlan, say: Callable[[str], None]) -> Iterator[None]:
-    """Configure the engine before it is installed: where systemd runs, the packages start it at once."""
+    """Configure the engine before the block installs it: with systemd, the packages start it at once."""
     if plan.start and not plan.write_settings:
         say(f"leaving {DAEMON_JSON} as it is")
     if plan.write_settings:
@@ -197,7 +197,7 @@ def daemon_settings(plan: InstallPlan, say: Callable[[str], None]) -> Iterator[N
     try:
         yield
     except BaseException:
-        # Not installed: nothing of it stays, and the next try starts from the same.
+        # Not installed: nothing of it stays, and the next attempt begins with the same.
         if plan.write_settings:
             DAEMON_JSON.unlink(missing_ok=True)
         raise
@@ -211,16 +211,16 @@ def install_packages(plan: InstallPlan, say: Callable[[str], None]) -> None:
     chosen = f"/{plan.suite}" if plan.suite else ""
     names = [name if name == "iptables" else name + chosen for name in plan.packages]
     with apt_suite(plan.suite):
-        apt.install(*names)
+        apt.install_packages(*names)
 
 
 @contextlib.contextmanager
-def apt_suite(name: str) -> Iterator[None]:
+def apt_suite(name: str | None) -> Iterator[None]:
     """Let apt see a newer suite for the length of the block, at a priority that moves nothing else."""
     if not name:
         yield
         return
-    text = find_suite_source(apt.sources(), apt.os_release().get("VERSION_CODENAME", ""), name)
+    text = find_suite_source(apt.package_sources(), apt.read_os_release().get("VERSION_CODENAME", ""), name)
     try:
         OUR_SOURCE.write_text(text, encoding="utf-8")
         OUR_PIN.write_text(f"Package: *\nPin: release n={name}\nPin-Priority: 100\n", encoding="utf-8")
@@ -233,20 +233,20 @@ def apt_suite(name: str) -> Iterator[None]:
 def find_suite_source(present: Sequence[apt.Source], codename: str, name: str) -> str:
     """Return a source for the suite `name` (sources.list(5), deb822), from where this machine has its own.
 
-    Raises `PrerequisiteError` where it is not to be seen where that is.
+    Raises `PrerequisiteError` where apt's sources do not have the codename.
     """
-    found = apt.of_suite(present, codename, name, ("",))
+    found = apt.sources_of_suite(present, codename, name, ("",))
     if not found:
         raise PrerequisiteError(
-            f"apt's sources do not say where the packages of {codename} are",
-            cause=f"no line or stanza of them has the suite {codename}",
-            hint=f"install the packages of {name} by hand; {manual_instructions()}",
+            f"apt's sources do not name the packages of {codename}",
+            cause=f"none of them has the suite {codename}",
+            hint=f"install the packages of {name} yourself; {manual_instructions()}",
         )
     return found[0].stanza()
 
 
 def start_daemon(say: Callable[[str], None], *, systemd: bool) -> None:
-    """Start the daemon and wait for its answer; raises `PrerequisiteError` with its log without one."""
+    """Start the daemon and wait until it answers; raises `PrerequisiteError` with its log."""
     if systemd:
         say("starting docker (systemd)")
         started = process.run(["systemctl", "start", "docker"])
@@ -269,7 +269,7 @@ def start_daemon(say: Callable[[str], None], *, systemd: bool) -> None:
 
 
 def is_daemon_running() -> bool:
-    """Return whether there is a daemon already: a package's script may have started it, or somebody else."""
+    """Return whether a daemon runs already: a package's script may have started it, or somebody else."""
     try:
         return is_process_named(int(DAEMON_PID.read_text(encoding="ascii")), "dockerd")
     except (OSError, ValueError):
@@ -277,7 +277,7 @@ def is_daemon_running() -> bool:
 
 
 def is_process_named(pid: int, name: str) -> bool:
-    """Return whether a process runs and is called that: its number alone may be another's by now."""
+    """Return whether a process runs under that name: its number alone may be another's by now."""
     try:
         return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == name
     except OSError:
@@ -285,11 +285,11 @@ def is_process_named(pid: int, name: str) -> bool:
 
 
 def remove_leftovers() -> None:
-    """Remove what a daemon that was killed left, and a new one stumbles over.
+    """Remove what a killed daemon left that keeps a new one from starting.
 
-    Its builder's network namespaces keep addresses on the bridge, which the new daemon gives out again; a
-    number in a pid file may be another process's by now, and is then taken for a running daemon's. What a
-    process still uses stays.
+    Its builder's network namespaces keep addresses on the bridge, which the new daemon assigns again; the
+    number in a pid file may be another process's by now, and the new daemon takes that for a running one.
+    What a process still uses stays.
     """
     for file, name in PID_FILES.items():
         with contextlib.suppress(OSError, ValueError):
@@ -306,16 +306,16 @@ def remove_leftovers() -> None:
 
 
 def wait_until_ready(daemon: subprocess.Popen[bytes] | None) -> None:
-    """Wait until the engine answers, its daemon has died, or its time is up."""
-    end = time.monotonic() + PATIENCE
+    """Wait until the engine answers; `PrerequisiteError` where its daemon ends, or needs too long."""
+    end = time.monotonic() + TIMEOUT
     while not succeeds("info"):
         ended = daemon is not None and daemon.poll() is not None
         if ended or time.monotonic() > end:
             log = DAEMON_LOG.read_text(errors="replace") if daemon else ""
             raise PrerequisiteError(
-                "dockerd ended" if ended else f"the engine did not answer within {PATIENCE} s",
-                cause="see the end of its log",
-                hint="start it by hand to see what it says: dockerd",
+                "dockerd ended" if ended else f"the engine did not answer within {TIMEOUT} s",
+                cause="not known; this is the end of its log",
+                hint="start it yourself for the whole output: dockerd",
                 log="\n".join(log.splitlines()[-25:]),
             )
         time.sleep(PAUSE)

@@ -1,6 +1,6 @@
 """The container engine, through its SDK: images, containers, and what a run leaves on it.
 
-An image is named as in `docker run`, or by its id; a container is given by its id.
+An image is given by its name, or as text by its id (or its name, as in `docker run`); a container by its id.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import docker
 import docker.errors
 
 from haybale.errors import PrerequisiteError, ServiceError
+from haybale.image_ref import ImageRef
 from haybale.tools import process
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def client() -> docker.DockerClient:
     except docker.errors.DockerException as error:
         raise PrerequisiteError(
             "no container engine answers",
-            cause=_shortened(error),
+            cause=str(error).partition("(Caused by")[0][:200],
             hint="./noxw -s engine installs and starts one where there is none",
         ) from error
     return connected
@@ -86,18 +87,18 @@ def engine_info() -> EngineInfo:
     )
 
 
-def find_image(reference: str) -> ImageInfo | None:
-    """Return an image of the engine; None only where the engine says that it has none.
+def find_image(image: ImageRef | str) -> ImageInfo | None:
+    """Return an image of the engine; None only where the engine answers that it has none.
 
-    Raises `PrerequisiteError` where it says anything else.
+    Raises `PrerequisiteError` for any other answer.
     """
     try:
-        found = client().images.get(reference)
+        found = client().images.get(str(image))
     except docker.errors.ImageNotFound:
         return None
     except docker.errors.APIError as error:
         raise PrerequisiteError(
-            f"the engine can't say whether it has {reference!r}",
+            f"the engine cannot tell whether it has {str(image)!r}",
             cause=str(error.explanation),
             hint="fix the name of the image, or ask the engine yourself: docker image inspect",
         ) from error
@@ -111,63 +112,62 @@ def find_image(reference: str) -> ImageInfo | None:
     )
 
 
-def newest_image(repository: str, label: str) -> str | None:
+def newest_image(repository: ImageRef | str, label: str) -> str | None:
     """Return the id of the newest image of a repository that has a label, None for none."""
     # One request; with one for each image, an image may be gone in between.
-    found = client().api.images(repository, filters={"label": label})
+    found = client().api.images(str(repository), filters={"label": label})
     return str(max(found, key=lambda each: (each["Created"], each["Id"]))["Id"]) if found else None
 
 
-def tag_image(source: str, target: str) -> None:
+def tag_image(image: ImageRef | str, name: ImageRef | str) -> None:
     """Give an image another name; an image that loses its last name so is removed, if unused."""
-    before = find_image(target)
-    repository, _, name = target.rpartition(":")
-    tagged = client().images.get(source)
-    tagged.tag(repository, name)
+    before = find_image(name)
+    target = name if isinstance(name, ImageRef) else ImageRef.parse(name)
+    tagged = client().images.get(str(image))
+    tagged.tag(target.repository, target.tag)
     if before is not None and before.id != tagged.id:
         with contextlib.suppress(docker.errors.ImageNotFound):
-            nameless = not client().images.get(before.id).tags
-            if nameless:
+            if not client().images.get(before.id).tags:
                 _remove_unused(before.id)
 
 
-def _remove_unused(identity: str) -> None:
+def _remove_unused(image_id: str) -> None:
     try:
-        client().images.remove(identity)
+        client().images.remove(image_id)
     except docker.errors.APIError as error:
         if error.status_code != HTTPStatus.CONFLICT:  # a container uses it
             raise
 
 
-def repository_tags(repository: str) -> dict[str, str]:
+def repository_tags(repository: ImageRef | str) -> dict[str, str]:
     """Return a repository's tags on the engine: tag -> digest (the image's id where no registry has it)."""
-    found = {}
-    for each in client().images.list(name=repository):
-        digests = [name.partition("@") for name in each.attrs.get("RepoDigests") or ()]
-        own = next((digest for name, _, digest in digests if name == repository), str(each.id))
-        names = (name.rpartition(":") for name in each.tags)
-        found.update({tag: own for name, _, tag in names if name == repository})
+    found, prefix = {}, str(repository)
+    for each in client().images.list(name=prefix):
+        digests = each.attrs.get("RepoDigests") or ()
+        own = [name.removeprefix(f"{prefix}@") for name in digests if name.startswith(f"{prefix}@")]
+        tags = [name.removeprefix(f"{prefix}:") for name in each.tags if name.startswith(f"{prefix}:")]
+        found.update(dict.fromkeys(tags, own[0] if own else str(each.id)))
     return found
 
 
-def remove_image(reference: str) -> None:
+def remove_image(image: ImageRef | str) -> None:
     """Remove an image's name, and the image with its last name; nothing where it is gone."""
     try:
-        client().images.remove(reference, force=True)
+        client().images.remove(str(image), force=True)
     except docker.errors.ImageNotFound:
         return
 
 
-def run_container(reference: str, command: Sequence[str]) -> tuple[int, str]:
+def run_container(image: ImageRef | str, command: Sequence[str]) -> tuple[int, str]:
     """Run a command in a new container to its end, and remove it: (exit code, end of its log)."""
-    with started_container(reference, command) as container:
+    with started_container(image, command) as container:
         code = int(_container(container).wait(timeout=TIMEOUT)["StatusCode"])
         return code, container_log_tail(container)
 
 
 @contextlib.contextmanager
 def started_container(
-    reference: str,
+    image: ImageRef | str,
     command: Sequence[str] | None = None,
     *,
     environment: Mapping[str, str] | None = None,
@@ -177,13 +177,13 @@ def started_container(
     """Run an image (its own command by default) for the length of the block and yield the container's id.
 
     `environment` and `labels` are added to the image's own; `port` is published on a free port of loopback
-    only. Raises `ServiceError` where the container can't be started.
+    only. Raises `ServiceError` where the container cannot be started.
     """
     container = None
     try:
         try:
             container = client().containers.create(
-                reference,
+                str(image),
                 list(command) if command else None,
                 environment=dict(environment or {}),
                 labels=dict(labels or {}),
@@ -191,7 +191,7 @@ def started_container(
             )
             container.start()
         except docker.errors.APIError as error:
-            raise ServiceError(f"{reference} can't be started", cause=str(error.explanation)) from error
+            raise ServiceError(f"{image} cannot be started", cause=str(error.explanation)) from error
         yield str(container.id)
     finally:
         if container is not None:
@@ -212,7 +212,7 @@ def execute_in_container(container: str, command: Sequence[str]) -> int | None:
 def stop_container(container: str, grace: int) -> int:
     """Ask a container to stop, kill it after `grace` seconds, and return its exit code."""
     found = _container(container)
-    # The SDK waits for the answer as long as for any other, unless it is told.
+    # The SDK adds it to the time-out of its own.
     found.stop(timeout=grace)
     return int(found.wait(timeout=TIMEOUT)["StatusCode"])
 
@@ -226,7 +226,7 @@ def is_container_running(container: str) -> bool:
 
 
 def container_log_tail(container: str) -> str:
-    """Return the last lines of a container's log."""
+    """Return the last lines of a container's log (both streams)."""
     return str(_container(container).logs(tail=TAIL).decode(errors="replace")).rstrip()
 
 
@@ -264,8 +264,8 @@ def copy_from_container(container: str, path: str, folder: Path) -> None:
 class _Stream(io.RawIOBase):
     """The chunks that the engine sends, as a file to read once."""
 
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces = iter(pieces)
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
         self._left = b""
 
     def readable(self) -> bool:
@@ -273,14 +273,14 @@ class _Stream(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         if not self._left:
-            self._left = next(self._pieces, b"")
+            self._left = next(self._chunks, b"")
         size = min(len(buffer), len(self._left))
         buffer[:size], self._left = self._left[:size], self._left[size:]
         return size
 
 
 def remove_labelled(label: str, value: str) -> None:
-    """Remove every container, volume and network that carries LABEL=VALUE."""
+    """Remove every container, volume and network with the label LABEL=VALUE."""
     chosen: dict[str, str | list[str] | bool] = {"label": f"{label}={value}"}
     for container in client().containers.list(all=True, filters=chosen, ignore_removed=True):
         container.remove(force=True, v=True)
@@ -296,10 +296,6 @@ def _container(container: str) -> Container:
     except docker.errors.NotFound as error:
         raise ServiceError(
             f"the container {container[:12]} is gone",
-            cause="somebody or something removed it",
+            cause="somebody removed it",
             hint="try again",
         ) from error
-
-
-def _shortened(error: Exception) -> str:
-    return str(error).partition("(Caused by")[0][:200]

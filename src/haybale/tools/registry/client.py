@@ -59,16 +59,16 @@ VERSION_HEADER = "Docker-Distribution-Api-Version"
 ABSENT = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"})
 
 
-def is_registry_available(repository: str) -> bool:
+def is_registry_available(repository: ImageRef | str) -> bool:
     """Return whether the repository's registry speaks the distribution API (GET /v2/ gives 200 or 401).
 
-    Only for deciding whether a cache is worth a try; nothing is decided about images by it. A repository
-    without a host belongs to the public hub and is not asked.
+    Only for deciding whether a cache is worth a try; nothing is decided about images by it. The public hub is
+    not asked.
     """
-    host, slash, _ = repository.partition("/")
-    if not slash or not ("." in host or ":" in host or host == "localhost"):
+    reference = repository if isinstance(repository, ImageRef) else ImageRef.parse(repository)
+    if reference.domain == HUB:
         return False
-    transport = Transport(host, os.environ, PROBE_TIMEOUT)
+    transport = Transport(reference.domain, os.environ, PROBE_TIMEOUT)
     try:
         return transport.send("GET", transport.base_url).status_code in {200, 401}
     except requests.RequestException:
