@@ -19,13 +19,15 @@ from bench import measure
 from haybale import config
 from haybale.images import build
 from haybale.index import bake
-from haybale.index.loader import LoadProgress, follow_loader, loader_command
+from haybale.index.loader import follow_loader, loader_command
 from haybale.index.verification import raise_if_invalid
 from haybale.tools import git, process
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from haybale.loader.events import LoadProgress
 
 IMAGE = "haybale-bench-baked"
 

@@ -23,11 +23,9 @@ import requests
 
 from haybale.errors import LoadError, ServiceError, VerifyError
 from haybale.index import inputs
-from haybale.index.audit import NOTHING_UNKNOWN, write_inputs
+from haybale.index.audit import Unknown, write_inputs
 from haybale.index.loader import (
     Loaded,
-    LoadProgress,
-    RefusedDocument,
     copy_loader,
     follow_loader,
     loader_command,
@@ -43,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from docker.models.containers import Container
+
+    from haybale.loader.events import LoadProgress, Refusal
 
 pytestmark = pytest.mark.integration
 
@@ -238,9 +238,9 @@ def test_a_loaded_index_is_the_databases(site: Site) -> None:
     skipped = by_model["barn.roundbale"]
     assert skipped.skipped == skipped.database - counts["barn.roundbale"] == (ROWS + 5) // 3
     assert [note for note in loaded.notes if "slow" in note and "barn.Bale " in note]
-    (farm,) = [str(advice) for advice in loaded.advice if advice.label == "barn.Farm"]
+    (farm,) = [advice.text for advice in loaded.advice if advice.label == "barn.Farm"]
     remedy = "add `prefetch_related('bales')` to `index_queryset`"
-    assert farm == f"barn.Farm: field `titles` runs 1.0 queries a document: {remedy}"
+    assert farm == f"field `titles` runs 1.0 queries a document: {remedy}"
     assert {progress.model for progress in told} == set(counts)
     assert all(progress.done <= progress.total for progress in told)
 
@@ -343,7 +343,7 @@ def test_workers_load_the_same_however_they_are_started(site: Site, tmp_path: Pa
     lines = site.run(*options, batch=15, workers=3, inputs=inputs, sample=ALL_DOCUMENTS)
     loaded = follow_loader(lines, lambda _: None, last="verified")
     assert loaded.workers == 3
-    assert loaded.unknown == NOTHING_UNKNOWN
+    assert loaded.unknown == Unknown()
     raise_if_counts_differ(loaded.counts(site.core), site.solr.counts())
     report = loaded.verification()
     raise_if_invalid(report)
@@ -377,7 +377,7 @@ def test_a_field_of_several_patterns_is_held_as_solr_says(site: Site) -> None:
 
 
 def test_all_others_are_tried_when_documents_are_refused(site: Site) -> None:
-    refused: list[RefusedDocument] = []
+    refused: list[Refusal] = []
     lines = site.with_fault("picky").run("--rows", "50", batch=40, workers=2)
     with pytest.raises(LoadError) as caught:
         follow_loader(lines, lambda _: None, refused.append)
@@ -463,7 +463,7 @@ def what_the_key_knows(folder: Path, *without: str) -> str:
 
 def test_a_site_whose_inputs_are_known_reads_nothing_else(site: Site, tmp_path: Path) -> None:
     loaded = site.loaded(inputs=what_the_key_knows(tmp_path))
-    assert loaded.unknown == NOTHING_UNKNOWN
+    assert loaded.unknown == Unknown()
     assert not [note for note in loaded.notes if "audit" in note]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from haybale.loader.checks.differences import Difference, find_differences, shorten
+from haybale.loader.checks.differences import find_differences, shorten
 from haybale.loader.checks.schema import Field, Schema, describe_fields
 
 PLAIN = Field(kind="StrField", source="stored", explicit=False, multiple=True, added=False)
@@ -61,7 +61,7 @@ def test_find_differences_finds_another_value(kind: str, sent: Any, found: Any) 
     expected = {} if sent is None else {"f": sent}
     have = {} if found is None else {"f": found}
     field = PLAIN._replace(kind=kind)
-    assert find_differences(expected, have, {"f": field}) == [Difference("f", sent, found)]
+    assert find_differences(expected, have, {"f": field}) == [("f", sent, found)]
 
 
 def test_find_differences_ignores_order_and_repetition_of_doc_values() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from haybale import config
 from haybale.errors import InputsError
-from haybale.index.audit import Finding, Unknown, check_unknown_inputs, write_inputs
+from haybale.index.audit import Unknown, check_unknown_inputs, write_inputs
+from haybale.loader.events import Finding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +81,7 @@ def test_check_unknown_inputs_proposes_lines_that_keep_what_is_there() -> None:
 
 
 def test_check_unknown_inputs_quotes_names_for_toml_and_globs() -> None:
-    odd = replace(TOPICS, what='data/"ä"\\[1].json')
+    odd = TOPICS._replace(what='data/"ä"\\[1].json')
     assert proposal(raised(unknown(odd))) == {"inputs": ['web/data/"ä"\\[[]1].json']}
 
 

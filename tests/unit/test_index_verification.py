@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from haybale.errors import LoadError, VerifyError
-from haybale.index.loader import LoadProgress, follow_loader
+from haybale.index.loader import follow_loader
 from haybale.index.verification import (
     MAX_MISMATCHES,
-    Difference,
     VerificationReport,
     VerifiedCore,
     VerifiedModel,
@@ -20,7 +19,7 @@ from haybale.index.verification import (
     raise_if_counts_differ,
     raise_if_invalid,
 )
-from haybale.loader.events import PROTOCOL_VERSION
+from haybale.loader.events import PROTOCOL_VERSION, Difference, LoadProgress
 
 MODEL = VerifiedModel(
     alias="default", core="hay", model="a.b", database=3, documents=2, skipped=1, found=2, queried=2, sample=2

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from haybale.errors import LoadError
-from haybale.index.audit import Finding, Unknown
+from haybale.index.audit import Unknown
 from haybale.index.loader import (
     LOG_LINES,
     Loaded,
-    LoadedModel,
-    LoadProgress,
     follow_loader,
     loader_command,
 )
-from haybale.loader.events import PROTOCOL_VERSION
+from haybale.loader.events import PROTOCOL_VERSION, Finding, LoadedModel, LoadProgress
 from haybale.tools.process import CommandFailedError
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from haybale.errors import InputsError
 from haybale.files import write_atomically
+from haybale.loader.events import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,19 +38,6 @@ _ADDRESS = re.compile(r"[^/]+:(\d+|\*)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """Something that was read and is no input: its kind (one of `VERBS`), what it is, and who read it.
-
-    `what` is a path (relative to the site's folder, or absolute) or HOST:PORT; `by` is a method such as
-    prepare_topics, or a few words where there is none.
-    """
-
-    kind: str
-    what: str
-    by: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Unknown:
     """What the audit found: the first findings, and how many there are in all."""
 
@@ -61,9 +49,6 @@ class Unknown:
         """Return what the event `unknown-inputs` says; `KeyError`, `TypeError` where it is none."""
         findings = tuple(Finding(**finding) for finding in event["findings"])
         return cls(findings=findings, total=int(event["total"]))
-
-
-NOTHING_UNKNOWN = Unknown()
 
 
 def write_inputs(file: Path, inputs: frozenset[str], site: str, ignore: Sequence[str]) -> None:

@@ -9,7 +9,6 @@ import contextlib
 import json
 import shutil
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +32,8 @@ if TYPE_CHECKING:
 
     from haybale.config import Project
     from haybale.index.key import Key
-    from haybale.index.loader import RefusedDocument
     from haybale.index.verification import VerificationReport
+    from haybale.loader.events import Refusal
     from haybale.terminal import Terminal
     from haybale.tools.engine.compose import Compose
 
@@ -118,7 +117,7 @@ def _load(
             advance(model.model, model.database, model.database)
     for note in (*loaded.notes, *check_unknown_inputs(loaded.unknown, project.settings)):
         terminal.say(note)
-    advice = tuple(str(each) for each in loaded.advice)
+    advice = tuple(f"{each.label}: {each.text}" for each in loaded.advice)
     for each in advice:
         terminal.advise(each)
     report = loaded.verification()
@@ -129,18 +128,18 @@ def _load(
 
 
 @contextlib.contextmanager
-def _noting(project: Project) -> Iterator[Callable[[RefusedDocument], None]]:
+def _noting(project: Project) -> Iterator[Callable[[Refusal], None]]:
     """Give what takes refused documents: a line each of a file, which the error names."""
     file = project.reports / REFUSED
     file.unlink(missing_ok=True)
     noted = 0
 
-    def note(each: RefusedDocument) -> None:
+    def note(each: Refusal) -> None:
         nonlocal noted
         noted += 1
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(asdict(each)) + "\n")
+            lines.write(json.dumps(each._asdict()) + "\n")
 
     try:
         yield note

@@ -12,14 +12,14 @@ import itertools
 import json
 import shutil
 from collections import deque
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from haybale.errors import LoadError
-from haybale.index.audit import NOTHING_UNKNOWN, Unknown
+from haybale.index.audit import Unknown
 from haybale.index.verification import VerificationReport
-from haybale.loader.events import PROTOCOL_VERSION
+from haybale.loader.events import PROTOCOL_VERSION, Advice, LoadedModel, LoadProgress, Refusal
 from haybale.tools.process import CommandFailedError
 
 if TYPE_CHECKING:
@@ -56,55 +56,6 @@ CAUSES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadProgress:
-    """How far a model is: `done` of `total` rows, through the Haystack connection `alias`."""
-
-    alias: str
-    model: str
-    done: int
-    total: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadedModel:
-    """A model (app.model) that was loaded into a core: rows in the database, documents sent, rows skipped."""
-
-    alias: str
-    core: str
-    model: str
-    database: int
-    documents: int
-    skipped: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class RefusedDocument:
-    """A row of a model (app.Model) whose document is not in Solr, and why (`field`: None where not known)."""
-
-    alias: str
-    label: str
-    key: str
-    field: str | None
-    reason: str
-    cause: str
-    hint: str
-    log: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Advice:
-    """What would make a model's index (app.Model) quicker, and the `share` of the time that it is about."""
-
-    alias: str
-    label: str
-    share: float
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.label}: {self.text}"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Loaded:
     """What the loader did. `cores` maps a core to its documents of each type (app.model -> count).
 
@@ -115,7 +66,7 @@ class Loaded:
     models: tuple[LoadedModel, ...] = ()
     cores: Mapping[str, Mapping[str, int]]
     notes: tuple[str, ...] = ()
-    unknown: Unknown = NOTHING_UNKNOWN
+    unknown: Unknown = field(default_factory=Unknown)
     workers: int = 0
     batch: int = 0
     report: VerificationReport | None = None
@@ -173,7 +124,7 @@ def loader_command(
 def follow_loader(
     lines: Iterable[str],
     on_progress: Callable[[LoadProgress], None],
-    on_refused: Callable[[RefusedDocument], None] = lambda _: None,
+    on_refused: Callable[[Refusal], None] = lambda _: None,
     last: str = "loaded",
 ) -> Loaded:
     """Follow the loader through its lines to its end; `on_refused` gets each document that is not in Solr.
@@ -188,7 +139,7 @@ def follow_loader(
             case "progress":
                 on_progress(_parse(LoadProgress, event))
             case "refused":
-                on_refused(_parse(RefusedDocument, event))
+                on_refused(_parse(Refusal, event))
             case "advice":
                 loaded["advice"] += (_parse(Advice, event),)
             case _:
@@ -216,10 +167,10 @@ def _add(loaded: dict[str, Any], event: Mapping[str, Any]) -> None:
             pass
 
 
-def _parse(kind: type[T], event: Mapping[str, Any]) -> T:
-    """Return a dataclass filled from an event's fields of the same names."""
+def _parse(kind: Callable[..., T], event: Mapping[str, Any]) -> T:
+    """Return what an event says, which has further fields: `haybale` and `event`."""
     with _parsing(event):
-        return kind(**{each.name: event[each.name] for each in fields(cast("Any", kind))})
+        return kind(**{name: value for name, value in event.items() if name not in ("haybale", "event")})
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from haybale.errors import VerifyError
+from haybale.loader.events import Difference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,22 +46,6 @@ class VerifiedCore:
     expected: Mapping[str, int]
     found: Mapping[str, int]
     total: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """A field of a row whose value in Solr is not the prepared one (both shortened; None: nothing)."""
-
-    model: str
-    key: str
-    field: str
-    expected: Any
-    found: Any
-
-    def __str__(self) -> str:
-        return (
-            f"{self.model} {self.key}, field {self.field}: expected {self.expected!r}, found {self.found!r}"
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +157,10 @@ def find_mismatches(report: VerificationReport) -> list[str]:
             )
     if not any(core.expected for core in report.cores):
         found.append("nothing was loaded at all")
-    return found + [str(difference) for difference in report.differences]
+    return found + [
+        f"{each.model} {each.key}, field {each.field}: expected {each.expected!r}, found {each.found!r}"
+        for each in report.differences
+    ]
 
 
 def raise_if_counts_differ(expected: Mapping[str, int], found: Mapping[str, int]) -> None:

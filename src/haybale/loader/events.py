@@ -2,20 +2,18 @@
 
 Every line starts with `{"haybale": 2, "event": NAME`, where 2 is the version of this protocol:
 
-| event    | fields                                                                                       |
-|----------|----------------------------------------------------------------------------------------------|
-| note     | text: something the user should know that is not a failure                                   |
-| progress | alias, model (app.model), done, total (documents; total is the database's count)             |
-| counts   | core, field (that holds the type, django_ct), counts {type: documents}: one event a core     |
-| unknown-inputs | findings [{kind, what, by}] (file, module, socket, program, database; see              |
-|          | checks/audit.py), total: what was read of the site and is no input, with --inputs only       |
-| refused  | alias, label, key, field (null where not known), reason, cause, hint, log: a row whose       |
-|          | document is not in Solr; the others are tried all the same, and at the end comes an error    |
-| advice   | alias, label, share (of the time of preparing), text: what would make an index quicker       |
-| loaded   | models [{alias, core, model, database, documents, skipped}], workers and batch (documents a  |
-|          | request) as they were at the end: the last event without --sample                            |
-| verified | what the verification found, see checks/verification.py: the last event with --sample        |
-| error    | message, cause, hint, log: the last event of a loader that failed; its exit code is then 1   |
+| event          | fields                                                                                 |
+|----------------|----------------------------------------------------------------------------------------|
+| note           | text: something the user should know that is not a failure                             |
+| progress       | those of `LoadProgress`                                                                |
+| counts         | core, field (with the type, django_ct), counts {type: documents}: one event a core     |
+| unknown-inputs | findings [`Finding`], total: what was read and is no input, with --inputs only         |
+| refused        | those of `Refusal`; the others are tried all the same, and at the end comes an error   |
+| advice         | those of `Advice`                                                                      |
+| loaded         | models [`LoadedModel`], workers and batch (documents a request) as they were at the    |
+|                | end: the last event without --sample                                                   |
+| verified       | what the verification found, see checks/verification.py: the last event with --sample  |
+| error          | message, cause, hint, log: the last event of a loader that failed, with exit code 1    |
 
 Other lines are the site's own: they may come in between where somebody merged the streams.
 """
@@ -25,9 +23,73 @@ from __future__ import annotations
 import json
 import os
 import traceback
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 PROTOCOL_VERSION = 2
+
+
+class LoadProgress(NamedTuple):
+    """How far a model (app.model) is: `done` of `total` rows, through the Haystack connection `alias`."""
+
+    alias: str
+    model: str
+    done: int
+    total: int
+
+
+class LoadedModel(NamedTuple):
+    """A model (app.model) that was loaded into a core: rows in the database, documents sent, rows skipped."""
+
+    alias: str
+    core: str
+    model: str
+    database: int
+    documents: int
+    skipped: int
+
+
+class Refusal(NamedTuple):
+    """A row of a model (app.Model) whose document is not in Solr: the site or Solr refuses it, and why."""
+
+    alias: str
+    label: str
+    key: str
+    field: str | None  # None where that is not known
+    reason: str
+    cause: str
+    hint: str
+    log: str
+
+
+class Finding(NamedTuple):
+    """Something that was read and is no input: its kind (file, module, socket, program or database) and name.
+
+    `what` is a path (relative to the site's folder, or absolute) or HOST:PORT; `by` is who read it: a method
+    such as prepare_topics, or a few words where there is none.
+    """
+
+    kind: str
+    what: str
+    by: str
+
+
+class Difference(NamedTuple):
+    """A field of a row whose value in Solr is not the prepared one (both shortened; None: nothing)."""
+
+    model: str
+    key: str
+    field: str
+    expected: Any
+    found: Any
+
+
+class Advice(NamedTuple):
+    """What would make a model's index (app.Model) quicker, and the `share` of the time that it is about."""
+
+    alias: str
+    label: str
+    share: float
+    text: str
 
 
 class Failure(Exception):  # noqa: N818 - it becomes an event
@@ -51,20 +113,15 @@ class Events:
     """The stream of events. Whatever else prints on standard output goes to standard error from now on."""
 
     def __init__(self) -> None:
-        # The descriptor is not inheritable: a process that the site starts cannot write to it either.
-        self._stream = os.dup(1)
+        # Not inheritable: a process that the site starts cannot write to it either. A fork must close it.
+        self.descriptor = os.dup(1)
         os.dup2(2, 1)
-
-    @property
-    def descriptor(self) -> int:
-        """The stream's file descriptor, which a forked process must close."""
-        return self._stream
 
     def send(self, event: str, **fields: Any) -> None:
         """Write one event; returns when the whole line is written."""
         line = json.dumps({"haybale": PROTOCOL_VERSION, "event": event, **fields}).encode() + b"\n"
         while line:
-            line = line[os.write(self._stream, line) :]
+            line = line[os.write(self.descriptor, line) :]
 
     def send_error(self, failure: Failure) -> None:
         """Write the last event of a loader that failed."""

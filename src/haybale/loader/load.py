@@ -18,15 +18,15 @@ from .checks.sample import compare_tasks, random_seed
 from .checks.schema import check_schemas, read_schema
 from .checks.verification import report_verification
 from .documents import site
-from .documents.loading import Progress, Refusal
 from .documents.site import NAMES, Partition, Source
-from .events import Events, Failure
+from .events import Events, Failure, Refusal
 from .options import ALL_DOCUMENTS, Options
 from .startup import WorkerOptions, make_worker
 from .worker import Finish, WorkerResult
 from .worker_pool import REPORT, WorkerPool, available_cpus
 
 if TYPE_CHECKING:
+    from .documents.loading import Progress
     from .documents.solr import Core
 
 # Rows of a partition: enough that a partition costs nothing, few enough that the workers end together.
@@ -249,17 +249,13 @@ def commit(cores: Iterable[Core], sources: Sequence[Source], summary: LoadSummar
 def refusal_failure(summary: LoadSummary) -> Failure:
     """Return the failure that names the documents which are not in Solr."""
     first, *more = summary.refused
-    if summary.refused_total == 1:
-        return Failure(first.reason, first.cause, first.hint, first.log)
-    listing = [each.reason for each in more]
+    message = first.reason
+    if more:
+        message = "{} documents cannot be indexed. The first: {}".format(summary.refused_total, message)
+    log = [each.reason for each in more]
     if summary.refused_total > MAX_REFUSALS:
-        listing.append("... and {} more".format(summary.refused_total - MAX_REFUSALS))
-    return Failure(
-        "{} documents cannot be indexed. The first: {}".format(summary.refused_total, first.reason),
-        first.cause,
-        first.hint,
-        "\n".join([*listing, first.log]),
-    )
+        log.append("... and {} more".format(summary.refused_total - MAX_REFUSALS))
+    return Failure(message, first.cause, first.hint, "\n".join([*log, first.log]))
 
 
 def send_advice(events: Events, sources: Iterable[Source], summary: LoadSummary) -> None:

@@ -34,7 +34,7 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ..documents.django_setup import preparing_field
-from ..events import summarize
+from ..events import Finding, summarize
 from .known_inputs import KnownInputs, read_known_inputs
 
 # Findings that are listed.
@@ -49,14 +49,6 @@ TRACED_DOCUMENTS = 50
 MODULES = (".py", ".pyc", ".so", ".pyd")
 
 NOT_AUDITING, STARTING, PREPARING = range(3)
-
-
-class Finding(NamedTuple):
-    """Something that was read and is no input (the fields of the event `unknown-inputs`)."""
-
-    kind: str
-    what: str
-    by: str
 
 
 class AuditResult(NamedTuple):

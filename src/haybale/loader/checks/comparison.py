@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, NamedTuple, 
 from django.db import reset_queries
 
 from ..documents.site import NAMES, Partition, Source, prepare, read_pages
+from ..events import Difference
 from .differences import find_differences
 from .schema import Field, Schema, describe_fields
 
@@ -36,7 +37,7 @@ class ComparisonResult(NamedTuple):
     rows: int = 0
     compared: int = 0
     wrong: int = 0
-    differences: tuple[Mapping[str, Any], ...] = ()
+    differences: tuple[Difference, ...] = ()
     not_comparable: frozenset[str] = frozenset()
 
     def plus(self, other: ComparisonResult) -> ComparisonResult:
@@ -109,31 +110,22 @@ class _IndexComparer:
     def _compare_page(self, prepared: Prepared, found: Mapping[str, Any]) -> ComparisonResult:
         """Compare what was prepared with Solr's documents, by id."""
         fields = self._fields
-        wrong: list[dict[str, Any]] = []
+        model = self._source.type
+        wrong: list[Difference] = []
         for key, expected in prepared.items():
             if expected is None:
                 continue
             document = found.get(expected[NAMES.id])
             if document is None:
-                wrong.append(self._difference(key, NAMES.id, expected[NAMES.id], None))
+                wrong.append(Difference(model, str(key), NAMES.id, expected[NAMES.id], None))
             else:
-                wrong += [
-                    self._difference(key, *each) for each in find_differences(expected, document, fields)
-                ]
+                differences = find_differences(expected, document, fields)
+                wrong += [Difference(model, str(key), *each) for each in differences]
         not_comparable = frozenset(name for name, field in fields.items() if field.source is None)
         compared = sum(1 for each in prepared.values() if each is not None)
         return ComparisonResult(
             len(prepared), compared, len(wrong), tuple(wrong[:MAX_DIFFERENCES]), not_comparable
         )
-
-    def _difference(self, key: Any, field: str, expected: Any, found: Any) -> dict[str, Any]:
-        return {
-            "model": self._source.type,
-            "key": str(key),
-            "field": field,
-            "expected": expected,
-            "found": found,
-        }
 
     def _query(self, prepared: Prepared) -> dict[str, Any]:
         """Return Solr's documents by id; finds out how Solr holds those fields that are new."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import struct
-from typing import TYPE_CHECKING, Any, Callable, Mapping, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 if TYPE_CHECKING:
     from .schema import Field
@@ -25,23 +25,15 @@ MAX_CHARACTERS = 200
 _DATE = re.compile(r"(-?\d+-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z")
 
 
-class Difference(NamedTuple):
-    """A field whose value in Solr is not what was prepared."""
-
-    field: str
-    expected: Any
-    found: Any
-
-
 def find_differences(
     expected: Mapping[str, Any], found: Mapping[str, Any], fields: Mapping[str, Field]
-) -> list[Difference]:
-    """Return the fields whose values differ, of those that Solr gives back.
+) -> list[tuple[str, Any, Any]]:
+    """Return the fields whose values differ, of those that Solr gives back: [(field, expected, found)].
 
     `expected` holds texts and lists of texts (see documents/encoding.py), `found` is Solr's document. A
     field of `fields` that was not prepared must not be in Solr's document.
     """
-    found_differences = []
+    differences = []
     for name, field in fields.items():
         if field.source is None or expected.get(name) == found.get(name):
             continue
@@ -53,8 +45,8 @@ def find_differences(
         else:
             right = len(want) == len(have) and all(is_same(*pair) for pair in zip(want, have))  # noqa: B905 - Python 3.9
         if not right:
-            found_differences.append(Difference(name, shorten(expected.get(name)), shorten(found.get(name))))
-    return found_differences
+            differences.append((name, shorten(expected.get(name)), shorten(found.get(name))))
+    return differences
 
 
 def _comparable_values(field: Field, value: Any) -> list[Any]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping, Na
 
 from django.db import connections
 
+from ..events import Advice
+
 if TYPE_CHECKING:
     from ..documents.site import Source
 
@@ -66,15 +68,6 @@ class Profile(NamedTuple):
         for name, cost in other.fields.items():
             fields[name] = fields.get(name, Cost()).plus(cost)
         return Profile(self.documents + other.documents, self.seconds + other.seconds, fields)
-
-
-class Advice(NamedTuple):
-    """What would help an index (app.Model), and the share of the time of preparing that it is about."""
-
-    alias: str
-    label: str
-    share: float
-    text: str
 
 
 class Profiler:

@@ -57,7 +57,8 @@ def describe_fields(schema: Schema, names: Iterable[str]) -> dict[str, Field]:
     for name in names:
         field = schema.fields.get(name)
         if field is None:
-            field = next((schema.fields[each] for each in schema.fields if _matches(name, each)), {})
+            patterns = (each for each in schema.fields if "*" in each and fnmatchcase(name, each))
+            field = schema.fields.get(next(patterns, ""), {})
         source = "stored" if field.get("stored") else "doc values" if field.get("docValues") else None
         found[name] = Field(
             kind=schema.kinds.get(field.get("type", ""), ""),
@@ -67,10 +68,6 @@ def describe_fields(schema: Schema, names: Iterable[str]) -> dict[str, Field]:
             added="default" in field or any(fnmatchcase(name, target) for target in schema.targets),
         )
     return found
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return "*" in pattern and fnmatchcase(name, pattern)
 
 
 def check_schemas(sources: Iterable[Source], id_field: str, schemas: Mapping[str, Schema]) -> list[str]:

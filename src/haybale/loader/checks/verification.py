@@ -76,7 +76,7 @@ def report_verification(
             for name, (number, types) in counts.items()
         ],
         wrong=total.wrong,
-        differences=total.differences,
+        differences=[each._asdict() for each in total.differences],
         not_comparable=sorted(total.not_comparable),
         **sample,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple
 
 from django.db import reset_queries
 
-from ..events import Failure
+from ..events import Failure, Refusal
 from .encoding import NESTED, encode_document, flatten
 from .sending import BatchSize, EncodedDocument, Sender
 from .site import NAMES, Partition, PreparationError, Source, read_pages
@@ -33,19 +33,6 @@ class Progress(NamedTuple):
     label: str
     documents: int
     skipped: int
-
-
-class Refusal(NamedTuple):
-    """A row whose document is not in Solr: the site could not prepare it, or Solr refuses it."""
-
-    alias: str
-    label: str
-    key: str
-    field: str | None  # None where that is not known
-    reason: str
-    cause: str
-    hint: str
-    log: str
 
 
 class PartitionLoader:
