@@ -27,10 +27,19 @@ FILE = "pyproject.toml"
 TABLE = "tool.haybale"
 
 WORD = r"[a-z0-9][a-z0-9_-]*"
+# A host name (RFC 1123, 2.1); Kubernetes takes no capitals.
+LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+HOST = rf"{LABEL}(\.{LABEL})*"
 # What can be part of a git ref, a host name and a Kubernetes name alike (RFC 1123, 2.1), with room for more.
 NAME = r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?"
 
-YES, NO = ("1", "true", "yes"), ("0", "false", "no")
+# What Flux's GitRepository takes (its CRD); git's user@host:path is ssh://user@host/path there.
+GIT_URL = r"(https?|ssh)://[^\s\"'\\]+"
+# The rules of git-check-ref-format(1) that a typing error breaks.
+BRANCH = r"(?![-/])(?!.*(\.\.|@\{|//|\.lock(/|$)))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])"
+
+# How an environment variable says yes or no.
+TRUTH: Mapping[str, bool] = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 T = TypeVar("T")
 
@@ -40,6 +49,7 @@ def setting(
     default: Any = dataclasses.MISSING,
     *,
     pattern: str | None = None,
+    form: str | None = None,
     minimum: int = 0,
     complaint: Callable[[str], str | None] | None = None,
     variable: str | None = None,
@@ -47,13 +57,13 @@ def setting(
 ) -> Any:
     """Declare a setting: what it is for, its default, which values are right, and what overrides it.
 
-    A text is right where it matches `pattern` whole, and `complaint` does not return what it should have been
-    ("is ..."). `variable` is the environment variable that is stronger than the file; `parse` makes of its
-    text what the file would say. Where the default is None, "" in the file means that too.
+    A text is right where it matches `pattern` whole (`form` says that in words), and `complaint` does not
+    return what it should have been ("is ..."). `variable` is the environment variable that is stronger than
+    the file; `parse` makes of its text what the file would say. Where the default is None, "" means that too.
     """
     metadata = {
-        "description": description, "pattern": pattern, "minimum": minimum, "complaint": complaint,
-        "variable": variable, "parse": parse,
+        "description": description, "pattern": pattern, "form": form, "minimum": minimum,
+        "complaint": complaint, "variable": variable, "parse": parse,
     }  # fmt: skip
     return field(default=default, metadata=metadata)
 
@@ -73,28 +83,8 @@ def _repository_complaint(name: str) -> str | None:
     return complaint
 
 
-def _branch_complaint(name: str) -> str | None:
-    # The rules of git-check-ref-format(1) that a typing error breaks.
-    wrong = not name or re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.$|/$|\.lock(/|$)|^[-/]", name)
-    return "is the name of a branch" if wrong else None
-
-
-def _host_complaint(name: str) -> str | None:
-    # RFC 1123, 2.1; Kubernetes takes no capitals.
-    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-    return None if re.fullmatch(rf"{label}(\.{label})*", name) else "is a host name"
-
-
-def _git_url_complaint(url: str) -> str | None:
-    # What Flux's GitRepository takes (its CRD); git's user@host:path is ssh://user@host/path there.
-    right = re.fullmatch(r"(https?|ssh)://[^\s\"'\\]+", url)
-    return None if right else "is a URL that begins with https:// or ssh://"
-
-
 def _yes_or_no(text: str) -> bool | str:
-    """Return what an environment variable says, or its text where that is neither."""
-    word = text.lower()
-    return word in YES if word in YES + NO else text
+    return TRUTH.get(text.lower(), text)
 
 
 def _lowercase_path(name: str) -> str:
@@ -194,7 +184,7 @@ class Environment:
     namespace: str | None = setting(
         "the Kubernetes namespace that it runs in; none: NAME-ENVIRONMENT", None, pattern=NAME
     )
-    host: str | None = setting("the host name that it is reached by", None, complaint=_host_complaint)
+    host: str | None = setting("the host name that it is reached by", None, pattern=HOST, form="a host name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +197,10 @@ class FluxSettings:
         pattern="github|gitlab|generic",
     )
     url: str | None = setting(
-        "where Flux fetches the repository from; none: where `origin` is", None, complaint=_git_url_complaint
+        "where Flux fetches the repository from; none: where `origin` is",
+        None,
+        pattern=GIT_URL,
+        form="a URL that begins with https:// or ssh://",
     )
     credentials: str | None = setting(
         "the Secret that lets Flux fetch the repository; none: everybody may", None, pattern=NAME
@@ -237,7 +230,9 @@ class Settings:
         variable="HAYBALE_LOCAL",
         parse=_yes_or_no,
     )
-    main: str = setting("the branch that versions are released from", "main", complaint=_branch_complaint)
+    main: str = setting(
+        "the branch that versions are released from", "main", pattern=BRANCH, form="the name of a branch"
+    )
     site: str = setting("the site's folder, the working directory of its image", "web")
     dump: str = setting("glob that matches the dump's symlink", "dumps/*latest.sql*")
     fixtures: tuple[str, ...] = setting(
@@ -418,7 +413,7 @@ def _complaint(value: Any, type_: Any, rule: Mapping[str, Any]) -> str | None:
     if type_ is int and value < rule["minimum"]:
         return f"is at least {rule['minimum']}"
     if rule["pattern"] and not re.fullmatch(rule["pattern"], value):
-        return f"has the form {rule['pattern']}"
+        return f"is {rule['form']}" if rule["form"] else f"has the form {rule['pattern']}"
     return rule["complaint"](value) if rule["complaint"] else None
 
 

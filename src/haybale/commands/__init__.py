@@ -17,7 +17,7 @@ VERBATIM = {"ignore_unknown_options": True, "allow_interspersed_args": False, "h
 # A positional argument may begin with dashes: an action is --load or --push.
 POSITIONAL = {"ignore_unknown_options": True}
 
-json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 keep_option = click.option("--keep", is_flag=True, help="Leave the services of this run, for debugging.")
 plan_option = click.option("--plan", "only_plan", is_flag=True, help="Print what would move; touch nothing.")
 
