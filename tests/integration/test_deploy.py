@@ -19,14 +19,36 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from haybale import config
-from haybale.deploy import prune, status
-from haybale.deploy import tags as deploy
+from haybale.checkout import read_checkout
+from haybale.deploy import prune
+from haybale.deploy.rendering import change_lines
+from haybale.deploy.status import read_status
+from haybale.deploy.tags import (
+    checked_out_version,
+    deploy_ref,
+    last_ref,
+    plan_changes,
+    plan_deployment,
+    plan_rollback,
+    push_deployment,
+    read_environment_refs,
+)
 from haybale.errors import RegistryError, ReleaseError, UsageError
+from haybale.image_ref import ImageRef
 from haybale.images.build import BASE_DIGEST, REVISION
 from haybale.index import image as current
 from haybale.index.key import KEY_LABEL, Component, Key
-from haybale.release import publish, releases
-from haybale.release.record import Record, Suite
+from haybale.release import publish, remote, verification
+from haybale.release.published import (
+    INDEX_TYPE,
+    MANIFEST_TYPE,
+    Release,
+    find_release,
+    keep_record,
+    read_kept_record,
+)
+from haybale.release.record import ReleaseRecord, Suite
+from haybale.release.verification import Check, verify_release
 from haybale.tools import git, process
 from haybale.tools.engine import sdk
 from haybale.tools.registry.client import Repository
@@ -37,12 +59,12 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from haybale.deploy.tags import Move
+    from haybale.deploy.prune import UnusedImages
+    from haybale.deploy.tags import DeploymentPlan
     from tests.integration.conftest import Clone, Registry
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine", "_alone")]
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 KEY = Key.from_components([Component(name="dump", digest="ab" * 32, value="cd" * 32)])
 COUNTS = {"app.note": 12}
 
@@ -68,29 +90,29 @@ class Site:
     project: config.Project
     repository: Repository
 
-    def release(self, version: str) -> Record:
+    def release(self, version: str) -> ReleaseRecord:
         """Publish a version: commit, images, record, tag, as the pipeline does in the end."""
         commit = self.clone.commit(f"{version}.txt")
         self.clone.git("push", "-q", "origin", "main")
-        name = self.repository.name
+        name = ImageRef.parse(self.repository.name)
         index = {
             KEY_LABEL: KEY.to_json(), current.COUNTS_LABEL: json.dumps(COUNTS), BASE_DIGEST: "sha256:2",
         }  # fmt: skip
-        made = Record(
+        made = ReleaseRecord(
             version=version, commit=commit,
-            site=f"{name}@{self.image(version, {REVISION: commit, BASE_DIGEST: 'sha256:1'})}",
-            index=f"{name}@{self.image(f'{version}-solr', index)}",
+            site=name.with_digest(self.image(version, {REVISION: commit, BASE_DIGEST: "sha256:1"})),
+            index=name.with_digest(self.image(f"{version}-solr", index)),
             key=KEY.value, components={"dump": "ab" * 32}, dump="cd" * 32,
             bases={"site": "sha256:1", "index": "sha256:2"}, counts=COUNTS,
             tests={"site": Suite(tests=3, skipped=0)},
         )  # fmt: skip
-        releases.keep(self.project, made)
+        keep_record(self.project, made)
         self.tag(made)
         return made
 
-    def tag(self, record: Record) -> None:
+    def tag(self, record: ReleaseRecord) -> None:
         """Give the remote a version's tag that carries this record, whatever it has now."""
-        said = "\n".join(publish.tag_message_lines(Version.parse(record.version), [record.line]))
+        said = "\n".join(publish.tag_message_lines(Version.parse(record.version), [record.tag_line]))
         tag = git.create_tag_object(self.clone.path, record.version, record.commit, said)
         self.clone.git("push", "-q", "-f", "origin", f"{tag}:refs/tags/{record.version}")
 
@@ -101,31 +123,41 @@ class Site:
         ).encode()
         digest = self.repository.put_blob(configuration)
         document = {
-            "schemaVersion": 2, "mediaType": MANIFEST, "layers": [],
+            "schemaVersion": 2, "mediaType": MANIFEST_TYPE, "layers": [],
             "config": {
                 "mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest,
                 "size": len(configuration),
             },
         }  # fmt: skip
-        self.repository.put_manifest(tag, json.dumps(document).encode(), MANIFEST)
+        self.repository.put_manifest(tag, json.dumps(document).encode(), MANIFEST_TYPE)
         return str(self.repository.digest(tag))
 
-    def deploy(self, environment: str, version: str) -> Move:
-        move = deploy.deploy(self.project, environment, version)
-        deploy.carry_out(self.project, move)
-        return move
+    def deploy(self, environment: str, version: str | None = None) -> DeploymentPlan:
+        version = version or checked_out_version(self.project, {})
+        plan = plan_deployment(self.project, environment, version)
+        push_deployment(self.project, plan)
+        return plan
 
-    def rollback(self, environment: str) -> Move:
-        move = deploy.rollback(self.project, environment)
-        deploy.carry_out(self.project, move)
-        return move
+    def rollback(self, environment: str) -> DeploymentPlan:
+        plan = plan_rollback(self.project, environment)
+        push_deployment(self.project, plan)
+        return plan
+
+    def unused(self) -> UnusedImages:
+        return prune.find_unused(read_checkout(self.project, {}), KEY)
+
+    def prune(self, unused: UnusedImages) -> UnusedImages:
+        return prune.remove_unused(read_checkout(self.project, {}), KEY, unused)
+
+    def failed_checks(self) -> list[str]:
+        return [check.name for check in verify_release(self.project, "v0.4.12") if not check.passed]
 
     def at(self, environment: str) -> tuple[str, str]:
         """The commits that the environment's tags lead to: now, and before."""
-        refs = deploy.look(self.project, environment)
+        refs = read_environment_refs(self.project, environment)
         return (
-            refs.get(f"{deploy.deploy_ref(environment)}^{{}}", ""),
-            refs.get(f"{deploy.last_ref(environment)}^{{}}", ""),
+            refs.get(f"{deploy_ref(environment)}^{{}}", ""),
+            refs.get(f"{last_ref(environment)}^{{}}", ""),
         )
 
     def pushes(self) -> list[list[tuple[str, str, str]]]:
@@ -158,9 +190,11 @@ def site_on(clone: Clone, registry: str) -> Site:
     return Site(clone, config.load(clone.path, {}), Repository(name))
 
 
-def _planned(site: Site, record: Record) -> deploy.Move:
+def _planned(site: Site, record: ReleaseRecord) -> DeploymentPlan:
     """What deploys a release, from what the remote has now; nobody asks whether the release holds."""
-    return deploy._move(site.project, "dev", deploy.look(site.project, "dev"), record, record.commit)
+    release = Release(record=record, digest=record.digest, commit=record.commit)
+    refs = read_environment_refs(site.project, "dev")
+    return plan_changes(site.project, "dev", refs, release, record.commit)
 
 
 def test_the_first_deployment_moves_one_tag_and_every_other_two(site: Site) -> None:
@@ -180,7 +214,7 @@ def test_deploying_what_is_deployed_moves_nothing_and_keeps_the_way_back(site: S
     site.deploy("dev", "v0.4.12")
     site.deploy("dev", "v0.4.13")
     site.forget()
-    assert site.deploy("dev", "v0.4.13").moves == {}
+    assert site.deploy("dev", "v0.4.13").changes == {}
     assert site.pushes() == []
     assert site.at("dev") == (second.commit, first.commit)
 
@@ -188,8 +222,7 @@ def test_deploying_what_is_deployed_moves_nothing_and_keeps_the_way_back(site: S
 def test_a_plan_moves_nothing(site: Site) -> None:
     site.release("v0.4.12")
     site.forget()
-    move = deploy.deploy(site.project, "dev", "v0.4.12")
-    (line,) = deploy.shown(move)
+    (line,) = change_lines(plan_deployment(site.project, "dev", "v0.4.12"))
     assert line.startswith("dev/deploy: nothing -> ")
     assert site.pushes() == []
     assert site.at("dev") == ("", "")
@@ -213,12 +246,12 @@ def test_what_has_no_image_any_more_is_not_deployed_or_rolled_back_to(site: Site
     site.release("v0.4.13")
     site.deploy("dev", "v0.4.12")
     site.deploy("dev", "v0.4.13")
-    site.repository.delete(getattr(first, part).partition("@")[2])
+    site.repository.delete(getattr(first, part).digest)
     site.forget()
     with pytest.raises(ReleaseError, match=rf"{part} image: there is no") as told:
         site.deploy("prod", "v0.4.12")
     assert "verify-release" in told.value.hint
-    with pytest.raises(ReleaseError, match=r"dev can't go back to v0\.4\.12") as refused:
+    with pytest.raises(ReleaseError, match=r"dev cannot go back to v0\.4\.12") as refused:
         site.rollback("dev")
     assert "there is no" in refused.value.cause
     assert site.pushes() == []
@@ -240,10 +273,10 @@ def test_what_is_no_environment_is_refused_before_git_sees_it(
 ) -> None:
     monkeypatch.setattr(git, "run", lambda *_, **__: pytest.fail("git was asked"))
     with pytest.raises(UsageError, match="there is no environment") as told:
-        deploy.deploy(site.project, name, "v1.0.0")
+        plan_deployment(site.project, name, "v1.0.0")
     assert told.value.cause == "declared are: dev, prod"
     with pytest.raises(UsageError, match="there is no environment"):
-        deploy.rollback(site.project, name)
+        plan_rollback(site.project, name)
 
 
 def test_a_version_that_is_not_published_is_refused_with_those_that_are(site: Site) -> None:
@@ -252,35 +285,33 @@ def test_a_version_that_is_not_published_is_refused_with_those_that_are(site: Si
         site.deploy("dev", "v9.9.9")
     assert told.value.cause == "published are: v0.4.12"
     with pytest.raises(ReleaseError, match=r"v0\.4\.11, which is checked out, is not published"):
-        site.deploy("dev", "")
+        site.deploy("dev")
 
 
 def test_a_release_holds_until_something_of_it_is_changed(site: Site) -> None:
     made = site.release("v0.4.12")
-    assert all(part.holds for part in releases.verify(site.project, "v0.4.12"))
-    assert releases.find(site.project, "v0.4.12").record == made == releases.kept(site.project, "v0.4.12")
+    assert all(check.passed for check in verify_release(site.project, "v0.4.12"))
+    assert (
+        find_release(site.project.root, "v0.4.12").record == made == read_kept_record(site.project, "v0.4.12")
+    )
     site.image("v0.4.12", {})
-    assert [part.name for part in releases.verify(site.project, "v0.4.12") if not part.holds] == [
-        "site image"
-    ]
-    releases.keep(site.project, replace(made, dump="ef" * 32))
-    wrong = [part.name for part in releases.verify(site.project, "v0.4.12") if not part.holds]
-    assert wrong == ["record", "site image"]
+    assert site.failed_checks() == ["site image"]
+    keep_record(site.project, replace(made, dump="ef" * 32))
+    assert site.failed_checks() == ["record", "site image"]
     site.clone.git("push", "-q", "-f", "origin", "HEAD^:refs/heads/main")
-    wrong = [part.name for part in releases.verify(site.project, "v0.4.12") if not part.holds]
-    assert wrong == ["main", "record", "site image"]
+    assert site.failed_checks() == ["main", "record", "site image"]
 
 
 def test_the_record_refers_to_the_site_s_image_where_the_registry_lists_that(site: Site) -> None:
     made = site.release("v0.4.12")
-    listed = site.repository.manifest(made.site.partition("@")[2].replace(":", "-"))
+    listed = site.repository.manifest(str(made.site.digest).replace(":", "-"))
     assert listed is not None
     (own,) = listed.document["manifests"]
     assert own["artifactType"] == "application/vnd.haybale.release.v1+json"
     assert own["digest"] == site.repository.digest("v0.4.12-record")
     before = listed.digest
-    releases.keep(site.project, made)
-    again = site.repository.manifest(made.site.partition("@")[2].replace(":", "-"))
+    keep_record(site.project, made)
+    again = site.repository.manifest(str(made.site.digest).replace(":", "-"))
     assert again is not None
     assert again.digest == before
 
@@ -290,7 +321,7 @@ def test_status_tells_what_runs_where_and_a_tag_that_was_moved_by_hand(site: Sit
     site.deploy("dev", "v0.4.12")
     site.deploy("dev", "v0.4.13")
     site.deploy("prod", "v0.4.12")
-    dev, prod = status.status(site.project)
+    dev, prod = read_status(site.project)
     assert (dev.version, dev.last, dev.commit, dev.by, dev.drift) == (
         "v0.4.13",
         "v0.4.12",
@@ -299,17 +330,17 @@ def test_status_tells_what_runs_where_and_a_tag_that_was_moved_by_hand(site: Sit
         (),
     )
     assert (prod.version, prod.differs, prod.behind, prod.after) == ("v0.4.12", 1, 1, "dev")
-    assert prod.site == first.site
+    assert prod.site == str(first.site)
     site.clone.git("push", "-q", "-f", "origin", f"{first.commit}:refs/tags/dev/deploy")
-    dev, prod = status.status(site.project)
+    dev, prod = read_status(site.project)
     assert dev.drift == ("dev/deploy is none of haybale's tags: somebody moved it by hand",)
     assert prod.drift == ()
     said = f"version: v0.4.13\ncommit: {second.commit}\nrecord: {second.digest}"
     tag = git.create_tag_object(site.clone.path, "dev/deploy", first.commit, said)
     site.clone.git("push", "-q", "-f", "origin", f"{tag}:refs/tags/dev/deploy")
-    dev, _ = status.status(site.project)
+    dev, _ = read_status(site.project)
     assert dev.drift == (f"dev/deploy points to {first.commit[:12]}, which is not v0.4.13",)
-    assert json.loads(json.dumps(status.as_json([dev])))["environments"][0]["drift"] == list(dev.drift)
+    assert json.loads(json.dumps(dev.to_dict()))["drift"] == list(dev.drift)
 
 
 def test_a_release_on_its_way_stays_and_one_that_was_given_up_goes(site: Site) -> None:
@@ -317,7 +348,7 @@ def test_a_release_on_its_way_stays_and_one_that_was_given_up_goes(site: Site) -
     site.release("v0.4.12")
     site.image("v0.4.13", {})
     site.image("v0.4.13-solr", {})
-    assert set(prune.look(site.project, KEY).registry) == {"v0.4.10"}
+    assert set(site.unused().registry) == {"v0.4.10"}
 
 
 def test_only_what_nothing_refers_to_may_go(site: Site) -> None:
@@ -326,15 +357,15 @@ def test_only_what_nothing_refers_to_may_go(site: Site) -> None:
     site.image("last-solr", {})
     lost = site.image("solr-0123", {})
     site.image("also", {})
-    shared = site.repository.retag(kept.index.partition("@")[2], "another-name")
-    found = prune.look(site.project, KEY)
+    shared = site.repository.retag(str(kept.index.digest), "another-name")
+    found = site.unused()
     assert set(found.registry) == {"v0.4.10-pr7", "solr-0123", "also"}
-    assert shared == kept.index.partition("@")[2]
-    assert prune.remove(site.project, KEY, found).registry == found.registry
+    assert shared == str(kept.index.digest)
+    assert site.prune(found).registry == found.registry
     assert site.repository.digest("solr-0123") is None
     assert site.repository.manifest(lost) is None
-    assert all(part.holds for part in releases.verify(site.project, "v0.4.12"))
-    assert prune.look(site.project, KEY).registry == {}
+    assert all(check.passed for check in verify_release(site.project, "v0.4.12"))
+    assert site.unused().registry == {}
 
 
 def test_who_rolls_back_while_somebody_deploys_changes_nothing(
@@ -344,17 +375,17 @@ def test_who_rolls_back_while_somebody_deploys_changes_nothing(
         site.release(version)
     site.deploy("dev", "v0.4.12")
     site.deploy("dev", "v0.4.13")
-    real = releases.holds
+    real = verification.find_image_problem
 
-    def meanwhile(project: config.Project, record: Record) -> str:
-        monkeypatch.setattr(releases, "holds", real)
+    def meanwhile(project: config.Project, record: ReleaseRecord) -> str | None:
+        monkeypatch.setattr(verification, "find_image_problem", real)
         site.deploy("dev", "v0.4.14")
         return real(project, record)
 
-    monkeypatch.setattr(releases, "holds", meanwhile)
+    monkeypatch.setattr(verification, "find_image_problem", meanwhile)
     with pytest.raises(ReleaseError, match=r"Ada deployed v0\.4\.14 first"):
         site.rollback("dev")
-    dev, _ = status.status(site.project)
+    dev, _ = read_status(site.project)
     assert (dev.version, dev.last) == ("v0.4.14", "v0.4.13")
 
 
@@ -370,10 +401,10 @@ def test_a_deployment_that_arrived_is_none_that_was_lost(site: Site, monkeypatch
         site.deploy("dev", "v0.4.14")
         return process.Completed(command=("git", "push"), code=1, stderr="the connection was cut")
 
-    move = deploy.deploy(site.project, "dev", "v0.4.13")
+    plan = plan_deployment(site.project, "dev", "v0.4.13")
     monkeypatch.setattr(git, "push", pushed)
-    deploy.carry_out(site.project, move)
-    dev, _ = status.status(site.project)
+    push_deployment(site.project, plan)
+    dev, _ = read_status(site.project)
     assert (dev.version, dev.last) == ("v0.4.14", "v0.4.13")
 
 
@@ -399,7 +430,7 @@ def test_what_is_gone_back_to_is_what_the_record_says(site: Site) -> None:
     said = f"version: v0.4.12\ncommit: {first.commit}\nrecord: {first.digest}"
     tag = git.create_tag_object(site.clone.path, "dev/deploy", third.commit, said)
     site.clone.git("push", "-q", "-f", "origin", f"{tag}:refs/tags/last/dev/deploy")
-    with pytest.raises(ReleaseError, match=r"dev can't go back to v0\.4\.12") as told:
+    with pytest.raises(ReleaseError, match=r"dev cannot go back to v0\.4\.12") as told:
         site.rollback("dev")
     assert f"points to {third.commit[:12]}" in told.value.cause
 
@@ -408,19 +439,17 @@ def test_the_record_that_was_looked_at_is_the_one_that_is_deployed(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = site.release("v0.4.12")
-    real = releases.judge
+    real = verification.raise_if_invalid
 
-    def meanwhile(version: str, parts: list[releases.Part]) -> None:
-        real(version, parts)
+    def meanwhile(version: str, checks: list[Check]) -> None:
+        real(version, checks)
         site.tag(replace(made, index=made.site))
 
-    monkeypatch.setattr(releases, "judge", meanwhile)
-    move = site.deploy("dev", "v0.4.12")
-    monkeypatch.setattr(releases, "judge", real)
-    assert f"record: {made.digest}" in git.tag_message(
-        site.clone.path, move.moves[deploy.deploy_ref("dev")][1]
-    )
-    dev, _ = status.status(site.project)
+    monkeypatch.setattr(verification, "raise_if_invalid", meanwhile)
+    plan = site.deploy("dev", "v0.4.12")
+    monkeypatch.setattr(verification, "raise_if_invalid", real)
+    assert f"record: {made.digest}" in git.tag_message(site.clone.path, plan.changes[deploy_ref("dev")][1])
+    dev, _ = read_status(site.project)
     assert dev.drift[0] == "the record of v0.4.12 is another one than when it was deployed"
 
 
@@ -438,10 +467,9 @@ def test_a_record_that_tells_another_tale_than_its_images_does_not_hold(
     site: Site, changed: dict[str, Any], part: str
 ) -> None:
     made = replace(site.release("v0.4.12"), **changed)
-    releases.keep(site.project, made)
+    keep_record(site.project, made)
     site.tag(made)
-    wrong = [each.name for each in releases.verify(site.project, "v0.4.12") if not each.holds]
-    assert wrong == [part]
+    assert site.failed_checks() == [part]
 
 
 def test_a_clone_that_does_not_go_back_far_enough_is_not_asked(site: Site) -> None:
@@ -449,9 +477,9 @@ def test_a_clone_that_does_not_go_back_far_enough_is_not_asked(site: Site) -> No
     site.release("v0.4.13")
     shallow = site.clone.another("shallow", "--depth=1")
     project = config.load(shallow.path, {})
-    assert all(part.holds for part in releases.verify(project, "v0.4.13"))
+    assert all(check.passed for check in verify_release(project, "v0.4.13"))
     with pytest.raises(ReleaseError, match="does not go back far enough") as told:
-        releases.verify(project, "v0.4.12")
+        verify_release(project, "v0.4.12")
     assert "--unshallow" in told.value.hint
 
 
@@ -461,7 +489,7 @@ def test_what_was_published_without_a_record_stays(site: Site) -> None:
     site.image("v0.4.10-solr", {})
     tag = git.create_tag_object(site.clone.path, "v0.4.10", commit, "Release v0.4.10")
     site.clone.git("push", "-q", "origin", f"{tag}:refs/tags/v0.4.10")
-    assert prune.look(site.project, KEY).registry == {}
+    assert site.unused().registry == {}
 
 
 def test_what_runs_stays_also_where_its_version_or_its_environment_is_not_known_any_more(site: Site) -> None:
@@ -471,32 +499,32 @@ def test_what_runs_stays_also_where_its_version_or_its_environment_is_not_known_
     site.deploy("dev", "v0.4.13")
     site.clone.git("push", "-q", "origin", ":refs/tags/v0.4.12", ":refs/tags/v0.4.13")
     undeclared = replace(site.project, settings=replace(site.project.settings, environments={}))
-    assert prune.look(undeclared, KEY).registry == {}
+    assert prune.find_unused(read_checkout(undeclared, {}), KEY).registry == {}
     site.clone.git("push", "-q", "-f", "origin", "HEAD:refs/tags/dev/deploy")
     with pytest.raises(ReleaseError, match="what dev/deploy runs is not known"):
-        prune.look(undeclared, KEY)
+        prune.find_unused(read_checkout(undeclared, {}), KEY)
 
 
 def test_what_an_image_in_use_is_made_of_stays(site: Site) -> None:
     one = site.image("v0.4.10-amd64", {})
     manifest = site.repository.manifest(one)
     assert manifest is not None
-    child = {"mediaType": MANIFEST, "digest": one, "size": len(manifest.content)}
-    index = {"schemaVersion": 2, "mediaType": releases.INDEX, "manifests": [child]}
-    site.repository.put_manifest("v0.4.12-both", json.dumps(index).encode(), releases.INDEX)
+    child = {"mediaType": MANIFEST_TYPE, "digest": one, "size": len(manifest.content)}
+    index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [child]}
+    site.repository.put_manifest("v0.4.12-both", json.dumps(index).encode(), INDEX_TYPE)
     whole = site.repository.digest("v0.4.12-both")
-    made = replace(site.release("v0.4.12"), site=f"{site.repository.name}@{whole}")
+    made = replace(site.release("v0.4.12"), site=ImageRef.parse(f"{site.repository.name}@{whole}"))
     site.tag(made)
-    assert prune.look(site.project, KEY).registry == {}
+    assert site.unused().registry == {}
 
 
 def test_what_came_into_use_since_it_was_looked_at_stays(site: Site) -> None:
     digest = site.image("solr-0123", {})
-    found = prune.look(site.project, KEY)
+    found = site.unused()
     assert set(found.registry) == {"solr-0123"}
-    made = replace(site.release("v0.4.12"), index=f"{site.repository.name}@{digest}")
+    made = replace(site.release("v0.4.12"), index=ImageRef.parse(f"{site.repository.name}@{digest}"))
     site.tag(made)
-    left = prune.remove(site.project, KEY, found)
+    left = site.prune(found)
     assert left.registry == {}
     assert site.repository.digest("solr-0123") == digest
 
@@ -507,9 +535,9 @@ def test_a_registry_that_lets_nobody_remove_anything_says_so(
     with serve_registry(files={"config.yml": KEEPS_ALL}) as server:
         site = site_on(clone, server.address)
         digest = site.image("solr-0123", {})
-        found = prune.look(site.project, KEY)
+        found = site.unused()
         with pytest.raises(RegistryError, match="answers 405 about") as told:
-            prune.remove(site.project, KEY, found)
+            site.prune(found)
         assert "unsupported" in told.value.cause
         assert site.repository.digest("solr-0123") == digest
 
@@ -522,7 +550,7 @@ def test_an_environment_is_compared_with_the_one_before_it_wherever_that_is_decl
     site.deploy("dev", "v0.4.13")
     turned = dict(reversed(list(site.project.settings.environments.items())))
     project = replace(site.project, settings=replace(site.project.settings, environments=turned))
-    prod, dev = status.status(project)
+    prod, dev = read_status(project)
     assert (prod.environment, prod.differs, dev.differs) == ("prod", 1, None)
 
 
@@ -591,11 +619,11 @@ def test_two_who_deploy_at_once_never_leave_half_of_it(served: Site) -> None:
     ours.forget()
     lost = 0
 
-    def go(who: Site, record: Record) -> bool:
-        move = _planned(who, record)
+    def go(who: Site, record: ReleaseRecord) -> bool:
+        plan = _planned(who, record)
         together.wait()
         try:
-            deploy.carry_out(who.project, move)
+            push_deployment(who.project, plan)
         except ReleaseError as error:
             told.append(error.message)
             return False
@@ -615,8 +643,8 @@ def test_two_who_deploy_at_once_never_leave_half_of_it(served: Site) -> None:
     pushes = ours.pushes()
     for push in pushes:
         moved = {ref: (old, new) for old, new, ref in push}
-        assert set(moved) == {deploy.deploy_ref("dev"), deploy.last_ref("dev")}
-        assert moved[deploy.last_ref("dev")][1] == moved[deploy.deploy_ref("dev")][0]
+        assert set(moved) == {deploy_ref("dev"), last_ref("dev")}
+        assert moved[last_ref("dev")][1] == moved[deploy_ref("dev")][0]
     for before, after in itertools.pairwise(pushes):
         assert {(ref, new) for _, new, ref in before} == {(ref, old) for old, _, ref in after}
 
@@ -672,7 +700,7 @@ class Cut:
 def test_a_push_that_is_cut_off_anywhere_leaves_both_tags_old_or_both_new(
     served: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "PAUSE", (0, 0))
+    monkeypatch.setattr(remote, "PAUSE", (0, 0))
     versions = [served.release("v0.4.12"), served.release("v0.4.13"), served.release("v0.4.14")]
     served.deploy("dev", "v0.4.12")
     served.deploy("dev", "v0.4.13")
@@ -689,11 +717,11 @@ def test_a_push_that_is_cut_off_anywhere_leaves_both_tags_old_or_both_new(
             for connection in (0, 1):
                 before = served.at("dev")
                 record = next(each for each in versions if each.commit not in before)
-                move = _planned(served, record)
+                plan = _planned(served, record)
                 proxy.arm(connection, side, after)
                 done = True
                 try:
-                    deploy.carry_out(served.project, move)
+                    push_deployment(served.project, plan)
                 except ReleaseError:
                     done = False
                 cuts += proxy.cut

@@ -18,9 +18,10 @@ import pytest
 import yaml
 
 from haybale import config, rehearsal
-from haybale.deploy import commit as pin
-from haybale.deploy import flux
+from haybale.deploy.commit import images_file, make_deployment_commit, placeholder_images_file
+from haybale.deploy.flux import generated_files, initial_files, render_objects, write_manifests
 from haybale.errors import ConfigError, PrerequisiteError, ReleaseError, UsageError
+from haybale.image_ref import ImageRef
 from haybale.rehearsal.run import rehearse_deployment
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ needs_crds = pytest.mark.skipif(not CRDS, reason="HAYBALE_FLUX_CRDS names no fol
 KUBERNETES = "1.33"
 DIGEST = "sha256:" + "ab" * 32
 OTHER = "sha256:" + "cd" * 32
+IMAGES = ImageRef.parse("registry.example/hay")
 FORGES = ("github", "gitlab", "generic")
 
 
@@ -84,7 +86,7 @@ def commit(folder: Path) -> str:
 def written(project: config.Project) -> Path:
     """Write the manifests where they belong, and commit them."""
     into = project.path(project.settings.flux.folder)
-    flux.write(project, into, quiet)
+    write_manifests(project, into, quiet)
     commit(project.root)
     return into
 
@@ -166,7 +168,7 @@ def test_flux_takes_every_object(
 ) -> None:
     project = site(f'[tool.haybale.flux]\nforge = "{forge}"\n{more}')
     into = project.root / "written"
-    flux.write(project, into, quiet)
+    write_manifests(project, into, quiet)
     for name in project.settings.environments:
         found = documents(into / f"flux/{name}.yaml")
         assert [each["kind"] for each in found] == ["GitRepository", "Receiver", "Kustomization"]
@@ -188,7 +190,7 @@ def test_flux_takes_every_object(
 def test_a_mistake_in_an_object_would_be_found(
     site: Site, crds: dict[tuple[str, str], dict[str, Any]], old: str, new: str
 ) -> None:
-    text = flux.objects(site().settings, "dev", "https://git.example/hay")
+    text = render_objects(site().settings, "dev", "https://git.example/hay")
     assert old in text
     found = list(yaml.safe_load_all(text.replace(old, new)))
     valid = [
@@ -264,20 +266,20 @@ def test_nothing_may_talk_but_the_site_to_solr_and_its_database(root: Path, buil
 
 def test_what_this_repository_has_is_what_would_be_written(root: Path) -> None:
     project = config.load(root, {})
-    wanted = flux.generated(project.settings, project.settings.flux.url or "")
+    wanted = generated_files(project.settings, project.settings.flux.url or "")
     for path, text in wanted.items():
         assert (root / "deploy" / path).read_text(encoding="utf-8") == text, path
-    for path in flux.begun(project.settings):
+    for path in initial_files(project.settings):
         assert (root / "deploy" / path).is_file(), path
     for name in project.settings.environments:
-        assert (root / pin.file(project, name)).read_text(encoding="utf-8") == pin.unpinned()
+        assert (root / images_file(project, name)).read_text(encoding="utf-8") == placeholder_images_file()
 
 
 def test_written_twice_nothing_is_new(site: Site) -> None:
     project = site()
     into = project.root / "deploy"
-    assert len(flux.write(project, into, quiet)) == 11
-    assert flux.write(project, into, quiet) == ()
+    assert len(write_manifests(project, into, quiet)) == 11
+    assert write_manifests(project, into, quiet) == ()
     assert [file.name for file in into.rglob(".*")] == []
 
 
@@ -286,7 +288,7 @@ def test_an_overlay_belongs_to_the_user(site: Site) -> None:
     overlay = written(project) / "overlays/dev/kustomization.yaml"
     text = overlay.read_text(encoding="utf-8") + "replicas: [{name: site, count: 5}]\n"
     overlay.write_text(text, encoding="utf-8")
-    assert flux.write(project, project.root / "deploy", quiet) == ()
+    assert write_manifests(project, project.root / "deploy", quiet) == ()
     assert overlay.read_text(encoding="utf-8") == text
 
 
@@ -298,11 +300,11 @@ def test_a_file_that_somebody_changed_is_not_overwritten_and_nothing_else_either
     changed.write_text(text, encoding="utf-8")
     (into / "flux/dev.yaml").unlink()
     with pytest.raises(ReleaseError, match=r"somebody changed .*prod\.yaml$"):
-        flux.write(project, into, quiet)
+        write_manifests(project, into, quiet)
     assert changed.read_text(encoding="utf-8") == text
     assert not (into / "flux/dev.yaml").exists()
     changed.unlink()
-    assert {file.name for file in flux.write(project, into, quiet)} == {"dev.yaml", "prod.yaml"}
+    assert {file.name for file in write_manifests(project, into, quiet)} == {"dev.yaml", "prod.yaml"}
 
 
 def test_what_an_older_setting_wrote_is_written_again(site: Site) -> None:
@@ -312,7 +314,7 @@ def test_what_an_older_setting_wrote_is_written_again(site: Site) -> None:
     file.write_text(
         file.read_text(encoding="utf-8") + '[tool.haybale.flux]\nforge = "gitlab"\n', encoding="utf-8"
     )
-    new = flux.write(config.load(project.root, {}), into, quiet)
+    new = write_manifests(config.load(project.root, {}), into, quiet)
     assert {each.name for each in new} == {"dev.yaml", "prod.yaml"}
     assert "type: gitlab" in (into / "flux/dev.yaml").read_text(encoding="utf-8")
 
@@ -321,16 +323,16 @@ def test_without_environments_it_says_how_to_declare_one(tmp_path: Path) -> None
     text = '[tool.haybale]\nname = "hay"\nregistry = "registry.example/hay"\ncore = "hay"\n'
     (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match="there is no environment"):
-        flux.write(config.load(tmp_path, {}), tmp_path / "deploy", quiet)
+        write_manifests(config.load(tmp_path, {}), tmp_path / "deploy", quiet)
 
 
 # What a deployment points at -----------------------------------------------------------------------------
 
 
 def pinned(project: config.Project, head: str, environment: str = "dev", site_: str = DIGEST) -> str:
-    return pin.pinned(
+    return make_deployment_commit(
         project, commit=head, version="v1.2.3", environment=environment,
-        site=f"registry.example/hay@{site_}", index=f"registry.example/hay@{OTHER}",
+        site=IMAGES.with_digest(site_), index=IMAGES.with_digest(OTHER),
     )  # fmt: skip
 
 
@@ -341,8 +343,8 @@ def test_a_deployment_adds_the_digests_to_the_version_and_nothing_else(site: Sit
     before = git(project.root, "for-each-ref"), git(project.root, "status", "--porcelain")
     made = pinned(project, head)
     assert git(project.root, "rev-parse", f"{made}^@") == head
-    assert git(project.root, "diff", "--name-only", head, made) == pin.file(project, "dev")
-    text = git(project.root, "show", f"{made}:{pin.file(project, 'dev')}")
+    assert git(project.root, "diff", "--name-only", head, made) == images_file(project, "dev")
+    text = git(project.root, "show", f"{made}:{images_file(project, 'dev')}")
     assert [each["digest"] for each in yaml.safe_load(text)["images"]] == [OTHER, DIGEST]
     # Nobody sees it yet, and nothing here was touched.
     assert (git(project.root, "for-each-ref"), git(project.root, "status", "--porcelain")) == before
@@ -402,9 +404,9 @@ def test_a_release_with_the_same_index_leaves_solr_s_pods_alone(
     head = commit(written(project))
 
     def templates(name: str, version: str, digest: str) -> dict[str, Any]:
-        made = pin.pinned(
+        made = make_deployment_commit(
             project, commit=head, version=version, environment="dev",
-            site=f"registry.example/hay@{digest}", index=f"registry.example/hay@{OTHER}",
+            site=IMAGES.with_digest(digest), index=IMAGES.with_digest(OTHER),
         )  # fmt: skip
         git(project.root, "worktree", "add", "-q", "--detach", str(tmp_path / name), made)
         return {
@@ -503,7 +505,7 @@ def test_a_mistake_is_found_before_it_is_missed(site: Site, file: str, old: str,
 
 def test_manifests_that_are_not_committed_are_told(site: Site) -> None:
     project = site()
-    flux.write(project, project.root / "deploy", quiet)
+    write_manifests(project, project.root / "deploy", quiet)
     seen = rehearse_deployment(project, "dev", quiet)
     assert [each.partition(":")[0] for each in seen.failures] == [
         "its path is in what was deployed", "the images are pinned by digest",

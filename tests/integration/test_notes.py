@@ -9,8 +9,10 @@ import pytest
 
 from haybale import config
 from haybale.errors import UsageError
-from haybale.release import notes
-from haybale.release.record import Record
+from haybale.image_ref import ImageRef
+from haybale.release.notes import UNRELEASED, IndexChange, ReleaseNotes, collect_notes
+from haybale.release.record import ReleaseRecord
+from haybale.release.rendering import notes_markdown
 from haybale.tools import git
 
 if TYPE_CHECKING:
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("_alone")]
 
-RECORD = Record(
-    version="v0.5.0", commit="a" * 40, site="r/hay@sha256:1", index="r/hay@sha256:2", key="1" * 32,
+IMAGE = ImageRef.parse(f"r/hay@sha256:{'1' * 64}")
+RECORD = ReleaseRecord(
+    version="v0.5.0", commit="a" * 40, site=IMAGE, index=IMAGE, key="1" * 32,
     components={"dump": "1", "solr-conf": "1"}, dump="d", bases={}, counts={"app.note": 3}, tests={},
 )  # fmt: skip
 
@@ -31,16 +34,16 @@ def project(clone: Clone) -> config.Project:
     return config.load(clone.path, {})
 
 
-def release(clone: Clone, version: str, record: Record | None = RECORD) -> None:
+def release(clone: Clone, version: str, record: ReleaseRecord | None = RECORD) -> None:
     """Make a version's commit and tag, as the pipeline does."""
     made = clone.commit(".version", version, f"Release {version}")
-    lines = [f"Release {version}", "", *([replace(record, version=version).line] if record else [])]
+    lines = [f"Release {version}", "", *([replace(record, version=version).tag_line] if record else [])]
     git.update_ref(
         clone.path, f"refs/tags/{version}", git.create_tag_object(clone.path, version, made, "\n".join(lines))
     )
 
 
-def subjects(found: notes.Notes) -> list[str]:
+def subjects(found: ReleaseNotes) -> list[str]:
     return [each.subject for each in found.commits]
 
 
@@ -51,22 +54,22 @@ def test_a_version_is_told_against_the_one_before_it(clone: Clone, project: conf
     release(
         clone, "v0.10.0", replace(RECORD, components={"dump": "1", "solr-conf": "2"}, counts={"app.note": 4})
     )
-    found = notes.write(project, "", "")
+    found = collect_notes(project, None, None)
     assert (found.before, found.version) == ("v0.5.0", "v0.10.0")
     # Neither the version's own commit nor those of the version before.
     assert subjects(found) == ["Add b", "Add a"]
-    assert found.index == notes.Index(rebuilt=True, changed=("solr-conf",), counts={"app.note": (3, 4)})
+    assert found.index == IndexChange(rebuilt=True, changed=("solr-conf",), counts={"app.note": (3, 4)})
 
 
 def test_versions_between_two_are_looked_through(clone: Clone, project: config.Project) -> None:
     for version in ("v0.5.0", "v0.5.0-r1", "v0.5.0-r2", "v0.6.0"):
         clone.commit(version, message=f"Before {version}")
         release(clone, version)
-    found = notes.write(project, "v0.5.0", "v0.6.0")
+    found = collect_notes(project, "v0.5.0", "v0.6.0")
     assert subjects(found) == ["Before v0.6.0", "Before v0.5.0-r2", "Before v0.5.0-r1"]
     assert found.index.rebuilt is False
-    assert notes.write(project, "", "v0.6.0").before == "v0.5.0-r2"
-    assert notes.write(project, "", "v0.5.0").before == ""
+    assert collect_notes(project, None, "v0.6.0").before == "v0.5.0-r2"
+    assert collect_notes(project, None, "v0.5.0").before is None
 
 
 def test_merges_are_left_out_and_what_they_bring_is_not(clone: Clone, project: config.Project) -> None:
@@ -76,7 +79,7 @@ def test_merges_are_left_out_and_what_they_bring_is_not(clone: Clone, project: c
     clone.git("checkout", "-q", "main")
     clone.git("merge", "-q", "--no-ff", "-m", "Merge work", "work")
     release(clone, "v0.6.0")
-    assert subjects(notes.write(project, "", "v0.6.0")) == ["Add a"]
+    assert subjects(collect_notes(project, None, "v0.6.0")) == ["Add a"]
 
 
 def test_a_version_on_another_branch_is_not_the_one_before(clone: Clone, project: config.Project) -> None:
@@ -85,14 +88,14 @@ def test_a_version_on_another_branch_is_not_the_one_before(clone: Clone, project
     release(clone, "v0.5.9")
     clone.git("checkout", "-q", "main")
     release(clone, "v0.6.0")
-    assert notes.write(project, "", "v0.6.0").before == "v0.5.0"
+    assert collect_notes(project, None, "v0.6.0").before == "v0.5.0"
 
 
 def test_without_a_record_the_index_is_not_known(clone: Clone, project: config.Project) -> None:
     release(clone, "v0.5.0", None)
     release(clone, "v0.6.0")
-    assert notes.write(project, "", "v0.6.0").index.rebuilt is None
-    assert "Not known" in notes.markdown(notes.write(project, "", ""))
+    assert collect_notes(project, None, "v0.6.0").index.rebuilt is None
+    assert "Not known" in notes_markdown(collect_notes(project, None, None))
 
 
 def test_what_is_not_released_yet_is_told_from_the_last_version(
@@ -100,8 +103,8 @@ def test_what_is_not_released_yet_is_told_from_the_last_version(
 ) -> None:
     release(clone, "v0.5.0", None)
     clone.commit("a", message="Add a")
-    found = notes.write(project, "", "")
-    assert (found.before, found.version, subjects(found)) == ("v0.5.0", notes.UNRELEASED, ["Add a"])
+    found = collect_notes(project, None, None)
+    assert (found.before, found.version, subjects(found)) == ("v0.5.0", UNRELEASED, ["Add a"])
 
 
 @pytest.mark.parametrize("name", ["v9.9.9", "main", "-x", "HEAD~1"])
@@ -110,5 +113,5 @@ def test_a_version_that_is_not_there_is_refused_with_those_that_are(
 ) -> None:
     release(clone, "v0.5.0")
     with pytest.raises(UsageError) as told:
-        notes.write(project, name, "v0.5.0")
+        collect_notes(project, name, "v0.5.0")
     assert "v0.5.0" in told.value.cause

@@ -28,7 +28,7 @@ from haybale import config
 from haybale.errors import DumpError, RegistryError, UsageError, VerifyError
 from haybale.images import build
 from haybale.index.key import KEY_LABEL, Key, compute_key
-from haybale.release import record as records
+from haybale.release.record import Suite, find_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -254,13 +254,13 @@ def test_a_published_push_leaves_images_commit_and_tag(first: Clone) -> None:
     index = first.digest(f"solr-{first.key()}")
     assert index
     assert first.digest("v0.1.0-r1-solr") == index
-    record = records.of_message(tagged.splitlines())
+    record = find_record(tagged.splitlines())
     assert record is not None
-    assert record.site == f"{first.registry}@{first.digest('v0.1.0-r1')}"
-    assert record.index == f"{first.registry}@{index}"
+    assert str(record.site) == f"{first.registry}@{first.digest('v0.1.0-r1')}"
+    assert str(record.index) == f"{first.registry}@{index}"
     assert record.key == first.key()
     assert record.counts["archive.passage"] == 62
-    assert record.tests == {"site": records.Suite(tests=3, skipped=1)}
+    assert record.tests == {"site": Suite(tests=3, skipped=1)}
     assert all(digest.startswith("sha256:") for digest in record.bases.values())
     labels = docker.from_env().images.get(f"{first.registry}:v0.1.0-r1").labels
     assert labels["org.opencontainers.image.revision"] == refs["refs/heads/main"]

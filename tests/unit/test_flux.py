@@ -9,9 +9,18 @@ import pytest
 import yaml
 
 from haybale import config
-from haybale.deploy import commit as pin
-from haybale.deploy import flux
+from haybale.deploy.commit import placeholder_images_file, render_images_file
+from haybale.deploy.flux import (
+    add_stamp,
+    generated_files,
+    initial_files,
+    is_unchanged,
+    render_objects,
+    repository_url,
+    secret_name,
+)
 from haybale.errors import ConfigError
+from haybale.image_ref import ImageRef
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +46,7 @@ def settings(folder: Path, more: str = "", text: str = SETTINGS) -> config.Setti
 
 
 def objects(its: config.Settings, environment: str = "dev") -> dict[str, dict[str, Any]]:
-    return {each["kind"]: each for each in yaml.safe_load_all(flux.objects(its, environment, URL))}
+    return {each["kind"]: each for each in yaml.safe_load_all(render_objects(its, environment, URL))}
 
 
 # What is written -------------------------------------------------------------------------------------------
@@ -58,13 +67,13 @@ def test_its_objects_name_each_other(tmp_path: Path) -> None:
     name = found["GitRepository"]["metadata"]["name"]
     assert found["Kustomization"]["spec"]["sourceRef"] == {"kind": "GitRepository", "name": name}
     assert [each["name"] for each in found["Receiver"]["spec"]["resources"]] == [name]
-    template = yaml.safe_load(flux.generated(its, URL)["flux/dev.secret.template"])
+    template = yaml.safe_load(generated_files(its, URL)["flux/dev.secret.template"])
     assert found["Receiver"]["spec"]["secretRef"]["name"] == template["metadata"]["name"]
     assert {each["metadata"]["namespace"] for each in [*found.values(), template]} == {"flux-system"}
 
 
 def test_the_template_of_the_secret_has_none_not_even_an_empty_one(tmp_path: Path) -> None:
-    template = yaml.safe_load(flux.generated(settings(tmp_path), URL)["flux/dev.secret.template"])
+    template = yaml.safe_load(generated_files(settings(tmp_path), URL)["flux/dev.secret.template"])
     assert template["stringData"] == {}
     assert "data" not in template
 
@@ -104,16 +113,16 @@ def test_the_settings_of_flux_are_where_they_belong(tmp_path: Path) -> None:
     ],
 )
 def test_flux_fetches_from_where_origin_is(tmp_path: Path, origin: str, url: str) -> None:
-    assert flux.url_of(settings(tmp_path).flux, origin) == url
+    assert repository_url(settings(tmp_path).flux, origin) == url
 
 
-@pytest.mark.parametrize("origin", ["", "/srv/git/a.git", "git://git.example/a"])
-def test_where_flux_can_t_fetch_the_setting_is_asked_for(tmp_path: Path, origin: str) -> None:
+@pytest.mark.parametrize("origin", [None, "", "/srv/git/a.git", "git://git.example/a"])
+def test_where_flux_can_t_fetch_the_setting_is_asked_for(tmp_path: Path, origin: str | None) -> None:
     with pytest.raises(ConfigError) as told:
-        flux.url_of(settings(tmp_path).flux, origin)
+        repository_url(settings(tmp_path).flux, origin)
     assert "[tool.haybale.flux]" in told.value.hint
     set_ = settings(tmp_path, f'[tool.haybale.flux]\nurl = "{URL}"\n').flux
-    assert flux.url_of(set_, origin) == URL
+    assert repository_url(set_, origin) == URL
 
 
 @pytest.mark.parametrize("url", ["git@host:a/b", "file:///a", "https://", 'https://a\\"b', "https://a b"])
@@ -131,13 +140,13 @@ def test_a_host_that_is_none_is_refused(tmp_path: Path, host: str) -> None:
 def test_a_name_that_kubernetes_does_not_take_is_told(tmp_path: Path) -> None:
     its = settings(tmp_path, text=SETTINGS.replace("hay_stack", "h" * 60))
     with pytest.raises(ConfigError, match="64 characters"):
-        flux.objects(its, "dev", URL)
-    assert len(flux.secret(replace(its, name="h" * 59), "dev")) <= 63
+        render_objects(its, "dev", URL)
+    assert len(secret_name(replace(its, name="h" * 59), "dev")) <= 63
 
 
 def test_an_overlay_says_where_it_runs_and_who_may_ask(tmp_path: Path) -> None:
     its = settings(tmp_path)
-    files = {path: yaml.safe_load(text) for path, text in flux.begun(its).items()}
+    files = {path: yaml.safe_load(text) for path, text in initial_files(its).items()}
     dev, prod = (files[f"overlays/{name}/kustomization.yaml"] for name in ("dev", "prod"))
     assert (dev["namespace"], prod["namespace"]) == ("hay-stack-dev", "hay")
     assert files["overlays/prod/namespace.yaml"]["metadata"]["name"] == "hay"
@@ -155,18 +164,18 @@ def test_a_name_that_yaml_takes_for_something_else_stays_a_text(tmp_path: Path, 
     for each in objects(its, "prod").values():
         assert each["metadata"]["namespace"] == namespace
     assert objects(its)["GitRepository"]["spec"]["secretRef"] == {"name": namespace}
-    overlay = {path: yaml.safe_load(text) for path, text in flux.begun(its).items()}
+    overlay = {path: yaml.safe_load(text) for path, text in initial_files(its).items()}
     assert overlay["overlays/prod/kustomization.yaml"]["namespace"] == namespace
     assert overlay["overlays/prod/namespace.yaml"]["metadata"]["name"] == namespace
 
 
 def test_what_was_written_says_whether_somebody_changed_it() -> None:
-    text = flux.stamped("a: 1\n")
-    assert flux.is_ours(text)
-    assert not flux.is_ours(text.replace("a: 1", "a: 2"))
-    assert not flux.is_ours(text + "b: 2\n")
-    assert not flux.is_ours("a: 1\n")
-    assert not flux.is_ours("")
+    text = add_stamp("a: 1\n")
+    assert is_unchanged(text)
+    assert not is_unchanged(text.replace("a: 1", "a: 2"))
+    assert not is_unchanged(text + "b: 2\n")
+    assert not is_unchanged("a: 1\n")
+    assert not is_unchanged("")
 
 
 # Which images ---------------------------------------------------------------------------------------------
@@ -174,10 +183,10 @@ def test_what_was_written_says_whether_somebody_changed_it() -> None:
 
 def test_images_are_pinned_by_digest() -> None:
     said = yaml.safe_load(
-        pin.text(
+        render_images_file(
             "v1.2.3-r4",
-            site=f"registry.example:5000/hay@{DIGEST}",
-            index=f"registry.example:5000/hay:v1.2.3-r4-solr@{DIGEST}",
+            site=ImageRef.parse(f"registry.example:5000/hay@{DIGEST}"),
+            index=ImageRef.parse(f"registry.example:5000/hay:v1.2.3-r4-solr@{DIGEST}"),
         )
     )
     assert {each["name"]: (each["newName"], each["digest"]) for each in said["images"]} == {
@@ -189,6 +198,6 @@ def test_images_are_pinned_by_digest() -> None:
 
 
 def test_on_branches_there_is_no_image() -> None:
-    for each in yaml.safe_load(pin.unpinned())["images"]:
+    for each in yaml.safe_load(placeholder_images_file())["images"]:
         assert each["newName"].endswith(".invalid/none")
         assert each["digest"] == "sha256:" + "0" * 64

@@ -7,16 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from haybale.release import notes
-from haybale.release.record import Record
+from haybale.image_ref import ImageRef
+from haybale.release.notes import MEANING, UNRELEASED, IndexChange, ReleaseNotes, compare_index
+from haybale.release.record import ReleaseRecord
+from haybale.release.rendering import notes_markdown
 from haybale.tools.git import CommitSummary
 
-COMPONENTS = dict.fromkeys(notes.MEANING, "1" * 64)
+IMAGE = ImageRef.parse(f"r/hay@sha256:{'1' * 64}")
+COMPONENTS = dict.fromkeys(MEANING, "1" * 64)
 
 
-def record(**counts: int) -> Record:
-    return Record(
-        version="v1.0.0", commit="a" * 40, site="r/hay@sha256:1", index="r/hay@sha256:2", key="1" * 32,
+def record(**counts: int) -> ReleaseRecord:
+    return ReleaseRecord(
+        version="v1.0.0", commit="a" * 40, site=IMAGE, index=IMAGE, key="1" * 32,
         components=COMPONENTS, dump="d", bases={}, counts=counts, tests={},
     )  # fmt: skip
 
@@ -26,28 +29,28 @@ def commit(subject: str, author: str = "Ada") -> CommitSummary:
 
 
 def written(
-    found: notes.Index, *commits: CommitSummary, before: str = "v1.0.0", version: str = "v1.1.0"
+    found: IndexChange, *commits: CommitSummary, before: str | None = "v1.0.0", version: str = "v1.1.0"
 ) -> str:
-    return notes.markdown(
-        notes.Notes(before=before, version=version, day="2026-11-23", index=found, commits=commits)
+    return notes_markdown(
+        ReleaseNotes(before=before, version=version, day="2026-11-23", index=found, commits=commits)
     )
 
 
 def test_a_changed_schema_is_called_out() -> None:
-    found = notes.index(record(), {**COMPONENTS, "solr-conf": "2" * 64}, {})
+    found = compare_index(record(), {**COMPONENTS, "solr-conf": "2" * 64}, {})
     assert (found.rebuilt, found.changed) == (True, ("solr-conf",))
     assert "**the schema (Solr's configuration) changed: index rebuilt**" in written(found)
 
 
 def test_the_same_components_are_the_same_index() -> None:
-    found = notes.index(record(), COMPONENTS, {})
+    found = compare_index(record(), COMPONENTS, {})
     assert found.rebuilt is False
     assert "Unchanged: the same index as before." in written(found)
 
 
 @pytest.mark.parametrize("components", [None, COMPONENTS])
 def test_without_both_records_nothing_is_claimed(components: dict[str, str] | None) -> None:
-    found = notes.index(record() if components is None else None, components, None)
+    found = compare_index(record() if components is None else None, components, None)
     assert found.rebuilt is None
     assert "Not known" in written(found)
 
@@ -55,11 +58,11 @@ def test_without_both_records_nothing_is_claimed(components: dict[str, str] | No
 def test_what_came_and_what_went_changed_too_the_data_first() -> None:
     now = {**COMPONENTS, "a-new-one": "3" * 64, "dump": "2" * 64}
     del now["fixtures"]
-    assert notes.index(record(), now, {}).changed == ("dump", "fixtures", "a-new-one")
+    assert compare_index(record(), now, {}).changed == ("dump", "fixtures", "a-new-one")
 
 
 def test_models_with_other_numbers_are_told() -> None:
-    found = notes.index(
+    found = compare_index(
         record(address=233, topic=22, gone=1),
         {**COMPONENTS, "dump": "2"},
         {"address": 1234, "topic": 22, "new": 5},
@@ -69,29 +72,29 @@ def test_models_with_other_numbers_are_told() -> None:
 
 
 def test_what_is_not_released_has_no_numbers_yet() -> None:
-    assert notes.index(record(address=233), {**COMPONENTS, "dump": "2"}, None).counts == {}
+    assert compare_index(record(address=233), {**COMPONENTS, "dump": "2"}, None).counts == {}
 
 
 def test_every_component_of_the_key_has_a_meaning_on_its_page() -> None:
     page = (Path(__file__).parents[2] / "docs/index-key.md").read_text(encoding="utf-8")
-    assert [name for name in notes.MEANING if f"`{name}`" not in page] == []
+    assert [name for name in MEANING if f"`{name}`" not in page] == []
 
 
 def test_commits_are_written_so_that_markdown_shows_them_as_they_are() -> None:
-    text = written(notes.index(record(), COMPONENTS, {}), commit("Take *all* of <x> and `y_z`", "A_da"))
+    text = written(compare_index(record(), COMPONENTS, {}), commit("Take *all* of <x> and `y_z`", "A_da"))
     assert "- Take \\*all\\* of \\<x\\> and \\`y\\_z\\` (ccccccccc, A\\_da)" in text
     assert "1 change since v1.0.0." in text
 
 
 def test_the_first_release_and_what_is_none_yet_say_so() -> None:
-    found = notes.index(None, None, None)
-    assert "since the beginning" in written(found, before="")
-    assert written(found, version=notes.UNRELEASED).startswith("# Not released yet (2026-11-23)\n")
+    found = compare_index(None, None, None)
+    assert "since the beginning" in written(found, before=None)
+    assert written(found, version=UNRELEASED).startswith("# Not released yet (2026-11-23)\n")
 
 
 def test_notes_are_for_programs_too() -> None:
-    found = notes.index(record(address=1), {**COMPONENTS, "dump": "2"}, {"address": 2})
-    made = notes.Notes(before="v1.0.0", version="v1.1.0", day="", index=found, commits=(commit("Mend it"),))
-    said = json.loads(notes.as_json(made))
+    found = compare_index(record(address=1), {**COMPONENTS, "dump": "2"}, {"address": 2})
+    made = ReleaseNotes(before="v1.0.0", version="v1.1.0", day="", index=found, commits=(commit("Mend it"),))
+    said = json.loads(json.dumps(made.to_dict()))
     assert said["index"] == {"rebuilt": True, "changed": ["dump"], "counts": {"address": [1, 2]}}
     assert said["commits"][0]["subject"] == "Mend it"

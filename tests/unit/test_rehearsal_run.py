@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from haybale import config
-from haybale.deploy import flux
+from haybale.deploy.flux import render_objects, secret_name
 from haybale.errors import ReleaseError
 from haybale.rehearsal.forges import RefChange
 from haybale.rehearsal.run import Delivery, Manifests, Rehearsal, deliver_events
@@ -35,7 +35,7 @@ def settings(folder: Path, more: str = "", text: str = SETTINGS) -> config.Setti
 
 
 def objects(its: config.Settings, environment: str = "dev") -> dict[str, dict[str, Any]]:
-    return {each["kind"]: each for each in yaml.safe_load_all(flux.objects(its, environment, URL))}
+    return {each["kind"]: each for each in yaml.safe_load_all(render_objects(its, environment, URL))}
 
 
 def manifests_of(its: config.Settings) -> dict[str, Manifests]:
@@ -44,7 +44,7 @@ def manifests_of(its: config.Settings) -> dict[str, Manifests]:
         kinds = objects(its, name)
         found[name] = Manifests(
             file=Path(name), source=kinds["GitRepository"], receiver=kinds["Receiver"],
-            kustomization=kinds["Kustomization"], secret=flux.secret(its, name),
+            kustomization=kinds["Kustomization"], secret=secret_name(its, name),
         )  # fmt: skip
     return found
 

@@ -5,27 +5,29 @@ import json
 
 from rich.console import Console
 
-from haybale.deploy import status
-from haybale.deploy.status import Place
+from haybale.deploy.rendering import drift_lines, status_page, status_table
+from haybale.deploy.status import EnvironmentStatus
 
-PLACES = [
-    Place(
+ENVIRONMENTS = [
+    EnvironmentStatus(
         environment="dev", version="v0.4.12", commit="c" * 40, since="2026-11-23T10:00:00Z", by="Ada <&> Co",
         last="v0.4.11", site="r/site@sha256:1", index="r/site@sha256:2", key="0123456789abcdef", behind=3,
     ),
-    Place(environment="prod", after="dev", version="v0.4.11", drift=("site image: there is no [r/site]",)),
-    Place(environment="stage"),
+    EnvironmentStatus(
+        environment="prod", after="dev", version="v0.4.11", drift=("site image: there is no [r/site]",),
+    ),
+    EnvironmentStatus(environment="stage"),
 ]  # fmt: skip
 
 
-def shown(places: list[Place]) -> str:
+def shown(environments: list[EnvironmentStatus]) -> str:
     console = Console(file=io.StringIO(), width=140, color_system=None)
-    console.print(status.table(places))
+    console.print(status_table(environments))
     return str(console.file.getvalue())  # type: ignore[attr-defined]
 
 
 def test_the_table_has_a_line_for_each_environment() -> None:
-    lines = {line.split()[1]: line for line in shown(PLACES).splitlines() if line.startswith("│")}
+    lines = {line.split()[1]: line for line in shown(ENVIRONMENTS).splitlines() if line.startswith("│")}
     for part in ("v0.4.12", "2026-11-23T10:00:00Z", "Ada <&> Co", "v0.4.11", " 3 ", "0123456789ab"):
         assert part in lines["dev"]
     assert "nothing" in lines["stage"]
@@ -33,18 +35,17 @@ def test_the_table_has_a_line_for_each_environment() -> None:
 
 
 def test_what_does_not_hold_is_told_with_its_environment() -> None:
-    assert status.drift(PLACES) == ["prod: site image: there is no [r/site]"]
+    assert drift_lines(ENVIRONMENTS) == ["prod: site image: there is no [r/site]"]
 
 
 def test_the_page_has_the_same_and_no_markup_of_others() -> None:
-    page = status.html(PLACES)
+    page = status_page(ENVIRONMENTS)
     assert page.lstrip().startswith("<!DOCTYPE html>")
     assert "Ada &lt;&amp;&gt; Co" in page
     assert "prod: site image: there is no [r/site]" in page
 
 
 def test_the_document_is_for_programs() -> None:
-    said = json.loads(json.dumps(status.as_json(PLACES)))
-    assert [each["environment"] for each in said["environments"]] == ["dev", "prod", "stage"]
-    assert said["environments"][1]["drift"] == ["site image: there is no [r/site]"]
-    assert said["environments"][2]["behind"] is None
+    _, prod, stage = json.loads(json.dumps([each.to_dict() for each in ENVIRONMENTS]))
+    assert (prod["environment"], prod["drift"]) == ("prod", ["site image: there is no [r/site]"])
+    assert (stage["environment"], stage["behind"]) == ("stage", None)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from haybale.checkout import read_checkout
 from haybale.commands import current_project, plan_option
-from haybale.deploy import flux, prune, tags
+from haybale.deploy.flux import write_manifests
+from haybale.deploy.prune import find_unused, remove_unused
+from haybale.deploy.rendering import change_lines
+from haybale.deploy.tags import checked_out_version, plan_deployment, plan_rollback, push_deployment
 from haybale.index.key import compute_key
 from haybale.terminal import Terminal
 
 if TYPE_CHECKING:
     from haybale.config import Project
+    from haybale.deploy.tags import DeploymentPlan
 
 
 @click.command()
@@ -22,7 +28,8 @@ if TYPE_CHECKING:
 @plan_option
 def deploy_command(environment: str, version: str, *, only_plan: bool) -> None:
     project = current_project()
-    _carry_out(project, tags.deploy(project, environment, version), only_plan=only_plan)
+    version = version or checked_out_version(project, os.environ)
+    _push_unless_planned(project, plan_deployment(project, environment, version), only_plan=only_plan)
 
 
 @click.command()
@@ -30,21 +37,21 @@ def deploy_command(environment: str, version: str, *, only_plan: bool) -> None:
 @plan_option
 def rollback_command(environment: str, *, only_plan: bool) -> None:
     project = current_project()
-    _carry_out(project, tags.rollback(project, environment), only_plan=only_plan)
+    _push_unless_planned(project, plan_rollback(project, environment), only_plan=only_plan)
 
 
-def _carry_out(project: Project, move: tags.Move, *, only_plan: bool) -> None:
+def _push_unless_planned(project: Project, plan: DeploymentPlan, *, only_plan: bool) -> None:
     terminal = Terminal()
-    if not move.moves:
-        terminal.done(f"{move.environment} has {move.version} already; nothing moved")
+    if not plan.changes:
+        terminal.done(f"{plan.environment} has {plan.version} already; nothing moved")
         return
-    for line in tags.shown(move):
+    for line in change_lines(plan):
         terminal.say(line)
     if only_plan:
-        terminal.done(f"{move.environment} would get {move.version} (now: {move.before or 'nothing'})")
+        terminal.done(f"{plan.environment} would get {plan.version} (now: {plan.before or 'nothing'})")
         return
-    tags.carry_out(project, move)
-    terminal.done(f"{move.environment} has {move.version} now (before: {move.before or 'nothing'})")
+    push_deployment(project, plan)
+    terminal.done(f"{plan.environment} has {plan.version} now (before: {plan.before or 'nothing'})")
 
 
 @click.command()
@@ -54,7 +61,7 @@ def _carry_out(project: Project, move: tags.Move, *, only_plan: bool) -> None:
 )  # fmt: skip
 def flux_command(into: Path | None) -> None:
     project, terminal = current_project(), Terminal()
-    written = flux.write(project, into or project.path(project.settings.flux.folder), terminal.say)
+    written = write_manifests(project, into or project.path(project.settings.flux.folder), terminal.say)
     terminal.done(f"{len(written)} files are new" if written else "everything is up to date")
 
 
@@ -62,14 +69,12 @@ def flux_command(into: Path | None) -> None:
 @click.option("--yes", "remove", is_flag=True, help="Remove them; otherwise they are only listed.")
 def prune_command(*, remove: bool) -> None:
     project, terminal = current_project(), Terminal()
-    key = compute_key(project)
-    unused = prune.look(project, key)
+    checkout, key = read_checkout(project, os.environ), compute_key(project)
+    unused = find_unused(checkout, key)
     for place, names in (("registry", unused.registry), ("engine", unused.engine)):
         for tag, digest in sorted(names.items()):
-            terminal.say(f"{place}: {project.settings.registry}:{tag} ({digest[:19]})")
-    count = len(unused.registry) + len(unused.engine)
-    if not remove:
-        terminal.done(f"{count} can be removed: --yes" if count else "everything is in use")
-        return
-    removed = prune.remove(project, key, unused)
-    terminal.done(f"{len(removed.registry) + len(removed.engine)} removed")
+            terminal.say(f"{place}: {checkout.repository.with_tag(tag)} ({digest[:19]})")
+    if remove:
+        terminal.done(f"{remove_unused(checkout, key, unused).count} removed")
+    else:
+        terminal.done(f"{unused.count} can be removed: --yes" if unused.count else "everything is in use")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 
 import click
-from rich.table import Table
 
 from haybale.commands import POSITIONAL, current_project, json_option
-from haybale.release import bump, notes, releases
+from haybale.release.bump import bump_version
+from haybale.release.notes import collect_notes
+from haybale.release.rendering import checks_table, notes_markdown
+from haybale.release.verification import raise_if_invalid, verify_release
 from haybale.terminal import Terminal, print_json, stdout_console
 
 
@@ -16,7 +18,7 @@ from haybale.terminal import Terminal, print_json, stdout_console
 @click.option("--offline", is_flag=True, help="Do not ask the remote.")
 @click.argument("arguments", metavar="[PART] [BUMP2VERSION ARGUMENTS]", nargs=-1, type=click.UNPROCESSED)
 def bump_command(arguments: tuple[str, ...], *, offline: bool) -> None:
-    made = bump.bump_version(current_project().root, arguments, os.environ, offline=offline)
+    made = bump_version(current_project().root, arguments, os.environ, offline=offline)
     click.echo(made.stdout, nl=False)
     click.echo(made.stderr, nl=False, err=True)
     if made.is_dry_run:
@@ -29,15 +31,12 @@ def bump_command(arguments: tuple[str, ...], *, offline: bool) -> None:
 @click.argument("version")
 @json_option
 def verify_release_command(version: str, *, as_json: bool) -> None:
-    parts = releases.verify(current_project(), version)
+    checks = verify_release(current_project(), version)
     if as_json:
-        print_json({"version": version, "parts": [vars(part) for part in parts]})
+        print_json({"version": version, "checks": [vars(check) for check in checks]})
     else:
-        table = Table("part", "holds", "what was found", title=version, title_justify="left")
-        for part in parts:
-            table.add_row(part.name, "yes" if part.holds else "[bold red]NO", part.said)
-        stdout_console().print(table)
-    releases.judge(version, parts)
+        stdout_console().print(checks_table(version, checks))
+    raise_if_invalid(version, checks)
 
 
 @click.command()
@@ -45,5 +44,8 @@ def verify_release_command(version: str, *, as_json: bool) -> None:
 @click.argument("version", metavar="[TO]", default="")
 @json_option
 def notes_command(before: str, version: str, *, as_json: bool) -> None:
-    found = notes.write(current_project(), before, version)
-    click.echo(notes.as_json(found) if as_json else notes.markdown(found), nl=as_json)
+    notes = collect_notes(current_project(), before or None, version or None)
+    if as_json:
+        print_json(notes.to_dict())
+    else:
+        click.echo(notes_markdown(notes), nl=False)

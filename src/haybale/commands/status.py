@@ -8,7 +8,8 @@ import click
 from rich.text import Text
 
 from haybale.commands import current_project, json_option
-from haybale.deploy import status
+from haybale.deploy.rendering import drift_lines, status_page, status_table
+from haybale.deploy.status import read_status
 from haybale.files import write_atomically
 from haybale.terminal import print_json, stdout_console
 
@@ -17,11 +18,11 @@ from haybale.terminal import print_json, stdout_console
 @json_option
 @click.option("--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write a page, too.")
 def status_command(*, as_json: bool, page: Path | None) -> None:
-    places = status.status(current_project())
+    environments = read_status(current_project())
     if page:
-        write_atomically(page, status.html(places))
+        write_atomically(page, status_page(environments))
     if as_json:
-        print_json(status.as_json(places))
+        print_json({"environments": [each.to_dict() for each in environments]})
         return
-    lines = [Text(f"! {line}") for line in status.drift(places)]
-    stdout_console().print(status.table(places), *lines, sep="\n")
+    lines = [Text(f"! {line}") for line in drift_lines(environments)]
+    stdout_console().print(status_table(environments), *lines, sep="\n")

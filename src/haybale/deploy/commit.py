@@ -1,7 +1,7 @@
 """What a deployment points at: the version's commit, with the digests of its images written into it.
 
-Flux applies what the commit behind ENV/deploy holds. That can't be the version's own commit: its images were
-built from it, so it can't name their digests. A deployment commit has just that to add (docs/adr/0020).
+Flux applies what the commit behind ENV/deploy holds. That cannot be the version's own commit: its images were
+built from it, so it cannot name their digests. A deployment commit has just that to add (docs/adr/0020).
 """
 
 from __future__ import annotations
@@ -14,13 +14,10 @@ from haybale.tools import git
 if TYPE_CHECKING:
     from haybale.config import Project
 
-# What the manifests call the two images.
-SITE, INDEX = "haybale-site", "haybale-index"
+# An image that does not exist: manifests that nobody has deployed cannot run anything.
+NO_IMAGE = ImageRef(domain="haybale.invalid", path="none", digest=f"sha256:{'0' * 64}")
 
-# A name and a digest that no image has: manifests that nobody has deployed can't run anything.
-NOTHING = f"haybale.invalid/none@sha256:{'0' * 64}"
-
-TEXT = """\
+IMAGES_FILE = """\
 # Written by haybale. On branches the images are none; a deployment has those of its version's release record.
 apiVersion: kustomize.config.k8s.io/v1alpha1
 kind: Component
@@ -37,35 +34,37 @@ images:
 """
 
 
-def file(project: Project, environment: str) -> str:
+def images_file(project: Project, environment: str) -> str:
     """Return the file of an environment's overlay that says which images run there, from the root."""
     return f"{project.settings.flux.folder}/overlays/{environment}/images/kustomization.yaml"
 
 
-def text(version: str, *, site: str, index: str) -> str:
-    """Return that file for these images (NAME@DIGEST)."""
-    ours, solr = ImageRef.parse(site), ImageRef.parse(index)
-    return TEXT.format(
+def render_images_file(version: str, *, site: ImageRef, index: ImageRef) -> str:
+    """Return that file's text for these images, which have digests."""
+    return IMAGES_FILE.format(
         version=version,
-        site_name=ours.repository, site_digest=ours.digest,
-        index_name=solr.repository, index_digest=solr.digest,
+        site_name=site.repository, site_digest=site.digest,
+        index_name=index.repository, index_digest=index.digest,
     )  # fmt: skip
 
 
-def unpinned() -> str:
-    """Return that file as it is on branches: there is no image behind it."""
-    return text("none", site=NOTHING, index=NOTHING)
+def placeholder_images_file() -> str:
+    """Return that file's text as it is on branches: without images."""
+    return render_images_file("none", site=NO_IMAGE, index=NO_IMAGE)
 
 
-def pinned(project: Project, *, commit: str, version: str, environment: str, site: str, index: str) -> str:
+def make_deployment_commit(
+    project: Project, *, commit: str, version: str, environment: str, site: ImageRef, index: ImageRef
+) -> str:
     """Return the commit that deploys a version's commit to an environment, made where it is missing.
 
-    `site` and `index` are its images, as NAME@DIGEST. The same arguments give the same commit on every
-    machine. No ref points to it, and nothing is pushed. It is the version's own commit where that has no
-    file to write the digests into. Raises `PrerequisiteError` where the version's commit is not here.
+    The same arguments give the same commit on every machine. No ref points to it, and nothing is pushed. It
+    is the version's own commit where that has no file to write the digests into. Raises `PrerequisiteError`
+    where the version's commit is not in this clone.
     """
-    path = file(project, environment)
+    path = images_file(project, environment)
     if git.read_file_at(project.root, commit, path) is None:
         return commit
+    text = render_images_file(version, site=site, index=index)
     message = f"Deploy {version} to {environment}\n\nThe images are those of its release record."
-    return git.create_commit(project.root, commit, path, text(version, site=site, index=index), message)
+    return git.create_commit(project.root, commit, path, text, message)

@@ -12,8 +12,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from haybale.deploy import commit as pin
+from haybale.deploy.commit import placeholder_images_file
+from haybale.deploy.tags import deploy_tag
 from haybale.errors import ConfigError, ReleaseError
+from haybale.files import write_atomically
 from haybale.tools import git
 
 if TYPE_CHECKING:
@@ -23,10 +25,10 @@ if TYPE_CHECKING:
     from haybale.config import Environment, FluxSettings, Project, Settings
 
 # The longest name that every kind of object may have (RFC 1123, a label).
-LONGEST = 63
+MAX_NAME = 63
 
 # Names that YAML 1.1 takes for something else where they stand without quotes.
-NO_TEXT = re.compile(r"[0-9].*|true|false|yes|no|on|off|y|n|null")
+NEEDS_QUOTES = re.compile(r"[0-9].*|true|false|yes|no|on|off|y|n|null")
 
 # The first line of a file that is written again by every run, while nobody else has changed it.
 STAMP = "# Written by haybale flux from [tool.haybale]. Changed by hand it stays as it is: sha256:{digest}\n"
@@ -178,29 +180,24 @@ spec:
 """
 
 
-def tag(environment: str) -> str:
-    """Return the tag that an environment follows."""
-    return f"{environment}/deploy"
-
-
-def name(settings: Settings, environment: str) -> str:
+def object_name(settings: Settings, environment: str) -> str:
     """Return what an environment's objects are called; raises `ConfigError` where that is too long."""
     found = f"{settings.name.replace('_', '-')}-{environment}"
-    if len(found) > LONGEST:
+    if len(found) > MAX_NAME:
         raise ConfigError(
-            f"{found!r} has {len(found)} characters; a name in Kubernetes has at most {LONGEST}",
+            f"{found!r} has {len(found)} characters; a name in Kubernetes has at most {MAX_NAME}",
             cause="it is made of `name` and the environment's name",
             hint="shorten one of them",
         )
     return found
 
 
-def secret(settings: Settings, environment: str) -> str:
+def secret_name(settings: Settings, environment: str) -> str:
     """Return the name of the Secret that an environment's webhook is signed with."""
-    return f"{name(settings, environment)}-webhook"[:LONGEST].rstrip("-")
+    return f"{object_name(settings, environment)}-webhook"[:MAX_NAME].rstrip("-")
 
 
-def objects(settings: Settings, environment: str, url: str) -> str:
+def render_objects(settings: Settings, environment: str, url: str) -> str:
     """Return an environment's GitRepository, Receiver and Kustomization as YAML.
 
     `url` is where Flux fetches the repository. Raises `ConfigError` where a name gets too long.
@@ -208,70 +205,70 @@ def objects(settings: Settings, environment: str, url: str) -> str:
     flux, forge = settings.flux, FORGES[settings.flux.forge]
     events = "".join(f"    - {event}\n" for event in forge.events)
     return OBJECTS.format(
-        name=_scalar(name(settings, environment)),
-        namespace=_scalar(flux.namespace),
+        name=_quote(object_name(settings, environment)),
+        namespace=_quote(flux.namespace),
         environment=environment,
         folder=flux.folder,
         interval=flux.interval,
         url=json.dumps(url),
-        credentials=f"  secretRef:\n    name: {_scalar(flux.credentials)}\n" if flux.credentials else "",
-        tag=tag(environment),
-        ignore="\n".join(f"    {line}" for line in _only(flux.folder)),
+        credentials=f"  secretRef:\n    name: {_quote(flux.credentials)}\n" if flux.credentials else "",
+        tag=deploy_tag(environment),
+        ignore="\n".join(f"    {line}" for line in _ignore_patterns(flux.folder)),
         type=forge.type,
         events=f"  events:\n{events}" if events else "",
-        secret=_scalar(secret(settings, environment)),
-        filter="\n".join(f"    {line.format(tag=tag(environment))}" for line in forge.filter),
+        secret=_quote(secret_name(settings, environment)),
+        filter="\n".join(f"    {line.format(tag=deploy_tag(environment))}" for line in forge.filter),
     )
 
 
-def generated(settings: Settings, url: str) -> dict[str, str]:
+def generated_files(settings: Settings, url: str) -> dict[str, str]:
     """Return the files that every run writes: path below the manifests' folder -> text, stamped."""
     found = {}
     for environment in settings.environments:
         template = TEMPLATE.format(
-            name=_scalar(secret(settings, environment)),
-            namespace=_scalar(settings.flux.namespace),
-            receiver=name(settings, environment),
+            name=_quote(secret_name(settings, environment)),
+            namespace=_quote(settings.flux.namespace),
+            receiver=object_name(settings, environment),
         )
-        found[f"flux/{environment}.yaml"] = stamped(objects(settings, environment, url))
-        found[f"flux/{environment}.secret.template"] = stamped(template)
+        found[f"flux/{environment}.yaml"] = add_stamp(render_objects(settings, environment, url))
+        found[f"flux/{environment}.secret.template"] = add_stamp(template)
     return found
 
 
-def begun(settings: Settings) -> dict[str, str]:
+def initial_files(settings: Settings) -> dict[str, str]:
     """Return the files that are written where there are none, and then are the user's: the overlays."""
     found = {}
     for environment, its in settings.environments.items():
-        namespace = _scalar(its.namespace or name(settings, environment))
+        namespace = _quote(its.namespace or object_name(settings, environment))
         resources = ["../../base", "namespace.yaml", *(["ingress.yaml"] if its.host else [])]
         overlay = OVERLAY.format(
             environment=environment,
             namespace=namespace,
             resources="\n".join(f"  - {each}" for each in resources),
-            literals="\n".join(f"      - {each}" for each in _variables(its)),
+            literals="\n".join(f"      - {each}" for each in _site_variables(its)),
         )
         folder = f"overlays/{environment}"
         found[f"{folder}/kustomization.yaml"] = overlay
         found[f"{folder}/namespace.yaml"] = NAMESPACE.format(namespace=namespace)
         if its.host:
             found[f"{folder}/ingress.yaml"] = INGRESS.format(host=json.dumps(its.host))
-        found[f"{folder}/images/kustomization.yaml"] = pin.unpinned()
+        found[f"{folder}/images/kustomization.yaml"] = placeholder_images_file()
     return found
 
 
-def _scalar(text: str) -> str:
+def _quote(text: str) -> str:
     """Return a name as YAML reads it back."""
-    return json.dumps(text) if NO_TEXT.fullmatch(text) else text
+    return json.dumps(text) if NEEDS_QUOTES.fullmatch(text) else text
 
 
-def _variables(environment: Environment) -> list[str]:
+def _site_variables(environment: Environment) -> list[str]:
     # The probes ask as localhost.
     hosts = [environment.host, "localhost"] if environment.host else ["localhost"]
     trusted = [f"CSRF_TRUSTED_ORIGINS=https://{environment.host}"] if environment.host else []
     return [f"ALLOWED_HOSTS={','.join(hosts)}", *trusted]
 
 
-def _only(folder: str) -> list[str]:
+def _ignore_patterns(folder: str) -> list[str]:
     """Return the patterns, as in .gitignore, that leave nothing but a folder."""
     lines, path = ["/*"], ""
     parts = folder.split("/")
@@ -281,39 +278,39 @@ def _only(folder: str) -> list[str]:
     return lines
 
 
-def stamped(text: str) -> str:
+def add_stamp(text: str) -> str:
     """Return a file with a first line that carries the digest of the rest."""
     return STAMP.format(digest=hashlib.sha256(text.encode()).hexdigest()) + text
 
 
-def is_ours(text: str) -> bool:
-    """Whether a file is just as some run wrote it."""
+def is_unchanged(text: str) -> bool:
+    """Whether a file is just as some run wrote it, by its stamp."""
     found = STAMPED.match(text)
     return found is not None and hashlib.sha256(text[found.end() :].encode()).hexdigest() == found[1]
 
 
-def url_of(flux: FluxSettings, origin: str) -> str:
-    """Return where Flux fetches the repository: as is set, else as git has it for `origin`.
+def repository_url(flux: FluxSettings, origin: str | None) -> str:
+    """Return where Flux fetches the repository: as is set, else git's URL of `origin`.
 
-    Raises `ConfigError` where that is nothing that Flux takes.
+    Raises `ConfigError` where that is no URL that Flux takes.
     """
     # git's short form of ssh, user@host:path.
-    short = re.fullmatch(r"([\w.-]+@[\w.-]+):(?!//)/?(\S+)", origin)
-    found = flux.url or (f"ssh://{short[1]}/{short[2]}" if short else origin)
+    short = re.fullmatch(r"([\w.-]+@[\w.-]+):(?!//)/?(\S+)", origin or "")
+    found = flux.url or (f"ssh://{short[1]}/{short[2]}" if short else origin) or ""
     if not re.match(r"(https?|ssh)://", found):
         raise ConfigError(
-            f"Flux can't fetch the repository from {found!r}" if found else "there is no remote `origin`",
+            f"Flux cannot fetch the repository from {found!r}" if found else "there is no remote `origin`",
             cause="it takes https:// and ssh:// only",
             hint='set url = "https://..." in [tool.haybale.flux]',
         )
     return found
 
 
-def write(project: Project, into: Path, say: Callable[[str], None]) -> tuple[Path, ...]:
-    """Write the manifests of all environments below a folder; return the files that are new or other now.
+def write_manifests(project: Project, into: Path, say: Callable[[str], None]) -> tuple[Path, ...]:
+    """Write the manifests of all environments below a folder; return the files that were written.
 
-    Overlays that are there stay as they are. Raises `ReleaseError`, and writes nothing, where somebody
-    changed a file that would be overwritten; `ConfigError` where the settings don't do.
+    Existing overlays stay as they are. Raises `ReleaseError`, and writes nothing, where somebody changed a
+    file that would be overwritten; `ConfigError` where a setting is missing or wrong.
     """
     settings = project.settings
     if not settings.environments:
@@ -322,28 +319,18 @@ def write(project: Project, into: Path, say: Callable[[str], None]) -> tuple[Pat
             cause="none is declared in [tool.haybale.environments]",
             hint="add [tool.haybale.environments.dev] to pyproject.toml",
         )
-    wanted = generated(settings, url_of(settings.flux, git.remote_url(project.root) or ""))
-    wanted = {path: text for path, text in wanted.items() if _text(into / path) != text}
-    changed = [path for path in wanted if not is_ours(_text(into / path) or wanted[path])]
+    wanted = generated_files(settings, repository_url(settings.flux, git.remote_url(project.root)))
+    existing = {path: (into / path).read_text(encoding="utf-8") for path in wanted if (into / path).is_file()}
+    wanted = {path: text for path, text in wanted.items() if existing.get(path) != text}
+    changed = [path for path in wanted if path in existing and not is_unchanged(existing[path])]
     if changed:
         raise ReleaseError(
             f"somebody changed {', '.join(str(into / path) for path in changed)}",
             cause="it is not as haybale flux wrote it, and the settings ask for something else",
-            hint="take the change over (into the settings, where it belongs), delete the file, and try again",
+            hint="move the change (into the settings, where it belongs), delete the file, and try again",
         )
-    wanted |= {path: text for path, text in begun(settings).items() if not (into / path).exists()}
+    wanted |= {path: text for path, text in initial_files(settings).items() if not (into / path).exists()}
     for path, text in wanted.items():
-        _put(into / path, text)
+        write_atomically(into / path, text)
         say(f"wrote {into / path}")
     return tuple(into / path for path in wanted)
-
-
-def _text(file: Path) -> str | None:
-    return file.read_text(encoding="utf-8") if file.is_file() else None
-
-
-def _put(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_name(f".{file.name}.new")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(file)

@@ -1,28 +1,28 @@
 """Housekeeping: images of the registry and the engine that nothing published or deployed refers to.
 
 What a record in use names is kept by its digest, not by its tag: who removes a manifest removes all its tags.
-Where it can't be told what is in use, nothing may go.
+Where it is not known what is in use, nothing is removed.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from haybale.deploy import tags as deploy
+from haybale.deploy.tags import read_deployment
 from haybale.errors import ReleaseError
-from haybale.image_ref import ImageRef, index_image, stage_image
-from haybale.release import releases
+from haybale.image_ref import index_image, stage_image
+from haybale.release.published import RECORD_SUFFIX, read_records
 from haybale.release.remote import REMOTE, remote_refs
 from haybale.tools.engine import sdk
 from haybale.tools.registry.client import Repository
-from haybale.version import Version, is_version, read_version
+from haybale.version import Version, is_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from haybale.checkout import Checkout
     from haybale.config import Project
     from haybale.index.key import Key
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 CACHES = re.compile(r"last(-.+)?")
 
 # What a version has, here and in the registry.
-LAYERS = ("release", "tester", "solr", releases.LAYER)
+SUFFIXES = ("release", "tester", "solr", RECORD_SUFFIX)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,59 +43,70 @@ class InUse:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unused:
-    """What may go: tags of the registry with their digests, and names on this engine with their ids."""
+class UnusedImages:
+    """What can be removed: tags of the registry with their digests, those of the engine with ids."""
 
     registry: Mapping[str, str]
     engine: Mapping[str, str]
 
+    @property
+    def count(self) -> int:
+        """How many names that are."""
+        return len(self.registry) + len(self.engine)
 
-def unused(tags: Mapping[str, str], kept: Iterable[str], digests: Iterable[str]) -> dict[str, str]:
-    """Return the tags (tag -> digest) that may go: not `kept`, and of no digest that is in use.
 
-    A digest that one kept tag has is in use for all its tags. Tags of build caches stay, and so do those by
+def select_unused(
+    tags: Mapping[str, str], used_tags: Iterable[str], used_digests: Iterable[str]
+) -> dict[str, str]:
+    """Return the tags (tag -> digest) that can be removed: not in use, and of no digest that is.
+
+    A digest that one tag in use has is in use for all its tags. Tags of build caches stay, and so do those by
     which a registry lists what refers to an image in use.
     """
-    named = set(kept)
-    used = set(digests) | {digest for tag, digest in tags.items() if tag in named}
-    listed = {digest.replace(":", "-", 1) for digest in used}
+    named = set(used_tags)
+    used = set(used_digests) | {digest for tag, digest in tags.items() if tag in named}
+    referrers = {digest.replace(":", "-", 1) for digest in used}
     return {
         tag: digest
         for tag, digest in tags.items()
-        if digest not in used and tag not in listed and not CACHES.fullmatch(tag)
+        if digest not in used and tag not in referrers and not CACHES.fullmatch(tag)
     }
 
 
-def look(project: Project, index_key: Key) -> Unused:
-    """Return what may go. Raises `ReleaseError` and `RegistryError` where something can't be asked."""
-    registry = project.settings.registry
-    used = in_use(project)
-    here = sdk.repository_tags(registry)
-    remote: dict[str, str] = {}
-    repository = Repository(registry)
-    if not project.settings.local:
+def find_unused(checkout: Checkout, key: Key) -> UnusedImages:
+    """Return what can be removed; `key` is that of the index of what is checked out.
+
+    Raises `ReleaseError` and `RegistryError` where something does not answer.
+    """
+    settings = checkout.settings
+    used = find_in_use(checkout.project)
+    on_engine = sdk.repository_tags(checkout.repository)
+    in_registry: dict[str, str] = {}
+    repository = Repository(settings.registry)
+    if not settings.local:
         found = {tag: repository.digest(tag) for tag in repository.tags()}
-        remote = {tag: digest for tag, digest in found.items() if digest}
+        in_registry = {tag: digest for tag, digest in found.items() if digest}
     # What is being worked on: the version that is checked out, and those on their way to be published.
-    kept = {str(read_version(project.root, os.environ)), *used.versions, *_coming({*remote, *here}, used)}
-    images = ImageRef.parse(registry)
-    names = {stage_image(images, version, layer) for version in kept for layer in LAYERS}
-    names |= {index_image(images, key) for key in {index_key.value, *used.keys}}
-    tags = {name.tag for name in names if name.tag}
-    digests = used.digests | {remote[tag] for tag in tags if tag in remote}
-    if remote:
-        digests |= set(_parts(repository, digests & {*remote.values(), *used.digests}))
-    return Unused(registry=unused(remote, tags, digests), engine=unused(here, tags, digests))
+    versions = {str(checkout.version), *used.versions, *_newer_versions({*in_registry, *on_engine}, used)}
+    images = [stage_image(checkout.repository, version, each) for version in versions for each in SUFFIXES]
+    images += [index_image(checkout.repository, each) for each in {key.value, *used.keys}]
+    tags = {image.tag for image in images if image.tag}
+    digests = used.digests | {in_registry[tag] for tag in tags if tag in in_registry}
+    if in_registry:
+        digests |= set(_platform_digests(repository, digests & {*in_registry.values(), *used.digests}))
+    return UnusedImages(
+        registry=select_unused(in_registry, tags, digests), engine=select_unused(on_engine, tags, digests)
+    )
 
 
-def _coming(tags: Iterable[str], used: InUse) -> set[str]:
+def _newer_versions(tags: Iterable[str], used: InUse) -> set[str]:
     """Return the versions among the tags that are newer than every one that was published."""
     newest = max(map(Version.parse, used.versions), default=None)
     found = {tag for tag in tags if is_version(tag)}
     return {tag for tag in found if newest is None or Version.parse(tag) > newest}
 
 
-def _parts(repository: Repository, digests: Iterable[str]) -> Iterator[str]:
+def _platform_digests(repository: Repository, digests: Iterable[str]) -> Iterator[str]:
     """Yield the digests of the manifests that images of several platforms are made of."""
     for digest in digests:
         found = repository.manifest(digest)
@@ -103,53 +114,53 @@ def _parts(repository: Repository, digests: Iterable[str]) -> Iterator[str]:
             yield str(each["digest"])
 
 
-def in_use(project: Project) -> InUse:
+def find_in_use(project: Project) -> InUse:
     """Return what was published, and what environments run and ran before, declared ones or not.
 
-    Raises `ReleaseError` where git's remote does not answer, or where it can't be told what an environment
+    Raises `ReleaseError` where git's remote does not answer, or where it is not known what an environment
     runs.
     """
-    published = releases.every(project)
-    found = [record for record in published.values() if record is not None]
+    published = read_records(project.root)
+    records = [record for record in published.values() if record]
+    images = [image for record in records for image in (record.site, record.index)]
     return InUse(
-        versions=frozenset({*published, *_deployed(project)}),
-        keys=frozenset(record.key for record in found),
-        digests=frozenset(
-            image.partition("@")[2] for record in found for image in (record.site, record.index)
-        ),
+        versions=frozenset({*published, *_deployed_versions(project)}),
+        keys=frozenset(record.key for record in records),
+        digests=frozenset(image.digest for image in images if image.digest),
     )
 
 
-def _deployed(project: Project) -> Iterator[str]:
+def _deployed_versions(project: Project) -> Iterator[str]:
     """Yield the versions that the remote's tags of environments have."""
-    there = remote_refs(project.root, REMOTE, "refs/tags/*/deploy")
-    for ref in there:
+    refs = remote_refs(project.root, REMOTE, "refs/tags/*/deploy")
+    for ref in refs:
         if ref.endswith("^{}"):
             continue
-        deployed = deploy.read(project, there, ref)
-        if deployed is None or not is_version(deployed.version):
+        deployment = read_deployment(project, refs, ref)
+        version = deployment.version if deployment else None
+        if version is None or not is_version(version):
             name = ref.removeprefix("refs/tags/")
             raise ReleaseError(
-                f"what {name} runs is not known, so nothing may go",
+                f"what {name} runs is not known, so nothing is removed",
                 cause=f"the tag {name} is none of haybale's: somebody made it by hand",
                 hint="deploy a version there, or remove the tag from the remote",
             )
-        yield deployed.version
+        yield version
 
 
-def remove(project: Project, index_key: Key, found: Unused) -> Unused:
+def remove_unused(checkout: Checkout, key: Key, unused: UnusedImages) -> UnusedImages:
     """Remove what was found, except what came into use meanwhile; return what was removed.
 
     Raises `ReleaseError`, and `RegistryError` where the registry does not allow that.
     """
-    now = look(project, index_key)
-    gone = Unused(
-        registry={tag: digest for tag, digest in found.registry.items() if now.registry.get(tag) == digest},
-        engine={tag: digest for tag, digest in found.engine.items() if now.engine.get(tag) == digest},
+    now = find_unused(checkout, key)
+    removed = UnusedImages(
+        registry=dict(unused.registry.items() & now.registry.items()),
+        engine=dict(unused.engine.items() & now.engine.items()),
     )
-    repository = Repository(project.settings.registry)
-    for digest in sorted(set(gone.registry.values())):
+    repository = Repository(checkout.settings.registry)
+    for digest in sorted(set(removed.registry.values())):
         repository.delete(digest)
-    for tag in gone.engine:
-        sdk.remove_image(f"{project.settings.registry}:{tag}")
-    return gone
+    for tag in removed.engine:
+        sdk.remove_image(checkout.repository.with_tag(tag))
+    return removed

@@ -1,34 +1,29 @@
 """Deploying: two tags move, in one push, or none does.
 
 An environment follows the tag ENV/deploy; last/ENV/deploy remembers what it was, for the way back
-(docs/deploy.md). What is moved is decided by a pure function from what the remote has; whether a push arrived
-is read from the remote, never from git's words.
+(docs/deploy.md). Which refs change is decided by a pure function from what the remote has.
 """
 
 from __future__ import annotations
 
-import os
-import random
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from haybale.deploy import commit as pin
+from haybale.deploy.commit import make_deployment_commit
 from haybale.errors import PrerequisiteError, ReleaseError, UsageError
-from haybale.release import releases, remote
-from haybale.release.remote import REMOTE, fetch_refs, remote_refs
+from haybale.release import verification
+from haybale.release.published import find_release, published_versions
+from haybale.release.remote import REMOTE, fetch_refs, push_refs, remote_refs
 from haybale.tools import git
 from haybale.version import read_version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from haybale.config import Project
-    from haybale.release.record import Record
-    from haybale.tools import process
-
-    # Refs of the remote: full name -> (what it is now, "" for absent; what it becomes).
-    Moves = Mapping[str, tuple[str, str]]
+    from haybale.release.published import Release
+    from haybale.release.record import ReleaseRecord
+    from haybale.release.remote import RefChanges, Refs
 
 # Versions that an environment's tag remembers.
 REMEMBERED = 100
@@ -38,68 +33,77 @@ REMEMBERED = 100
 class Deployment:
     """What an environment's tag says: hash of the tag, commit behind it, version, record's digest, who, when.
 
-    `since` is in seconds since 1970. `deployed` are the versions that were there, the last one last.
-    `version` is "" where the tag is none of haybale's.
+    `since` is in seconds since 1970. `deployed` are the versions that were there, the last one last. What the
+    tag does not say is None: then it is none of haybale's.
     """
 
     tag: str
     commit: str
-    version: str
-    record: str
-    by: str
-    since: int
+    version: str | None
+    record: str | None
+    by: str | None
+    since: int | None
     deployed: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The version, else the beginning of the commit."""
+        return self.version or self.commit[:12]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Move:
-    """What is to be done for an environment: the version that it gets, and the refs that move.
+class DeploymentPlan:
+    """What is to be done for an environment: the version that it gets, and the refs that change.
 
-    None move where it has that version already.
+    `before` is what it has now, None for nothing. No ref changes where it has that version already.
     """
 
     environment: str
     version: str
     commit: str
-    before: str
-    moves: Moves
+    before: str | None
+    changes: RefChanges
+
+
+def deploy_tag(environment: str) -> str:
+    """Return the tag that an environment follows."""
+    return f"{environment}/deploy"
 
 
 def deploy_ref(environment: str) -> str:
-    """Return the ref that an environment follows."""
-    return f"refs/tags/{environment}/deploy"
+    """Return the ref of the tag that an environment follows."""
+    return f"refs/tags/{deploy_tag(environment)}"
 
 
 def last_ref(environment: str) -> str:
     """Return the ref that remembers what the environment followed before."""
-    return f"refs/tags/last/{environment}/deploy"
+    return f"refs/tags/last/{deploy_tag(environment)}"
 
 
-def moves(environment: str, refs: Mapping[str, str], tag: str) -> Moves:
-    """Return which refs move so that an environment follows `tag`, from those that the remote has now."""
+def compute_changes(environment: str, refs: Refs, tag: str) -> RefChanges:
+    """Return which refs change so that an environment follows `tag`, from those that the remote has now."""
     deploy, last = deploy_ref(environment), last_ref(environment)
-    now = refs.get(deploy, "")
-    if not now:
+    now = refs.get(deploy)
+    if now is None:
         return {deploy: ("", tag)}
     return {last: (refs.get(last, ""), now), deploy: (now, tag)}
 
 
-def message(environment: str, record: Record, *, back: bool, deployed: tuple[str, ...]) -> str:
-    """Return what an environment's tag says."""
-    what = (
-        f"Roll {environment} back to {record.version}"
-        if back
-        else f"Deploy {record.version} to {environment}"
-    )
-    remembered = [*(each for each in deployed if each != record.version), record.version][-REMEMBERED:]
+def tag_message(
+    environment: str, record: ReleaseRecord, digest: str, *, is_rollback: bool, deployed: Sequence[str]
+) -> str:
+    """Return the message of an environment's tag; `digest` is the record's."""
+    version = record.version
+    subject = f"Roll {environment} back to {version}" if is_rollback else f"Deploy {version} to {environment}"
+    remembered = [*(each for each in deployed if each != version), version][-REMEMBERED:]
     return "\n".join([
-        what, "", f"version: {record.version}", f"commit: {record.commit}", f"record: {record.digest}",
+        subject, "", f"version: {version}", f"commit: {record.commit}", f"record: {digest}",
         f"deployed: {' '.join(remembered)}",
     ])  # fmt: skip
 
 
-def check_environment(project: Project, environment: str) -> None:
-    """Raise `UsageError` where an environment is not declared; the name has not been near git by then."""
+def raise_if_undeclared(project: Project, environment: str) -> None:
+    """Raise `UsageError` where an environment is not declared; git has not seen the name by then."""
     known = project.settings.environments
     if environment not in known:
         raise UsageError(
@@ -109,12 +113,12 @@ def check_environment(project: Project, environment: str) -> None:
         )
 
 
-def look(project: Project, environment: str) -> dict[str, str]:
+def read_environment_refs(project: Project, environment: str) -> dict[str, str]:
     """Return the two refs of an environment that the remote has, with what they point to (NAME^{})."""
     return remote_refs(project.root, REMOTE, deploy_ref(environment), last_ref(environment))
 
 
-def read(project: Project, refs: Mapping[str, str], ref: str) -> Deployment | None:
+def read_deployment(project: Project, refs: Refs, ref: str) -> Deployment | None:
     """Return what a tag of an environment says, None where the remote has no such tag; `ReleaseError`."""
     tag = refs.get(ref)
     if tag is None:
@@ -122,51 +126,50 @@ def read(project: Project, refs: Mapping[str, str], ref: str) -> Deployment | No
     fetch_refs(project.root, REMOTE, ref)
     found = git.read_tag(project.root, tag)
     lines = found.message.splitlines() if found else ()
-    said = dict(line.split(": ", 1) for line in lines if ": " in line)
+    fields = dict(line.split(": ", 1) for line in lines if ": " in line)
     return Deployment(
         tag=tag,
         commit=refs.get(f"{ref}^{{}}", tag),
-        version=said.get("version", ""),
-        record=said.get("record", ""),
-        by=found.tagger if found else "",
-        since=found.time if found else 0,
-        deployed=tuple(said.get("deployed", "").split()),
+        version=fields.get("version"),
+        record=fields.get("record"),
+        by=(found.tagger or None) if found else None,
+        since=(found.time or None) if found else None,
+        deployed=tuple(fields.get("deployed", "").split()),
     )
 
 
-def target(project: Project, record: Record, environment: str) -> str:
+def deployment_commit(project: Project, record: ReleaseRecord, environment: str) -> str:
     """Return the commit that an environment follows to get a release; its own commit must be here."""
     if project.settings.local:
         return record.commit
-    return pin.pinned(
+    return make_deployment_commit(
         project, commit=record.commit, version=record.version, environment=environment,
         site=record.site, index=record.index,
     )  # fmt: skip
 
 
-def deploy(project: Project, environment: str, version: str = "") -> Move:
-    """Return what deploys a version ("": the one checked out); nothing is moved yet, see `carry_out`.
+def plan_deployment(project: Project, environment: str, version: str) -> DeploymentPlan:
+    """Return what deploys a version; nothing is changed yet.
 
-    Raises `UsageError` for an environment that is not declared and `ReleaseError` where the release does not
-    hold, or was not where it has to be first.
+    Raises `UsageError` for an environment that is not declared and `ReleaseError` where the release is not
+    what its record says, or was not where it has to be first.
     """
-    check_environment(project, environment)
-    version = version or _checked_out(project)
-    release = releases.find(project, version)
-    releases.judge(version, releases.parts_of(project, version, release))
-    _check_after(project, environment, version)
-    commit = target(project, release.record, environment)
-    return _move(project, environment, look(project, environment), release.record, commit)
+    raise_if_undeclared(project, environment)
+    release = find_release(project.root, version)
+    verification.raise_if_invalid(version, verification.check_release(project, version, release))
+    _raise_if_too_early(project, environment, version)
+    commit = deployment_commit(project, release.record, environment)
+    return plan_changes(project, environment, read_environment_refs(project, environment), release, commit)
 
 
-def rollback(project: Project, environment: str) -> Move:
-    """Return what gives an environment back what it had before; nothing is moved yet.
+def plan_rollback(project: Project, environment: str) -> DeploymentPlan:
+    """Return what gives an environment back what it had before; nothing is changed yet.
 
     Raises `UsageError`, and `ReleaseError` where there is nothing to go back to, or its images are gone.
     """
-    check_environment(project, environment)
-    refs = look(project, environment)
-    last = read(project, refs, last_ref(environment))
+    raise_if_undeclared(project, environment)
+    refs = read_environment_refs(project, environment)
+    last = read_deployment(project, refs, last_ref(environment))
     if last is None or not last.version:
         raise ReleaseError(
             f"there is nothing to roll {environment} back to",
@@ -175,65 +178,66 @@ def rollback(project: Project, environment: str) -> Move:
             else f"last/{environment}/deploy is none of haybale's: somebody made it by hand",
             hint=f"just deploy {environment} VERSION",
         )
-    record = releases.find(project, last.version).record
-    wrong = releases.holds(project, record)
-    if record.digest != last.record:
-        wrong = f"the record of {last.version} is another one than it had"
-    elif target(project, record, environment) != last.commit:
-        wrong = f"last/{environment}/deploy points to {last.commit[:12]}, which is not {last.version}"
-    if wrong:
+    release = find_release(project.root, last.version)
+    problem = verification.find_image_problem(project, release.record)
+    if release.digest != last.record:
+        problem = f"the record of {last.version} is another one than it had"
+    elif deployment_commit(project, release.record, environment) != last.commit:
+        problem = f"last/{environment}/deploy points to {last.commit[:12]}, which is not {last.version}"
+    if problem:
         raise ReleaseError(
-            f"{environment} can't go back to {last.version}",
-            cause=wrong,
+            f"{environment} cannot go back to {last.version}",
+            cause=problem,
             hint=f"just verify-release {last.version}; or deploy another version",
         )
-    # From the one look: where somebody deploys meanwhile, the way back is another one.
-    return _move(project, environment, refs, record, last.commit, back=True)
+    # From the refs read above: where somebody deploys meanwhile, the way back is another one.
+    return plan_changes(project, environment, refs, release, last.commit, is_rollback=True)
 
 
-def _checked_out(project: Project) -> str:
-    found = str(read_version(project.root, os.environ))
-    known = releases.published(project)
-    if found not in known:
+def checked_out_version(project: Project, env: Mapping[str, str]) -> str:
+    """Return the version that is checked out; raises `ReleaseError` where it is not published."""
+    version, known = str(read_version(project.root, env)), published_versions(project.root)
+    if version not in known:
         raise ReleaseError(
-            f"{found}, which is checked out, is not published",
+            f"{version}, which is checked out, is not published",
             cause=f"the newest version on {REMOTE} is {known[0] if known else 'none'}",
             hint="name the version: just deploy ENVIRONMENT VERSION",
         )
-    return found
+    return version
 
 
-def _check_after(project: Project, environment: str, version: str) -> None:
+def _raise_if_too_early(project: Project, environment: str, version: str) -> None:
+    """Raise `ReleaseError` where a version was not in the environment that comes before this one."""
     before = project.settings.environments[environment].after
     if not before:
         return
-    there = read(project, look(project, before), deploy_ref(before))
-    if there is None or version not in there.deployed:
+    deployment = read_deployment(project, read_environment_refs(project, before), deploy_ref(before))
+    if deployment is None or version not in deployment.deployed:
+        current = (deployment and deployment.version) or "nothing"
         raise ReleaseError(
             f"{version} was not in {before} yet",
-            cause=f"{environment} takes only what was deployed to {before} before"
-            f" (there now: {there.version if there else 'nothing'})",
+            cause=f"{environment} takes only what was deployed to {before} before (it has {current} now)",
             hint=f"just deploy {before} {version}",
         )
 
 
-def _move(
+def plan_changes(
     project: Project,
     environment: str,
-    refs: Mapping[str, str],
-    record: Record,
+    refs: Refs,
+    release: Release,
     commit: str,
     *,
-    back: bool = False,
-) -> Move:
-    """Return what moves from what the remote has (`refs`)."""
-    now = read(project, refs, deploy_ref(environment))
-    plain = Move(
+    is_rollback: bool = False,
+) -> DeploymentPlan:
+    """Return what deploys a release by this commit, from what the remote has (`refs`)."""
+    record, now = release.record, read_deployment(project, refs, deploy_ref(environment))
+    plan = DeploymentPlan(
         environment=environment, version=record.version, commit=commit,
-        before=now.version or now.commit[:12] if now else "", moves={},
+        before=now.label if now else None, changes={},
     )  # fmt: skip
-    if now and (now.commit, now.version, now.record) == (commit, record.version, record.digest):
-        return plain
+    if now and (now.commit, now.version, now.record) == (commit, record.version, release.digest):
+        return plan
     if not git.has_identity(project.root):
         raise PrerequisiteError(
             "git does not know who deploys here",
@@ -242,70 +246,45 @@ def _move(
         )
     deployed = now.deployed if now else ()
     if not deployed:  # somebody moved or removed the tag by hand
-        last = read(project, refs, last_ref(environment))
+        last = read_deployment(project, refs, last_ref(environment))
         deployed = last.deployed if last else ()
-    said = message(environment, record, back=back, deployed=deployed)
+    message = tag_message(environment, record, release.digest, is_rollback=is_rollback, deployed=deployed)
     by = git.committer_identity(project.root)
-    tag = git.create_tag_object(project.root, f"{environment}/deploy", commit, said, by=by)
-    moved = dict(moves(environment, refs, tag))
+    tag = git.create_tag_object(project.root, deploy_tag(environment), commit, message, by=by)
+    changes = dict(compute_changes(environment, refs, tag))
     if now and now.commit == commit:
         # It is there already, under a tag that does not say so: what was there before stays the way back.
-        moved.pop(last_ref(environment))
-    return Move(**{**vars(plain), "moves": moved})
+        changes.pop(last_ref(environment))
+    return replace(plan, changes=changes)
 
 
-def carry_out(project: Project, move: Move) -> None:
-    """Move the refs, all or none.
+def push_deployment(project: Project, plan: DeploymentPlan) -> None:
+    """Change the refs, all or none.
 
     Raises `ReleaseError` where somebody else deployed meanwhile (it says who and what), or where the remote
-    did not take it; then nothing is moved.
+    did not take it; then nothing is changed.
     """
-    if not move.moves:
+    if not plan.changes:
         return
-    done: process.Completed | None = None
-    for attempt in range(remote.ATTEMPTS):
-        if attempt:
-            time.sleep(random.uniform(*remote.PAUSE))  # noqa: S311 - no secret
-        done = git.push(project.root, REMOTE, move.moves)
-        if done.ok:
+    deploy, last = deploy_ref(plan.environment), last_ref(plan.environment)
+    _, tag = plan.changes[deploy]
+
+    def raise_if_lost(refs: Refs) -> None:
+        if all(refs.get(ref, "") == before for ref, (before, _) in plan.changes.items()):
             return
-        # The answer says little about what became of it: it may have been lost on its way.
-        refs = look(project, move.environment)
-        if _arrived(refs, move):
-            return
-        if any(refs.get(ref, "") != now for ref, (now, _) in move.moves.items()):
-            raise _lost(project, move, refs)
-    raise ReleaseError(
-        f"{REMOTE} did not take the deployment of {move.version} to {move.environment};"
-        " both tags are as they were",
-        cause="a rule or a hook refuses it, or the push's credentials may not write",
-        hint="see what it says, mend that and try again",
-        log=done.stderr.strip() if done else "",
-    )
+        now = read_deployment(project, refs, deploy)
+        winner = f"{now.by or 'somebody'} deployed {now.label}" if now else "somebody removed its tag"
+        raise ReleaseError(
+            f"{plan.version} was not deployed to {plan.environment}: {winner} first",
+            cause="two deployments were on their way at the same time; this one changed nothing",
+            hint=f"just status, and if it still should be: just deploy {plan.environment} {plan.version}",
+        )
 
-
-def _arrived(refs: Mapping[str, str], move: Move) -> bool:
-    """Whether a deployment is on the remote; somebody may have deployed something else since."""
-    deploy, last = deploy_ref(move.environment), last_ref(move.environment)
-    _, becomes = move.moves[deploy]
-    return becomes in {refs.get(deploy), refs.get(last)}
-
-
-def _lost(project: Project, move: Move, refs: Mapping[str, str]) -> ReleaseError:
-    there = read(project, refs, deploy_ref(move.environment))
-    who = there.by if there and there.by else "somebody"
-    what = f"{who} deployed {there.version or there.commit[:12]}" if there else "somebody removed its tag"
-    return ReleaseError(
-        f"{move.version} was not deployed to {move.environment}: {what} first",
-        cause="two deployments were on their way at the same time; this one changed nothing",
-        hint=f"just status, and if it still should be: just deploy {move.environment} {move.version}",
-    )
-
-
-def shown(move: Move) -> list[str]:
-    """Return the moves for people, a line each."""
-    names = {"": "nothing"}
-    return [
-        f"{ref.removeprefix('refs/tags/')}: {names.get(now, now[:12])} -> {becomes[:12]}"
-        for ref, (now, becomes) in move.moves.items()
-    ]
+    push_refs(
+        project.root, REMOTE, plan.changes,
+        name=f"the deployment of {plan.version} to {plan.environment}",
+        watched=(deploy, last),
+        # Somebody may have deployed something else since.
+        has_arrived=lambda refs: tag in {refs.get(deploy), refs.get(last)},
+        raise_if_lost=raise_if_lost,
+    )  # fmt: skip

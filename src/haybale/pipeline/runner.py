@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from haybale import config
 from haybale.errors import HaybaleError, ReleaseError, UsageError
+from haybale.image_ref import ImageRef
 from haybale.images import build, store
 from haybale.index import build as regenerate
 from haybale.index import image as current
@@ -25,9 +26,10 @@ from haybale.pipeline.graph import State
 from haybale.pipeline.plan import Plan, PlannedStep, make_plan
 from haybale.pipeline.rendering import render_markdown, render_table, write_step_summary
 from haybale.pipeline.summary import Outcome, RunSummary, StepOutcome
-from haybale.release import bump, publish, releases
-from haybale.release import record as records
-from haybale.release.remote import REMOTE, read_tag_messages, remote_tags
+from haybale.release import bump, publish
+from haybale.release.published import keep_record, read_kept_record, read_records
+from haybale.release.record import ReleaseRecord, Suite
+from haybale.release.remote import REMOTE
 from haybale.testing import run as testrun
 from haybale.tools import git
 from haybale.tools.engine import sdk
@@ -149,7 +151,7 @@ class Walk:
         self._built: Project = project
         self._digests: dict[str, str] = {}
         # What became of the tests, by suite; nothing where none ran.
-        self._tests: Mapping[str, records.Suite] = {}
+        self._tests: Mapping[str, Suite] = {}
         # What is tested, and so may be published: ids by name.
         self._chosen: Product = {}
         self._steps: list[StepOutcome] = []
@@ -316,7 +318,7 @@ class Walk:
 
     def _tested(self, product: Product) -> bool:
         tests = product.get("tests", {})
-        self._tests = {name: records.Suite(**each) for name, each in tests.items()}
+        self._tests = {name: Suite(**each) for name, each in tests.items()}
         return {**self._under_test(), "tests": tests} == product
 
     def _publish(self) -> Product:
@@ -327,8 +329,8 @@ class Walk:
         try:
             record = self._record(index)
             if not self._project.settings.local:
-                releases.keep(self._project, record)
-            published = publish.push_version(root, tree, REMOTE, main, [record.line])
+                keep_record(self._project, record)
+            published = publish.push_version(root, tree, REMOTE, main, [record.tag_line])
         finally:
             # Somebody who published the same version meanwhile has pushed images of the same names.
             self._repair_images(tree)
@@ -346,21 +348,21 @@ class Walk:
         self._terminal.say(f"naming the index {named}")
         self._digests[named] = images.retag(index.name, named)
 
-    def _record(self, index: current.IndexImage) -> records.Record:
+    def _record(self, index: current.IndexImage) -> ReleaseRecord:
         """Return what the version is made of; its images are in the registry then, where there is one."""
         release, named = build.image_name(self._built, "release"), build.image_name(self._built, "solr")
         images = store.of(self._project)
         if not self._project.settings.local:
             self._push_images(index)
         digests = {name: self._digests.get(name) or images.push(name) for name in (release, named)}
-        repository = self._project.settings.registry
+        repository = ImageRef.parse(self._project.settings.registry)
         components = self._key.components
         tree = self._made_tree()
-        return records.Record(
+        return ReleaseRecord(
             version=str(tree.version),
             commit=tree.commit,
-            site=f"{repository}@{digests[release]}",
-            index=f"{repository}@{digests[named]}",
+            site=repository.with_digest(digests[release]),
+            index=repository.with_digest(digests[named]),
             key=str(self._key),
             components={name: each.digest for name, each in components.items()},
             dump=components["dump"].value or "",
@@ -374,18 +376,16 @@ class Walk:
         if self._project.settings.local:
             return
         name = str(tree.version)
-        tags = remote_tags(self._project.root, REMOTE, name)
-        lines = read_tag_messages(self._project.root, REMOTE, tags).get(name, [])
-        record = records.of_message(lines)
+        record = read_records(self._project.root, name).get(name)
         if record is None:
             return
         images = store.of(self._project)
         release, named = build.image_name(self._built, "release"), build.image_name(self._built, "solr")
         for image, name in ((record.site, release), (record.index, named)):
-            if images.digest(name) != image.partition("@")[2]:
-                images.retag(image, name)
-        if releases.kept(self._project, record.version) != record:
-            releases.keep(self._project, record)
+            if images.digest(name) != image.digest:
+                images.retag(str(image), name)
+        if read_kept_record(self._project, record.version) != record:
+            keep_record(self._project, record)
 
     def _published(self, product: Product) -> bool:
         return publish.is_published(

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from haybale.deploy import commit as pin
-from haybale.deploy import flux
-from haybale.deploy import tags as deploy
+from haybale.deploy.commit import NO_IMAGE, images_file, make_deployment_commit
+from haybale.deploy.tags import compute_changes, deploy_tag, raise_if_undeclared
 from haybale.errors import ConfigError, ReleaseError
 from haybale.rehearsal.forges import RefChange, ping_events, push_events, sign_request
 from haybale.rehearsal.receiver import OK, REFUSED, receive
 from haybale.release.remote import remote_refs
+from haybale.release.verification import Check, failure_lines
 from haybale.tools import git
 
 if TYPE_CHECKING:
@@ -65,15 +65,6 @@ class Delivery:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
-    """Something else that has to be so, for Flux to apply what was deployed."""
-
-    name: str
-    passed: bool
-    detail: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Rehearsal:
     """What a rehearsal found; `notes` say what it did not cover."""
 
@@ -89,7 +80,7 @@ class Rehearsal:
             f"{each.move}, {each.event}: the Receiver of {each.receiver} answers {each.status}: {each.detail}"
             for each in self.deliveries
             if not each.passed
-        ] + [f"{each.name}: {each.detail}" for each in self.checks if not each.passed]
+        ] + failure_lines(self.checks)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document for programs: the fields, and `failures`."""
@@ -112,7 +103,7 @@ def rehearse_deployment(project: Project, environment: str, say: Callable[[str],
     Raises `UsageError` for an environment that is not declared, `ReleaseError` where its manifests are
     missing, and `ConfigError` where they cannot be read.
     """
-    deploy.check_environment(project, environment)
+    raise_if_undeclared(project, environment)
     manifests = {name: read_manifests(project, name) for name in project.settings.environments}
     with tempfile.TemporaryDirectory(prefix="haybale-rehearsal-") as folder:
         remote = _ScratchRemote(project, Path(folder))
@@ -238,8 +229,8 @@ class _ScratchRemote:
 
     def deploy(self, environment: str, version: str) -> list[RefChange]:
         """Deploy HEAD as a version, with images that do not exist."""
-        image = f"{pin.NOTHING.partition('@')[0]}@sha256:{version.encode().hex():0>64}"
-        commit = pin.pinned(
+        image = NO_IMAGE.with_digest(f"sha256:{version.encode().hex():0>64}")
+        commit = make_deployment_commit(
             self.project, commit=self.head, version=version, environment=environment, site=image, index=image
         )
         return self._move_tags(environment, commit, version)
@@ -251,9 +242,9 @@ class _ScratchRemote:
     def _move_tags(self, environment: str, commit: str, message: str) -> list[RefChange]:
         before = self._read_tags()
         tag = git.create_tag_object(
-            self.clone, flux.tag(environment), commit, f"{message} {len(self.deployed)}"
+            self.clone, deploy_tag(environment), commit, f"{message} {len(self.deployed)}"
         )
-        done = git.push(self.clone, str(self.remote), deploy.moves(environment, before, tag))
+        done = git.push(self.clone, str(self.remote), compute_changes(environment, before, tag))
         if not done.ok:
             raise ReleaseError("the scratch remote did not take the tags", log=done.stderr)
         self.deployed.append(commit)
@@ -275,13 +266,13 @@ class _ScratchRemote:
         followed = git.resolve_commit(self.remote, f"refs/tags/{ref['tag']}") if ref.get("tag") else None
         kustomization = f"{Path(manifests.kustomization['spec'].get('path', './'))}/kustomization.yaml"
         has_path = git.read_file_at(self.remote, commit, kustomization) is not None
-        images_file = pin.file(self.project, environment)
-        images = git.read_file_at(self.remote, commit, images_file)
+        images_path = images_file(self.project, environment)
+        images = git.read_file_at(self.remote, commit, images_path)
         source = manifests.kustomization["spec"].get("sourceRef", {}).get("name")
         secret = manifests.receiver["spec"].get("secretRef", {}).get("name", "")
         return [
             Check(
-                name=f"the GitRepository follows {flux.tag(environment)}",
+                name=f"the GitRepository follows {deploy_tag(environment)}",
                 passed=followed == commit and set(ref) == {"tag"},
                 detail=f"its ref is {json.dumps(ref)}",
             ),
@@ -297,8 +288,8 @@ class _ScratchRemote:
             ),
             Check(
                 name="the images are pinned by digest",
-                passed=images is not None and pin.NOTHING not in images,
-                detail=f"{images_file} "
+                passed=images is not None and str(NO_IMAGE.digest) not in images,
+                detail=f"{images_path} "
                 + ("has them" if images is not None else "is not in HEAD: just flux, and commit"),
             ),
             Check(

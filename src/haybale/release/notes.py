@@ -6,22 +6,21 @@ changed" is said where it did, and not where some commit says so.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from haybale.errors import ReleaseError, UsageError
 from haybale.index.key import compute_key
-from haybale.release import record as records
+from haybale.release.record import find_record
 from haybale.tools import git
 from haybale.version import Version, is_version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from haybale.config import Project
-    from haybale.release.record import Record
+    from haybale.release.record import ReleaseRecord
     from haybale.tools.git import CommitSummary
 
 # What a component of the index key is to people (docs/index-key.md), in the order in which it is told.
@@ -45,11 +44,9 @@ MEANING: Mapping[str, str] = {
 # What is not released yet.
 UNRELEASED = "HEAD"
 
-SHORT = 9
-
 
 @dataclass(frozen=True, kw_only=True)
-class Index:
+class IndexChange:
     """What became of the index: whether it was made again, why, and which models have other numbers.
 
     `rebuilt` is None where that is not known: a version has no record. `counts` maps a model to its documents
@@ -62,22 +59,29 @@ class Index:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Notes:
-    """What came after `before` ("" for the beginning) with `version`, the newest commit first."""
+class ReleaseNotes:
+    """What came after `before` (None: the beginning) with `version`, the newest commit first.
 
-    before: str
+    `day` is that of the version's commit (ISO 8601).
+    """
+
+    before: str | None
     version: str
-    day: str
-    index: Index
+    day: str | None
+    index: IndexChange
     commits: tuple[CommitSummary, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return {before, version, day, index: {rebuilt, changed, counts}, commits}."""
+        return asdict(self)
 
-def write(project: Project, before: str, version: str) -> Notes:
+
+def collect_notes(project: Project, before: str | None, version: str | None) -> ReleaseNotes:
     """Return the notes of a version against an older one.
 
-    `version` is "" for what is checked out: its version where it is one, else what is not released yet.
-    `before` is "" for the newest version before that. Raises `UsageError` where there is no such version
-    here, and `ReleaseError` where a tag's record can't be read.
+    `version` None is what is checked out: its version where it is one, else what is not released yet.
+    `before` None is the newest version before that. Raises `UsageError` where this clone has no such version,
+    and `ReleaseError` where a tag's record cannot be read.
     """
     root = project.root
     tags = {name: commit for name, commit in git.local_version_tags(root).items() if is_version(name)}
@@ -85,45 +89,42 @@ def write(project: Project, before: str, version: str) -> Notes:
     if not head:
         raise ReleaseError(f"nothing is committed in {root}", hint="commit, and try again")
     version = version or next((name for name, commit in tags.items() if commit == head), UNRELEASED)
-    commit = head if version == UNRELEASED else _commit(tags, version)
-    before = before or _previous(root, tags, version, commit)
-    after = _commit(tags, before) if before else ""
-    old, new = (_record(root, name) if name in tags else None for name in (before, version))
+    commit = head if version == UNRELEASED else _find_commit(tags, version)
+    before = before or _previous_version(root, tags, version, commit)
+    after = _find_commit(tags, before) if before else ""
+    old, new = (_read_record(root, name) if name in tags else None for name in (before, version))
     components = new.components if new else None
     if version == UNRELEASED and old:
         components = {name: each.digest for name, each in compute_key(project).components.items()}
-    made = set(tags.values())
-    return Notes(
+    commits = git.list_commits(root, after, commit)
+    return ReleaseNotes(
         before=before,
         version=version,
-        day=git.commit_date(root, commit) or "",
-        index=index(old, components, new.counts if new else None),
-        commits=tuple(each for each in git.list_commits(root, after, commit) if each.hash not in made),
+        day=git.commit_date(root, commit),
+        index=compare_index(old, components, new.counts if new else None),
+        commits=tuple(each for each in commits if each.hash not in tags.values()),
     )
 
 
-def index(
-    old: Record | None, components: Mapping[str, str] | None, counts: Mapping[str, int] | None
-) -> Index:
+def compare_index(
+    old: ReleaseRecord | None, components: Mapping[str, str] | None, counts: Mapping[str, int] | None
+) -> IndexChange:
     """Return what became of the index between a record and what it is made of now; None: not known."""
     if old is None or components is None:
-        return Index(rebuilt=None, counts={})
-    changed = {
-        name
-        for name in old.components.keys() | components
-        if old.components.get(name) != components.get(name)
-    }
+        return IndexChange(rebuilt=None, counts={})
+    names = old.components.keys() | components
+    changed = {name for name in names if old.components.get(name) != components.get(name)}
     known = [name for name in MEANING if name in changed]
     models = sorted(old.counts.keys() | counts) if counts is not None else []
     numbers = {name: (old.counts.get(name, 0), (counts or {}).get(name, 0)) for name in models}
-    return Index(
+    return IndexChange(
         rebuilt=bool(changed),
         changed=(*known, *sorted(changed - MEANING.keys())),
-        counts={name: each for name, each in numbers.items() if each[0] != each[1]},
+        counts={name: (before, after) for name, (before, after) in numbers.items() if before != after},
     )
 
 
-def _commit(tags: Mapping[str, str], version: str) -> str:
+def _find_commit(tags: Mapping[str, str], version: str) -> str:
     if version not in tags:
         newest = sorted(tags, key=Version.parse, reverse=True)[:5]
         raise UsageError(
@@ -134,46 +135,12 @@ def _commit(tags: Mapping[str, str], version: str) -> str:
     return tags[version]
 
 
-def _previous(root: Path, tags: Mapping[str, str], version: str, commit: str) -> str:
-    """Return the newest version before one, of those that its history has; "" where there is none."""
+def _previous_version(root: Path, tags: Mapping[str, str], version: str, commit: str) -> str | None:
+    """Return the newest version before one, of those that its history has."""
     older = [name for name in tags if version == UNRELEASED or Version.parse(name) < Version.parse(version)]
     found = (name for name in sorted(older, key=Version.parse, reverse=True) if tags[name] != commit)
-    return next((name for name in found if git.is_ancestor(root, tags[name], commit)), "")
+    return next((name for name in found if git.is_ancestor(root, tags[name], commit)), None)
 
 
-def _record(root: Path, version: str) -> Record | None:
-    return records.of_message(git.tag_message(root, f"refs/tags/{version}").splitlines())
-
-
-def markdown(notes: Notes) -> str:
-    """Return the notes for people, in Markdown."""
-    title = "Not released yet" if notes.version == UNRELEASED else notes.version
-    since = f"since {notes.before}" if notes.before else "since the beginning"
-    number = len(notes.commits)
-    lines = [
-        f"# {title} ({notes.day})", "", f"{number} {'change' if number == 1 else 'changes'} {since}.", "",
-        "## Index", "", *_index_lines(notes.index), "", "## Changes", "",
-        *(f"- {_plain(each.subject)} ({each.hash[:SHORT]}, {_plain(each.author)})" for each in notes.commits),
-    ]  # fmt: skip
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _index_lines(found: Index) -> Sequence[str]:
-    if found.rebuilt is None:
-        return ["Not known: one of the two has no release record."]
-    if not found.rebuilt:
-        return ["Unchanged: the same index as before."]
-    lines = [f"- **{MEANING.get(name, name)} changed: index rebuilt**" for name in found.changed]
-    for model, (before, after) in found.counts.items():
-        lines.append(f"- {model}: {before:,} documents before, {after:,} now")
-    return lines
-
-
-def _plain(text: str) -> str:
-    """Return a text that Markdown shows as it is."""
-    return "".join(f"\\{each}" if each in "\\`*_[]<>" else each for each in text)
-
-
-def as_json(notes: Notes) -> str:
-    """Return the notes as JSON: {before, version, day, index: {rebuilt, changed, counts}, commits}."""
-    return json.dumps(asdict(notes), indent=2)
+def _read_record(root: Path, version: str) -> ReleaseRecord | None:
+    return find_record(git.tag_message(root, f"refs/tags/{version}").splitlines())

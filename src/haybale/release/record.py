@@ -1,7 +1,7 @@
 """The release record: everything that one version is made of, in one document.
 
 Made by the pipeline when all of it is known, carried by the version's tag and kept in the registry beside the
-images (docs/deploy.md). Pure: `releases.py` has the effects.
+images (docs/deploy.md).
 """
 
 from __future__ import annotations
@@ -11,42 +11,40 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from haybale.errors import ReleaseError
+from haybale.errors import ConfigError, ReleaseError
+from haybale.image_ref import ImageRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-FORMAT = 1
+FORMAT_VERSION = 1
 
-# What the registry calls it (OCI image specification, "Guidance for an artifact author").
-MEDIA_TYPE = "application/vnd.haybale.release.v1+json"
-
-# How the line of a tag's message begins that carries it.
-LINE = "record: "
+# How the line of a tag's message begins that carries a record.
+TAG_PREFIX = "record: "
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """What became of a suite's tests; all that ran passed, or there is no record."""
+    """How many tests of a suite ran and how many were skipped; all that ran passed, or there is no record."""
 
     tests: int
     skipped: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
-    """A release.
+class ReleaseRecord:
+    """What a version is made of.
 
-    `site` and `index` are its images, NAME@DIGEST; where there is no registry the digest is the engine's.
-    `components` are the digests that the index key `key` is made of, by their names, `dump` the SHA-256 of
-    what was dumped. `bases` has the digests of the base images "site" and "index" stand on, `counts` the
-    documents of each model (app.model) that were verified, `tests` each suite's, empty where none ran.
+    `site` and `index` are its images, by digest; where there is no registry it is the engine's. `components`
+    are the digests that the index key `key` is made of, by their names, `dump` the SHA-256 of what was
+    dumped. `bases` has the digests of the base images of "site" and "index", `counts` the documents of each
+    model (app.model) that were verified, `tests` each suite's, empty where none ran.
     """
 
     version: str
     commit: str
-    site: str
-    index: str
+    site: ImageRef
+    index: ImageRef
     key: str
     components: Mapping[str, str]
     dump: str
@@ -54,71 +52,85 @@ class Record:
     counts: Mapping[str, int]
     tests: Mapping[str, Suite]
 
-    @property
-    def document(self) -> str:
-        """The record as JSON: sorted, without blanks, ASCII; one record has one text."""
-        return json.dumps(
-            {"format": FORMAT, **asdict(self)}, sort_keys=True, separators=(",", ":"), ensure_ascii=True
-        )
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document: the fields, and `format`."""
+        images = {"site": str(self.site), "index": str(self.index)}
+        return {"format": FORMAT_VERSION, **asdict(self), **images}
+
+    def to_json(self) -> str:
+        """Return the document as it is kept; one record has one text."""
+        return canonical_json(self.to_dict())
 
     @property
     def digest(self) -> str:
-        """The SHA-256 (sha256:...) of the document."""
-        return f"sha256:{hashlib.sha256(self.document.encode('ascii')).hexdigest()}"
+        """The SHA-256 (sha256:...) of the text."""
+        return sha256_digest(self.to_json().encode("ascii"))
 
     @property
-    def line(self) -> str:
+    def tag_line(self) -> str:
         """The line of the version's tag that carries it."""
-        return LINE + self.document
+        return TAG_PREFIX + self.to_json()
 
-
-def parse(text: str) -> Record:
-    """Return the record that a document holds; raises `ReleaseError` where it is none of this format."""
-    try:
-        said: Any = json.loads(text)
-        if said["format"] != FORMAT:
-            raise ReleaseError(
-                f"the release record has format {said['format']}, not {FORMAT}",
-                cause="another version of haybale made it",
-                hint="use a haybale that knows it",
+    @classmethod
+    def from_dict(cls, document: Any) -> ReleaseRecord:
+        """Return the record in a document; raises `ReleaseError` where it is none of this format."""
+        try:
+            if document["format"] != FORMAT_VERSION:
+                raise ReleaseError(
+                    f"the release record has format {document['format']}, not {FORMAT_VERSION}",
+                    cause="another version of haybale made it",
+                    hint="use a haybale that knows it",
+                )
+            texts = {name: document[name] for name in ("version", "commit", "site", "index", "key", "dump")}
+            for name, text in texts.items():
+                if not isinstance(text, str):
+                    raise TypeError(f"its {name} is no text")  # noqa: TRY301 - told as every other mistake
+            return cls(
+                site=ImageRef.parse(texts.pop("site")),
+                index=ImageRef.parse(texts.pop("index")),
+                **texts,
+                components={str(name): str(digest) for name, digest in document["components"].items()},
+                bases={str(name): str(digest) for name, digest in document["bases"].items()},
+                counts={str(name): int(count) for name, count in document["counts"].items()},
+                tests={
+                    str(name): Suite(tests=int(each["tests"]), skipped=int(each["skipped"]))
+                    for name, each in document["tests"].items()
+                },
             )
-        return Record(
-            version=_text(said, "version"),
-            commit=_text(said, "commit"),
-            site=_text(said, "site"),
-            index=_text(said, "index"),
-            key=_text(said, "key"),
-            components=_texts(said, "components"),
-            dump=_text(said, "dump"),
-            bases=_texts(said, "bases"),
-            counts={str(name): int(count) for name, count in said["counts"].items()},
-            tests={
-                str(name): Suite(tests=int(each["tests"]), skipped=int(each["skipped"]))
-                for name, each in said["tests"].items()
-            },
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        missing = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-        raise ReleaseError(
-            "this is no release record"
-            if len(text) < len("{}")
-            else f"this is no release record: {text[:60]}",
-            cause=missing,
-            hint="see what the version's tag holds: git cat-file tag VERSION",
-        ) from error
+        except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+            cause = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            raise ReleaseError(
+                f"this is no release record: {json.dumps(document)[:60]}",
+                cause=cause,
+                hint="see what the version's tag holds: git cat-file tag VERSION",
+            ) from error
+
+    @classmethod
+    def from_json(cls, text: str) -> ReleaseRecord:
+        """Return the record in a text; raises `ReleaseError` where it is none of this format."""
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise ReleaseError(f"this is no release record: {text[:60]!r}", cause=str(error)) from error
+        return cls.from_dict(document)
 
 
-def of_message(lines: Iterable[str]) -> Record | None:
-    """Return the record that a version's tag carries, None where it carries none; `ReleaseError`."""
-    found = [line.removeprefix(LINE) for line in lines if line.startswith(LINE)]
-    return parse(found[0]) if found else None
+def find_record_text(message: Iterable[str]) -> str | None:
+    """Return the text of the record in the lines of a tag's message, None where there is none."""
+    return next((line.removeprefix(TAG_PREFIX) for line in message if line.startswith(TAG_PREFIX)), None)
 
 
-def _text(said: Mapping[str, Any], name: str) -> str:
-    if not isinstance(said[name], str):
-        raise TypeError(f"its {name} is no text")
-    return str(said[name])
+def find_record(message: Iterable[str]) -> ReleaseRecord | None:
+    """Return the record in the lines of a tag's message; raises `ReleaseError` where it cannot be read."""
+    text = find_record_text(message)
+    return None if text is None else ReleaseRecord.from_json(text)
 
 
-def _texts(said: Mapping[str, Any], name: str) -> dict[str, str]:
-    return {str(key): str(value) for key, value in said[name].items()}
+def canonical_json(document: Mapping[str, Any]) -> str:
+    """Return a document as JSON that is always the same: sorted, without blanks, ASCII."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def sha256_digest(content: bytes) -> str:
+    """Return the SHA-256 of these bytes as registries write it, sha256:..."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
