@@ -195,7 +195,7 @@ def restoring(another: config.Project, project: config.Project) -> Compose:
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_what_pg_dump_made_is_restored_whole(
+def test_restore_loads_each_format_of_pg_dump(
     project: config.Project, another: config.Project, server: Server, format_: str
 ) -> None:
     linked(another.root, server.dump(format_, FORMATS[format_]))
@@ -206,7 +206,7 @@ def test_what_pg_dump_made_is_restored_whole(
         assert counted(made) == server.counts
 
 
-def test_fixtures_come_after_the_dump(
+def test_fixtures_are_loaded_after_the_dump(
     project: config.Project, another: config.Project, server: Server
 ) -> None:
     linked(another.root, server.dump("fixed", ["--format=custom"]))
@@ -227,7 +227,7 @@ def test_fixtures_come_after_the_dump(
         restoring(found, project)
 
 
-def test_a_dump_that_was_cut_off_is_told_in_the_words_of_pg_restore(
+def test_restore_shows_the_error_of_pg_restore(
     project: config.Project, another: config.Project, server: Server
 ) -> None:
     whole = server.dump("whole", ["--format=custom"])
@@ -240,7 +240,7 @@ def test_a_dump_that_was_cut_off_is_told_in_the_words_of_pg_restore(
     assert "pg_restore: error:" in told.value.log
 
 
-def test_a_dump_of_a_newer_server_is_refused_before_anything_starts(
+def test_check_server_refuses_a_newer_dump_before_anything_starts(
     project: config.Project, another: config.Project, server: Server, watching: Callable[..., Watch]
 ) -> None:
     dumped = server.dump("newer", [])
@@ -259,13 +259,13 @@ def test_a_dump_of_a_newer_server_is_refused_before_anything_starts(
     assert not watch.left()
 
 
-def test_an_image_without_a_server_is_named(project: config.Project) -> None:
+def test_check_server_names_an_image_without_a_server(project: config.Project) -> None:
     with pytest.raises((DumpError, ServiceError)) as told:
         PostgreSQL().check_server(project.settings.images.solr, 16)
     assert project.settings.images.solr in str(told.value.message)
 
 
-def test_the_whole_site_is_indexed_from_postgresql(site: Path, watch: Watch, server: Server) -> None:
+def test_regenerate_indexes_a_site_from_postgresql(site: Path, watch: Watch, server: Server) -> None:
     """The dump is a folder, packed as one often is."""
     folder = server.dump("folder", ["--format=directory"])
     packed = folder.with_name("folder.tar.xz")

@@ -154,10 +154,10 @@ def history(tmp_path: Path) -> History:
     return made
 
 
-# Checks of what hurt before ------------------------------------------------------------------------------
+# Histories that the question "is the last commit to the dump HEAD?" gets wrong ---------------------------
 
 
-def test_check_1_what_determines_the_index_changes_the_key_and_what_does_not_does_not(
+def test_compute_key_follows_inputs_through_commits(
     history: History,
 ) -> None:
     keys = [history.key()]
@@ -176,7 +176,7 @@ def test_check_1_what_determines_the_index_changes_the_key_and_what_does_not_doe
     assert history.key() == keys[-1]
 
 
-def test_check_2_data_is_noticed_wherever_in_a_push_it_is(history: History) -> None:
+def test_compute_key_notices_data_anywhere_in_a_push(history: History) -> None:
     """ "Is the last commit to the dump HEAD?" says no each time."""
 
     def last_is_head() -> bool:
@@ -212,7 +212,7 @@ def test_check_2_data_is_noticed_wherever_in_a_push_it_is(history: History) -> N
     assert history.key() not in {before, second, third}
 
 
-def test_check_4_two_branches_with_different_data_have_different_keys(history: History) -> None:
+def test_compute_key_differs_between_branches(history: History) -> None:
     main = history.key()
     history.git("switch", "--quiet", "--create", "topic")
     history.put_dump("second", "site_1.sqlite3")
@@ -336,7 +336,7 @@ def step(history: History, operation: tuple[object, ...], folder: Path) -> None:
 )
 @example(operations=[("keep elsewhere", "lock"), ("merge", "lock", "a", "index", "b"), ("speak", "first")])
 @example(operations=[("dump", "a", True), ("repack",), ("deeper",), ("dump", "first", False), ("unrelated",)])
-def test_the_key_changes_if_and_only_if_an_input_s_content_did(operations: list[tuple[object, ...]]) -> None:
+def test_compute_key_changes_only_with_the_content_of_inputs(operations: list[tuple[object, ...]]) -> None:
     keys: dict[Content, str] = {}
     with tempfile.TemporaryDirectory() as name:
         history = History(root=Path(name) / "site")

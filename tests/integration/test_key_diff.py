@@ -119,13 +119,13 @@ def repository(tmp_path: Path) -> Repository:
     return made
 
 
-def test_what_is_the_same_is_said_to_be(repository: Repository) -> None:
+def test_explain_finds_no_change_outside_of_inputs(repository: Repository) -> None:
     repository.write("README.md", "other words\n")
     repository.commit("Reword")
     assert repository.explained()["same"] is True
 
 
-def test_the_commit_that_changed_a_file_is_named_and_no_later_one(repository: Repository) -> None:
+def test_explain_names_the_commit_that_changed_a_file(repository: Repository) -> None:
     repository.write("solr_conf/schema.xml", "<schema><field/></schema>\n")
     repository.commit("Add a field")
     repository.write("README.md", "other words\n")
@@ -133,7 +133,7 @@ def test_the_commit_that_changed_a_file_is_named_and_no_later_one(repository: Re
     assert repository.blamed() == {"solr_conf/schema.xml": "Add a field"}
 
 
-def test_the_commit_in_a_merge_is_named_and_not_the_merge(repository: Repository) -> None:
+def test_explain_names_the_commit_in_a_merge(repository: Repository) -> None:
     repository.git("switch", "--quiet", "--create", "topic")
     repository.write("web/app/search_indexes.py", "x = 2\n")
     repository.commit("Index more")
@@ -144,7 +144,7 @@ def test_the_commit_in_a_merge_is_named_and_not_the_merge(repository: Repository
     assert repository.blamed() == {"web/app/search_indexes.py": "Index more"}
 
 
-def test_what_is_not_committed_is_said_to_be_that(repository: Repository) -> None:
+def test_explain_knows_uncommitted_files(repository: Repository) -> None:
     repository.write("solr_conf/schema.xml", "<other/>\n")
     repository.write("solr_conf/new.txt", "new\n")
     (repository.root / "web/requirements.prod.txt").write_text("django==6\n", encoding="utf-8")
@@ -152,7 +152,7 @@ def test_what_is_not_committed_is_said_to_be_that(repository: Repository) -> Non
     assert len(repository.blamed()) == 3
 
 
-def test_what_git_ignores_is_not_committed(repository: Repository) -> None:
+def test_explain_calls_ignored_files_uncommitted(repository: Repository) -> None:
     with (repository.root / ".git/info/exclude").open("a", encoding="utf-8") as excluded:
         excluded.write("*.local\n")
     repository.write("solr_conf/words.local", "a\n")
@@ -160,7 +160,7 @@ def test_what_git_ignores_is_not_committed(repository: Repository) -> None:
     assert repository.blamed() == {"solr_conf/words.local": "uncommitted"}
 
 
-def test_a_link_is_put_down_to_the_commit_that_changed_what_it_leads_to(repository: Repository) -> None:
+def test_explain_follows_links(repository: Repository) -> None:
     repository.write("shared/words.txt", "a\n")
     repository.write("shared/de/stop.txt", "der\n")
     repository.write("shared/fr/stop.txt", "le\n")
@@ -180,9 +180,7 @@ def test_a_link_is_put_down_to_the_commit_that_changed_what_it_leads_to(reposito
     assert repository.blamed()["solr_conf/lang/stop.txt"] == "uncommitted"
 
 
-def test_a_site_in_a_folder_of_its_repository_is_told_by_its_own_paths(
-    repository: Repository, tmp_path: Path
-) -> None:
+def test_explain_takes_a_site_in_a_folder_of_its_repository(repository: Repository, tmp_path: Path) -> None:
     (tmp_path / "outer").mkdir()
     inner = Repository(root=tmp_path / "outer/site")
     repository.root.rename(inner.root)
@@ -196,7 +194,7 @@ def test_a_site_in_a_folder_of_its_repository_is_told_by_its_own_paths(
     assert inner.blamed() == {"solr_conf/schema.xml": "Change the schema"}
 
 
-def test_a_file_that_is_gone_is_put_down_to_the_commit_that_removed_it(repository: Repository) -> None:
+def test_explain_names_the_commit_that_removed_a_file(repository: Repository) -> None:
     repository.write("solr_conf/words.txt", "a\n")
     repository.commit("Add words")
     repository.indexed()
@@ -205,7 +203,7 @@ def test_a_file_that_is_gone_is_put_down_to_the_commit_that_removed_it(repositor
     assert repository.blamed() == {"solr_conf/words.txt": "Remove words"}
 
 
-def test_another_dump_is_put_down_to_the_commit_that_brought_it(repository: Repository) -> None:
+def test_explain_names_the_commits_of_another_dump(repository: Repository) -> None:
     database(repository.root / "dumps/site_2.sqlite3", "second")
     repository.commit("Fetch the dump")
     (repository.root / "dumps/site_latest.sqlite3").unlink()
@@ -216,7 +214,7 @@ def test_another_dump_is_put_down_to_the_commit_that_brought_it(repository: Repo
     }  # fmt: skip
 
 
-def test_a_dump_that_another_took_the_place_of_is_named_without_its_link(repository: Repository) -> None:
+def test_explain_leaves_out_an_unchanged_link_to_the_dump(repository: Repository) -> None:
     (repository.root / "dumps/site_1.sqlite3").unlink()
     database(repository.root / "dumps/site_1.sqlite3", "second")
     assert repository.blamed() == {"dumps/site_1.sqlite3": "uncommitted"}
@@ -224,7 +222,7 @@ def test_a_dump_that_another_took_the_place_of_is_named_without_its_link(reposit
     assert repository.blamed() == {"dumps/site_1.sqlite3": "Fetch it again"}
 
 
-def test_a_changed_stage_is_put_down_to_the_dockerfile_s_commit(repository: Repository) -> None:
+def test_explain_names_the_commit_of_a_changed_stage(repository: Repository) -> None:
     repository.write("Dockerfile", FILES["Dockerfile"].replace("COPY web", "RUN more\nCOPY web"))
     repository.commit("Install more")
     assert repository.blamed() == {"Dockerfile": "Install more"}
@@ -233,7 +231,7 @@ def test_a_changed_stage_is_put_down_to_the_dockerfile_s_commit(repository: Repo
 SOLR = '[tool.haybale.images]\nsolr = "solr:9.11"\n'
 
 
-def test_another_base_is_told_by_its_reference_and_put_down_to_who_wrote_it(repository: Repository) -> None:
+def test_explain_names_the_commit_of_another_base(repository: Repository) -> None:
     repository.write("pyproject.toml", FILES["pyproject.toml"] + SOLR)
     (change,) = repository.explained()["changes"]
     assert (change["before"], change["after"]) == (
@@ -247,7 +245,7 @@ def test_another_base_is_told_by_its_reference_and_put_down_to_who_wrote_it(repo
     assert repository.blamed() == {"pyproject.toml": "Take the new Solr"}
 
 
-def test_a_base_that_the_settings_do_not_name_any_more_is_put_down_to_who_removed_it(
+def test_explain_names_the_commit_that_removed_a_base(
     repository: Repository,
 ) -> None:
     repository.write("pyproject.toml", FILES["pyproject.toml"] + SOLR)
@@ -258,7 +256,7 @@ def test_a_base_that_the_settings_do_not_name_any_more_is_put_down_to_who_remove
     assert repository.blamed() == {"pyproject.toml": "Take the default"}
 
 
-def test_a_name_with_a_star_is_no_pattern(repository: Repository) -> None:
+def test_explain_takes_a_star_in_a_name_literally(repository: Repository) -> None:
     repository.write("solr_conf/stop*.txt", "a\n")
     repository.commit("Add a star")
     repository.write("solr_conf/stopwords.txt", "b\n")
@@ -267,7 +265,7 @@ def test_a_name_with_a_star_is_no_pattern(repository: Repository) -> None:
     }  # fmt: skip
 
 
-def test_a_renamed_file_is_put_down_to_the_commit_that_renamed_it(repository: Repository) -> None:
+def test_explain_names_the_commit_that_renamed_a_file(repository: Repository) -> None:
     repository.write("solr_conf/words.txt", "a\n")
     repository.commit("Add words")
     repository.indexed()
@@ -280,7 +278,7 @@ def test_a_renamed_file_is_put_down_to_the_commit_that_renamed_it(repository: Re
     )  # fmt: skip
 
 
-def test_a_renamed_file_whose_old_path_is_still_committed_is_not_committed(repository: Repository) -> None:
+def test_explain_calls_a_half_committed_rename_uncommitted(repository: Repository) -> None:
     repository.write("solr_conf/words.txt", "a\n")
     repository.commit("Add words")
     repository.indexed()
@@ -290,7 +288,7 @@ def test_a_renamed_file_whose_old_path_is_still_committed_is_not_committed(repos
     assert repository.blamed() == {"solr_conf/more.txt": "uncommitted"}
 
 
-def test_what_another_branch_changed_is_not_put_down_to_this_one(repository: Repository) -> None:
+def test_explain_tells_commits_of_another_branch(repository: Repository) -> None:
     repository.git("switch", "--quiet", "--create", "topic")
     repository.write("solr_conf/schema.xml", "<other/>\n")
     repository.commit("Change the schema")
@@ -304,7 +302,7 @@ def test_what_another_branch_changed_is_not_put_down_to_this_one(repository: Rep
     assert repository.blames() == {"solr_conf/schema.xml": "commit"}
 
 
-def test_an_index_of_what_was_not_committed_is_said_to_be_that(repository: Repository) -> None:
+def test_explain_knows_a_baseline_of_uncommitted_files(repository: Repository) -> None:
     repository.write("solr_conf/schema.xml", "<other/>\n")
     revision = repository.git("rev-parse", "HEAD")
     remember_key(repository.project, compute_key(repository.project), f"{revision}-dirty")
@@ -314,7 +312,7 @@ def test_an_index_of_what_was_not_committed_is_said_to_be_that(repository: Repos
     assert repository.blames() == {"solr_conf/schema.xml": "untouched"}
 
 
-def test_a_file_that_counts_only_now_is_not_put_down_to_an_old_commit(repository: Repository) -> None:
+def test_explain_calls_a_file_that_counts_only_now_untouched(repository: Repository) -> None:
     repository.write("web/app/words.py", "y = 1\n")
     repository.commit("Write a module that nothing imports")
     repository.indexed()
@@ -325,7 +323,7 @@ def test_a_file_that_counts_only_now_is_not_put_down_to_an_old_commit(repository
     assert repository.blamed()["web/app/words.py"] == "untouched"
 
 
-def test_a_merge_s_own_resolution_is_put_down_to_the_merge(repository: Repository) -> None:
+def test_explain_names_a_merge_with_a_resolution_of_its_own(repository: Repository) -> None:
     for branch in ("one", "two"):
         repository.git("switch", "--quiet", "--create", branch, "main")
         repository.write("solr_conf/schema.xml", f"<{branch}/>\n")
@@ -336,15 +334,13 @@ def test_a_merge_s_own_resolution_is_put_down_to_the_merge(repository: Repositor
     assert repository.blamed() == {"solr_conf/schema.xml": "Make it both"}
 
 
-def test_outside_of_a_repository_of_git_the_files_are_named_alone(repository: Repository) -> None:
+def test_explain_outside_of_a_git_repository(repository: Repository) -> None:
     repository.write("solr_conf/schema.xml", "<other/>\n")
     shutil.rmtree(repository.root / ".git")
     assert repository.blames() == {"solr_conf/schema.xml": "unknown"}
 
 
-def test_without_git_the_files_are_named_alone(
-    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_explain_without_git(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repository.write("solr_conf/schema.xml", "<other/>\n")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert repository.blames() == {"solr_conf/schema.xml": "unknown"}
@@ -369,7 +365,7 @@ def shallow(repository: Repository, tmp_path: Path) -> Repository:
     return clone
 
 
-def test_a_shallow_clone_names_what_it_has_and_says_where_it_does_not_go_back(shallow: Repository) -> None:
+def test_explain_in_a_shallow_clone(shallow: Repository) -> None:
     assert shallow.blames() == {"web/app/search_indexes.py": "commit", "solr_conf/schema.xml": "earlier"}
     assert shallow.blamed()["web/app/search_indexes.py"] == "Index more"
     told = " ".join(" ".join(explanation_lines(explain(shallow.project))).split())
@@ -407,9 +403,7 @@ def image(repository: Repository, engine: None) -> Iterator[str]:  # noqa: ARG00
         yield name
 
 
-def test_an_index_that_only_the_registry_has_is_found_by_its_whole_key(
-    repository: Repository, registry: str
-) -> None:
+def test_explain_finds_an_image_in_the_registry_by_its_key(repository: Repository, registry: str) -> None:
     settings = FILES["pyproject.toml"].replace(f"why.example/site-{RUN}", f"{registry}/why")
     repository.write("pyproject.toml", settings.replace("local = true", ""))
     repository.commit("Use a registry")
@@ -426,7 +420,7 @@ def test_an_index_that_only_the_registry_has_is_found_by_its_whole_key(
         repository.explained("0" * 32)
 
 
-def test_an_image_and_the_beginning_of_its_key_are_the_same_to_it(repository: Repository, image: str) -> None:
+def test_explain_takes_an_image_or_the_beginning_of_its_key(repository: Repository, image: str) -> None:
     first = compute_key(repository.project).value
     repository.write("solr_conf/schema.xml", "<other/>\n")
     repository.commit("Change the schema")
@@ -438,21 +432,19 @@ def test_an_image_and_the_beginning_of_its_key_are_the_same_to_it(repository: Re
 
 @pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("other", ["abcdef", "0" * 32, "why.example/site:solr-no"])
-def test_what_is_not_there_is_a_sentence(repository: Repository, other: str) -> None:
+def test_explain_names_a_missing_image(repository: Repository, other: str) -> None:
     with pytest.raises(UsageError, match=r"there is no image|no index images") as error:
         repository.explained(other)
     assert error.value.cause == "this engine has no index image"
 
 
-def test_the_keys_that_are_here_are_named_where_another_is_asked_for(
-    repository: Repository, image: str
-) -> None:
+def test_explain_lists_the_keys_of_the_engine(repository: Repository, image: str) -> None:
     with pytest.raises(UsageError) as error:
         repository.explained("0" * 32)
     assert error.value.cause == f"this engine has the keys {image.rpartition('-')[2]}"
 
 
-def test_without_a_note_the_newest_index_image_here_is_the_last(repository: Repository, image: str) -> None:
+def test_explain_without_a_note_takes_the_newest_image(repository: Repository, image: str) -> None:
     (repository.project.scratch / "indexed.json").unlink()
     repository.write("solr_conf/schema.xml", "<other/>\n")
     told = repository.explained()
@@ -463,7 +455,7 @@ def test_without_a_note_the_newest_index_image_here_is_the_last(repository: Repo
 
 
 @pytest.mark.usefixtures("engine")
-def test_where_nothing_was_indexed_the_parts_are_told(repository: Repository) -> None:
+def test_explain_without_a_baseline_lists_components(repository: Repository) -> None:
     (repository.project.scratch / "indexed.json").unlink()
     told = repository.explained()
     assert (told["other"], told["same"], told["changes"]) == (None, False, [])
@@ -471,6 +463,6 @@ def test_where_nothing_was_indexed_the_parts_are_told(repository: Repository) ->
 
 
 @pytest.mark.usefixtures("engine")
-def test_an_image_without_the_label_is_no_index(repository: Repository) -> None:
+def test_explain_refuses_an_image_without_the_label(repository: Repository) -> None:
     with pytest.raises(UsageError, match="is not an index image"):
         repository.explained(repository.project.settings.images.solr)

@@ -20,7 +20,7 @@ def fixed(root: Path, *fixtures: str) -> config.Project:
     return config.Project(root=root, settings=settings)
 
 
-def test_fixtures_are_copied_in_their_order_under_their_names(tmp_path: Path) -> None:
+def test_copy_fixtures_keeps_order_and_names(tmp_path: Path) -> None:
     for name in ("b/words.json", "a/words.json", "more words.xml.gz"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name, encoding="utf-8")
@@ -38,7 +38,7 @@ def test_fixtures_are_copied_in_their_order_under_their_names(tmp_path: Path) ->
     assert [each.name for each in folder.parent.iterdir()] == [folder.name]
 
 
-def test_other_fixtures_get_another_folder(tmp_path: Path) -> None:
+def test_copy_fixtures_puts_other_fixtures_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("1", encoding="utf-8")
     folder = copy_fixtures(fixed(tmp_path, "a.json"))
     (tmp_path / "a.json").write_text("2", encoding="utf-8")
@@ -46,6 +46,6 @@ def test_other_fixtures_get_another_folder(tmp_path: Path) -> None:
     assert list(copy_fixtures(fixed(tmp_path)).iterdir()) == []
 
 
-def test_a_fixture_that_is_no_file_is_named(tmp_path: Path) -> None:
+def test_copy_fixtures_names_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.json is not a file"):
         copy_fixtures(fixed(tmp_path, "none.json"))

@@ -102,9 +102,7 @@ def changed(before: Key, after: Key) -> list[str]:
         ("docker-compose.solr.yml", "environment"),
     ],
 )
-def test_a_file_that_determines_the_index_changes_the_key_and_its_component_alone(
-    root: Path, path: str, component: str
-) -> None:
+def test_compute_key_changes_one_component_for_an_input(root: Path, path: str, component: str) -> None:
     before = key_at(root)
     with (root / path).open("a", encoding="utf-8") as file:
         file.write("# more\n")
@@ -120,7 +118,7 @@ def test_a_file_that_determines_the_index_changes_the_key_and_its_component_alon
         "web/app/templates/page.html", "web/data/topics.json", "web/requirements.txt", "web/manage.py",
     ],
 )  # fmt: skip
-def test_a_file_that_does_not_leaves_the_key_as_it_is(root: Path, path: str) -> None:
+def test_compute_key_ignores_other_files(root: Path, path: str) -> None:
     before = key_at(root)
     with (root / path).open("a", encoding="utf-8") as file:
         file.write("# more\n")
@@ -188,7 +186,7 @@ def extra_input(root: Path) -> None:
         (extra_input, "extra"),
     ],
 )
-def test_other_changes_of_what_determines_the_index(
+def test_compute_key_notices_changed_inputs(
     root: Path, change: Callable[[Path], None], component: str
 ) -> None:
     before = key_at(root)
@@ -250,19 +248,19 @@ def tester(root: Path) -> None:
 @pytest.mark.parametrize(
     "change", [moved_dump, crlf, mode, linked, linked_folder, compiled, commented, tester]
 )
-def test_changes_that_do_not_count(root: Path, change: Callable[[Path], None]) -> None:
+def test_compute_key_ignores_what_does_not_count(root: Path, change: Callable[[Path], None]) -> None:
     before = key_at(root)
     change(root)
     assert key_at(root) == before
 
 
-def test_references_come_from_the_environment_too(root: Path) -> None:
+def test_compute_key_takes_bases_from_the_environment(root: Path) -> None:
     pinned = f"python:3.13-slim@sha256:{'1' * 64}"
     assert key_at(root, PYTHON_IMAGE=pinned).components["bases"].value == f"{pinned} solr:9.10.1-slim"
     assert key_at(root, PYTHON_IMAGE=pinned).value != key_at(root).value
 
 
-def test_the_pull_request_and_the_registry_do_not_count(root: Path) -> None:
+def test_compute_key_ignores_pull_request_and_registry(root: Path) -> None:
     assert key_at(root, prNum="7", REGISTRY="other.example/site") == key_at(root)
 
 
@@ -274,25 +272,25 @@ def test_the_pull_request_and_the_registry_do_not_count(root: Path) -> None:
         ("Dockerfile", "Dockerfile (can't|cannot) be read"),
     ],
 )
-def test_an_input_that_is_missing_is_named(root: Path, path: str, message: str) -> None:
+def test_compute_key_names_a_missing_input(root: Path, path: str, message: str) -> None:
     (root / path).unlink()
     with pytest.raises(ConfigError, match=message):
         key_at(root)
 
 
-def test_a_link_that_leads_nowhere_is_named(root: Path) -> None:
+def test_compute_key_names_a_broken_link(root: Path) -> None:
     (root / "solr_conf/synonyms.txt").symlink_to("nowhere")
     with pytest.raises(ConfigError, match=r"synonyms\.txt cannot be read"):
         key_at(root)
 
 
-def test_there_is_no_key_without_a_dump(root: Path) -> None:
+def test_compute_key_needs_a_dump(root: Path) -> None:
     (root / "dumps/site_1.sqlite3").unlink()
     with pytest.raises(DumpError, match="does not exist"):
         key_at(root)
 
 
-def test_all_files_of_a_key_can_be_listed(root: Path) -> None:
+def test_key_files_lists_all_inputs(root: Path) -> None:
     assert key_at(root).files == {
         "solr_conf/schema.xml", "solr_conf/lang/stopwords.txt", "web/app/search_indexes.py",
         "web/app/models.py", "web/app/migrations/0001_initial.py",
@@ -304,19 +302,19 @@ def test_all_files_of_a_key_can_be_listed(root: Path) -> None:
 # How digests are made ------------------------------------------------------------------------------------
 
 
-def test_parts_can_t_be_shifted_into_each_other() -> None:
+def test_digest_parts_keeps_parts_apart() -> None:
     every = [("ab", "c"), ("a", "bc"), ("abc",), ("abc", ""), ("", "abc"), ("c", "ab"), ()]
     digests = {digest_parts(parts) for parts in every}
     assert len(digests) == len(every)
 
 
-def test_neither_can_a_file_s_name_and_its_content() -> None:
+def test_from_components_keeps_name_and_digest_apart() -> None:
     one = Component(name="a", digest=digest_parts(["x", "y"]))
     other = Component(name="ax", digest=digest_parts(["y"]))
     assert Key.from_components([one]).value != Key.from_components([other]).value
 
 
-def test_the_order_of_components_does_not_count() -> None:
+def test_from_components_ignores_their_order() -> None:
     components = [Component(name=name, digest=name * 64) for name in "abcd"]
     keys = {Key.from_components(order).value for order in itertools.permutations(components)}
     assert len(keys) == 1
@@ -338,7 +336,7 @@ def test_the_order_of_components_does_not_count() -> None:
         (b"", b"\n", False),
     ],
 )
-def test_text_counts_with_one_line_ending_and_nothing_else_does(one: bytes, other: bytes, same: bool) -> None:
+def test_digest_file_ignores_line_ends_of_text_only(one: bytes, other: bytes, same: bool) -> None:
     digests = [digest_file(io.BytesIO(content)) for content in (one, other)]
     assert (digests[0] == digests[1]) == same
 
@@ -346,7 +344,7 @@ def test_text_counts_with_one_line_ending_and_nothing_else_does(one: bytes, othe
 # The document --------------------------------------------------------------------------------------------
 
 
-def test_the_document_says_everything(root: Path) -> None:
+def test_to_json_has_every_component(root: Path) -> None:
     found = key_at(root)
     document = json.loads(found.to_json())
     assert list(document) == ["format", "key", "components"]
@@ -358,7 +356,7 @@ def test_the_document_says_everything(root: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_key_comes_back_from_its_document(root: Path) -> None:
+def test_from_json_returns_the_same_key(root: Path) -> None:
     found = key_at(root)
     again = Key.from_json(found.to_json())
     assert again == found
@@ -369,17 +367,17 @@ def test_a_key_comes_back_from_its_document(root: Path) -> None:
     "text",
     ["", "nonsense", "[]", "{}", '{"format": 1}', '{"format": 1, "key": "a", "components": {}}', "null"],
 )
-def test_what_is_no_document_is_refused(text: str) -> None:
+def test_from_json_refuses_other_texts(text: str) -> None:
     with pytest.raises(ConfigError, match="this is not an index key"):
         Key.from_json(text)
 
 
-def test_a_document_of_another_format_is_refused() -> None:
+def test_from_json_refuses_another_format() -> None:
     with pytest.raises(ConfigError, match="has format 2, not 1"):
         Key.from_json('{"format": 2, "key": "a", "components": {}}')
 
 
-def test_a_thousand_files_fit_into_a_label() -> None:
+def test_to_json_of_a_thousand_files_fits_into_a_label() -> None:
     """A command line holds 128 KiB in one argument (Linux, MAX_ARG_STRLEN), and labels are given on one."""
     files = {
         f"web/an_application/with/deep/folders/module_{number}.py": "0" * FILE_DIGEST_LENGTH
@@ -389,7 +387,7 @@ def test_a_thousand_files_fit_into_a_label() -> None:
     assert len(found.to_json().encode()) < 100_000
 
 
-def test_a_key_is_a_legal_tag(root: Path) -> None:
+def test_key_is_a_valid_tag(root: Path) -> None:
     assert len(key_at(root).value) == KEY_LENGTH
     assert set(key_at(root).value) <= set("0123456789abcdef")
 

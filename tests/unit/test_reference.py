@@ -98,7 +98,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("kind", PACKERS)
-def test_each_kind_unpacks_to_the_same_database(root: Path, database: bytes, kind: str) -> None:
+def test_unpack_gives_the_same_database_from_each_archive(root: Path, database: bytes, kind: str) -> None:
     put(root, PACKERS[kind](database))
     found = unpack(root)
     assert found.path.read_bytes() == database
@@ -122,7 +122,7 @@ WHOLE = b"BEGIN TRANSACTION;\n"
 
 
 @pytest.mark.parametrize("kind", PACKERS)
-def test_sql_becomes_the_database_that_it_describes(root: Path, kind: str) -> None:
+def test_unpack_executes_sql(root: Path, kind: str) -> None:
     put(root, PACKERS[kind](NOTES))
     found = unpack(root)
     with contextlib.closing(sqlite3.connect(found.path)) as made:
@@ -147,7 +147,7 @@ def test_sql_becomes_the_database_that_it_describes(root: Path, kind: str) -> No
         (sql().replace(WHOLE, b"").replace(b"COMMIT;", b"VACUUM INTO '{elsewhere}';"), "refused at line 2"),
     ],
 )
-def test_sql_that_makes_no_database_is_named_with_its_line(root: Path, script: bytes, words: str) -> None:
+def test_unpack_names_the_line_of_wrong_sql(root: Path, script: bytes, words: str) -> None:
     elsewhere = root / "elsewhere.sqlite3"
     file = put(root, script.replace(b"{elsewhere}", str(elsewhere).encode()))
     with pytest.raises(DumpError, match=words) as told:
@@ -159,21 +159,19 @@ def test_sql_that_makes_no_database_is_named_with_its_line(root: Path, script: b
 
 @pytest.mark.parametrize("kind", ["gzip", "bzip2", "xz", "zstd"])
 @pytest.mark.parametrize("kept", [slice(40), slice(-20)], ids=["early", "late"])
-def test_a_compressed_dump_that_is_cut_off_is_damaged(
-    root: Path, database: bytes, kind: str, kept: slice
-) -> None:
+def test_unpack_refuses_cut_off_compressed_files(root: Path, database: bytes, kind: str, kept: slice) -> None:
     put(root, PACKERS[kind](database)[kept])
     with pytest.raises(DumpError, match=r"is damaged|is cut off"):
         unpack(root)
     assert left(root) == []
 
 
-def test_a_readme_beside_the_database_does_no_harm(root: Path, database: bytes) -> None:
+def test_unpack_ignores_a_readme(root: Path, database: bytes) -> None:
     put(root, zipped(("README.txt", b"hello"), ("data/", b""), ("data/site.sqlite3", database)))
     assert unpack(root).size == len(database)
 
 
-def test_folders_with_their_rights_do_no_harm(root: Path, database: bytes) -> None:
+def test_unpack_ignores_folders_in_a_zip(root: Path, database: bytes) -> None:
     """As zip -r writes them."""
     folder = zipfile.ZipInfo("data/")
     folder.external_attr = (stat.S_IFDIR | 0o755) << 16
@@ -185,12 +183,12 @@ def test_folders_with_their_rights_do_no_harm(root: Path, database: bytes) -> No
     assert unpack(root).size == len(database)
 
 
-def test_what_macos_adds_does_no_harm(root: Path, database: bytes) -> None:
+def test_unpack_ignores_resource_forks(root: Path, database: bytes) -> None:
     put(root, zipped(("site.sqlite3", database), ("__MACOSX/._site.sqlite3", b"\x00\x05\x16\x07")))
     assert unpack(root).size == len(database)
 
 
-def test_a_database_of_another_kind_s_own_collation_is_no_damaged_one(root: Path) -> None:
+def test_unpack_accepts_an_unknown_collation(root: Path) -> None:
     file = root / "own.sqlite3"
     connection = sqlite3.connect(file)
     connection.create_collation("own", lambda one, other: (one > other) - (one < other))
@@ -202,38 +200,40 @@ def test_a_database_of_another_kind_s_own_collation_is_no_damaged_one(root: Path
     assert unpack(root).size == file.stat().st_size
 
 
-def test_a_folder_with_letters_that_addresses_know_does_no_harm(tmp_path: Path, database: bytes) -> None:
+def test_unpack_accepts_url_characters_in_the_path(tmp_path: Path, database: bytes) -> None:
     root = tmp_path / "what? 100% #1 & more"
     (root / "dumps").mkdir(parents=True)
     put(root, database)
     assert unpack(root).path.read_bytes() == database
 
 
-def test_nothing_matches(root: Path) -> None:
+def test_resolve_dump_finds_nothing(root: Path) -> None:
     with pytest.raises(DumpError, match="no dump matches") as told:
         resolve_dump(root, PATTERN)
     assert told.value.hint
 
 
-def test_a_dangling_link_names_where_it_leads(root: Path) -> None:
+def test_resolve_dump_names_the_target_of_a_broken_link(root: Path) -> None:
     (root / "dumps" / "site_latest.sqlite3.zip").symlink_to("site_2025.sqlite3.zip")
     with pytest.raises(DumpError, match=r"site_latest.*leads to site_2025\.sqlite3\.zip"):
         resolve_dump(root, PATTERN)
 
 
-def test_a_dangling_link_is_found_by_its_own_name_too(root: Path) -> None:
+def test_resolve_dump_finds_a_broken_link_by_its_own_name(root: Path) -> None:
     (root / "dumps" / "latest.sqlite3").symlink_to("site.sqlite3")
     with pytest.raises(DumpError, match=r"latest.*leads to site\.sqlite3"):
         resolve_dump(root, "dumps/latest.sqlite3")
 
 
-def test_a_link_to_itself_leads_nowhere(root: Path) -> None:
+def test_resolve_dump_refuses_a_link_to_itself(root: Path) -> None:
     (root / "dumps" / "latest.sqlite3").symlink_to("latest.sqlite3")
     with pytest.raises(DumpError, match="which does not exist"):
         resolve_dump(root, PATTERN)
 
 
-def test_a_link_may_lead_out_of_the_repository(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_resolve_dump_follows_a_link_out_of_the_repository(
+    root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "site.sqlite3"
     elsewhere.write_bytes(b"")
     (root / "dumps" / "latest.sqlite3").symlink_to(elsewhere)
@@ -241,19 +241,19 @@ def test_a_link_may_lead_out_of_the_repository(root: Path, tmp_path_factory: pyt
 
 
 @pytest.mark.parametrize("pattern", ["", "/dumps/*"])
-def test_a_setting_that_is_no_pattern_is_named(root: Path, pattern: str) -> None:
+def test_resolve_dump_refuses_what_is_no_glob(root: Path, pattern: str) -> None:
     with pytest.raises(ConfigError, match="the setting `dump`"):
         resolve_dump(root, pattern)
 
 
-def test_two_matches_are_named(root: Path) -> None:
+def test_resolve_dump_names_two_matches(root: Path) -> None:
     for name in ("a_latest.sqlite3.zip", "b_latest.sqlite3.zip"):
         (root / "dumps" / name).write_bytes(b"")
     with pytest.raises(DumpError, match=r"a_latest\.sqlite3\.zip, b_latest\.sqlite3\.zip"):
         resolve_dump(root, PATTERN)
 
 
-def test_a_folder_is_no_dump(root: Path) -> None:
+def test_resolve_dump_refuses_a_folder(root: Path) -> None:
     (root / "dumps" / "site_latest.sqlite3").mkdir()
     with pytest.raises(DumpError, match="is not a file"):
         resolve_dump(root, PATTERN)
@@ -296,7 +296,7 @@ def test_a_folder_is_no_dump(root: Path) -> None:
         (zipped(("__MACOSX/._db.sqlite3", b"a")), "no database"),
     ],
 )
-def test_what_is_no_dump_is_named_for_what_it_is(root: Path, content: bytes, words: str) -> None:
+def test_unpack_names_what_is_no_dump(root: Path, content: bytes, words: str) -> None:
     file = put(root, content)
     with pytest.raises(DumpError, match=words) as told:
         unpack(root)
@@ -314,7 +314,7 @@ def test_what_is_no_dump_is_named_for_what_it_is(root: Path, content: bytes, wor
         (b"whatever", "first bytes"),
     ],
 )
-def test_what_is_in_the_archive_is_named_too(root: Path, content: bytes, words: str) -> None:
+def test_unpack_names_what_is_in_an_archive(root: Path, content: bytes, words: str) -> None:
     for packed in (zipped(("db.sqlite3", content)), gzip.compress(content)):
         put(root, packed)
         with pytest.raises(DumpError, match="holds no database") as told:
@@ -323,7 +323,7 @@ def test_what_is_in_the_archive_is_named_too(root: Path, content: bytes, words: 
 
 
 @pytest.mark.parametrize("method", [9, 93], ids=["deflate64", "zstd, which Python knows from 3.14 on"])
-def test_an_unusual_way_of_packing_is_named(root: Path, database: bytes, method: int) -> None:
+def test_unpack_names_an_unknown_compression(root: Path, database: bytes, method: int) -> None:
     archive = zipped(("db.sqlite3", database))
     directory = archive.rindex(b"PK\x01\x02")
     packed = struct.pack("<H", method)
@@ -335,7 +335,7 @@ def test_an_unusual_way_of_packing_is_named(root: Path, database: bytes, method:
 
 
 @pytest.mark.parametrize("name", ["db.sqlite3", "beside", "folder/"])
-def test_a_link_inside_the_archive_is_refused(root: Path, database: bytes, name: str) -> None:
+def test_unpack_refuses_a_link_in_a_zip(root: Path, database: bytes, name: str) -> None:
     member = zipfile.ZipInfo(name)
     member.external_attr = (stat.S_IFLNK | 0o777) << 16
     file = io.BytesIO()
@@ -349,9 +349,7 @@ def test_a_link_inside_the_archive_is_refused(root: Path, database: bytes, name:
 
 @pytest.mark.parametrize("kind", ["zip", "gzip", "plain"])
 @pytest.mark.parametrize("kept", [0.3, 0.9, 0.999])
-def test_a_dump_that_was_cut_off_is_refused_wherever_it_was_cut(
-    root: Path, database: bytes, kind: str, kept: float
-) -> None:
+def test_unpack_refuses_a_cut_off_dump(root: Path, database: bytes, kind: str, kept: float) -> None:
     content = {"zip": zipped(("db.sqlite3", database)), "gzip": gzip.compress(database), "plain": database}
     file = put(root, content[kind][: int(len(content[kind]) * kept)])
     with pytest.raises(DumpError) as told:
@@ -368,21 +366,21 @@ def patched(archive: bytes, offset_from_directory: int, value: int) -> bytes:
 
 
 @pytest.mark.parametrize("declared", [-1, 1])
-def test_a_size_that_lies_is_found_out(root: Path, database: bytes, declared: int) -> None:
+def test_unpack_refuses_a_wrong_size(root: Path, database: bytes, declared: int) -> None:
     put(root, patched(zipped(("db.sqlite3", database)), 24, len(database) + declared))
     with pytest.raises(DumpError, match="lies about its size"):
         unpack(root)
     assert left(root) == []
 
 
-def test_a_small_archive_that_unpacks_to_a_lot_stops_at_what_it_declares(root: Path) -> None:
+def test_unpack_stops_a_zip_bomb(root: Path) -> None:
     bomb = zipped(("db.sqlite3", sqlite.MAGIC + bytes(50_000_000)))
     put(root, patched(bomb, 24, 1000))
     with pytest.raises(DumpError, match="lies about its size: it declares 1000 bytes"):
         unpack(root)
 
 
-def test_a_lie_told_twice_fills_no_disk(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unpack_writes_no_more_than_is_declared(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both places agree on 1000 bytes; what they declare is all that is ever written."""
     bomb = patched(zipped(("db.sqlite3", sqlite.MAGIC + bytes(50_000_000))), 24, 1000)
     put(root, bomb[:22] + struct.pack("<I", 1000) + bomb[26:])
@@ -400,13 +398,13 @@ def test_a_lie_told_twice_fills_no_disk(root: Path, monkeypatch: pytest.MonkeyPa
     assert sum(written) <= 1000
 
 
-def test_a_wrong_checksum_is_found_out(root: Path, database: bytes) -> None:
+def test_unpack_refuses_a_wrong_checksum(root: Path, database: bytes) -> None:
     put(root, patched(zipped(("db.sqlite3", database)), 16, 12345))
     with pytest.raises(DumpError, match="damaged"):
         unpack(root)
 
 
-def test_an_encrypted_archive_is_refused(root: Path, database: bytes) -> None:
+def test_unpack_refuses_an_encrypted_archive(root: Path, database: bytes) -> None:
     archive = zipped(("db.sqlite3", database))
     directory = archive.rindex(b"PK\x01\x02")
     put(root, archive[: directory + 8] + b"\x01" + archive[directory + 9 :])
@@ -415,9 +413,7 @@ def test_an_encrypted_archive_is_refused(root: Path, database: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", ["zip", "gzip", "plain"])
-def test_a_database_that_is_cut_off_inside_a_sound_archive_is_refused(
-    root: Path, database: bytes, kind: str
-) -> None:
+def test_unpack_refuses_a_cut_off_database_in_a_sound_archive(root: Path, database: bytes, kind: str) -> None:
     content = database[:-4096]
     put(
         root, {"zip": zipped(("db.sqlite3", content)), "gzip": gzip.compress(content), "plain": content}[kind]
@@ -427,7 +423,7 @@ def test_a_database_that_is_cut_off_inside_a_sound_archive_is_refused(
     assert left(root) == []
 
 
-def test_a_size_that_an_old_sqlite_left_in_the_header_is_not_believed(root: Path, database: bytes) -> None:
+def test_unpack_ignores_an_invalid_size_in_the_header(root: Path, database: bytes) -> None:
     """Where the two counters differ, SQLite itself goes by the file's size (file format, 1.3.7)."""
     old = bytearray(database)
     old[28:32] = (999).to_bytes(4, "big")
@@ -436,7 +432,7 @@ def test_a_size_that_an_old_sqlite_left_in_the_header_is_not_believed(root: Path
     assert unpack(root).size == len(database)
 
 
-def test_the_site_s_user_can_read_the_database_whatever_the_umask(root: Path, database: bytes) -> None:
+def test_unpack_makes_files_readable_whatever_the_umask(root: Path, database: bytes) -> None:
     put(root, database)
     before = os.umask(0o077)
     try:
@@ -447,7 +443,7 @@ def test_the_site_s_user_can_read_the_database_whatever_the_umask(root: Path, da
 
 
 @pytest.mark.parametrize("kind", ["zip", "gzip", "plain"])
-def test_a_database_that_goes_on_after_its_end_is_refused(root: Path, database: bytes, kind: str) -> None:
+def test_unpack_refuses_a_database_that_is_too_long(root: Path, database: bytes, kind: str) -> None:
     content = database + bytes(4096)
     put(
         root, {"zip": zipped(("db.sqlite3", content)), "gzip": gzip.compress(content), "plain": content}[kind]
@@ -457,9 +453,7 @@ def test_a_database_that_goes_on_after_its_end_is_refused(root: Path, database: 
     assert left(root) == []
 
 
-def test_a_gzip_that_unpacks_to_a_lot_stops_where_its_database_ends(
-    root: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unpack_stops_a_gzip_bomb(root: Path, database: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[int] = []
     read = gzip.GzipFile.read
 
@@ -475,7 +469,7 @@ def test_a_gzip_that_unpacks_to_a_lot_stops_where_its_database_ends(
     assert sum(given) <= len(database) + CHUNK
 
 
-def test_where_there_is_no_room_nothing_is_begun(
+def test_unpack_writes_nothing_on_a_full_disk(
     root: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(root, zipped(("db.sqlite3", database)))
@@ -486,9 +480,7 @@ def test_where_there_is_no_room_nothing_is_begun(
     assert left(root) == []
 
 
-def test_a_dump_that_can_t_be_read_is_explained(
-    root: Path, database: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unpack_explains_a_read_error(root: Path, database: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     file = put(root, database)
 
     def failing(*_: object) -> None:
@@ -502,9 +494,7 @@ def test_a_dump_that_can_t_be_read_is_explained(
 
 
 @pytest.mark.parametrize("kind", ["deflated", "stored", "bzip2", "lzma", "gzip", "plain"])
-def test_whatever_is_changed_on_the_way_it_is_refused_or_the_same(
-    root: Path, database: bytes, kind: str
-) -> None:
+def test_unpack_refuses_random_damage(root: Path, database: bytes, kind: str) -> None:
     """Seeded changes, most of them where the archive's directory is; no other error may come out."""
     methods = {
         "deflated": zipfile.ZIP_DEFLATED, "stored": zipfile.ZIP_STORED,
@@ -544,7 +534,7 @@ def test_whatever_is_changed_on_the_way_it_is_refused_or_the_same(
     assert refused
 
 
-def test_a_damaged_database_inside_a_sound_archive_is_refused(root: Path, database: bytes) -> None:
+def test_unpack_refuses_a_damaged_database_in_a_sound_archive(root: Path, database: bytes) -> None:
     put(root, zipped(("db.sqlite3", database[:4096] + bytes(4096) + database[8192:])))
     with pytest.raises(DumpError, match="is damaged"):
         unpack(root)
@@ -573,13 +563,13 @@ def _later(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_later")
-def test_an_unchanged_dump_is_unpacked_once(root: Path, database: bytes, copies: list[Path]) -> None:
+def test_unpack_reads_an_unchanged_dump_once(root: Path, database: bytes, copies: list[Path]) -> None:
     put(root, zipped(("db.sqlite3", database)))
     assert unpack(root) == unpack(root)
     assert len(copies) == 1
 
 
-def test_a_dump_changed_in_the_same_instant_is_unpacked_again(
+def test_unpack_repeats_after_a_change_in_the_same_instant(
     root: Path, database: bytes, copies: list[Path]
 ) -> None:
     """Same inode, size and time: only that the time is not older than our look gives it away."""
@@ -593,7 +583,7 @@ def test_a_dump_changed_in_the_same_instant_is_unpacked_again(
 
 
 @pytest.mark.parametrize(("ago", "made"), [(reference.CLOCK_GRAIN, 2), (reference.CLOCK_GRAIN + 1, 1)])
-def test_a_dump_is_trusted_when_it_is_older_than_the_coarsest_clock(
+def test_unpack_trusts_a_dump_older_than_the_coarsest_clock(
     root: Path, database: bytes, copies: list[Path], monkeypatch: pytest.MonkeyPatch, *, ago: int, made: int
 ) -> None:
     file = put(root, zipped(("db.sqlite3", database)))
@@ -604,14 +594,14 @@ def test_a_dump_is_trusted_when_it_is_older_than_the_coarsest_clock(
 
 
 @pytest.mark.usefixtures("_later")
-def test_an_unpacked_database_that_was_written_to_is_made_again(root: Path, database: bytes) -> None:
+def test_unpack_repeats_for_a_changed_database(root: Path, database: bytes) -> None:
     put(root, zipped(("db.sqlite3", database)))
     path = unpack(root).path
     path.write_bytes(bytes(len(database)))
     assert unpack(root).path.read_bytes() == database
 
 
-def test_what_a_killed_run_left_is_no_obstacle_and_goes(root: Path, database: bytes) -> None:
+def test_unpack_removes_what_a_killed_run_left(root: Path, database: bytes) -> None:
     put(root, database)
     (root / "unpacked").mkdir()
     (root / "unpacked" / "unpacking").write_bytes(b"half")
@@ -621,7 +611,7 @@ def test_what_a_killed_run_left_is_no_obstacle_and_goes(root: Path, database: by
 
 
 @pytest.mark.usefixtures("_later")
-def test_two_at_once_unpack_only_once(root: Path, database: bytes, copies: list[Path]) -> None:
+def test_unpack_waits_for_another_run(root: Path, database: bytes, copies: list[Path]) -> None:
     put(root, zipped(("db.sqlite3", database)))
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: unpack(root), range(4)))
@@ -630,9 +620,7 @@ def test_two_at_once_unpack_only_once(root: Path, database: bytes, copies: list[
 
 
 @pytest.mark.usefixtures("_later")
-def test_a_link_that_leads_elsewhere_is_followed_again(
-    root: Path, database: bytes, copies: list[Path]
-) -> None:
+def test_unpack_follows_a_changed_link(root: Path, database: bytes, copies: list[Path]) -> None:
     put(root, zipped(("db.sqlite3", database)))
     unpack(root)
     put(root, database, "site_2027.sqlite3")
@@ -641,9 +629,7 @@ def test_a_link_that_leads_elsewhere_is_followed_again(
 
 
 @pytest.mark.usefixtures("_later")
-def test_a_cached_database_that_is_gone_or_cut_is_made_again(
-    root: Path, database: bytes, copies: list[Path]
-) -> None:
+def test_unpack_repeats_for_a_missing_database(root: Path, database: bytes, copies: list[Path]) -> None:
     put(root, zipped(("db.sqlite3", database)))
     unpack(root).path.unlink()
     unpack(root).path.write_bytes(b"short")
@@ -652,7 +638,7 @@ def test_a_cached_database_that_is_gone_or_cut_is_made_again(
 
 
 @pytest.mark.usefixtures("_later")
-def test_a_broken_note_is_no_obstacle(root: Path, database: bytes) -> None:
+def test_unpack_ignores_a_broken_note(root: Path, database: bytes) -> None:
     put(root, zipped(("db.sqlite3", database)))
     unpack(root)
     (root / "unpacked" / "unpacked.json").write_text('{"fingerprint": 3', encoding="utf-8")
@@ -677,34 +663,36 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return made
 
 
-def test_the_digest_is_the_database_s_whatever_it_is_packed_in(root: Path, database: bytes) -> None:
+def test_identify_dump_digests_the_database_not_the_archive(root: Path, database: bytes) -> None:
     expected = hashlib.sha256(database).hexdigest()
     for content in (database, zipped(("db.sqlite3", database)), gzip.compress(database)):
         put(root, content)
         assert digest(root) == unpack(root).sha256 == expected
 
 
-def test_the_digest_leaves_nothing_but_its_note(root: Path, database: bytes) -> None:
+def test_identify_dump_leaves_only_its_note(root: Path, database: bytes) -> None:
     put(root, zipped(("db.sqlite3", database)))
     digest(root)
     assert [file.name for file in (root / "unpacked").iterdir()] == ["digest.json"]
 
 
 @pytest.mark.usefixtures("_later")
-def test_an_unchanged_dump_is_read_once(root: Path, database: bytes, readings: list[Path]) -> None:
+def test_identify_dump_reads_an_unchanged_dump_once(
+    root: Path, database: bytes, readings: list[Path]
+) -> None:
     put(root, database)
     assert digest(root) == digest(root)
     assert len(readings) == 1
 
 
 @pytest.mark.usefixtures("_later")
-def test_unpacking_gives_the_digest_too(root: Path, database: bytes, readings: list[Path]) -> None:
+def test_identify_dump_uses_what_unpack_noted(root: Path, database: bytes, readings: list[Path]) -> None:
     put(root, database)
     assert unpack(root).sha256 == digest(root)
     assert len(readings) == 1
 
 
-def test_a_dump_changed_in_the_same_instant_is_read_again(root: Path, database: bytes) -> None:
+def test_identify_dump_repeats_after_a_change_in_the_same_instant(root: Path, database: bytes) -> None:
     """The other database has the same size, and its file the same inode and time."""
     file = put(root, database)
     first = digest(root)
@@ -716,7 +704,9 @@ def test_a_dump_changed_in_the_same_instant_is_read_again(root: Path, database: 
 
 
 @pytest.mark.usefixtures("_later")
-def test_a_dump_that_was_dated_back_is_read_again(root: Path, database: bytes, readings: list[Path]) -> None:
+def test_identify_dump_repeats_for_a_dump_that_was_dated_back(
+    root: Path, database: bytes, readings: list[Path]
+) -> None:
     file = put(root, database)
     digest(root)
     stamp = file.stat().st_mtime_ns
@@ -727,7 +717,7 @@ def test_a_dump_that_was_dated_back_is_read_again(root: Path, database: bytes, r
 
 
 @pytest.mark.parametrize("note", ["", "nonsense", "[]", '{"archive": [], "sha256": "0"}'])
-def test_a_broken_note_is_no_digest(root: Path, database: bytes, note: str) -> None:
+def test_identify_dump_ignores_a_broken_note(root: Path, database: bytes, note: str) -> None:
     put(root, database)
     (root / "unpacked").mkdir()
     (root / "unpacked" / "digest.json").write_text(note, encoding="utf-8")
@@ -737,13 +727,15 @@ def test_a_broken_note_is_no_digest(root: Path, database: bytes, note: str) -> N
 @pytest.mark.parametrize(
     "spoil", [lambda whole: whole[: len(whole) // 2], lambda whole: whole + b"more", lambda _: b""]
 )
-def test_a_damaged_dump_has_no_digest(root: Path, database: bytes, spoil: Callable[[bytes], bytes]) -> None:
+def test_identify_dump_refuses_a_damaged_dump(
+    root: Path, database: bytes, spoil: Callable[[bytes], bytes]
+) -> None:
     put(root, spoil(database))
     with pytest.raises(DumpError):
         digest(root)
 
 
-def test_an_older_database_is_dropped(root: Path, database: bytes) -> None:
+def test_unpack_removes_older_databases(root: Path, database: bytes) -> None:
     put(root, database)
     (root / "unpacked").mkdir()
     (root / "unpacked" / "0123.sqlite").write_bytes(b"old")
@@ -755,7 +747,7 @@ def test_an_older_database_is_dropped(root: Path, database: bytes) -> None:
 @pytest.mark.parametrize(
     "failure", [KeyboardInterrupt(), OSError(errno.ENOSPC, "full"), OSError(errno.EDQUOT, "quota")]
 )
-def test_a_failure_midway_leaves_nothing(
+def test_unpack_leaves_nothing_after_a_failure(
     root: Path, database: bytes, monkeypatch: pytest.MonkeyPatch, failure: BaseException
 ) -> None:
     put(root, zipped(("db.sqlite3", database)))
@@ -822,9 +814,7 @@ FILES = {"toc.dat": header(5), "3001.dat.gz": gzip.compress(b"1\tone\n"), "blobs
         (tarred(("toc.dat", header(3)), ("restore.sql", b"-- nothing")), TAR),
     ],
 )
-def test_what_pg_dump_makes_is_recognised_and_unpacked_as_it_is(
-    root: Path, content: bytes, format_: str, packer: str
-) -> None:
+def test_unpack_recognises_what_pg_dump_makes(root: Path, content: bytes, format_: str, packer: str) -> None:
     put(root, zipped(("db.dump", content)) if packer == "zip" else PACKERS[packer](content))
     found = unpack(root)
     assert (found.format, found.server) == (format_, 17)
@@ -854,7 +844,7 @@ FOLDERS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("packed", FOLDERS)
-def test_a_dump_in_a_folder_is_the_same_whatever_it_is_packed_in(root: Path, packed: str) -> None:
+def test_unpack_gives_the_same_folder_from_each_archive(root: Path, packed: str) -> None:
     FOLDERS[packed](root)
     found = unpack(root)
     assert {file.name: file.read_bytes() for file in found.path.iterdir()} == FILES
@@ -867,7 +857,7 @@ def test_a_dump_in_a_folder_is_the_same_whatever_it_is_packed_in(root: Path, pac
 
 
 @pytest.mark.usefixtures("_later")
-def test_a_changed_file_of_a_folder_is_noticed(root: Path, copies: list[Path]) -> None:
+def test_unpack_notices_a_changed_file_of_a_folder(root: Path, copies: list[Path]) -> None:
     put_folder(root)
     first = unpack(root)
     assert unpack(root) == first
@@ -899,7 +889,7 @@ def test_a_changed_file_of_a_folder_is_noticed(root: Path, copies: list[Path]) -
         (header(1)[:40], "does not tell which PostgreSQL"),
     ],
 )
-def test_what_is_no_dump_of_postgresql_s_is_named(root: Path, content: bytes, words: str) -> None:
+def test_unpack_names_what_is_wrong_with_a_postgresql_dump(root: Path, content: bytes, words: str) -> None:
     put(root, content)
     with pytest.raises(DumpError, match=words):
         unpack(root)
@@ -908,7 +898,7 @@ def test_what_is_no_dump_of_postgresql_s_is_named(root: Path, content: bytes, wo
     assert left(root) == []
 
 
-def test_a_link_in_a_tar_is_unsafe(root: Path) -> None:
+def test_unpack_refuses_a_link_in_a_tar(root: Path) -> None:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as made:
         member = tarfile.TarInfo("toc.dat")
@@ -923,7 +913,7 @@ def test_a_link_in_a_tar_is_unsafe(root: Path) -> None:
     ("server", "pg_dump", "minor", "wanted"),
     [("9.6.24", "9.6.24", 12, 9), ("18.1", "17.2", 16, 18), ("13.3", "15.1 (Ubuntu)", 14, 15)],
 )
-def test_the_server_that_is_needed_is_the_newer_of_the_two(
+def test_unpack_tells_the_newer_of_two_versions(
     root: Path, server: str, pg_dump: str, minor: int, wanted: int
 ) -> None:
     put(root, header(1, server=server, pg_dump=pg_dump, minor=minor))
