@@ -289,7 +289,7 @@ def forget_worktree(root: Path, folder: Path) -> None:
 
 
 def has_identity(root: Path) -> bool:
-    """Return whether git was told who makes commits here; its guess from the machine's name is no answer."""
+    """Return whether git is configured to know who makes commits here; a guess does not count."""
     strict = ("-c", "user.useConfigOnly=true", "var")
     return all(run(root, *strict, f"GIT_{role}_IDENT").ok for role in ("AUTHOR", "COMMITTER"))
 

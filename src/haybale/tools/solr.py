@@ -1,4 +1,4 @@
-"""Solr over HTTP, from the host: is it there, what does it hold, make it compact."""
+"""Solr over HTTP, from the host: wait for a core, count its documents, optimize it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from haybale.errors import ServiceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# Seconds that a question may take, and a rewrite of the whole index.
-QUESTION = 30
-REWRITE = 3600
+# Seconds that a request may take, and a rewrite of the whole index.
+TIMEOUT = 30
+REWRITE_TIMEOUT = 3600
 
-# Seconds between two looks at a Solr that comes up.
+# Seconds between two pings of a Solr that starts.
 PAUSE = 0.1
 
 
@@ -30,39 +30,31 @@ class Solr:
     def ping(self) -> bool:
         """Return whether the core answers its ping; False also where nothing listens yet."""
         try:
-            return requests.get(f"{self.url}/{self.core}/admin/ping", timeout=QUESTION).ok
+            return requests.get(f"{self.url}/{self.core}/admin/ping", timeout=TIMEOUT).ok
         except requests.RequestException:
             return False
-
-    def init_failures(self) -> Mapping[str, str]:
-        """Return the cores that could not be opened, and why; empty where nothing answers yet."""
-        try:
-            answer = requests.get(
-                f"{self.url}/admin/cores", params={"action": "STATUS", "indexInfo": "false"}, timeout=QUESTION
-            )
-            return dict(answer.json().get("initFailures", {})) if answer.ok else {}
-        except requests.RequestException:
-            return {}
 
     def counts(self, field: str = "django_ct") -> dict[str, int]:
         """Return the number of documents for each value of a field, "" for documents without it.
 
         Raises `ServiceError` where Solr does not answer.
         """
-        answer = self._ask(
+        found = self._get(
             "/select",
             {
                 "q": "*:*", "rows": "0", "facet": "true", "facet.field": field,
                 "facet.limit": "-1", "facet.mincount": "1", "facet.missing": "true", "json.nl": "flat",
             },
-            QUESTION,
+            TIMEOUT,
         )  # fmt: skip
-        flat = answer["facet_counts"]["facet_fields"][field]
+        flat = found["facet_counts"]["facet_fields"][field]
         return {name or "": number for name, number in zip(flat[::2], flat[1::2], strict=True) if number}
 
     def optimize(self) -> None:
         """Rewrite the index into one segment, and wait until that is served. Raises `ServiceError`."""
-        self._ask("/update", {"optimize": "true", "maxSegments": "1", "waitSearcher": "true"}, REWRITE)
+        self._get(
+            "/update", {"optimize": "true", "maxSegments": "1", "waitSearcher": "true"}, REWRITE_TIMEOUT
+        )
 
     def wait_ready(self, timeout: float, is_alive: Callable[[], bool]) -> None:
         """Wait until the core answers: up to `timeout` seconds, and while `is_alive()` (its container runs).
@@ -71,12 +63,13 @@ class Solr:
         """
         end = time.monotonic() + timeout
         while not self.ping():
-            failures = self.init_failures()
-            if self.core in failures:
+            cores = self._list_cores()
+            failure = (cores or {}).get("initFailures", {}).get(self.core)
+            if failure is not None:
                 raise ServiceError(
-                    f"Solr cannot open the core {self.core}: {failures[self.core]}",
+                    f"Solr cannot open the core {self.core}: {failure}",
                     cause="its configuration is wrong for this Solr, or its index is damaged",
-                    hint="look for the reason in Solr's log",
+                    hint="see Solr's log",
                 )
             if not is_alive():
                 raise ServiceError(
@@ -85,45 +78,45 @@ class Solr:
                     hint="see its log",
                 )
             if time.monotonic() > end:
+                names = ", ".join(sorted((cores or {}).get("status", {}))) or "none"
+                found = "nothing answers at all" if cores is None else f"there are: {names}"
                 raise ServiceError(
                     f"Solr's core {self.core} did not answer within {timeout:.0f} s",
-                    cause="the machine is overloaded, or the core does not exist" + self._cores(),
+                    cause=f"the machine is overloaded, or the core does not exist; {found}",
                     hint="see Solr's log",
                 )
             time.sleep(PAUSE)
 
-    def _cores(self) -> str:
+    def _list_cores(self) -> Mapping[str, Any] | None:
+        """Return the cores' `status`, and why cores could not be opened; None where nothing answers yet."""
         try:
-            answer = requests.get(f"{self.url}/admin/cores", params={"indexInfo": "false"}, timeout=QUESTION)
-            names = sorted(answer.json()["status"])
-        except (requests.RequestException, KeyError):
-            return "; nothing answers at all"
-        return f"; there are: {', '.join(names) or 'none'}"
+            parameters = {"action": "STATUS", "indexInfo": "false"}
+            response = requests.get(f"{self.url}/admin/cores", params=parameters, timeout=TIMEOUT)
+            return dict(response.json()) if response.ok else None
+        except requests.RequestException:
+            return None
 
-    def _ask(self, path: str, parameters: Mapping[str, str], timeout: float) -> Any:
+    def _get(self, path: str, parameters: Mapping[str, str], timeout: float) -> Any:
         url = f"{self.url}/{self.core}{path}"
         try:
-            answer = requests.get(url, params={**parameters, "wt": "json"}, timeout=timeout)
+            response = requests.get(url, params={**parameters, "wt": "json"}, timeout=timeout)
         except requests.RequestException as error:
+            cause = "it ended, or is overloaded"
             raise ServiceError(
-                f"Solr does not answer at {url}: {error}",
-                cause="it ended, or is overloaded",
-                hint="see its log",
+                f"Solr does not answer at {url}: {error}", cause=cause, hint="see its log"
             ) from error
-        if not answer.ok:
-            raise ServiceError(
-                f"Solr answers {answer.status_code} at {url}: {_reason(answer)}", hint="see its log"
-            )
+        if not response.ok:
+            reason = _error_text(response)
+            raise ServiceError(f"Solr answers {response.status_code} at {url}: {reason}", hint="see its log")
         try:
-            return answer.json()
+            return response.json()
         except requests.RequestException as error:
-            raise ServiceError(
-                f"what answers at {url} is not Solr", cause="another server has that port"
-            ) from error
+            cause = "another server has that port"
+            raise ServiceError(f"what answers at {url} is not Solr", cause=cause) from error
 
 
-def _reason(answer: requests.Response) -> str:
+def _error_text(response: requests.Response) -> str:
     try:
-        return str(answer.json()["error"]["msg"])
+        return str(response.json()["error"]["msg"])
     except (requests.RequestException, KeyError, TypeError):
-        return answer.text[:200]
+        return response.text[:200]

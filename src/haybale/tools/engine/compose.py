@@ -48,7 +48,7 @@ class Compose:
 
     @property
     def keep_notice(self) -> str:
-        """What the user of services that are kept is told."""
+        """A line for the user of services that are kept."""
         return f"keeping them; to remove them: docker compose --project-name {self.project} down --volumes"
 
     def write_env(self) -> None:

@@ -191,7 +191,7 @@ def certificates(host: str, env: Mapping[str, str]) -> tuple[list[Path], tuple[P
 def authorities(env: Mapping[str, str]) -> str | bool:
     """Return the file of the certificate authorities that count for all registries; True: Python's own.
 
-    What this machine's tools are told counts first, then the system's.
+    Those that the environment names come first, then the system's.
     """
     named = (env.get("REQUESTS_CA_BUNDLE"), env.get("SSL_CERT_FILE"), ssl.get_default_verify_paths().cafile)
     files = (*(Path(each) for each in named if each), SYSTEM_AUTHORITIES)
