@@ -53,21 +53,21 @@ def assert_one_line(done: subprocess.CompletedProcess[str], words: str, place: P
     assert not list(place.glob(".haybale/launcher*"))
 
 
-def test_without_python_it_says_so(place: Path) -> None:
+def test_noxw_without_python(place: Path) -> None:
     assert_one_line(start(place), "python3 is not installed", place)
 
 
-def test_an_old_python_is_named(place: Path) -> None:
+def test_noxw_with_an_old_python(place: Path) -> None:
     script(place, "python3", 'if [ "$1" = --version ]; then echo Python 3.9.2; else exit 1; fi')
     assert_one_line(start(place), "Python 3.9.2 is too old", place)
 
 
-def test_a_python_without_venv_is_told_the_package(place: Path) -> None:
+def test_noxw_names_the_package_of_a_missing_venv(place: Path) -> None:
     script(place, "python3", 'case "$2" in *ensurepip*) exit 1;; esac')
     assert_one_line(start(place), "python3-venv", place)
 
 
-def test_a_failed_installation_leaves_nothing_to_be_mistaken_for_a_finished_one(place: Path) -> None:
+def test_noxw_leaves_nothing_of_a_failed_installation(place: Path) -> None:
     """The next start must try again, so nothing may stand where the finished environment would."""
     body = 'case "$*" in *"-m venv"*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python";; *"-m pip"*) exit 1;; esac'
     script(place, "python3", body)

@@ -23,18 +23,18 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def test_what_a_command_says_is_kept_apart_and_its_code_is_told() -> None:
+def test_run_separates_streams_and_returns_the_code() -> None:
     done = process.run(python("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"))
     assert (done.code, done.ok, done.stdout, done.stderr) == (3, False, "out\n", "err\n")
     assert done.output == "out\nerr"
 
 
-def test_a_missing_executable_is_a_sentence() -> None:
+def test_run_raises_for_a_missing_executable() -> None:
     with pytest.raises(PrerequisiteError, match="no-such-tool is not installed"):
         process.run(["no-such-tool"])
 
 
-def test_a_command_that_hangs_is_ended(tmp_path: Path) -> None:
+def test_run_ends_a_command_after_its_timeout(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     code = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     with pytest.raises(PrerequisiteError, match="did not answer within 2 s"):
@@ -43,18 +43,18 @@ def test_a_command_that_hangs_is_ended(tmp_path: Path) -> None:
         os.kill(int(note.read_text(encoding="utf-8")), 0)
 
 
-def test_standard_input_is_given_or_empty_and_the_environment_added() -> None:
+def test_run_gives_standard_input_and_adds_to_the_environment() -> None:
     echo = python("import os, sys; print(sys.stdin.read() + os.environ.get('GIVEN', ''))")
     assert process.run(echo, stdin="a\nb", env={"GIVEN": "c"}).stdout == "a\nbc\n"
     assert process.run(echo, stdin=b"x" * 1_000_000).stdout == "x" * 1_000_000 + "\n"
     assert process.run(echo).stdout == "\n"
 
 
-def test_output_that_is_no_utf_8_is_no_reason_to_fail() -> None:
+def test_run_replaces_output_that_is_not_utf_8() -> None:
     assert process.run(python("import os; os.write(1, b'a\\xffb')")).stdout == "a\ufffdb"
 
 
-def test_lines_come_while_the_command_runs(tmp_path: Path) -> None:
+def test_stream_lines_yields_while_the_command_runs(tmp_path: Path) -> None:
     """It goes on only after its first line was read and answered."""
     answer = tmp_path / "answer"
     os.mkfifo(answer)
@@ -65,14 +65,14 @@ def test_lines_come_while_the_command_runs(tmp_path: Path) -> None:
     assert list(lines) == ["second"]
 
 
-def test_lines_of_a_failed_command_end_with_its_code() -> None:
+def test_stream_lines_raises_at_the_end_of_a_failed_command() -> None:
     read: list[str] = []
-    with pytest.raises(process.CommandFailedError) as told:
+    with pytest.raises(process.CommandFailedError) as caught:
         read.extend(process.stream_lines(python("print('said'); raise SystemExit(7)")))
-    assert told.value.code == 7
+    assert caught.value.code == 7
 
 
-def test_a_process_ends_with_its_block_however_that_is_left() -> None:
+def test_running_process_ends_with_its_block() -> None:
     seen: list[subprocess.Popen[bytes]] = []
 
     def interrupted() -> None:
@@ -85,18 +85,18 @@ def test_a_process_ends_with_its_block_however_that_is_left() -> None:
     assert seen[0].returncode is not None
 
 
-def test_the_error_stream_is_among_the_lines_or_left_alone(capfd: pytest.CaptureFixture[str]) -> None:
+def test_stream_lines_merges_the_error_stream_or_leaves_it(capfd: pytest.CaptureFixture[str]) -> None:
     both = python("import sys; print('out', flush=True); print('err', file=sys.stderr)")
     assert list(process.stream_lines(both)) == ["out", "err"]
     assert list(process.stream_lines(both, merge=False)) == ["out"]
     assert capfd.readouterr().err == "err\n"
 
 
-def test_a_code_that_was_foreseen_is_no_failure_of_lines() -> None:
+def test_stream_lines_accepts_expected_codes() -> None:
     assert list(process.stream_lines(python("print('said'); raise SystemExit(3)"), ok=(0, 3))) == ["said"]
 
 
-def test_a_command_whose_lines_nobody_reads_on_is_ended() -> None:
+def test_stream_lines_ends_the_command_when_closed() -> None:
     lines = process.stream_lines(python("import os, time; print(os.getpid(), flush=True); time.sleep(600)"))
     number = int(next(lines))
     os.kill(number, 0)
@@ -105,25 +105,25 @@ def test_a_command_whose_lines_nobody_reads_on_is_ended() -> None:
         os.kill(number, 0)
 
 
-def test_a_command_on_this_terminal_gives_its_code(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_run_attached_returns_the_code(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code = "import os; print(os.getcwd(), os.environ['GIVEN']); raise SystemExit(5)"
     assert process.run_attached(python(code), cwd=tmp_path, env={"GIVEN": "c"}) == 5
     assert capfd.readouterr().out == f"{tmp_path} c\n"
 
 
-def test_a_command_that_a_signal_ended_has_its_number() -> None:
+def test_run_returns_the_number_of_a_signal() -> None:
     done = process.run(python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
     assert (done.code, done.ok) == (-signal.SIGKILL, False)
 
 
-def test_both_streams_of_a_finished_command_are_kept_in_their_order() -> None:
+def test_run_merged_keeps_the_order_of_both_streams() -> None:
     done = process.run_merged(
         python("import sys; print('out', flush=True); print('err', file=sys.stderr); sys.exit(3)")
     )
     assert (done.code, done.stdout) == (3, "out\nerr\n")
 
 
-def test_a_command_that_must_clean_up_gets_the_time_for_it_after_ctrl_c(tmp_path: Path) -> None:
+def test_run_merged_lets_the_command_clean_up_after_ctrl_c(tmp_path: Path) -> None:
     """Only this process is interrupted, as CI systems do; what it started still says something at its end."""
     ready, note = tmp_path / "ready", tmp_path / "note"
     os.mkfifo(ready)
@@ -147,7 +147,7 @@ time.sleep(600)
     assert note.read_text(encoding="utf-8") == "cleaned"
 
 
-def test_what_is_detached_has_a_session_of_its_own_and_a_log(tmp_path: Path) -> None:
+def test_start_detached_gives_a_session_and_a_log(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log:
         started = process.start_detached(
             python(
@@ -160,7 +160,7 @@ def test_what_is_detached_has_a_session_of_its_own_and_a_log(tmp_path: Path) -> 
     assert started.pid != os.getsid(0)
 
 
-def test_what_must_not_be_interrupted_is_not(tmp_path: Path) -> None:
+def test_uninterrupted_ignores_signals(tmp_path: Path) -> None:
     code = f"""
 import os, signal
 from pathlib import Path

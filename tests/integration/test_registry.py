@@ -84,7 +84,7 @@ def image(name: str, *, attested: bool = False, text: str = "a") -> Iterator[str
 # A real registry -----------------------------------------------------------------------------------------
 
 
-def test_an_image_is_there_when_it_was_pushed_and_not_before(registry: str) -> None:
+def test_repository_has_an_image_after_it_was_pushed(registry: str) -> None:
     ours = repository(registry)
     assert ours.digest("first") is None
     assert ours.manifest("first") is None
@@ -110,7 +110,7 @@ def test_labels_are_the_image_s_and_not_its_attestation_s(registry: str) -> None
 
 
 @pytest.mark.parametrize("attested", [False, True])
-def test_retagging_is_exact_and_moves_no_layer(registry_server: Registry, *, attested: bool) -> None:
+def test_retag_is_exact_and_moves_no_layer(registry_server: Registry, *, attested: bool) -> None:
     ours = repository(registry_server.address)
     with image(f"{registry_server.address}/site:source", attested=attested) as name:
         RegistryStore(ours).push(name)
@@ -122,12 +122,12 @@ def test_retagging_is_exact_and_moves_no_layer(registry_server: Registry, *, att
     assert registry_server.log().count("/blobs/uploads/") == before
 
 
-def test_there_is_no_retagging_what_is_not_there(registry: str) -> None:
+def test_retag_raises_for_a_missing_image(registry: str) -> None:
     with pytest.raises(RegistryError, match=r"there is no .*/site:nothing in the registry"):
         repository(registry).retag("nothing", "something")
 
 
-def test_the_first_image_of_a_name_stays(registry: str) -> None:
+def test_push_first_keeps_the_first_image(registry: str) -> None:
     store = RegistryStore(repository(registry))
     with image(f"{registry}/site:solr-1", text="first") as name:
         first = store.push_first(name)
@@ -145,7 +145,7 @@ print(RegistryStore(Repository(name.rpartition(":")[0])).push_first(name))
 """
 
 
-def test_two_that_push_one_name_at_once_leave_one_image_that_everybody_gets(registry: str) -> None:
+def test_push_first_twice_at_once_leaves_one_image(registry: str) -> None:
     """What stays is read back by whoever asks from then on; both are whole."""
     store = RegistryStore(repository(registry))
     with image(f"{registry}/site:solr-2") as name:
@@ -158,7 +158,7 @@ def test_two_that_push_one_name_at_once_leave_one_image_that_everybody_gets(regi
     assert said == {store.digest(name)}
 
 
-def test_a_push_that_fails_says_what_the_engine_said() -> None:
+def test_push_raises_with_the_engine_s_output() -> None:
     store = RegistryStore(repository("127.0.0.1:1"))
     with (
         image("127.0.0.1:1/site:a") as name,
@@ -179,13 +179,13 @@ def guarded(serve_registry: Serve) -> Iterator[Registry]:
         yield server
 
 
-def test_without_a_login_a_guarded_registry_has_no_answer(guarded: Registry) -> None:
+def test_digest_raises_without_a_login(guarded: Registry) -> None:
     with pytest.raises(RegistryError, match=r"answers 401 .* without a login") as refused:
         repository(guarded.address).digest("first")
     assert refused.value.hint.startswith("docker login")
 
 
-def test_a_wrong_password_is_no_absence_either_and_is_not_shown(guarded: Registry) -> None:
+def test_digest_raises_for_a_wrong_password_without_showing_it(guarded: Registry) -> None:
     wrong = Credentials(user="ada", secret="wrong-one", source="a test")
     with pytest.raises(RegistryError, match=r"answers 401 .* asked as ada \(a test\)") as refused:
         repository(guarded.address, find_login=lambda _: wrong).digest("first")
@@ -223,7 +223,7 @@ def helper(folder: Path, address: str) -> None:
 
 
 @pytest.mark.parametrize("where", [in_config, in_helper, in_store])
-def test_docker_s_own_login_is_used(
+def test_digest_uses_docker_s_own_login(
     guarded: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: Callable[[Path, str], None]
 ) -> None:
     where(tmp_path / "docker", guarded.address)
@@ -234,7 +234,7 @@ def test_docker_s_own_login_is_used(
 
 
 @pytest.mark.parametrize("system", ["gitlab", "config in a variable"])
-def test_a_ci_system_s_login_is_used_and_docker_gets_it_for_a_push(
+def test_push_uses_a_ci_system_s_login(
     guarded: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str
 ) -> None:
     if system == "gitlab":
@@ -297,7 +297,7 @@ def over_tls(monkeypatch: pytest.MonkeyPatch, address: str) -> Repository:
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
-def test_a_certificate_s_authority_is_taken_from_the_environment(
+def test_digest_trusts_an_authority_of_the_environment(
     sealed: tuple[Registry, Path], monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     server, authority = sealed
@@ -306,7 +306,7 @@ def test_a_certificate_s_authority_is_taken_from_the_environment(
     assert over_tls(monkeypatch, server.address).digest("first") is None
 
 
-def test_a_registry_s_own_authority_counts_before_all(
+def test_digest_trusts_the_registry_s_own_authority(
     sealed: tuple[Registry, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     server, authority = sealed
@@ -317,7 +317,7 @@ def test_a_registry_s_own_authority_counts_before_all(
     assert over_tls(monkeypatch, server.address).digest("first") is None
 
 
-def test_a_certificate_that_nobody_vouches_for_is_an_error_at_once(
+def test_digest_raises_at_once_for_an_untrusted_certificate(
     sealed: tuple[Registry, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, _ = sealed
@@ -392,13 +392,13 @@ def waiting(waits: list[float], address: str, **options: Any) -> Repository:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refusal_is_an_error_at_once(status: int) -> None:
+def test_digest_raises_at_once_when_refused(status: int) -> None:
     with failing((status, API, b"")) as faults, pytest.raises(RegistryError, match=f"answers {status}"):
         repository(faults.address).digest("a")
 
 
 @pytest.mark.parametrize("fault", [(500, API, b""), (503, API, b""), (CUT, {}, b""), (HANG, {}, b"")])
-def test_what_passes_is_asked_again(fault: tuple[int, dict[str, str], bytes]) -> None:
+def test_digest_retries_a_transient_failure(fault: tuple[int, dict[str, str], bytes]) -> None:
     waits: list[float] = []
     with failing(fault, fault, FOUND) as faults:
         assert waiting(waits, faults.address).digest("a") == DIGEST
@@ -413,22 +413,20 @@ def test_what_passes_is_asked_again(fault: tuple[int, dict[str, str], bytes]) ->
         ((HANG, {}, b""), "does not answer"),
     ],
 )
-def test_what_does_not_pass_is_an_error_in_the_end(
-    fault: tuple[int, dict[str, str], bytes], what: str
-) -> None:
+def test_digest_raises_after_the_last_attempt(fault: tuple[int, dict[str, str], bytes], what: str) -> None:
     waits: list[float] = []
     with failing(fault) as faults, pytest.raises(RegistryError, match=rf"{what}.*\(asked 4 times\)"):
         waiting(waits, faults.address).digest("a")
     assert len(waits) == transport.ATTEMPTS - 1
 
 
-def test_nothing_that_listens_is_an_error_that_names_the_place() -> None:
+def test_digest_raises_with_the_address_where_nothing_listens() -> None:
     waits: list[float] = []
     with pytest.raises(RegistryError, match=r"127\.0\.0\.1:1 does not answer"):
         waiting(waits, "127.0.0.1:1").digest("a")
 
 
-def test_a_limit_is_waited_for_as_long_as_it_says() -> None:
+def test_digest_waits_as_long_as_a_rate_limit_asks() -> None:
     waits: list[float] = []
     date = formatdate(time.time() + 30, usegmt=True)
     with failing((429, {"Retry-After": "7"}, b""), (429, {"Retry-After": date}, b""), FOUND) as faults:
@@ -437,7 +435,7 @@ def test_a_limit_is_waited_for_as_long_as_it_says() -> None:
     assert 20 <= waits[1] <= 31
 
 
-def test_a_limit_that_takes_too_long_is_an_error_that_says_when() -> None:
+def test_digest_raises_for_a_rate_limit_that_is_too_long() -> None:
     with (
         failing((429, {"Retry-After": "3600"}, b"")) as faults,
         pytest.raises(RegistryError, match="limits") as limited,
@@ -447,7 +445,7 @@ def test_a_limit_that_takes_too_long_is_an_error_that_says_when() -> None:
 
 
 @pytest.mark.parametrize("headers", [API, {}])
-def test_a_registry_s_own_404_is_an_absence(headers: dict[str, str]) -> None:
+def test_digest_is_none_for_a_registry_s_own_404(headers: dict[str, str]) -> None:
     with failing((404, headers, UNKNOWN)) as faults:
         assert repository(faults.address).digest("a") is None
 
@@ -462,14 +460,14 @@ def test_a_registry_s_own_404_is_an_absence(headers: dict[str, str]) -> None:
         (307, {"Location": "http://{address}/login"}, b""),
     ],
 )
-def test_what_is_no_registry_has_no_absent_images_and_no_present_ones(
+def test_digest_raises_for_what_is_not_a_registry(
     answer: tuple[int, dict[str, str], bytes],
 ) -> None:
     with failing(answer) as faults, pytest.raises(RegistryError, match="is not a registry"):
         repository(faults.address).digest("a")
 
 
-def test_bytes_that_are_not_the_digest_s_are_refused() -> None:
+def test_manifest_raises_for_bytes_of_another_digest() -> None:
     with failing((200, {DIGEST_HEADER: f"sha256:{'0' * 64}", **KIND}, CONTENT)) as faults:
         with pytest.raises(RegistryError, match="arrived damaged"):
             repository(faults.address).manifest("a")
@@ -477,7 +475,7 @@ def test_bytes_that_are_not_the_digest_s_are_refused() -> None:
             repository(faults.address).manifest(f"sha256:{'1' * 64}")
 
 
-def test_a_registry_that_names_no_digest_is_asked_for_the_bytes() -> None:
+def test_digest_is_computed_where_the_registry_names_none() -> None:
     with failing((200, {**API, **KIND}, CONTENT)) as faults:
         assert repository(faults.address).digest("a") == DIGEST
 
@@ -488,7 +486,7 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="http://{address}/token?x=1",serv
 TOKEN: tuple[int, dict[str, str], bytes] = (200, {}, b'{"token": "t0k3n"}')
 
 
-def test_a_token_is_fetched_where_the_registry_says_and_kept() -> None:
+def test_digest_fetches_a_token_and_keeps_it() -> None:
     known = Credentials(user="ada", secret=SECRET, source="a test")
     with failing((401, CHALLENGE, b""), TOKEN, FOUND) as faults:
         ours = repository(faults.address, find_login=lambda _: known)
@@ -500,13 +498,13 @@ def test_a_token_is_fetched_where_the_registry_says_and_kept() -> None:
     assert [login for _, _, login in faults.asked[2:]] == ["Bearer t0k3n"] * 2
 
 
-def test_nobody_in_particular_gets_a_token_too() -> None:
+def test_digest_fetches_a_token_without_a_login() -> None:
     with failing((401, CHALLENGE, b""), TOKEN, FOUND) as faults:
         assert repository(faults.address, find_login=lambda _: None).digest("a") == DIGEST
     assert faults.asked[1][2] == ""
 
 
-def test_an_identity_token_is_handed_in_as_a_form() -> None:
+def test_digest_sends_an_identity_token_as_a_form() -> None:
     known = Credentials(user="", secret="", identity_token="1d", source="a test")
     with failing((401, CHALLENGE, b""), (200, {}, b'{"access_token": "t0k3n"}'), FOUND) as faults:
         assert repository(faults.address, find_login=lambda _: known).digest("a") == DIGEST
@@ -515,7 +513,7 @@ def test_an_identity_token_is_handed_in_as_a_form() -> None:
     assert b"refresh_token=1d" in faults.bodies[1]
 
 
-def test_a_token_service_that_fails_is_asked_again_and_one_that_refuses_is_not() -> None:
+def test_digest_retries_a_failing_token_service_but_not_a_refusing_one() -> None:
     waits: list[float] = []
     with failing((401, CHALLENGE, b""), (503, {}, b""), (401, CHALLENGE, b""), TOKEN, FOUND) as faults:
         assert waiting(waits, faults.address, find_login=lambda _: None).digest("a") == DIGEST
@@ -527,7 +525,7 @@ def test_a_token_service_that_fails_is_asked_again_and_one_that_refuses_is_not()
         repository(faults.address, find_login=lambda _: None).digest("a")
 
 
-def test_a_login_does_not_follow_a_redirect_to_somebody_else() -> None:
+def test_labels_send_no_login_to_another_host() -> None:
     """The blob lies elsewhere, as with many registries: whoever has it must not see the token."""
     config = json.dumps({"config": {"Labels": LABELS}}).encode()
     blob = f"sha256:{hashlib.sha256(config).hexdigest()}"
@@ -541,7 +539,7 @@ def test_a_login_does_not_follow_a_redirect_to_somebody_else() -> None:
     assert elsewhere.asked == [("GET", "/blob", "")]
 
 
-def test_the_real_one_and_ours_agree(registry: str) -> None:
+def test_a_real_registry_sends_the_version_header(registry: str) -> None:
     """The header that tells a registry's 404 from another one is really there."""
     answer = requests.get(f"http://{registry}/v2/site/manifests/absent", timeout=30)
     assert answer.status_code == 404

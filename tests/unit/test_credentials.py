@@ -43,7 +43,7 @@ def in_variable(host: str, **entry: str) -> dict[str, str]:
         ("ghcr.io", {**GITHUB, **in_variable("other.example", auth=basic("bob", "x"))}, ("ada", "gh")),
     ],
 )
-def test_a_login_goes_to_its_own_registry_alone(
+def test_find_login_is_for_its_own_registry_only(
     tmp_path: Path, host: str, env: dict[str, str], login: tuple[str, str] | None
 ) -> None:
     found = find_login(host, {"HOME": str(tmp_path), **env})
@@ -55,7 +55,7 @@ def in_file(folder: Path, document: object) -> dict[str, str]:
     return {"DOCKER_CONFIG": str(folder)}
 
 
-def test_the_variable_comes_before_docker_s_own_file_and_that_before_the_ci_system_s(tmp_path: Path) -> None:
+def test_find_login_prefers_the_variable_then_docker_s_file_then_the_ci_system(tmp_path: Path) -> None:
     """Docker's command line and GitLab's runners have the same order."""
     variable = in_variable("ghcr.io", auth=basic("bob", "x"))
     env = in_file(tmp_path, {"auths": {"ghcr.io": {"auth": basic("own", "o")}}}) | GITHUB
@@ -69,7 +69,7 @@ def test_the_variable_comes_before_docker_s_own_file_and_that_before_the_ci_syst
     ]  # fmt: skip
 
 
-def test_what_docker_s_own_file_has_needs_no_other_one(tmp_path: Path) -> None:
+def test_cli_environment_is_empty_where_docker_s_file_has_the_login(tmp_path: Path) -> None:
     env = in_file(tmp_path, {"auths": {"ghcr.io": {"auth": basic("own", "o")}}}) | GITHUB
     with cli_environment("ghcr.io", env) as more:
         assert more == {}
@@ -91,7 +91,7 @@ def test_what_docker_s_own_file_has_needs_no_other_one(tmp_path: Path) -> None:
         ("r.example", "other.example/r.example", {"auth": basic("bob", "x")}, None),
     ],
 )
-def test_docker_s_own_file_is_read_as_docker_reads_it(
+def test_find_login_reads_docker_s_file_as_docker_does(
     tmp_path: Path, host: str, address: str, entry: dict[str, str], login: tuple[str, str, str] | None
 ) -> None:
     found = find_login(host, in_file(tmp_path, {"auths": {address: entry}}))
@@ -99,7 +99,7 @@ def test_docker_s_own_file_is_read_as_docker_reads_it(
 
 
 @pytest.mark.parametrize("document", [{}, {"auths": None}, {"auths": {}, "credHelpers": {"r.example": ""}}])
-def test_a_configuration_without_logins_has_none(tmp_path: Path, document: object) -> None:
+def test_find_login_is_none_for_a_configuration_without_logins(tmp_path: Path, document: object) -> None:
     assert find_login("r.example", in_file(tmp_path, document)) is None
 
 
@@ -111,7 +111,7 @@ def test_a_configuration_without_logins_has_none(tmp_path: Path, document: objec
         for auth in ("s3cret", "czNjcmV0", "OnMzY3JldA==")
     ],
 )
-def test_a_file_that_can_t_be_read_is_named_and_not_shown(tmp_path: Path, text: str) -> None:
+def test_find_login_names_an_unreadable_file_without_its_content(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text, encoding="utf-8")
     with pytest.raises(RegistryError, match=r"config\.json cannot be read") as refused:
         find_login("r.example", {"DOCKER_CONFIG": str(tmp_path)})
@@ -120,7 +120,7 @@ def test_a_file_that_can_t_be_read_is_named_and_not_shown(tmp_path: Path, text: 
 
 
 @pytest.mark.parametrize("name", ["no-such-program-here", "../evil", "/bin/sh", ".."])
-def test_a_helper_that_is_not_on_path_is_named_and_not_run(tmp_path: Path, name: str) -> None:
+def test_find_login_names_a_helper_that_is_not_on_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(RegistryError, match=r"the login for r\.example is not available") as refused:
         find_login("r.example", in_file(tmp_path, {"credsStore": name}))
     assert f"docker-credential-{name}" in refused.value.cause
@@ -128,7 +128,7 @@ def test_a_helper_that_is_not_on_path_is_named_and_not_run(tmp_path: Path, name:
 
 
 @pytest.mark.parametrize("text", ["nonsense-s3cret", "[1]", '{"auths": {"ghcr.io": {"auth": "s3cret"}}}'])
-def test_a_variable_that_can_t_be_read_is_named_and_not_shown(tmp_path: Path, text: str) -> None:
+def test_find_login_names_an_unreadable_variable_without_its_content(tmp_path: Path, text: str) -> None:
     with pytest.raises(RegistryError, match="DOCKER_AUTH_CONFIG cannot be read") as refused:
         find_login("ghcr.io", {"HOME": str(tmp_path), "DOCKER_AUTH_CONFIG": text})
     assert "s3cret" not in str(vars(refused.value))
@@ -136,7 +136,7 @@ def test_a_variable_that_can_t_be_read_is_named_and_not_shown(tmp_path: Path, te
     assert refused.value.__context__ is None or refused.value.__suppress_context__
 
 
-def test_a_secret_is_not_in_what_is_printed() -> None:
+def test_credentials_repr_has_no_secret() -> None:
     shown = repr(Credentials(user="ada", secret="s3cret", identity_token="t0k3n", source="x"))
     assert "s3cret" not in shown
     assert "t0k3n" not in shown
@@ -145,7 +145,7 @@ def test_a_secret_is_not_in_what_is_printed() -> None:
 @pytest.mark.parametrize(
     ("host", "key"), [("ghcr.io", "ghcr.io"), ("docker.io", "https://index.docker.io/v1/")]
 )
-def test_the_command_line_keeps_the_user_s_other_logins(tmp_path: Path, host: str, key: str) -> None:
+def test_cli_environment_keeps_the_user_s_other_logins(tmp_path: Path, host: str, key: str) -> None:
     own = {"auths": {"a.example": {"auth": "x"}}, "credsStore": "keychain", "credHelpers": {"b.example": "h"}}
     env = in_file(tmp_path, own) | in_variable(key, auth=basic("ada", "gh"))
     (tmp_path / "buildx").mkdir()
@@ -161,7 +161,7 @@ def test_the_command_line_keeps_the_user_s_other_logins(tmp_path: Path, host: st
     assert json.loads((tmp_path / "config.json").read_text(encoding="utf-8")) == own
 
 
-def test_an_identity_token_reaches_the_command_line_as_one(tmp_path: Path) -> None:
+def test_cli_environment_passes_an_identity_token(tmp_path: Path) -> None:
     env = {"HOME": str(tmp_path), **in_variable("r.example", auth=basic("bob", ""), identitytoken="1d")}
     with cli_environment("r.example", env) as more:
         merged = json.loads(tmp_path.__class__(more["DOCKER_CONFIG"], "config.json").read_text("utf-8"))

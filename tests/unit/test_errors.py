@@ -11,25 +11,25 @@ SOURCE = Path(errors.__file__).parent
 KINDS = {kind.__name__: kind for kind in errors.HaybaleError.__subclasses__()}
 
 
-def test_an_error_says_what_failed_and_keeps_the_rest_for_who_prints_it() -> None:
+def test_error_has_message_cause_hint_and_log() -> None:
     error = errors.DumpError("it failed", cause="because", hint="do this", log="a\nb")
     assert str(error) == "it failed"
     assert (error.message, error.cause, error.hint, error.log) == ("it failed", "because", "do this", "a\nb")
 
 
-def test_the_parts_that_are_not_known_are_empty() -> None:
+def test_error_parts_are_empty_by_default() -> None:
     error = errors.PrerequisiteError("it failed")
     assert (error.cause, error.hint, error.log) == ("", "", "")
 
 
-def test_no_code_is_one_that_a_shell_or_a_signal_gives() -> None:
+def test_exit_codes_are_not_those_of_shells_and_signals() -> None:
     """0 and 1 belong to Python, 126 and more to the shell."""
     assert all(1 < kind.exit_code < 126 for kind in KINDS.values())
     assert errors.UsageError.exit_code == 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_is_raised_somewhere(kind: str) -> None:
+def test_error_kind_is_raised_somewhere(kind: str) -> None:
     assert kind in raised()
 
 
@@ -43,7 +43,7 @@ def raised() -> set[str]:
     return names
 
 
-def test_a_wrong_command_line_and_a_wrong_dump_are_always_explained() -> None:
+def test_usage_and_dump_errors_always_have_a_cause_or_a_hint() -> None:
     """These are what people meet first."""
     silent = []
     for file in SOURCE.rglob("*.py"):

@@ -18,7 +18,7 @@ from haybale.tools import git
         ("../a.git", None),
     ],
 )
-def test_a_remote_keeps_no_credentials_and_no_path_of_a_machine(url: str, kept: str | None) -> None:
+def test_public_url_has_no_credentials_and_no_local_path(url: str, kept: str | None) -> None:
     assert git.public_url(url) == kept
 
 
@@ -37,11 +37,11 @@ def test_a_remote_keeps_no_credentials_and_no_path_of_a_machine(url: str, kept: 
         ("git@forge.example:a/b.git", "git@forge.example:a/b.git"),
     ],
 )
-def test_what_git_says_keeps_no_credentials(said: str, shown: str) -> None:
+def test_scrub_credentials_removes_them_from_every_url(said: str, shown: str) -> None:
     assert git.scrub_credentials(said) == shown
 
 
-def test_the_tags_among_a_remote_s_refs_are_peeled() -> None:
+def test_parse_tags_peels_annotated_tags() -> None:
     found = git.parse_tags(
         {"refs/heads/main": "m", "refs/tags/v1": "t", "refs/tags/v1^{}": "c", "refs/tags/light": "d"}
     )
@@ -51,12 +51,12 @@ def test_the_tags_among_a_remote_s_refs_are_peeled() -> None:
     }
 
 
-def test_hooks_are_shut_off_beside_what_is_configured_already() -> None:
+def test_hookless_environment_keeps_other_configuration() -> None:
     assert git.hookless_environment({})["GIT_CONFIG_COUNT"] == "1"
     found = git.hookless_environment({"GIT_CONFIG_COUNT": "2"})
     assert found["GIT_CONFIG_COUNT"] == "3"
     assert found["GIT_CONFIG_KEY_2"] == "core.hooksPath"
 
 
-def test_a_commit_s_subject_is_its_first_line() -> None:
+def test_commit_subject_is_the_first_line() -> None:
     assert git.Commit(hash="a", parents=(), message="One\n\ntwo").subject == "One"

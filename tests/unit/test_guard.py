@@ -49,22 +49,22 @@ def swallowing(reach: Callable[[], object]) -> None:
         lambda: is_registry_available("localhost:9/site"),
     ],
 )
-def test_a_unit_test_can_t_leave_its_process(reach: Callable[[], object]) -> None:
+def test_guard_refuses_processes_and_connections(reach: Callable[[], object]) -> None:
     with pytest.raises(pytest.fail.Exception, match=REFUSED):
         reach()
 
 
-def test_not_even_the_engine_s_socket() -> None:
+def test_guard_refuses_the_engine_s_socket() -> None:
     with socket.socket(socket.AF_UNIX) as door, pytest.raises(pytest.fail.Exception, match=REFUSED):
         door.connect("/var/run/docker.sock")
 
 
-def test_nor_without_a_connection() -> None:
+def test_guard_refuses_datagrams() -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as door, pytest.raises(pytest.fail.Exception, match=REFUSED):
         door.sendto(b"?", ("127.0.0.1", 9))
 
 
-def test_what_is_no_way_out_is_open() -> None:
+def test_guard_allows_what_stays_in_the_process() -> None:
     """Looking for an executable, and a pair of sockets (an event loop needs one), stay in this process."""
     assert process.find_executable("sh")
     with contextlib.ExitStack() as stack:

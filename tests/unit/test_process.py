@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_what_was_said_is_shown_without_empty_parts() -> None:
+def test_completed_output_leaves_out_empty_streams() -> None:
     said = process.Completed(command=("a",), code=0, stdout="out\n\n", stderr=" \n")
     assert said.output == "out"
     assert said.ok
@@ -22,7 +22,7 @@ def test_what_was_said_is_shown_without_empty_parts() -> None:
     assert not process.Completed(command=("a",), code=-9).ok
 
 
-def test_an_environment_is_added_to_or_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_environment_is_added_to_or_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEPT", "1")
     monkeypatch.setenv("CHANGED", "1")
     assert process.child_environment(None) is None
@@ -31,20 +31,20 @@ def test_an_environment_is_added_to_or_inherited(monkeypatch: pytest.MonkeyPatch
     assert process.child_environment({}) is not None
 
 
-def test_an_executable_is_found_on_the_path_or_missed_with_what_to_do(
+def test_require_executable_finds_it_on_path_or_raises_with_a_hint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tool = tmp_path / "tool"
     tool.write_text("#!/bin/sh\n", encoding="utf-8")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(PrerequisiteError, match="tool is not installed") as told:
+    with pytest.raises(PrerequisiteError, match="tool is not installed") as caught:
         process.require_executable("tool")
-    assert "install tool" in told.value.hint
+    assert "install tool" in caught.value.hint
     tool.chmod(0o755)
     assert process.require_executable("tool") == str(tool)
-    with pytest.raises(PrerequisiteError) as told:
+    with pytest.raises(PrerequisiteError) as caught:
         process.require_executable("docker")
-    assert "engine" in told.value.hint
+    assert "engine" in caught.value.hint
 
 
 class Stubborn:
@@ -71,7 +71,7 @@ class Stubborn:
 @pytest.mark.parametrize(
     ("ends", "asked"), [("before", []), ("asked", ["terminate"]), ("killed", ["terminate", "kill"])]
 )
-def test_a_process_is_asked_before_it_is_killed(ends: str, asked: list[str]) -> None:
+def test_stop_process_asks_before_it_kills(ends: str, asked: list[str]) -> None:
     stubborn = Stubborn(ends)
     process.stop_process(stubborn)  # type: ignore[arg-type]
     assert stubborn.asked == asked
@@ -86,7 +86,7 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_a_signal_interrupts_again_after_what_must_not_be() -> None:
+def test_uninterrupted_restores_signals_afterwards() -> None:
     before = signal.getsignal(signal.SIGINT)
     with process.uninterrupted():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -27,17 +27,17 @@ NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
         (Outcome(fault="certificate"), False),
     ],
 )
-def test_what_may_be_otherwise_in_a_moment_is_asked_again(outcome: Outcome, again: bool) -> None:
+def test_retry_delay_is_none_unless_the_failure_is_transient(outcome: Outcome, again: bool) -> None:
     assert (retry_delay(1, outcome, NOW, 0.5) is not None) == again
 
 
-def test_the_number_of_questions_is_bounded_and_the_pauses_grow() -> None:
+def test_retry_delay_grows_and_ends() -> None:
     failed = Outcome(status=503)
     pauses = [retry_delay(attempt, failed, NOW, 1.0) for attempt in range(1, transport.ATTEMPTS + 2)]
     assert pauses == [1.0, 2.0, 4.0, None, None]
 
 
-def test_no_two_clients_ask_again_at_the_same_moment() -> None:
+def test_retry_delay_has_jitter() -> None:
     assert retry_delay(1, Outcome(status=503), NOW, 0.0) == 0.5
     assert retry_delay(1, Outcome(status=503), NOW, 1.0) == 1.0
 
@@ -54,12 +54,12 @@ def test_no_two_clients_ask_again_at_the_same_moment() -> None:
         ("Mon, 23 Nov 2026 13:00:00 GMT", None),
     ],
 )
-def test_a_registry_that_says_when_to_come_back_is_believed(text: str, seconds: float | None) -> None:
+def test_retry_delay_follows_retry_after(text: str, seconds: float | None) -> None:
     assert retry_delay(1, Outcome(status=429, retry_after=text), NOW, 0.0) == seconds
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "", "1e9"])
-def test_what_is_no_time_is_not(text: str) -> None:
+def test_retry_delay_ignores_an_invalid_retry_after(text: str) -> None:
     assert retry_delay(1, Outcome(status=429, retry_after=text), NOW, 1.0) == 1.0
 
 
@@ -77,11 +77,11 @@ def test_what_is_no_time_is_not(text: str) -> None:
         ("127.0.0.1.example", "https"),
     ],
 )
-def test_only_this_machine_is_spoken_to_without_tls(host: str, scheme: str) -> None:
+def test_url_scheme_is_http_for_this_machine_only(host: str, scheme: str) -> None:
     assert transport.url_scheme(host) == scheme
 
 
-def test_no_question_is_begun_when_all_of_them_took_long_enough() -> None:
+def test_retry_delay_is_none_after_the_time_limit() -> None:
     failed = Outcome(status=503)
     assert retry_delay(1, failed, NOW, 1.0, transport.TIME_LIMIT - 2.0) == 1.0
     assert retry_delay(1, failed, NOW, 1.0, transport.TIME_LIMIT - 0.5) is None
@@ -90,7 +90,7 @@ def test_no_question_is_begun_when_all_of_them_took_long_enough() -> None:
     )
 
 
-def test_what_this_machine_s_tools_are_told_counts_before_the_system_s(tmp_path: Path) -> None:
+def test_authorities_of_the_environment_come_before_the_system_s(tmp_path: Path) -> None:
     bundle, file = tmp_path / "bundle", tmp_path / "file"
     env = {"REQUESTS_CA_BUNDLE": str(bundle), "SSL_CERT_FILE": str(file)}
     assert transport.authorities(env) not in {str(bundle), str(file)}
@@ -100,7 +100,9 @@ def test_what_this_machine_s_tools_are_told_counts_before_the_system_s(tmp_path:
     assert transport.authorities(env) == str(bundle)
 
 
-def test_certificates_are_where_docker_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificates_are_found_where_docker_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Docker's engine looks in /etc, or in the user's folder where it runs without root."""
     monkeypatch.setattr(transport, "CERTS", tmp_path / "etc")
     system, own = tmp_path / "etc/r.example:5000", tmp_path / "home/.config/docker/certs.d/r.example:5000"
@@ -124,7 +126,9 @@ def test_certificates_are_where_docker_has_them(tmp_path: Path, monkeypatch: pyt
     assert transport.certificates("other.example", env) == ([], None)
 
 
-def test_a_certificate_that_can_t_be_used_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transport_names_a_certificate_that_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(transport, "CERTS", tmp_path)
     (tmp_path / "r.example").mkdir()
     (tmp_path / "r.example/ca.crt").write_text("no certificate", encoding="utf-8")
@@ -133,7 +137,7 @@ def test_a_certificate_that_can_t_be_used_is_named(tmp_path: Path, monkeypatch: 
     assert str(tmp_path / "r.example") in refused.value.hint
 
 
-def test_this_machine_is_not_asked_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_are_not_used_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "https_proxy"):

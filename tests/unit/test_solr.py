@@ -48,46 +48,48 @@ LOADING: Any = (503, {})
 NO_FAILURE: Any = (200, {"initFailures": {}, "status": {"straw": {}}})
 
 
-def test_it_waits_until_the_core_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_ready_until_the_core_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     web = Web(monkeypatch, ping=[None, LOADING, (404, b""), UP], cores=[None, NO_FAILURE])
     HAY.wait_ready(60, lambda: True)
     assert len([path for path, _ in web.asked if path.endswith("ping")]) == 4
 
 
-def test_a_server_that_ends_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_ready_raises_where_the_server_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     Web(monkeypatch)
     lives = iter([True, True, False])
     with pytest.raises(ServiceError, match="ended before its core hay answered"):
         HAY.wait_ready(1e9, lambda: next(lives))
 
 
-def test_a_core_that_cannot_be_opened_is_told_with_solrs_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_ready_raises_with_solr_s_reason_for_a_core_that_cannot_be_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     Web(monkeypatch, ping=[LOADING], cores=[(200, {"initFailures": {"hay": "no such field type"}})])
     with pytest.raises(ServiceError, match="cannot open the core hay: no such field type"):
         HAY.wait_ready(1e9, lambda: True)
 
 
-def test_the_wait_is_bounded_and_says_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_ready_is_bounded_and_lists_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     Web(monkeypatch, ping=[(404, b"")], cores=[NO_FAILURE])
     with pytest.raises(ServiceError, match="did not answer within 0 s") as caught:
         HAY.wait_ready(0, lambda: True)
     assert "there are: straw" in caught.value.cause
 
 
-def test_the_wait_says_that_nothing_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_ready_tells_that_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     Web(monkeypatch)
     with pytest.raises(ServiceError) as caught:
         HAY.wait_ready(0, lambda: True)
     assert "nothing answers" in caught.value.cause
 
 
-def test_counts_by_type_and_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_by_value_and_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
     flat = ["a.b", 3, "c.d", 1, None, 2]
     Web(monkeypatch, select=[(200, {"facet_counts": {"facet_fields": {"django_ct": flat}}})])
     assert HAY.counts() == {"a.b": 3, "c.d": 1, "": 2}
 
 
-def test_no_documents_are_no_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_are_empty_without_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     Web(monkeypatch, select=[(200, {"facet_counts": {"facet_fields": {"django_ct": [None, 0]}}})])
     assert HAY.counts() == {}
 
@@ -110,12 +112,12 @@ def test_optimize_waits_for_one_segment(monkeypatch: pytest.MonkeyPatch) -> None
         ((200, b"<html>"), "is not Solr"),
     ],
 )
-def test_a_failure_is_explained(monkeypatch: pytest.MonkeyPatch, answer: Any, sentence: str) -> None:
+def test_optimize_explains_a_failure(monkeypatch: pytest.MonkeyPatch, answer: Any, sentence: str) -> None:
     Web(monkeypatch, update=[answer])
     with pytest.raises(ServiceError, match=sentence):
         HAY.optimize()
 
 
 @pytest.mark.parametrize("base", ["http://h:1", "http://h:1/", "http://h:1/solr", "http://h:1/solr/"])
-def test_the_base_may_end_in_several_ways(base: str) -> None:
+def test_solr_accepts_a_base_url_with_or_without_solr(base: str) -> None:
     assert solr.Solr(base, "hay").url == "http://h:1/solr"

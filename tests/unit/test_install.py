@@ -32,68 +32,59 @@ def plan(**facts: Any) -> install.InstallPlan:
     return install.plan_installation(dataclasses.replace(BARE, **facts))
 
 
-def test_a_bare_debian_12_gets_the_next_release_s_packages_and_a_fresh_daemon() -> None:
+def test_plan_installation_takes_the_next_release_s_packages_on_debian_12() -> None:
     made = plan()
     assert {"docker.io", "docker-compose", "docker-buildx"} <= set(made.packages)
     assert (made.suite, made.write_settings, made.start) == ("trixie", True, True)
 
 
-def test_newer_systems_use_their_own_packages() -> None:
+def test_plan_installation_takes_a_newer_system_s_own_packages() -> None:
     assert plan(codename="trixie").suite is None
     ubuntu = plan(system="ubuntu", codename="noble")
     assert ubuntu.suite is None
     assert "docker-compose-v2" in ubuntu.packages
 
 
-def test_an_installed_engine_is_only_started() -> None:
+def test_plan_installation_only_starts_an_installed_engine() -> None:
     made = plan(daemon=True, compose=True, buildx=True)
     assert made.packages == ()
     assert made.start
 
 
-def test_settings_that_are_there_are_left_alone() -> None:
+def test_plan_installation_keeps_existing_settings() -> None:
     assert not plan(settings=True).write_settings
 
 
 @pytest.mark.parametrize("tool", ["compose", "buildx"])
-def test_a_running_engine_is_never_changed(tool: str) -> None:
+def test_plan_installation_never_changes_a_running_engine(tool: str) -> None:
     there = {"engine": True, "daemon": True, "compose": True, "buildx": True, tool: False}
-    with pytest.raises(PrerequisiteError, match=tool) as told:
+    with pytest.raises(PrerequisiteError, match=tool) as caught:
         plan(**there)
-    assert "apt-get install" in told.value.hint
+    assert "apt-get install" in caught.value.hint
 
 
-def test_an_engine_named_by_the_environment_is_not_ours_to_start() -> None:
+def test_plan_installation_does_not_start_an_engine_named_by_the_environment() -> None:
     with pytest.raises(PrerequisiteError, match=r"tcp://far:2375"):
         plan(remote="tcp://far:2375")
 
 
 @pytest.mark.parametrize("facts", [{"root": False}, {"system": "fedora"}, {"system": ""}])
-def test_where_it_can_t_be_done_the_commands_are_said(facts: dict[str, Any]) -> None:
-    with pytest.raises(PrerequisiteError, match="a container engine, compose v2, buildx") as told:
+def test_plan_installation_gives_the_commands_where_it_cannot_install(facts: dict[str, Any]) -> None:
+    with pytest.raises(PrerequisiteError, match="a container engine, compose v2, buildx") as caught:
         plan(**facts)
-    assert "docker-buildx" in told.value.hint
+    assert "docker-buildx" in caught.value.hint
 
 
-def test_what_is_missing_is_said_and_no_more() -> None:
+def test_machine_missing_names_what_does_not_work() -> None:
     assert dataclasses.replace(BARE, engine=True, compose=True).missing == "buildx"
     assert not dataclasses.replace(BARE, engine=True, compose=True).is_complete
     assert dataclasses.replace(BARE, engine=True, compose=True, buildx=True).is_complete
 
 
-def test_a_user_who_may_not_use_the_engine_is_told_so() -> None:
-    with pytest.raises(PrerequisiteError, match="may not use it") as told:
+def test_plan_installation_tells_a_user_without_rights() -> None:
+    with pytest.raises(PrerequisiteError, match="may not use it") as caught:
         plan(is_denied=True, root=False, daemon=True)
-    assert "usermod" in told.value.hint
-
-
-def test_os_release_is_read_with_and_without_quotes() -> None:
-    text = "# a comment\nID=debian\nVERSION_CODENAME=\"bookworm\"\nNAME='Debian GNU/Linux'\n"
-    assert apt.parse_os_release(text) == {
-        "ID": "debian",
-        "VERSION_CODENAME": "bookworm",
-        "NAME": "Debian GNU/Linux",
-    }
+    assert "usermod" in caught.value.hint
 
 
 STANZAS = """\
@@ -129,7 +120,7 @@ deb http://third.example/ ./
 
 
 @pytest.mark.parametrize("present", [apt.parse_deb822(STANZAS), apt.parse_one_line(LINES)])
-def test_a_newer_suite_comes_from_where_this_machine_s_own_comes_from(present: list[apt.Source]) -> None:
+def test_find_suite_source_uses_the_machine_s_own_mirror(present: list[apt.Source]) -> None:
     assert install.find_suite_source(present, "bookworm", "trixie").splitlines() == [
         "Types: deb",
         "URIs: http://mirror.example/debian",
@@ -139,17 +130,9 @@ def test_a_newer_suite_comes_from_where_this_machine_s_own_comes_from(present: l
     ]
 
 
-def test_other_people_s_files_count_only_where_the_usual_ones_hold_nothing(tmp_path: Path) -> None:
-    (tmp_path / "sources.list.d").mkdir()
-    (tmp_path / "sources.list.d/a.sources").write_text("Types: deb\nURIs: http://a.example\nSuites: x\n")
-    (tmp_path / "sources.list").write_text("# moved to another file\n")
-    assert [source.uris for source in apt.package_sources(tmp_path)] == ["http://a.example"]
-    (tmp_path / "sources.list").write_text("deb http://own.example x main\n")
-    assert [source.uris for source in apt.package_sources(tmp_path)] == ["http://own.example"]
-    assert apt.package_sources(tmp_path / "nowhere") == ()
-
-
-def test_settings_go_where_nothing_was_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_daemon_settings_are_removed_where_installing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "docker/daemon.json"
     monkeypatch.setattr(install, "DAEMON_JSON", file)
     fresh = install.InstallPlan(write_settings=True, start=True)
@@ -161,9 +144,7 @@ def test_settings_go_where_nothing_was_installed(tmp_path: Path, monkeypatch: py
     assert not file.exists()
 
 
-def test_the_source_of_a_newer_suite_goes_whatever_happens(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_apt_suite_is_removed_in_any_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(install, "OUR_SOURCE", tmp_path / "source")
     monkeypatch.setattr(install, "OUR_PIN", tmp_path / "pin")
     monkeypatch.setattr(apt, "package_sources", lambda: apt.parse_deb822(STANZAS))
@@ -176,11 +157,6 @@ def test_the_source_of_a_newer_suite_goes_whatever_happens(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_key_within_a_source_comes_along() -> None:
-    text = "Types: deb\nURIs: http://a.example\nSuites: x\nSigned-By:\n -----BEGIN-----\n .\n abc\n"
-    assert apt.parse_deb822(text)[0].stanza().endswith("Signed-By: \n -----BEGIN-----\n .\n abc\n")
-
-
-def test_sources_that_are_not_seen_are_said() -> None:
+def test_find_suite_source_raises_without_a_source_of_the_codename() -> None:
     with pytest.raises(PrerequisiteError, match="bookworm"):
         install.find_suite_source([], "bookworm", "trixie")
