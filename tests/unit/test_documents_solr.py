@@ -31,10 +31,10 @@ class Fake(Core):
         self.requests: list[str] = []
 
     def _exchange(
-        self, method: str, path: str, body: bytes | None, kind: str, timeout: float
+        self, method: str, path: str, body: bytes | None, content_type: str | None, timeout: float
     ) -> tuple[int, bytes]:
         assert timeout > 0
-        assert bool(kind) == (body is not None)
+        assert bool(content_type) == (body is not None)
         self.requests.append(f"{method} {path.partition('?')[0]}")
         happens = self.script.pop(0)
         if isinstance(happens, Exception):

@@ -21,7 +21,7 @@ from .documents import site
 from .documents.site import NAMES, Partition, Source
 from .events import Events, Failure, Refusal
 from .options import ALL_DOCUMENTS, Options
-from .startup import WorkerOptions, make_worker
+from .startup import make_worker
 from .worker import Finish, WorkerResult
 from .worker_pool import REPORT, WorkerPool, available_cpus
 
@@ -65,12 +65,10 @@ def load_and_verify(events: Events, options: Options) -> None:
     for text in check_schemas(sources, NAMES.id, schemas):
         events.send("note", text=text)
     summary = LoadSummary(events)
-    worker_options = WorkerOptions(
-        options.batch, options.inputs, {core.url: core.start_time for core in cores}, schemas
-    )
+    start_times = {core.url: core.start_time for core in cores}
     with WorkerPool(
         make_worker,
-        (worker_options,),
+        (options, start_times, schemas),
         lambda: site.close_connections(cores),
         options.start,
         (events.descriptor,),

@@ -7,23 +7,15 @@ their top as usual, are imported here, once the site has started, and by nobody 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Mapping, NamedTuple
+from typing import TYPE_CHECKING, Any, Mapping
 
 from .checks.audit import process_audit
 from .documents.django_setup import start_django
 
 if TYPE_CHECKING:
     from .checks.schema import Schema
+    from .options import Options
     from .worker_pool import Worker
-
-
-class WorkerOptions(NamedTuple):
-    """What every worker is told. `start_times` and `schemas` are of each core, by its URL."""
-
-    batch: int  # documents a request, 0: as many as pays
-    inputs: str | None  # see checks/audit.py
-    start_times: Mapping[str, str | None]
-    schemas: Mapping[str, Schema]
 
 
 def import_after_start(module: str, inputs: str | None) -> Any:
@@ -33,7 +25,9 @@ def import_after_start(module: str, inputs: str | None) -> Any:
         return import_module("." + module, __package__)
 
 
-def make_worker(options: WorkerOptions) -> Worker:
-    """Make a worker, in its own process."""
-    worker: Worker = import_after_start("worker", options.inputs).LoadingWorker(options)
+def make_worker(
+    options: Options, start_times: Mapping[str, str | None], schemas: Mapping[str, Schema]
+) -> Worker:
+    """Make a worker, in its own process. `start_times` and `schemas` are of each core, by its URL."""
+    worker: Worker = import_after_start("worker", options.inputs).LoadingWorker(options, start_times, schemas)
     return worker

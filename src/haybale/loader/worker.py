@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Mapping, NamedTuple
 
 from .checks.audit import AuditResult, process_audit
-from .checks.comparison import Comparer
+from .checks.comparison import IndexComparer
 from .checks.profiler import Profile, Profiler
 from .checks.sample import CompareTask
 from .documents.loading import PartitionLoader
@@ -13,7 +13,8 @@ from .documents.site import Partition, find_sources, prepare
 from .worker_pool import Report, Worker
 
 if TYPE_CHECKING:
-    from .startup import WorkerOptions
+    from .checks.schema import Schema
+    from .options import Options
 
 
 class Finish(NamedTuple):
@@ -32,21 +33,26 @@ class WorkerResult(NamedTuple):
 class LoadingWorker(Worker):
     """Loads partitions, and compares."""
 
-    def __init__(self, options: WorkerOptions) -> None:
+    def __init__(
+        self, options: Options, start_times: Mapping[str, str | None], schemas: Mapping[str, Schema]
+    ) -> None:
         self._audit = process_audit(options.inputs)
         with self._audit.starting():
             # What is left out, the main process notes.
             sources = find_sources(lambda _: None)
         for source in sources:
-            source.core.start_time = options.start_times[source.core.url]
+            source.core.start_time = start_times[source.core.url]
         self._profiler = Profiler(prepare)
         self._loader = PartitionLoader(sources, options.batch, self._profiler.prepare)
-        self._comparer = Comparer(sources, options.schemas)
+        self._comparers = {
+            (source.alias, source.label): IndexComparer(source, schemas[source.core.url])
+            for source in sources
+        }
 
     def do(self, task: Partition | Finish | CompareTask, report: Report) -> Any:
         """Load a partition, or send what is left and return a `WorkerResult`, or compare."""
         if isinstance(task, CompareTask):
-            return self._comparer.compare(task, report)
+            return self._comparers[task.partition.alias, task.partition.label].compare(task, report)
         if isinstance(task, Finish):
             self._loader.finish()
             return WorkerResult(

@@ -51,31 +51,7 @@ class ComparisonResult(NamedTuple):
         )
 
 
-class Comparer:
-    """Compares rows of any index. `schemas` maps a core's URL to its schema."""
-
-    def __init__(self, sources: Iterable[Source], schemas: Mapping[str, Schema]) -> None:
-        self._comparers = {
-            (source.alias, source.label): _IndexComparer(source, schemas[source.core.url])
-            for source in sources
-        }
-
-    def compare(self, task: CompareTask, report: Report) -> tuple[Partition, ComparisonResult]:
-        """Compare what the task names; return its partition with what was found.
-
-        Of a whole partition, the rows so far are reported page by page: (partition, rows).
-        """
-        comparer = self._comparers[task.partition.alias, task.partition.label]
-        result = ComparisonResult()
-        for each in comparer.compare(comparer.read(task)):
-            result = result.plus(each)
-            if task.keys is None:
-                report((task.partition, each.rows))
-            reset_queries()
-        return task.partition, result
-
-
-class _IndexComparer:
+class IndexComparer:
     """Compares rows of one index with Solr's documents, held as a schema says."""
 
     def __init__(self, source: Source, schema: Schema) -> None:
@@ -84,13 +60,25 @@ class _IndexComparer:
         self._fields: dict[str, Field] = {}
         self._page_size = FIRST
 
-    def read(self, task: CompareTask) -> Iterable[Sequence[Any]]:
-        """Return the rows that a task names, in pages."""
-        if task.keys is None:
-            return read_pages(self._source.queryset(), task.partition, self._page_size)
-        return [list(self._source.queryset().filter(pk__in=task.keys))]
+    def compare(self, task: CompareTask, report: Report) -> tuple[Partition, ComparisonResult]:
+        """Compare what the task names; return its partition with what was found.
 
-    def compare(self, pages: Iterable[Sequence[Any]]) -> Iterator[ComparisonResult]:
+        Of a whole partition, the rows so far are reported page by page: (partition, rows).
+        """
+        rows = self._source.queryset()
+        if task.keys is None:
+            pages: Iterable[Sequence[Any]] = read_pages(rows, task.partition, self._page_size)
+        else:
+            pages = [list(rows.filter(pk__in=task.keys))]
+        result = ComparisonResult()
+        for each in self._compare_pages(pages):
+            result = result.plus(each)
+            if task.keys is None:
+                report((task.partition, each.rows))
+            reset_queries()
+        return task.partition, result
+
+    def _compare_pages(self, pages: Iterable[Sequence[Any]]) -> Iterator[ComparisonResult]:
         """Prepare rows again and compare them with what Solr has, page by page.
 
         While Solr answers for a page, the next one is prepared; so two of them are held at most.

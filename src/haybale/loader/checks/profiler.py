@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping, NamedTuple
 
 from django.db import connections
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
     from ..documents.site import Source
 
 # One document of so many is profiled, and these of the first ones (the very first compiles templates).
-EVERY = 100
+INTERVAL = 100
 FIRST = range(1, 6)
 
 # Advice is given for what takes this share of the time, or runs so many queries a document.
-SHARE = 0.4
-QUERIES = 0.1
+ADVISED_SHARE = 0.4
+ADVISED_QUERIES = 0.1
 
 # The share of documents whose field runs the same query again that makes it "always the same".
 REPEATED = 0.9
@@ -49,9 +50,7 @@ class Cost(NamedTuple):
 
     def plus(self, other: Cost) -> Cost:
         """Return both together."""
-        tables = dict(self.tables)
-        for table, number in other.tables.items():
-            tables[table] = tables.get(table, 0) + number
+        tables = Counter(self.tables) + Counter(other.tables)
         return Cost(self.seconds + other.seconds, tables, self.repeats + other.repeats)
 
 
@@ -83,7 +82,7 @@ class Profiler:
         """Prepare a row."""
         place = (source.alias, source.label)
         number = self._prepared[place] = self._prepared.get(place, -1) + 1
-        if not number or (number % EVERY and number not in FIRST):
+        if not number or (number % INTERVAL and number not in FIRST):
             return self._prepare(source, row)
         costs: dict[str | None, Cost] = {}
         with self._measured(source, costs):
@@ -159,10 +158,10 @@ def advise(source: Source, profile: Profile) -> list[Advice]:
         share = seconds / profile.seconds if profile.seconds else 0.0
         queries = cost.queries / profile.documents
         author = _prepared_by(source, name)
-        if queries >= QUERIES:
+        if queries >= ADVISED_QUERIES:
             remedy = _remedy(source, cost, profile)
             text = "{} runs {:.1f} queries a document: {}".format(author, queries, remedy)
-        elif share >= SHARE:
+        elif share >= ADVISED_SHARE:
             text = "{} takes {:.0%} of the time of preparing".format(author, share)
         else:
             continue

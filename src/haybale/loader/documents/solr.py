@@ -26,6 +26,8 @@ RETRY_DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0)
 ANSWER_TIMEOUT = 300
 COMMIT_TIMEOUT = 3600
 
+JSON = "application/json"
+
 BUSY = (502, 503, 504)
 BAD_REQUEST = 400
 CAUSES = {
@@ -42,7 +44,8 @@ class SolrError(Failure):
     def __init__(self, url: str, status: int, reason: str) -> None:
         super().__init__(
             "Solr ({}) answers {}: {}".format(url, status, reason),
-            cause=CAUSES.get(status, "see Solr's log"),
+            cause=CAUSES.get(status, "Solr refuses the request, or failed"),
+            hint="look at Solr's log",
         )
         self.status = status
         self.reason = reason
@@ -56,7 +59,7 @@ class Core:
         self.url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
         self.name = self.url.rpartition("/")[2]
         self._path = parts.path.rstrip("/")
-        self._headers = {"Accept": "application/json", **_authorization(parts, options.get("auth"))}
+        self._headers = {"Accept": JSON, **_authorization(parts, options.get("auth"))}
         self._connection = _connection(parts, options.get("verify", True))
         self.start_time: str | None = None  # of the core, once that is known
         self._connection_lost = False
@@ -75,12 +78,12 @@ class Core:
 
     def update(self, body: bytes) -> None:
         """Add documents (JSON); does not commit. Raises `SolrError`."""
-        self._json("POST", "/update?wt=json", body, "application/json", ANSWER_TIMEOUT)
+        self._request("/update?wt=json", body, JSON)
 
     def commit(self) -> None:
         """Commit and wait until a searcher sees it."""
         query = "/update?wt=json&commit=true&waitSearcher=true&openSearcher=true"
-        self._json("POST", query, b"[]", "application/json", COMMIT_TIMEOUT)
+        self._request(query, b"[]", JSON, COMMIT_TIMEOUT)
 
     def close(self) -> None:
         """Close the connection; the next request opens it again."""
@@ -89,13 +92,11 @@ class Core:
     def select(self, parameters: Mapping[str, str]) -> Any:
         """Return the answer to a query. Sent by POST: a list of ids is too long for a URL."""
         query = urlencode({"defType": "lucene", "wt": "json", "indent": "off", **parameters}).encode()
-        return self._json("POST", "/select", query, "application/x-www-form-urlencoded", ANSWER_TIMEOUT)
+        return self._request("/select", query, "application/x-www-form-urlencoded")
 
     def schema_part(self, part: str) -> Any:
         """Return a part of the schema (fields, dynamicfields, fieldtypes, copyfields, uniquekey) in full."""
-        return self._json(
-            "GET", "/schema/{}?wt=json&showDefaults=true".format(part), None, "", ANSWER_TIMEOUT
-        )
+        return self._request("/schema/{}?wt=json&showDefaults=true".format(part))
 
     def count_by(self, field: str) -> tuple[int, dict[str, int]]:
         """Return the number of all documents, and of each value of a field ("" where it has none)."""
@@ -106,8 +107,15 @@ class Core:
         pairs = zip(flat[::2], flat[1::2])  # noqa: B905 - Python 3.9
         return answer["response"]["numFound"], {name or "": number for name, number in pairs if number}
 
-    def _json(self, method: str, path: str, body: bytes | None, kind: str, timeout: float) -> Any:
+    def _request(
+        self,
+        path: str,
+        body: bytes | None = None,
+        content_type: str | None = None,
+        timeout: float = ANSWER_TIMEOUT,
+    ) -> Any:
         """Return the decoded answer, with retries. Raises `SolrError`, or `Failure` after the last."""
+        method = "GET" if body is None else "POST"
         problem = ""
         for delay in (None, *RETRY_DELAYS):
             if delay is not None:
@@ -115,7 +123,7 @@ class Core:
             try:
                 if self._connection_lost and self.start_time and self._read_start_time() != self.start_time:
                     raise _restarted(self.name)
-                status, answer = self._exchange(method, path, body, kind, timeout)
+                status, answer = self._exchange(method, path, body, content_type, timeout)
             except socket.timeout as error:
                 self._connection.close()
                 raise Failure(
@@ -142,13 +150,13 @@ class Core:
         )
 
     def _exchange(
-        self, method: str, path: str, body: bytes | None, kind: str, timeout: float
+        self, method: str, path: str, body: bytes | None, content_type: str | None, timeout: float
     ) -> tuple[int, bytes]:
         connection = self._connection
         connection.timeout = timeout
         if connection.sock is not None:
             connection.sock.settimeout(timeout)
-        headers = {**self._headers, "Content-Type": kind} if kind else self._headers
+        headers = {**self._headers, "Content-Type": content_type} if content_type else self._headers
         connection.request(method, self._path + path, body=body, headers=headers)
         response = connection.getresponse()
         answer = response.read()
@@ -157,7 +165,7 @@ class Core:
 
     def _read_start_time(self) -> str | None:
         """Return when the core was started; None where Solr does not say."""
-        status, answer = self._exchange("GET", "/admin/system?wt=json", None, "", ANSWER_TIMEOUT)
+        status, answer = self._exchange("GET", "/admin/system?wt=json", None, None, ANSWER_TIMEOUT)
         if status in BUSY:
             raise http.client.HTTPException("HTTP {}: {}".format(status, error_message(answer)))
         if status >= BAD_REQUEST:
