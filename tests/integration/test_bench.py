@@ -50,7 +50,7 @@ def measured(root: Path, folder: Path, solr: str, *options: str) -> tuple[dict[s
 @pytest.mark.parametrize(
     ("option", "name"), [([], f"{SIZE} documents"), (["--postgresql"], f"{SIZE} documents in PostgreSQL")]
 )
-def test_it_measures_every_variant_and_leaves_nothing(  # noqa: PLR0917
+def test_bench_measures_every_variant_and_leaves_nothing(  # noqa: PLR0917
     root: Path, tmp_path: Path, solr: str, watching: Callable[..., Watch], option: list[str], name: str
 ) -> None:
     images = config.load(root, {}).settings.images
@@ -74,7 +74,7 @@ def test_it_measures_every_variant_and_leaves_nothing(  # noqa: PLR0917
     assert left.images == {solr}
 
 
-def test_it_measures_verification_and_baking_beside_what_was_measured_before(
+def test_bench_adds_verification_and_baking_to_earlier_results(
     root: Path, tmp_path: Path, solr: str, watching: Callable[..., Watch]
 ) -> None:
     watch = watching("haybale-bench", measure.LABEL, solr)

@@ -212,7 +212,7 @@ def failed(site: Site, batch: int = 40) -> LoadError:
     return caught.value
 
 
-def test_the_documents_are_those_that_haystack_sends(database: Path, loader: str) -> None:
+def test_build_document_makes_what_haystack_sends(database: Path, loader: str) -> None:
     seed = random.SystemRandom().randrange(2**32)
     done = subprocess.run(
         [PYTHON, "-m", "barn.conformance", str(seed)],
@@ -227,7 +227,7 @@ def test_the_documents_are_those_that_haystack_sends(database: Path, loader: str
     assert result["compared"] > ROWS
 
 
-def test_a_loaded_index_is_the_databases(site: Site) -> None:
+def test_loader_loads_what_the_database_has(site: Site) -> None:
     told: list[LoadProgress] = []
     loaded = follow_loader(site.run(batch=40), told.append)
     counts = loaded.counts(site.core)
@@ -258,7 +258,7 @@ def test_a_loaded_index_is_the_databases(site: Site) -> None:
     raise_if_counts_differ(counts, site.solr.counts())
 
 
-def test_it_is_the_index_that_haystack_makes(site: Site) -> None:
+def test_loader_makes_the_index_that_haystack_makes(site: Site) -> None:
     subprocess.run(
         [PYTHON, "-m", "django", "update_index", "--using", "barn", "--verbosity", "0"],
         cwd=SITE,
@@ -286,7 +286,7 @@ def everything(site: Site) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_the_verification_sees_a_changed_field_a_lost_and_a_foreign_document(site: Site) -> None:
+def test_verification_finds_a_changed_field_a_lost_and_a_foreign_document(site: Site) -> None:
     site.loaded()
     changed = site.document("barn.bale.20")
     changed.pop("_version_", None)
@@ -323,7 +323,7 @@ def token(site: Site) -> str:
     return str(answer["response"]["docs"][0]["django_id"])
 
 
-def test_the_sample_is_drawn_again_from_its_seed(site: Site) -> None:
+def test_sample_is_the_same_for_the_same_seed(site: Site) -> None:
     tampered = site.tampered({"delete": {"query": "django_ct:barn.bale"}})
     first = tampered.verified(sample=7).verification()
     site.empty()
@@ -332,12 +332,12 @@ def test_the_sample_is_drawn_again_from_its_seed(site: Site) -> None:
     assert len({each.key for each in first.differences}) == 7
 
 
-def test_what_the_site_prints_does_not_disturb(site: Site) -> None:
+def test_events_are_not_disturbed_by_what_the_site_prints(site: Site) -> None:
     assert site.with_fault("stdout").loaded().counts(site.core)["barn.bale"] == ROWS + 5
 
 
 @pytest.mark.parametrize("start", ["fork", "forkserver", "spawn"])
-def test_workers_load_the_same_however_they_are_started(site: Site, tmp_path: Path, start: str) -> None:
+def test_worker_pool_loads_the_same_with_each_start_method(site: Site, tmp_path: Path, start: str) -> None:
     inputs = what_the_key_knows(tmp_path)
     options = ("--rows", "20", "--start", start)
     lines = site.run(*options, batch=15, workers=3, inputs=inputs, sample=ALL_DOCUMENTS)
@@ -350,7 +350,7 @@ def test_workers_load_the_same_however_they_are_started(site: Site, tmp_path: Pa
     assert report.compared == sum(loaded.counts(site.core).values())
 
 
-def test_a_sample_of_each_model_is_compared(site: Site) -> None:
+def test_verification_compares_a_sample_of_each_model(site: Site) -> None:
     loaded = site.verified(sample=5)
     report = loaded.verification()
     raise_if_invalid(report)
@@ -358,7 +358,7 @@ def test_a_sample_of_each_model_is_compared(site: Site) -> None:
     raise_if_counts_differ(loaded.counts(site.core), site.solr.counts())
 
 
-def test_a_field_that_the_schema_lacks_is_named_before_anything_is_loaded(site: Site) -> None:
+def test_check_schemas_names_a_missing_field_before_anything_is_loaded(site: Site) -> None:
     error = failed(site.with_fault("schema"))
     index = SITE / "barn/search_indexes.py"
     line = next(n for n, text in enumerate(index.read_text().splitlines(), 1) if "class PlaqueIndex" in text)
@@ -367,7 +367,7 @@ def test_a_field_that_the_schema_lacks_is_named_before_anything_is_loaded(site: 
     assert site.solr.counts() == {}
 
 
-def test_a_field_of_several_patterns_is_held_as_solr_says(site: Site) -> None:
+def test_describe_fields_chooses_the_pattern_that_solr_chooses(site: Site) -> None:
     with contextlib.closing(Core(f"{site.solr.url}/{site.core}", {})) as core:
         schema = read_schema(core)
     for name, kind in (("a_s", "StrField"), ("a_count_s", "IntPointField"), ("id", "StrField")):
@@ -376,7 +376,7 @@ def test_a_field_of_several_patterns_is_held_as_solr_says(site: Site) -> None:
         assert describe_fields(schema, [name])[name].kind == schema.kinds[said] == kind
 
 
-def test_all_others_are_tried_when_documents_are_refused(site: Site) -> None:
+def test_loader_tries_all_other_documents_when_some_are_refused(site: Site) -> None:
     refused: list[Refusal] = []
     lines = site.with_fault("picky").run("--rows", "50", batch=40, workers=2)
     with pytest.raises(LoadError) as caught:
@@ -398,7 +398,7 @@ def test_all_others_are_tried_when_documents_are_refused(site: Site) -> None:
 
 
 @pytest.mark.parametrize("fault", ["exit", "kill"])
-def test_a_worker_that_dies_is_told(site: Site, fault: str) -> None:
+def test_worker_pool_says_how_a_worker_died(site: Site, fault: str) -> None:
     error = failed(site.with_fault(fault))
     how = {"exit": "exit code 3", "kill": "signal SIGKILL"}[fault]
     assert f"a worker process died ({how})" in error.message
@@ -406,7 +406,7 @@ def test_a_worker_that_dies_is_told(site: Site, fault: str) -> None:
     assert site.solr.counts() == {}
 
 
-def test_a_failing_prepare_is_named(site: Site) -> None:
+def test_loader_names_a_failing_prepare(site: Site) -> None:
     error = failed(site.with_fault("prepare"))
     assert "barn.Bale 12" in error.message
     assert "prepare_tags(), field tags" in error.message
@@ -416,38 +416,38 @@ def test_a_failing_prepare_is_named(site: Site) -> None:
     assert site.solr.counts() == {}
 
 
-def test_an_unknown_field_comes_with_the_line_that_lacks(site: Site) -> None:
+def test_loader_names_an_unknown_field_with_its_schema_line(site: Site) -> None:
     error = failed(site.with_fault("unknown-field"))
     assert "barn.Bale 14" in error.message
     assert '<field name="nowhere"' in error.hint
 
 
-def test_a_refused_document_is_found_in_its_batch(site: Site) -> None:
+def test_loader_finds_a_refused_document_in_its_batch(site: Site) -> None:
     error = failed(site.with_fault("refused"), batch=1000)
     assert "barn.Bale 13" in error.message
     assert "thirteen" in error.message
     assert "barn.bale.13" in error.log
 
 
-def test_one_id_for_two_documents_is_refused(site: Site) -> None:
+def test_loader_refuses_one_id_for_two_documents(site: Site) -> None:
     error = failed(site.with_fault("same-id"), batch=5)
     assert "barn.Bale 7 has the same id as barn.Bale 3: barn.bale.3" in error.message
 
 
-def test_a_core_that_is_not_empty_is_refused(site: Site) -> None:
+def test_loader_refuses_a_core_that_is_not_empty(site: Site) -> None:
     site.update([{"id": "old"}])
     assert "is not empty: it holds 1 documents" in failed(site).message
     assert site.solr.counts() == {"": 1}
 
 
-def test_a_core_that_does_not_exist_is_named(site: Site) -> None:
+def test_loader_names_a_core_that_does_not_exist(site: Site) -> None:
     wrong = {**site.env, "BARN_SOLR": site.env["BARN_SOLR"] + "x"}
     error = failed(replace(site, env=wrong))
     assert "404" in error.message
     assert "does not exist" in error.cause
 
 
-def test_another_core_than_the_expected_one_is_named(site: Site) -> None:
+def test_loaded_counts_names_another_core(site: Site) -> None:
     with pytest.raises(LoadError, match="loaded nothing into the core 'hay'"):
         site.loaded().counts("hay")
 
@@ -461,13 +461,13 @@ def what_the_key_knows(folder: Path, *without: str) -> str:
     return str(folder / "inputs.json")
 
 
-def test_a_site_whose_inputs_are_known_reads_nothing_else(site: Site, tmp_path: Path) -> None:
+def test_audit_finds_nothing_where_all_inputs_are_known(site: Site, tmp_path: Path) -> None:
     loaded = site.loaded(inputs=what_the_key_knows(tmp_path))
     assert loaded.unknown == Unknown()
     assert not [note for note in loaded.notes if "audit" in note]
 
 
-def test_whatever_else_is_read_is_found(site: Site, tmp_path: Path) -> None:
+def test_audit_finds_whatever_else_is_read(site: Site, tmp_path: Path) -> None:
     other = tmp_path / "other.sqlite3"
     other.touch()
     template = "barn/templates/search/indexes/barn/bale_text.txt"
@@ -493,7 +493,7 @@ def test_whatever_else_is_read_is_found(site: Site, tmp_path: Path) -> None:
     assert loaded.unknown.total == len(found)
 
 
-def test_url_patterns_count_also_where_they_were_imported_long_before(site: Site, tmp_path: Path) -> None:
+def test_audit_finds_url_patterns_that_were_imported_before(site: Site, tmp_path: Path) -> None:
     loaded = site.with_fault("early-urls").loaded(inputs=what_the_key_knows(tmp_path))
     (found,) = loaded.unknown.findings
     assert (found.kind, found.what) == ("module", "barn/urls.py")
@@ -524,7 +524,7 @@ def rest(loader: subprocess.Popen[bytes]) -> list[str]:
     return out.decode().splitlines()
 
 
-def test_a_loader_that_is_killed_is_told_from_one_that_fails(site: Site, tmp_path: Path) -> None:
+def test_follow_loader_raises_where_the_loader_is_killed(site: Site, tmp_path: Path) -> None:
     with midway(site, tmp_path) as (loader, let_go):
         loader.kill()
         let_go()
@@ -535,7 +535,9 @@ def test_a_loader_that_is_killed_is_told_from_one_that_fails(site: Site, tmp_pat
 
 
 # Last: it takes the server away.
-def test_solr_killed_midway_is_a_bounded_failure(site: Site, container: Container, tmp_path: Path) -> None:
+def test_loader_fails_after_bounded_tries_where_solr_is_killed(
+    site: Site, container: Container, tmp_path: Path
+) -> None:
     with midway(site, tmp_path) as (loader, let_go):
         container.kill()
         let_go()

@@ -35,26 +35,26 @@ def figures() -> dict[str, object]:
     return results.summarize(runs, PREPARING, [run(9, solr=16.0), run(9, solr=18.0), run(9, solr=30.0)], 2)
 
 
-def test_ratios_are_those_within_a_round() -> None:
+def test_summarize_takes_ratios_within_a_round() -> None:
     found = figures()
     # 3.0, 2.0 and 2.5: not the ratio of the medians.
     assert found["ratios"] == {results.USUAL: 2.5}
 
 
-def test_the_floor_is_the_cpu_seconds_of_both_sides_over_the_cores() -> None:
+def test_summarize_takes_the_floor_from_cpu_seconds_over_cores() -> None:
     found = figures()
     assert found["floor"] == {"seconds": 11.0, "preparing_cpu": 2.0, "solr_cpu": 18.0, "cores": 2}
     # 9/10, 11/20 and 16/14: within a round, as the ratios.
     assert found["share_of_floor"] == 0.9
 
 
-def test_the_table_says_how_much_faster_ours_is() -> None:
+def test_table_rows_say_how_much_faster_ours_is() -> None:
     _, usual, ours = results.table_rows(figures())
     assert usual[-1] == "2.50 x as fast"
     assert ours[-1] == "90% of the floor"
 
 
-def test_what_verification_costs_is_told_over_loading_alone_within_a_round() -> None:
+def test_summarize_verification_takes_costs_within_a_round() -> None:
     found = results.summarize_verification(
         {
             results.ALONE: [run(10.0), run(20.0), run(10.0)],
@@ -68,7 +68,7 @@ def test_what_verification_costs_is_told_over_loading_alone_within_a_round() -> 
     assert full == (results.FULL, "13.0 s", "+30%")
 
 
-def test_baking_is_compared_with_the_least_within_a_round() -> None:
+def test_baking_summarize_takes_ratios_within_a_round() -> None:
     runs = [
         baking.Baked(size=300_000_000, steps={"copy": 1.0, "build": build}, least={"docker build": least})
         for build, least in ((5.0, 4.0), (8.0, 4.5), (2.0, 3.0))
@@ -82,7 +82,7 @@ def test_baking_is_compared_with_the_least_within_a_round() -> None:
     assert ("all that", "6.0 s, 1.50 x the least") in results.table_rows({"baking": found})
 
 
-def test_the_chart_is_an_image_with_every_bar() -> None:
+def test_draw_chart_has_every_bar() -> None:
     seconds = {results.USUAL: 35.0, results.OURS: 14.0}
     names = {results.USUAL: "Haystack <usual>", results.OURS: "haybale"}
     drawn = ET.fromstring(chart.draw_chart([("100 documents", seconds, 10.0, 2.4)], names))  # noqa: S314 - our own
@@ -100,7 +100,7 @@ def test_the_chart_is_an_image_with_every_bar() -> None:
     ]
 
 
-def test_the_corpus_is_the_same_every_time_and_has_a_language_s_words() -> None:
+def test_make_notes_is_the_same_every_time_with_a_language_s_words() -> None:
     once, again = list(corpus.make_notes(200)), list(corpus.make_notes(200))
     assert once == again
     assert [note[0] for note in once] == list(range(1, 201))
@@ -110,7 +110,7 @@ def test_the_corpus_is_the_same_every_time_and_has_a_language_s_words() -> None:
     assert len(set(words)) > len(words) / 10, "most are rare"
 
 
-def test_what_the_readme_says_was_measured() -> None:
+def test_readme_has_the_measured_figures() -> None:
     """The README's figures are those of docs/bench.json."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     measured = json.loads((ROOT / "docs/bench.json").read_text(encoding="utf-8"))

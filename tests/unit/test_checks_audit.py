@@ -57,7 +57,7 @@ def prepared(audit: Audit, *events: tuple[Any, ...]) -> list[tuple[str, str]]:
     return found(audit)
 
 
-def test_a_file_of_the_site_that_is_no_input_is_found_once(folder: Path) -> None:
+def test_audit_finds_a_file_that_is_no_input_once(folder: Path) -> None:
     path = str(folder / "barn/topics.json")
     again = os.path.relpath(path)
     events = [("open", each, "r", READ) for each in (path, path, Path(path), path.encode(), again)]
@@ -75,7 +75,7 @@ def test_a_file_of_the_site_that_is_no_input_is_found_once(folder: Path) -> None
         ((), ("barn",)),
     ],
 )
-def test_an_input_and_what_is_ignored_are_not_found(
+def test_audit_ignores_inputs_and_what_is_ignored(
     folder: Path, inputs: tuple[str, ...], ignore: tuple[str, ...]
 ) -> None:
     path = str(folder / "barn/topics.json")
@@ -83,12 +83,12 @@ def test_an_input_and_what_is_ignored_are_not_found(
 
 
 @pytest.mark.parametrize("ignore", ["*.json", "barn/?.json", "bar", "topics.json", "barn/topicsXjson"])
-def test_a_glob_that_means_something_else_hides_nothing(folder: Path, ignore: str) -> None:
+def test_compile_globs_matches_nothing_else(folder: Path, ignore: str) -> None:
     path = str(folder / "barn/topics.json")
     assert prepared(auditing(folder, ignore=(ignore,)), ("open", path, "r", READ))
 
 
-def test_what_is_not_a_file_of_somebodys_is_not_found(folder: Path) -> None:
+def test_audit_ignores_folders_libraries_and_missing_files(folder: Path) -> None:
     assert (
         prepared(
             auditing(folder),
@@ -103,7 +103,7 @@ def test_what_is_not_a_file_of_somebodys_is_not_found(folder: Path) -> None:
     )
 
 
-def test_a_file_outside_is_found_by_its_full_path(folder: Path, tmp_path: Path) -> None:
+def test_audit_names_a_file_outside_by_its_full_path(folder: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside.txt"
     outside.write_text("")
     assert prepared(auditing(folder), ("open", str(outside), "r", READ)) == [("file", str(outside))]
@@ -111,7 +111,7 @@ def test_a_file_outside_is_found_by_its_full_path(folder: Path, tmp_path: Path) 
     assert prepared(ignored, ("open", str(outside), "r", READ)) == []
 
 
-def test_the_site_may_lie_in_a_folder_of_the_systems() -> None:
+def test_known_inputs_with_a_site_in_a_folder_of_the_system() -> None:
     known = KnownInputs("/usr/src/app", frozenset(), compile_globs(()), ("/usr", "/usr/src/app/.venv"))
     assert known.name("/usr/src/app/a.json") == "a.json"
     assert known.name("/usr/src/other/a.json") is None
@@ -120,13 +120,13 @@ def test_the_site_may_lie_in_a_folder_of_the_systems() -> None:
     assert known.name("/user/a.json") == "/user/a.json"
 
 
-def test_the_site_may_be_its_own_virtual_environment() -> None:
+def test_known_inputs_with_a_site_that_is_its_own_virtual_environment() -> None:
     known = KnownInputs("/app", frozenset(), compile_globs(()), ("/app", "/app/lib/python3.12"))
     assert known.name("/app/a.json") == "a.json"
     assert known.name("/app/lib/python3.12/json.py") is None
 
 
-def test_a_link_counts_as_what_it_names_or_where_it_leads(folder: Path) -> None:
+def test_audit_knows_a_link_by_its_name_or_its_target(folder: Path) -> None:
     link = folder / "latest.json"
     link.symlink_to("barn/topics.json")
     event = ("open", str(link), "r", READ)
@@ -143,7 +143,7 @@ def test_a_link_counts_as_what_it_names_or_where_it_leads(folder: Path) -> None:
         "barn/__pycache__/other.cpython-39.opt-1.pyc",
     ],
 )
-def test_a_module_is_its_source_however_it_is_read(folder: Path, path: str) -> None:
+def test_audit_names_a_compiled_module_by_its_source(folder: Path, path: str) -> None:
     file = folder / path
     file.parent.mkdir(exist_ok=True)
     file.touch()
@@ -152,7 +152,7 @@ def test_a_module_is_its_source_however_it_is_read(folder: Path, path: str) -> N
     assert prepared(auditing(folder, ("barn/other.py",)), event) == []
 
 
-def test_what_the_process_wrote_itself_is_not_found(folder: Path) -> None:
+def test_audit_ignores_what_the_process_wrote_itself(folder: Path) -> None:
     cache, aside, target = str(folder / "cache"), str(folder / "aside"), str(folder / "target")
     audit = auditing(folder)
     audit.handle_event("open", (aside, None, os.O_RDWR | os.O_CREAT | os.O_EXCL))
@@ -164,13 +164,13 @@ def test_what_the_process_wrote_itself_is_not_found(folder: Path) -> None:
     assert prepared(audit, *events) == []
 
 
-def test_opening_a_file_to_change_it_reads_it(folder: Path) -> None:
+def test_audit_finds_a_file_that_is_opened_to_change_it(folder: Path) -> None:
     path = str(folder / "barn/topics.json")
     assert prepared(auditing(folder), ("open", path, "r+", BOTH)) == [("file", "barn/topics.json")]
     assert prepared(auditing(folder), ("open", path, "a", os.O_WRONLY | os.O_APPEND | os.O_CREAT)) == []
 
 
-def test_only_the_preparing_thread_in_its_time_counts(folder: Path) -> None:
+def test_audit_ignores_other_threads_and_other_phases(folder: Path) -> None:
     audit = auditing(folder)
     event = ("open", (str(folder / "barn/topics.json"), "r", READ))
     audit.handle_event(*event)
@@ -196,7 +196,7 @@ def run_as(file: Path, audit: Audit, event: tuple[Any, ...], function: str = "re
     execute(source, file, hook=audit.handle_event, event=event, __name__="barn.made_up")
 
 
-def test_data_that_an_input_reads_as_it_is_imported_counts(folder: Path) -> None:
+def test_audit_finds_data_that_an_input_reads_on_import(folder: Path) -> None:
     data = ("open", (str(folder / "barn/topics.json"), "r", READ))
     module = ("open", (str(folder / "barn/other.py"), "rb", READ))
     audit = auditing(folder, ("barn/search_indexes.py",))
@@ -216,7 +216,7 @@ def import_all(module: str, function: str, read: Callable[[], None]) -> None:
     execute(f"def {function}():\n    read()\n{function}()", "/usr/django.py", read=read, __name__=module)
 
 
-def test_views_and_tags_that_django_imports_to_know_them_do_not_count(folder: Path) -> None:
+def test_audit_ignores_views_and_tags_that_django_imports_all(folder: Path) -> None:
     audit = auditing(folder, ("barn/search_indexes.py",))
     module = ("open", (str(folder / "barn/other.py"), "rb", READ))
     data = ("open", (str(folder / "barn/topics.json"), "r", READ))
@@ -236,7 +236,7 @@ def test_views_and_tags_that_django_imports_to_know_them_do_not_count(folder: Pa
     assert found(audit) == [("module", "barn/other.py"), ("file", "barn/topics.json")]
 
 
-def test_code_that_runs_counts_but_not_while_a_module_is_imported(folder: Path) -> None:
+def test_audit_finds_code_that_runs_but_not_on_import(folder: Path) -> None:
     audit = auditing(folder, ("barn/search_indexes.py",))
     known, other = (
         compile("", str(folder / "barn" / name), "exec") for name in ("search_indexes.py", "other.py")
@@ -253,7 +253,7 @@ def test_code_that_runs_counts_but_not_while_a_module_is_imported(folder: Path) 
 @pytest.mark.parametrize(
     ("function", "by"), [("prepare_topics", "prepare_topics"), ("lookup", "lookup"), ("", "barn.Bale")]
 )
-def test_who_read_it(folder: Path, function: str, by: str) -> None:
+def test_audit_names_who_read_a_file(folder: Path, function: str, by: str) -> None:
     audit = auditing(folder)
     event = ("open", (str(folder / "barn/topics.json"), "r", READ))
     with audit.preparing("barn.Bale"):
@@ -264,7 +264,7 @@ def test_who_read_it(folder: Path, function: str, by: str) -> None:
     assert [finding["by"] for finding in audit.report([])["findings"]] == [by]
 
 
-def test_a_connection_is_named_by_what_was_asked_for(folder: Path) -> None:
+def test_audit_names_a_connection_by_the_host_looked_up(folder: Path) -> None:
     lookup = ("socket.getaddrinfo", "farm.example", 443, 0, 1, 0)
     named = ("socket.connect", None, ("10.0.0.7", 443))
     other = ("socket.connect", None, ("::1", 80, 0, 0))
@@ -277,7 +277,7 @@ def test_a_connection_is_named_by_what_was_asked_for(folder: Path) -> None:
     assert prepared(auditing(folder, ignore=("10.0.0.7:44",)), named) == [("socket", "10.0.0.7:443")]
 
 
-def test_a_socket_file_is_a_path(folder: Path) -> None:
+def test_audit_names_a_socket_file_by_its_path(folder: Path) -> None:
     events = [("socket.connect", None, path) for path in ("/etc/log", "\0abstract", "/run/cache.sock")]
     assert prepared(auditing(folder), *events) == [("socket", "/run/cache.sock")]
 
@@ -295,13 +295,13 @@ def test_a_socket_file_is_a_path(folder: Path) -> None:
         ("os.system", "cut -c1 'an open quote"),
     ],
 )
-def test_a_program(folder: Path, event: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_audit_finds_a_program(folder: Path, event: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name == "cut" else name)
     assert prepared(auditing(folder), event) == [("program", "/usr/bin/cut")]
     assert prepared(auditing(folder, ignore=("/usr/bin/cut",)), event) == []
 
 
-def test_a_database_counts_unless_it_is_djangos_or_nobodys(folder: Path) -> None:
+def test_audit_finds_a_database_that_is_not_djangos(folder: Path) -> None:
     farm = folder / "farm.sqlite3"
     farm.touch()
     audit = auditing(folder)
@@ -312,7 +312,7 @@ def test_a_database_counts_unless_it_is_djangos_or_nobodys(folder: Path) -> None
     assert prepared(auditing(folder, ("farm.sqlite3",)), *events) == []
 
 
-def test_the_server_of_djangos_database_is_known(folder: Path) -> None:
+def test_report_ignores_the_server_of_djangos_database(folder: Path) -> None:
     audit = auditing(folder)
     prepared(audit, ("socket.getaddrinfo", "db", 5432), ("socket.connect", None, ("10.0.0.3", 5432)))
     engine = "django.db.backends.postgresql"

@@ -89,7 +89,7 @@ def test_raise_if_invalid_accepts_a_valid_report() -> None:
 @pytest.mark.parametrize(
     ("report", "sentence"),
     [
-        (replace(GOOD, models=(replace(MODEL, database=4),)), "the database has 4 rows, the loader met 3"),
+        (replace(GOOD, models=(replace(MODEL, database=4),)), "the database has 4 rows, the loader read 3"),
         (
             replace(GOOD, models=(replace(MODEL, skipped=0, database=2, sample=0),)),
             "no document was compared",

@@ -1,4 +1,4 @@
-"""The host's side of the loader: its command line, and what it says of its work and its end.
+"""The host's side of the loader: start it, follow its events, and explain how it ended.
 
 The loader itself (`haybale.loader`) runs in the site's container and speaks the protocol that
 `haybale/loader/events.py` describes: one JSON object a line. Whoever runs it passes its lines to
@@ -59,7 +59,7 @@ CAUSES = {
 class Loaded:
     """What the loader did. `cores` maps a core to its documents of each type (app.model -> count).
 
-    `unknown` is what it read of the site that it was not told of (see audit.py). `workers` processes sent up
+    `unknown` is what it read of the site that is no input (see audit.py). `workers` processes sent up
     to `batch` documents a request, as it was at the end. `report` is None where nothing was verified.
     """
 
@@ -180,7 +180,7 @@ def _parsing(event: object) -> Iterator[None]:
         yield
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LoadError(
-            f"the loader said something that cannot be understood: {str(event)[:200]}",
+            f"the loader sent something that cannot be understood: {str(event)[:200]}",
             cause="something else wrote into its stream, or it was cut off",
             hint="try again",
         ) from error
@@ -238,7 +238,7 @@ def _read_event(line: str) -> Mapping[str, Any]:
 
 
 def _death(code: int | None, log: Iterable[str], *, finished: bool) -> LoadError:
-    """Return the error that says how the loader ended without a word."""
+    """Return the error that says how the loader ended without an error event."""
     how = "after its last event" if finished else "before it was done"
     if code is None:
         return LoadError(

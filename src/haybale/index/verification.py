@@ -137,7 +137,7 @@ def find_mismatches(report: VerificationReport) -> list[str]:
         read = model.documents + model.skipped
         if read != model.database:
             found.append(
-                f"{model.model}: the database has {model.database} rows, the loader met {read} "
+                f"{model.model}: the database has {model.database} rows, the loader read {read} "
                 f"({model.documents} sent, {model.skipped} skipped)"
             )
         if model.documents and not model.skipped and not model.sample:

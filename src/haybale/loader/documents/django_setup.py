@@ -34,7 +34,7 @@ def start_django() -> None:
         )
     os.environ["DJANGO_SETTINGS_MODULE"] = module
     try:
-        # Imported here, so that a site without Django is told as one that does not start.
+        # Imported here, so that a site without Django is reported as one that does not start.
         if not import_module("django.apps").apps.ready:
             import_module("django").setup()
     except Exception as error:
