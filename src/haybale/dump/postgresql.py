@@ -122,20 +122,13 @@ def archive_version(file: Path, start: bytes) -> int:
 def _versions(header: io.BytesIO) -> tuple[str, str]:
     major, minor, _revision, number_size, _offset_size, _format = _bytes(header, 6)
 
-    def number() -> int:
-        sign, *digits = _bytes(header, 1 + number_size)
-        return -int.from_bytes(bytes(digits), "little") if sign else int.from_bytes(bytes(digits), "little")
-
     def text() -> str:
-        length = number()
-        return _bytes(header, length).decode("utf-8", "replace") if length > 0 else ""
+        sign, *digits = _bytes(header, 1 + number_size)
+        length = 0 if sign else int.from_bytes(bytes(digits), "little")
+        return _bytes(header, length).decode("utf-8", "replace")
 
-    if (major, minor) >= BYTE_OF_COMPRESSION:
-        _bytes(header, 1)
-    else:
-        number()
-    for _ in range(7):  # when it was made: second to year, and whether in summer time
-        number()
+    _bytes(header, 1 if (major, minor) >= BYTE_OF_COMPRESSION else 1 + number_size)
+    _bytes(header, 7 * (1 + number_size))  # when it was made: second to year, and whether in summer time
     text()  # the database's name
     return text(), text()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from haybale.dump.reference import Unpacked, resolve_dump, unpack
 from haybale.errors import ConfigError
+from haybale.files import write_atomically
 from haybale.images import bases
 
 if TYPE_CHECKING:
@@ -66,20 +67,14 @@ def copy_fixtures(project: Project) -> Path:
     target = project.scratch / "fixtures" / hashed.hexdigest()[:16]
     if target.is_dir():
         return target
-    aside = Path(tempfile.mkdtemp(prefix="new-", dir=_readable_folder(target.parent)))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix="new-", dir=target.parent))
     for number, (name, content) in enumerate(contents, start=1):
-        copy = _readable_folder(aside / f"{number:03}") / name
-        copy.write_bytes(content)
-        copy.chmod(0o644)
-    aside.chmod(0o755)
+        write_atomically(aside / f"{number:03}" / name, content)
+    for folder in (aside, *aside.iterdir()):
+        folder.chmod(0o755)
     try:
         aside.rename(target)
     except OSError:  # another run made it meanwhile
         shutil.rmtree(aside)
     return target
-
-
-def _readable_folder(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o755)
-    return folder

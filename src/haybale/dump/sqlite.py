@@ -24,6 +24,9 @@ SQL_STARTS = (b"--", b"/*", b"pragma", b"begin", b"create", b"drop", b"insert")
 
 FILE, SQL = "sqlite", "sql"
 
+# What SQL does with other database files.
+FOREIGN_FILES = (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH)
+
 DUMP_FILE_HINT = "dump it again (sqlite3 DATABASE '.backup FILE')"
 DUMP_SQL_HINT = "dump it again (sqlite3 DATABASE .dump)"
 
@@ -120,7 +123,9 @@ def execute_sql(file: Path, path: Path) -> None:
     try:
         with contextlib.closing(sqlite3.connect(made, isolation_level=None)) as database:
             # A dump has no business with another database file.
-            database.set_authorizer(_authorize)
+            database.set_authorizer(
+                lambda action, *_: sqlite3.SQLITE_DENY if action in FOREIGN_FILES else sqlite3.SQLITE_OK
+            )
             database.execute("PRAGMA journal_mode = OFF")
             database.execute("PRAGMA synchronous = OFF")
             for line, statement in _statements(file, path):
@@ -139,11 +144,6 @@ def execute_sql(file: Path, path: Path) -> None:
         made.replace(path)
     finally:
         made.unlink(missing_ok=True)
-
-
-def _authorize(action: int, *_: object) -> int:
-    attaches = action in {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
-    return sqlite3.SQLITE_DENY if attaches else sqlite3.SQLITE_OK
 
 
 def _cut_off(file: Path, within: str) -> DumpError:

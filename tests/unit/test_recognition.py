@@ -1,0 +1,52 @@
+"""Which databases there are, and what is taken for a dump."""
+
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from haybale.config import ImageSettings
+from haybale.dump.recognition import DATABASES, describe_foreign, find_database
+
+COMPOSE_FILE = Path(__file__).parents[2] / "docker-compose.database.yml"
+FILE = Path("dump")
+
+
+def test_databases_share_no_name_and_no_format() -> None:
+    names = [each.name for each in DATABASES]
+    formats = list(chain.from_iterable(each.formats for each in DATABASES))
+    assert len(set(names)) == len(names)
+    assert len(set(formats)) == len(formats)
+
+
+def test_databases_with_a_server_have_a_profile() -> None:
+    images = ImageSettings()
+    profiles = {each.name for each in DATABASES if each.server_image(images)}
+    text = COMPOSE_FILE.read_text(encoding="utf-8")
+    assert profiles
+    assert all(f"profiles: [{name}]" in text for name in profiles)
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (b"SQLite format 3\0", "sqlite"),
+        (b"\xef\xbb\xbf\nPRAGMA foreign_keys=OFF;\n", "sqlite"),
+        (b"--\n-- PostgreSQL database dump\n--\n", "postgresql"),
+        (b"-- anything\n", "sqlite"),
+        (b"create/\0\0", None),
+        (b"hello", None),
+        (b"-- MySQL dump 10.13\n", None),
+    ],
+)
+def test_find_database_goes_by_the_first_bytes(start: bytes, name: str | None) -> None:
+    found = find_database(FILE, start)
+    assert (found and found.database.name) == name
+
+
+def test_describe_foreign_knows_other_archives() -> None:
+    for magic in (b"PK\x03\x04", b"\x1f\x8b", b"BZh9", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"):
+        assert describe_foreign(magic) == "another archive"
+    assert describe_foreign(b"hello") is None
