@@ -25,8 +25,11 @@ from rich.table import Table
 
 from bench import baking, chart, corpus, measure, postgresql, results
 from haybale import config
+from haybale.checkout import read_checkout
 from haybale.dump.service import unpack_dump
-from haybale.images import bases, build
+from haybale.image_ref import ImageRef
+from haybale.images.bases.base_image import ensure_base_image
+from haybale.images.build import ensure_stage
 from haybale.index.loader import FOLDER, copy_loader
 from haybale.loader.options import ALL_DOCUMENTS
 from haybale.tools import process
@@ -84,9 +87,10 @@ def cases(
 ) -> Iterator[measure.Case]:
     """Yield what is to be measured, each made when its turn comes."""
     project = config.load(ROOT, os.environ)
-    bases.ensure(project.settings.images.solr, "solr", console.print)
-    build.ensure(project, "release", say=console.print)
-    image = build.image_name(project, "release")
+    checkout = read_checkout(project, os.environ)
+    ensure_base_image(ImageRef.parse(project.settings.images.solr), "solr", checkout.env, console.print)
+    ensure_stage(checkout, "release", console.print)
+    image = str(checkout.stage_image("release"))
     loader = folder / "loader"
     copy_loader(loader)
     tools = folder / "bench"
@@ -104,7 +108,7 @@ def cases(
             console.print(f"writing a corpus of {each:,} documents")
             if options.postgresql:
                 server = project.settings.images.postgres
-                bases.ensure(server, "postgres", console.print)
+                ensure_base_image(ImageRef.parse(server), "postgres", checkout.env, console.print)
                 with postgresql.running_server(
                     server, each, database.parent, (measure.LABEL, run)
                 ) as container:

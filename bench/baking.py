@@ -6,6 +6,7 @@ it: nothing is stopped, counted or proved by it. Both are measured on the same i
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import statistics
@@ -17,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench import measure
 from haybale import config
-from haybale.images import build
+from haybale.checkout import read_checkout
+from haybale.image_ref import ImageRef
+from haybale.images.build import build_solr_image
 from haybale.index import bake
 from haybale.index.loader import follow_loader, loader_command
 from haybale.index.verification import raise_if_invalid
@@ -56,7 +59,7 @@ class Baked:
 def bake_case(case: measure.Case, run: str) -> Baked:
     """Load a case, bake its index as `regen-solr-image` does, then do the least with the same index."""
     with tempfile.TemporaryDirectory(prefix="haybale-bench-") as folder:
-        project = _project(Path(folder), case)
+        checkout = read_checkout(_project(Path(folder), case), os.environ)
         name = f"{IMAGE}:{run}"
         labels = {measure.LABEL: run}
         index = Path(folder, "data")
@@ -75,12 +78,12 @@ def bake_case(case: measure.Case, run: str) -> Baked:
             container = str(services.solr.id)
             bake.stop_solr(container)
             clock.step("stop Solr")
-            size = bake.copy_index(container, project.settings, index)
+            size = bake.copy_index(container, checkout.settings, index)
             clock.step("copy")
         clock.step("remove the containers")
-        build.solr(project, name, index, labels=labels, say=lambda _: None)
+        build_solr_image(checkout, ImageRef.parse(name), index, labels, lambda _: None)
         clock.step("build")
-        bake.verify_image(name, project.settings, loaded.counts(case.core), labels)
+        bake.verify_image(name, checkout.settings, loaded.counts(case.core), labels)
         clock.step("prove")
         sdk.remove_image(name)
         return Baked(size=size, steps=clock.steps, least=_do_the_least(case, run, index))

@@ -17,16 +17,21 @@ if TYPE_CHECKING:
     from haybale.config import Project, Settings
 
 
+# The revision of what is in no git repository.
+UNKNOWN_REVISION = "unknown"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Checkout:
     """A repository and its settings, with the version and the commit that are checked out.
 
-    `head` is None outside of a git repository.
+    `head` is None outside of a git repository. `env` are the environment variables of the command.
 
     A release is built from a work tree of its own, which is another `Checkout` (`Project.origin`).
     """
 
     project: Project
+    env: Mapping[str, str]
     version: Version
     head: git.Head | None
 
@@ -34,6 +39,11 @@ class Checkout:
     def settings(self) -> Settings:
         """The repository's settings."""
         return self.project.settings
+
+    @property
+    def revision(self) -> str:
+        """The commit's hash, with -dirty where files differ from it; "unknown" outside of a repository."""
+        return self.head.revision if self.head else UNKNOWN_REVISION
 
     @cached_property
     def repository(self) -> ImageRef:
@@ -61,5 +71,5 @@ def read_checkout(project: Project, env: Mapping[str, str]) -> Checkout:
     Raises `ConfigError` where the version cannot be read.
     """
     return Checkout(
-        project=project, version=read_version(project.root, env), head=git.read_head(project.root)
+        project=project, env=env, version=read_version(project.root, env), head=git.read_head(project.root)
     )

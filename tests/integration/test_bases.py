@@ -14,8 +14,9 @@ import pytest
 
 from haybale import config
 from haybale.errors import BuildError, PrerequisiteError, ServiceError
-from haybale.images import bases as base
+from haybale.image_ref import ImageRef
 from haybale.images.bases import packages
+from haybale.images.bases.base_image import ensure_base_image
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def images(root: Path) -> config.ImageSettings:
     """Have both base images, however this machine gets them."""
     settings = config.load(root, os.environ).settings.images
     for kind, ref in (("python", settings.python), ("solr", settings.solr)):
-        base.ensure(ref, kind, print)
+        ensure_base_image(ImageRef.parse(ref), kind, os.environ, print)
     return settings
 
 
@@ -80,7 +81,7 @@ def running(image: str, *options: str) -> Iterator[tuple[str, int]]:
     identity = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     try:
         end = time.monotonic() + PATIENCE
-        while sdk.execute_in_container(identity, ["bash", "-c", packages.HEALTH]) != 0:
+        while sdk.execute_in_container(identity, ["bash", "-c", packages.SOLR_HEALTH]) != 0:
             assert sdk.is_container_running(identity), sdk.container_log_tail(identity)
             assert time.monotonic() < end, sdk.container_log_tail(identity)
             time.sleep(0.1)
@@ -105,7 +106,7 @@ def status(port: int, path: str) -> int:
 
 def test_what_is_there_is_found_again_without_a_word(images: config.ImageSettings) -> None:
     said: list[str] = []
-    found = base.ensure(images.solr, "solr", said.append)
+    found = ensure_base_image(ImageRef.parse(images.solr), "solr", {}, said.append)
     assert found.origin == "local"
     assert found.digest.startswith("sha256:")
     assert said == []
@@ -113,13 +114,13 @@ def test_what_is_there_is_found_again_without_a_word(images: config.ImageSetting
 
 def test_an_image_that_can_be_had_nowhere_is_explained() -> None:
     with pytest.raises(BuildError, match="could not be pulled") as told:
-        base.ensure("127.0.0.1:9/nobody:1", "solr", lambda _: None)
+        ensure_base_image(ImageRef.parse("127.0.0.1:9/nobody:1"), "solr", {}, lambda _: None)
     assert "connection refused" in told.value.cause
     assert "solr:9.10.1-slim" in told.value.cause
 
 
 def test_the_python_image_works_as_python_s_own_does(images: config.ImageSettings) -> None:
-    packages.try_python(images.python)
+    packages.check_python(images.python)
     code, said = sdk.run_container(
         images.python, ["sh", "-c", "command -v python python3 pip apt-get && id -u"]
     )
@@ -191,7 +192,7 @@ def test_a_solr_that_does_not_start_is_said_with_its_log(
 ) -> None:
     name = build(tmp_path, f"FROM {images.solr}\nENV SOLR_HEAP=nonsense\n", built)
     with pytest.raises(BuildError, match="does not work") as told:
-        packages.try_solr(name)
+        packages.check_solr(name)
     assert "nonsense" in told.value.log
 
 
@@ -227,7 +228,7 @@ def test_a_container_that_ran_leaves_nothing(
 ) -> None:
     name = f"haybale-test-{RUN}:{secrets.token_hex(4)}"
     watch = watching(name)
-    sdk.tag_image(images.python, name)
+    sdk.tag_image(images.python, ImageRef.parse(name))
     built.append(name)
     assert sdk.run_container(name, ["python", "-c", "import sys; print('out'); sys.exit(3)"]) == (3, "out")
     assert watch.came() == 1

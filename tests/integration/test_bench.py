@@ -13,7 +13,8 @@ import pytest
 
 from bench import measure
 from haybale import config
-from haybale.images import bases
+from haybale.image_ref import ImageRef
+from haybale.images.bases.base_image import ensure_base_image
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ SIZE = 150
 def solr(root: Path) -> Iterator[str]:
     """Another name of Solr's image, by which its containers are known as this test's."""
     solr = config.load(root, {}).settings.images.solr
-    bases.ensure(solr, "solr", print)
+    ensure_base_image(ImageRef.parse(solr), "solr", os.environ, print)
     name = f"haybale-test-{os.environ['HAYBALE_TEST_RUN']}:{secrets.token_hex(4)}"
-    sdk.tag_image(solr, name)
+    sdk.tag_image(solr, ImageRef.parse(name))
     yield name
     sdk.remove_image(name)
 
@@ -54,7 +55,7 @@ def test_bench_measures_every_variant_and_leaves_nothing(  # noqa: PLR0917
     root: Path, tmp_path: Path, solr: str, watching: Callable[..., Watch], option: list[str], name: str
 ) -> None:
     images = config.load(root, {}).settings.images
-    bases.ensure(images.postgres, "postgres", print)
+    ensure_base_image(ImageRef.parse(images.postgres), "postgres", os.environ, print)
     watch = watching("haybale-bench", measure.LABEL, solr)
     found, said = measured(root, tmp_path, solr, *option)
     found = found[name]

@@ -14,7 +14,10 @@ import pytest
 import requests
 
 from haybale import config
-from haybale.images import build, store
+from haybale.checkout import read_checkout
+from haybale.image_ref import ImageRef
+from haybale.images.build import build_solr_image
+from haybale.images.transfer import push_image
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
@@ -92,7 +95,7 @@ def forget_builds(registry: str, mark: str) -> None:
             )  # fmt: skip
 
 
-def test_release_has_the_plain_tag_and_layers_their_own(site: Path, registry: str) -> None:
+def test_release_has_the_plain_tag_and_stages_their_own(site: Path, registry: str) -> None:
     haybale(site, "build")
     haybale(site, "build", "tester", "--load", "")
     release = docker.from_env().images.get(f"{registry}/site:v1.2.3")
@@ -105,7 +108,7 @@ def test_release_has_the_plain_tag_and_layers_their_own(site: Path, registry: st
     )
 
 
-def test_a_pushed_layer_is_in_the_registry_under_its_name(site: Path, registry: str) -> None:
+def test_a_pushed_stage_is_in_the_registry_under_its_name(site: Path, registry: str) -> None:
     haybale(site, "push", "tester")
     accepted = {
         "Accept": "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"
@@ -127,15 +130,15 @@ def test_a_quiet_build_that_fails_shows_its_log_once(site: Path) -> None:
     # What the step itself printed: in the log where it happened, and in buildx's own excerpt of it.
     log = done.stderr.partition("------\n")[0]
     assert log.count("the reason is here\n") == 1
-    assert "the layer broken could not be built" in done.stderr
+    assert "the stage broken could not be built" in done.stderr
 
 
-def test_an_unknown_layer_is_refused_before_anything_runs(site: Path) -> None:
+def test_an_unknown_stage_is_refused_before_anything_runs(site: Path) -> None:
     done = haybale(site, "build", "releas", code=2)
     assert "did you mean 'release'?" in done.stderr
 
 
-def test_a_layer_without_an_index_says_who_makes_it(site: Path) -> None:
+def test_the_stage_solr_without_an_index_says_who_makes_it(site: Path) -> None:
     with (site / "Dockerfile").open("a", encoding="utf-8") as file:
         file.write("FROM release AS solr\n")
     done = haybale(site, "build", "solr", code=BUILD_FAILED)
@@ -200,9 +203,9 @@ def test_one_index_is_the_same_layer_over_each_platform_s_base(
     index = tmp_path / "index"
     index.mkdir()
     (index / "segments_1").write_bytes(os.urandom(100_000))
-    name = f"{registry}/site:solr"
-    build.solr(config.load(site, {}), name, index, labels={"a": "b"}, say=print)
-    store.send(name)
+    image = ImageRef.parse(f"{registry}/site:solr")
+    build_solr_image(read_checkout(config.load(site, {}), os.environ), image, index, {"a": "b"}, print)
+    push_image(image)
     listed = manifest(registry, "solr")["manifests"]
     assert {each["platform"]["architecture"] for each in listed} == {"amd64", "arm64"}
     layers = [[layer["digest"] for layer in manifest(registry, each["digest"])["layers"]] for each in listed]

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale import config
+from haybale.checkout import read_checkout
 from haybale.dump.postgresql import PostgreSQL
 from haybale.dump.reference import identify_dump, resolve_dump
 from haybale.dump.service import database_variables, unpack_dump
 from haybale.errors import ConfigError, DumpError, ServiceError
-from haybale.images import bases as base
-from haybale.images import build
-from haybale.index import image as current
+from haybale.image_ref import ImageRef
+from haybale.images.bases.base_image import ensure_base_image
+from haybale.images.build import ensure_stage
+from haybale.index.image import find_verified_image
 from haybale.index.key import compute_key
 from haybale.tools.engine import sdk
 from haybale.tools.engine.compose import Compose
@@ -124,7 +126,7 @@ def services(project: config.Project, name: str, variables: dict[str, str]) -> C
         env_file=project.scratch / "env" / f"{name}.env",
         variables={
             "HAYBALE_CORE": "none",
-            "HAYBALE_RELEASE_IMAGE": build.image_name(project, "release"),
+            "HAYBALE_RELEASE_IMAGE": str(read_checkout(project, {}).stage_image("release")),
             **variables,
         },
     )
@@ -133,8 +135,8 @@ def services(project: config.Project, name: str, variables: dict[str, str]) -> C
 @pytest.fixture(scope="module")
 def project(root: Path) -> config.Project:
     made = config.load(root, {})
-    build.ensure(made, "release", say=print)
-    base.ensure(made.settings.images.postgres, "postgres", print)
+    ensure_stage(read_checkout(made, {}), "release", print)
+    ensure_base_image(ImageRef.parse(made.settings.images.postgres), "postgres", {}, print)
     return made
 
 
@@ -189,8 +191,8 @@ def another(project: config.Project, tmp_path: Path) -> config.Project:
 
 def restoring(another: config.Project, project: config.Project) -> Compose:
     unpacked = unpack_dump(another)
-    release = build.image_name(project, "release")
-    variables = database_variables(another, unpacked, release, print)
+    variables = database_variables(read_checkout(another, {}), unpacked, print)
+    release = str(read_checkout(project, {}).stage_image("release"))
     return services(another, "restore", {**variables, "HAYBALE_RELEASE_IMAGE": release})
 
 
@@ -250,7 +252,7 @@ def test_check_server_refuses_a_newer_dump_before_anything_starts(
     linked(another.root, newer)
     image = f"haybale-test-{RUN}:17"
     watch = watching(image)
-    sdk.tag_image(project.settings.images.postgres, image)
+    sdk.tag_image(project.settings.images.postgres, ImageRef.parse(image))
     found = config.load(another.root, {"POSTGRES_IMAGE": image})
     with pytest.raises(DumpError, match=f"the dump is of PostgreSQL 99, and {image} is PostgreSQL 17"):
         restoring(found, project)
@@ -279,7 +281,7 @@ def test_regenerate_indexes_a_site_from_postgresql(site: Path, watch: Watch, ser
     assert done.returncode == 0, done.stderr
     spoiled = config.load(site, {})
     made = compute_key(spoiled)
-    found = current.local(spoiled, made)
+    found = find_verified_image(read_checkout(spoiled, {}), made)
     assert found is not None
     assert found.counts["archive.passage"] == server.counts["archive_passage"]
     assert "postgres" in (made.components["bases"].value or "")

@@ -15,9 +15,10 @@ import docker
 import pytest
 
 from haybale import config
+from haybale.checkout import read_checkout
 from haybale.errors import UsageError
-from haybale.images import build
-from haybale.index import image as current
+from haybale.images.build import REVISION
+from haybale.index.image import index_labels
 from haybale.index.key import compute_key
 from haybale.index.key_diff import explain, remember_key
 from haybale.index.rendering import explanation_lines
@@ -381,10 +382,10 @@ REPORT = VerificationReport(
 def baked(repository: Repository) -> Iterator[str]:
     """An image on the engine that says that it is the index of what is checked out."""
     made, project = compute_key(repository.project), repository.project
-    name = current.name(project, made)
+    name = str(read_checkout(project, {}).index_image(made.value))
     labels = {
-        **current.labels(made, {"app.note": 1}, REPORT),
-        build.REVISION: repository.git("rev-parse", "HEAD"),
+        **index_labels(made, {"app.note": 1}, REPORT),
+        REVISION: repository.git("rev-parse", "HEAD"),
     }
     options = [word for label, value in labels.items() for word in ("--label", f"{label}={value}")]
     subprocess.run(

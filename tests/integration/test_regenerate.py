@@ -17,11 +17,12 @@ import pytest
 import requests
 
 from haybale import config
+from haybale.checkout import read_checkout
 from haybale.errors import LoadError
-from haybale.images import build
+from haybale.image_ref import ImageRef
 from haybale.index import bake
-from haybale.index import image as current
 from haybale.index.contents import find_index_image, read_contents
+from haybale.index.image import COUNTS_LABEL, find_verified_image, read_counts
 from haybale.index.key import compute_key
 from haybale.tools.engine import sdk
 from haybale.tools.solr import Solr
@@ -92,14 +93,15 @@ def test_success_leaves_one_image_whose_counts_are_the_database_s(site: Path, wa
     assert watch.came()
     assert (left.containers, left.volumes, left.networks) == (frozenset(), frozenset(), frozenset())
     project = config.load(site, {})
-    name = build.image_name(project, "solr")
+    checkout = read_checkout(project, {})
+    name = str(checkout.stage_image("solr"))
     made = compute_key(project)
-    key_name = current.name(project, made)
+    key_name = str(checkout.index_image(made.value))
     assert {image for image in left.images if "solr" in image} == {name, key_name}
-    found = current.local(project, made)
-    assert found is not None, "it is the key's, and was proved here"
+    found = find_verified_image(checkout, made)
+    assert found is not None, "it is the key's, and was verified here"
     assert found.counts["archive.passage"] > 0
-    assert "archive.passage" in docker.from_env().images.get(name).labels[current.COUNTS_LABEL]
+    assert "archive.passage" in docker.from_env().images.get(name).labels[COUNTS_LABEL]
     told = read_contents(*find_index_image(project, name)).to_dict()
     assert told["counts"] == found.counts
     assert told["verification"]["compared"] > 200
@@ -126,10 +128,10 @@ def test_an_image_that_loses_its_last_name_goes_and_no_other(watching: Callable[
     watch = watching(TINY)
     one, two = tiny("one"), tiny("two")
     try:
-        sdk.tag_image(f"{TINY}:one", f"{TINY}:latest")
-        sdk.tag_image(f"{TINY}:two", f"{TINY}:latest")
+        sdk.tag_image(f"{TINY}:one", ImageRef.parse(f"{TINY}:latest"))
+        sdk.tag_image(f"{TINY}:two", ImageRef.parse(f"{TINY}:latest"))
         assert sdk.find_image(one) is not None, "it has its other name"
-        sdk.tag_image(f"{TINY}:two", f"{TINY}:one")
+        sdk.tag_image(f"{TINY}:two", ImageRef.parse(f"{TINY}:one"))
         assert sdk.find_image(one) is None, "that was its last one"
         assert sdk.find_image(two) is not None
     finally:
@@ -175,7 +177,7 @@ def test_solr_killed_midway_is_a_bounded_failure_that_leaves_nothing(site: Path,
         solr.kill()
         said = rest(process)
     assert process.returncode == FAILED_LOADING, said
-    assert "Solr has ended, with exit code 137" in said
+    assert "Solr has exited, with code 137" in said
     assert_nothing_is_left(watch)
 
 
@@ -192,7 +194,7 @@ def test_ctrl_c_leaves_nothing(site: Path, watch: Watch, moment: str) -> None:
 
 def test_a_baked_image_serves_its_own_index_where_an_older_one_s_volume_is_mounted(root: Path) -> None:
     project = config.load(root, {})
-    name = build.image_name(project, "solr")
+    name = str(read_checkout(project, {}).stage_image("solr"))
     client = docker.from_env()
     # What compose keeps across recreates is the volume that the base image declares.
     volume = client.volumes.create(labels=LABELS)
@@ -208,7 +210,7 @@ def test_a_baked_image_serves_its_own_index_where_an_older_one_s_volume_is_mount
             volumes={volume.name: {"bind": "/var/solr", "mode": "rw"}},
         )  # fmt: skip
         try:
-            counts = current.counts_of(client.images.get(name).labels)
+            counts = read_counts(client.images.get(name).labels)
             assert sum(counts.values()) == documents(container.id or "", project.settings.core)
         finally:
             container.remove(force=True)

@@ -21,6 +21,7 @@ import pytest
 import requests
 
 from haybale.errors import BuildError, RegistryError
+from haybale.image_ref import ImageRef
 from haybale.images.store import RegistryStore
 from haybale.tools.engine import sdk
 from haybale.tools.registry import credentials, transport
@@ -90,7 +91,7 @@ def test_repository_has_an_image_after_it_was_pushed(registry: str) -> None:
     assert ours.manifest("first") is None
     assert ours.labels("first") is None
     with image(f"{registry}/site:first") as name:
-        digest = RegistryStore(ours).push(name)
+        digest = RegistryStore(ours).push(ImageRef.parse(name))
     assert ours.digest("first") == digest
     found = ours.manifest(digest)
     assert found
@@ -101,7 +102,7 @@ def test_repository_has_an_image_after_it_was_pushed(registry: str) -> None:
 def test_labels_are_the_image_s_and_not_its_attestation_s(registry: str) -> None:
     ours = repository(registry)
     with image(f"{registry}/site:attested", attested=True) as name:
-        RegistryStore(ours).push(name)
+        RegistryStore(ours).push(ImageRef.parse(name))
     found = ours.manifest("attested")
     assert found
     assert found.media_type == INDEX
@@ -113,7 +114,7 @@ def test_labels_are_the_image_s_and_not_its_attestation_s(registry: str) -> None
 def test_retag_is_exact_and_moves_no_layer(registry_server: Registry, *, attested: bool) -> None:
     ours = repository(registry_server.address)
     with image(f"{registry_server.address}/site:source", attested=attested) as name:
-        RegistryStore(ours).push(name)
+        RegistryStore(ours).push(ImageRef.parse(name))
     before = registry_server.log().count("/blobs/uploads/")
     target = f"target-{attested}".lower()
     digest = ours.retag("source", target)
@@ -130,18 +131,19 @@ def test_retag_raises_for_a_missing_image(registry: str) -> None:
 def test_push_first_keeps_the_first_image(registry: str) -> None:
     store = RegistryStore(repository(registry))
     with image(f"{registry}/site:solr-1", text="first") as name:
-        first = store.push_first(name)
+        first = store.push_first(ImageRef.parse(name))
     with image(f"{registry}/site:solr-1", text="second") as name:
-        assert store.push_first(name) == first
-    assert store.digest(f"{registry}/site:solr-1") == first
+        assert store.push_first(ImageRef.parse(name)) == first
+    assert store.digest(ImageRef.parse(f"{registry}/site:solr-1")) == first
 
 
 PUSH_FIRST = """
 import sys
+from haybale.image_ref import ImageRef
 from haybale.images.store import RegistryStore
 from haybale.tools.registry.client import Repository
-name = sys.argv[1]
-print(RegistryStore(Repository(name.rpartition(":")[0])).push_first(name))
+image = ImageRef.parse(sys.argv[1])
+print(RegistryStore(Repository(image.repository)).push_first(image))
 """
 
 
@@ -155,7 +157,7 @@ def test_push_first_twice_at_once_leaves_one_image(registry: str) -> None:
         ]
         said = {process.communicate()[0].strip() for process in started}
     assert [process.returncode for process in started] == [0, 0]
-    assert said == {store.digest(name)}
+    assert said == {store.digest(ImageRef.parse(name))}
 
 
 def test_push_raises_with_the_engine_s_output() -> None:
@@ -164,7 +166,7 @@ def test_push_raises_with_the_engine_s_output() -> None:
         image("127.0.0.1:1/site:a") as name,
         pytest.raises(BuildError, match="could not be pushed") as failed,
     ):
-        store.push(name)
+        store.push(ImageRef.parse(name))
     assert "127.0.0.1:1" in failed.value.log
 
 
@@ -249,9 +251,9 @@ def test_push_uses_a_ci_system_s_login(
     before = own.read_bytes()
     ours = repository(guarded.address)
     with image(f"{guarded.address}/site:ci") as name:
-        digest = RegistryStore(ours).push(name)
+        digest = RegistryStore(ours).push(ImageRef.parse(name))
         docker.from_env().images.remove(name)
-        RegistryStore(ours).pull(name)
+        RegistryStore(ours).pull(ImageRef.parse(name))
     assert ours.digest("ci") == digest
     assert own.read_bytes() == before
     with credentials.cli_environment(guarded.address) as env:

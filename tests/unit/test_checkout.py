@@ -18,7 +18,7 @@ def checkout(root: Path, env: dict[str, str]) -> Checkout:
     (root / "pyproject.toml").write_text(
         '[tool.haybale]\nname = "site"\nregistry = "r.example/site"\ncore = "site"\n', encoding="utf-8"
     )
-    return Checkout(project=config.load(root, {}), version=read_version(root, env), head=None)
+    return Checkout(project=config.load(root, {}), env=env, version=read_version(root, env), head=None)
 
 
 def test_checkout_names_the_images_of_its_version(tmp_path: Path) -> None:

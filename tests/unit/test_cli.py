@@ -6,9 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from haybale.cli import chain_of_failures, haybale
+from haybale.commands import build, test
 from haybale.errors import LoadError, ServiceError
-from haybale.images import build
-from haybale.index import stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,26 +21,29 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
     calls: Given = []
 
     def noting(answer: object) -> Callable[..., Any]:
-        def note(_project: object, *arguments: Any, **_rest: Any) -> object:
-            calls.append(arguments)
+        def note(_checkout: object, *arguments: Any, say: object = None, **options: Any) -> object:
+            assert say is None or callable(say)
+            calls.append((*arguments, *options.values()))
             return answer
 
         return note
 
-    monkeypatch.setattr(build, "build", noting("site:v1"))
-    monkeypatch.setattr(stack, "ci_dc", noting(7))
-    monkeypatch.setattr(stack, "solr_dc", noting(0))
+    for module in (build, test):
+        monkeypatch.setattr(module, "current_checkout", object)
+    monkeypatch.setattr(build, "build_stage", noting("site:v1"))
+    monkeypatch.setattr(test, "run_ci_compose", noting(7))
+    monkeypatch.setattr(test, "run_solr_compose", noting(0))
     return calls
 
 
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        (["build"], ("release", "--load", "1", ())),
-        (["build", "tester", "--load", ""], ("tester", "--load", "", ())),
-        (["build", "tester", "--push", "1", "--no-cache"], ("tester", "--push", "1", ("--no-cache",))),
-        (["push"], ("release", "--push", "1", ())),
-        (["push", "solr"], ("solr", "--push", "1", ())),
+        (["build"], ("release", "--load", False, ())),
+        (["build", "tester", "--load", ""], ("tester", "--load", True, ())),
+        (["build", "tester", "--push", "1", "--no-cache"], ("tester", "--push", False, ("--no-cache",))),
+        (["push"], ("release", "--push", False, ())),
+        (["push", "solr"], ("solr", "--push", False, ())),
     ],
 )
 def test_build_and_push_take_positional_arguments_with_defaults(

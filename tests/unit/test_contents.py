@@ -11,8 +11,8 @@ from rich.console import Console
 
 from haybale.errors import VerifyError
 from haybale.image_ref import ImageRef
-from haybale.index import image as current
 from haybale.index.contents import IndexContents, read_contents
+from haybale.index.image import ADVICE_LABEL, REPORT_LABEL, index_labels
 from haybale.index.key import Component, Key
 from haybale.index.key_diff import Explanation
 from haybale.index.rendering import component_lines, contents_lines, contents_table, explanation_lines
@@ -40,7 +40,7 @@ REPORT = VerificationReport(
     differences=(),
     not_comparable=("unseen",),
 )  # fmt: skip
-LABELS = current.labels(KEY, {"app.note": 1230}, REPORT)
+LABELS = index_labels(KEY, {"app.note": 1230}, REPORT)
 
 
 def contents(labels: dict[str, str]) -> IndexContents:
@@ -69,14 +69,14 @@ def test_contents_say_what_is_indexed_and_how_it_was_verified() -> None:
     ):
         assert part in text
     whole = replace(REPORT, whole=True)
-    assert "all documents" in rendered(current.labels(KEY, {"app.note": 1230}, whole))
+    assert "all documents" in rendered(index_labels(KEY, {"app.note": 1230}, whole))
 
 
 def test_contents_have_the_advice_of_the_loader() -> None:
-    told = current.labels(KEY, {"app.note": 1230}, REPORT, ["app.note: add select_related('author')"])
+    told = index_labels(KEY, {"app.note": 1230}, REPORT, ["app.note: add select_related('author')"])
     assert "sooner app.note: add select_related('author')" in rendered(told)
     assert contents(told).advice == ("app.note: add select_related('author')",)
-    assert contents({**LABELS, current.ADVICE_LABEL: "{"}).advice == ()
+    assert contents({**LABELS, ADVICE_LABEL: "{"}).advice == ()
 
 
 def test_contents_to_dict_is_plain_values() -> None:
@@ -106,7 +106,7 @@ def test_why_and_inspect_name_components_alike() -> None:
 
 
 def test_contents_of_an_older_haybale_have_no_report() -> None:
-    old = {label: value for label, value in LABELS.items() if label != current.REPORT_LABEL}
+    old = {label: value for label, value in LABELS.items() if label != REPORT_LABEL}
     assert "no report of its verification" in rendered(old)
     assert "1,230 documents" in rendered(old)
 

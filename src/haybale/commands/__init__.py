@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from haybale import config
+from haybale.checkout import Checkout, read_checkout
 
 # Arguments that belong to another tool arrive as they are, options of its own included.
 VERBATIM = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
@@ -25,3 +26,8 @@ plan_option = click.option("--plan", "only_plan", is_flag=True, help="Print what
 def current_project() -> config.Project:
     """Return the repository that the user is in."""
     return config.load(Path.cwd(), os.environ)
+
+
+def current_checkout() -> Checkout:
+    """Return what is checked out in the repository that the user is in."""
+    return read_checkout(current_project(), os.environ)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from haybale.commands import POSITIONAL, current_project
-from haybale.images import build
+from haybale.commands import POSITIONAL, current_checkout, current_project
+from haybale.images.build import build_stage
 from haybale.requirements.compile import check_requirements, regenerate_requirements
 from haybale.terminal import Terminal
 from haybale.tools.engine import install
@@ -34,7 +34,8 @@ def push_command(stage: str, extra: tuple[str, ...]) -> None:
 
 def _build(stage: str, action: str, verbosity: str, extra: tuple[str, ...]) -> None:
     terminal = Terminal()
-    terminal.done(build.build(current_project(), stage, action, verbosity, extra, say=terminal.say))
+    image = build_stage(current_checkout(), stage, action, quiet=not verbosity, extra=extra, say=terminal.say)
+    terminal.done(str(image))
 
 
 @click.command()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 from rich.text import Text
 
-from haybale.commands import current_project, json_option, keep_option
-from haybale.images.build import image_name
+from haybale.commands import current_checkout, current_project, json_option, keep_option
 from haybale.index.build import regenerate
 from haybale.index.contents import find_index_image, read_contents
 from haybale.index.key import compute_key
@@ -19,9 +18,9 @@ from haybale.tools.engine import sdk
 @click.command()
 @keep_option
 def regen_solr_image_command(*, keep: bool) -> None:
-    project, terminal = current_project(), Terminal()
-    image = regenerate(project, compute_key(project), terminal, keep=keep)
-    name = image_name(project, "solr")
+    checkout, terminal = current_checkout(), Terminal()
+    image = regenerate(checkout, compute_key(checkout.project), terminal, keep=keep)
+    name = checkout.stage_image("solr")
     sdk.tag_image(image.id, name)
     terminal.done(f"it is {name} now")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from haybale.checkout import read_checkout
 from haybale.commands import current_project, json_option
 from haybale.index.key import compute_key
 from haybale.pipeline import runner
@@ -54,7 +55,9 @@ def pipeline_command(
     project = current_project()
     options = Options(strategy=strategy, event=event, publish=publish, push_index=push_index)
     if only_plan:
-        plan = make_plan(gather_facts(project, compute_key(project), options, os.environ))
+        plan = make_plan(
+            gather_facts(read_checkout(project, os.environ), compute_key(project), options, os.environ)
+        )
         print_json(plan.to_dict()) if as_json else click.echo(render_plan(plan))
     elif resume is not None:
         runner.resume(project, resume, Terminal(), push_index=push_index)

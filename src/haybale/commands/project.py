@@ -9,8 +9,7 @@ import os
 
 import click
 
-from haybale.checkout import read_checkout
-from haybale.commands import current_project
+from haybale.commands import current_checkout, current_project
 from haybale.images import dockerfile
 from haybale.version import read_version
 
@@ -27,10 +26,10 @@ def registry_command() -> None:
 
 @click.command()
 def tag_command() -> None:
-    click.echo(read_checkout(current_project(), os.environ).stage_image("release"))
+    click.echo(current_checkout().stage_image("release"))
 
 
 @click.command()
 def layers_command() -> None:
     project = current_project()
-    click.echo("\n".join(dockerfile.of(project.path(project.settings.dockerfile))))
+    click.echo("\n".join(dockerfile.stage_names(project.path(project.settings.dockerfile))))

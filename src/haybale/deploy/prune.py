@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from haybale.deploy.tags import read_deployment
 from haybale.errors import ReleaseError
 from haybale.image_ref import index_image, stage_image
+from haybale.images.store import open_store
 from haybale.release.published import RECORD_SUFFIX, read_records
 from haybale.release.remote import REMOTE, remote_refs
 from haybale.tools.engine import sdk
@@ -83,7 +84,7 @@ def find_unused(checkout: Checkout, key: Key) -> UnusedImages:
     on_engine = sdk.repository_tags(checkout.repository)
     in_registry: dict[str, str] = {}
     repository = Repository(settings.registry)
-    if not settings.local:
+    if open_store(checkout.project).is_shared:
         found = {tag: repository.digest(tag) for tag in repository.tags()}
         in_registry = {tag: digest for tag, digest in found.items() if digest}
     # What is being worked on: the version that is checked out, and those on their way to be published.

@@ -13,7 +13,7 @@ from haybale.deploy.tags import (
     read_environment_refs,
 )
 from haybale.errors import HaybaleError
-from haybale.images.build import timestamp
+from haybale.images.build import format_timestamp
 from haybale.release.published import find_release
 from haybale.release.remote import REMOTE, remote_branch
 from haybale.release.verification import check_release, failure_lines
@@ -88,7 +88,7 @@ def _read_environment(project: Project, name: str) -> EnvironmentStatus:
         environment=name,
         version=now.version,
         commit=now.commit,
-        since=timestamp(now.since) if now.since else None,
+        since=format_timestamp(now.since) if now.since else None,
         by=now.by,
         last=last.version if last else None,
         after=after,

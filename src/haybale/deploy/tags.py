@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from haybale.deploy.commit import make_deployment_commit
 from haybale.errors import PrerequisiteError, ReleaseError, UsageError
+from haybale.images.store import open_store
 from haybale.release import verification
 from haybale.release.published import find_release, published_versions
 from haybale.release.remote import REMOTE, fetch_refs, push_refs, remote_refs
@@ -140,7 +141,7 @@ def read_deployment(project: Project, refs: Refs, ref: str) -> Deployment | None
 
 def deployment_commit(project: Project, record: ReleaseRecord, environment: str) -> str:
     """Return the commit that an environment follows to get a release; its own commit must be here."""
-    if project.settings.local:
+    if not open_store(project).is_shared:
         return record.commit
     return make_deployment_commit(
         project, commit=record.commit, version=record.version, environment=environment,

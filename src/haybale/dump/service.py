@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from haybale.dump.reference import Unpacked, resolve_dump, unpack
 from haybale.errors import ConfigError
 from haybale.files import write_atomically
-from haybale.images import bases
+from haybale.image_ref import ImageRef
+from haybale.images.bases.base_image import ensure_base_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from haybale.checkout import Checkout
     from haybale.config import Project
 
 
@@ -24,22 +26,20 @@ def unpack_dump(project: Project) -> Unpacked:
     return unpack(resolve_dump(project.home, project.settings.dump), project.scratch / "dump")
 
 
-def database_variables(
-    project: Project, unpacked: Unpacked, release_image: str, say: Callable[[str], None]
-) -> dict[str, str]:
+def database_variables(checkout: Checkout, unpacked: Unpacked, say: Callable[[str], None]) -> dict[str, str]:
     """Return the variables of docker-compose.database.yml; a server that the dump needs is made available.
 
-    `release_image` is the site's own. Raises `ConfigError` where a fixture is missing, `DumpError` where the
-    server is older than the dump.
+    Raises `ConfigError` where a fixture is missing, `DumpError` where the server is
+    older than the dump.
     """
-    database, fixtures = unpacked.database, copy_fixtures(project)
-    server_image = database.server_image(project.settings.images)
+    database, fixtures = unpacked.database, copy_fixtures(checkout.project)
+    server_image = database.server_image(checkout.settings.images)
     if server_image and database.image_setting:
-        bases.ensure(server_image, database.image_setting, say)
+        ensure_base_image(ImageRef.parse(server_image), database.image_setting, checkout.env, say)
         database.check_server(server_image, unpacked.server)
     return {
         "COMPOSE_PROFILES": database.name if server_image else "",
-        "HAYBALE_DATABASE_IMAGE": server_image or release_image,
+        "HAYBALE_DATABASE_IMAGE": server_image or str(checkout.stage_image("release")),
         "HAYBALE_DATABASE_URL": database.url,
         "HAYBALE_DUMP": str(unpacked.path),
         "HAYBALE_DUMP_FORMAT": unpacked.format,

@@ -1,4 +1,4 @@
-"""The Dockerfile's layers: the names of its stages, as BuildKit would read them."""
+"""A Dockerfile's stages, as BuildKit reads them."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ DIRECTIVE = re.compile(r"#\s*(?P<key>[A-Za-z][A-Za-z0-9]*)\s*=\s*(?P<value>.+?)\
 DIRECTIVES = ("syntax", "escape", "check")
 # Blanks after << are newer there; a number after them is taken for a shift in the shell's arithmetic.
 HEREDOC = re.compile(r"""[0-9]*<<(?P<dash>-?)(?:\s+(?=["'A-Za-z_]))?(?P<word>[^<\s][^<]*)""")
-TAKES_HEREDOCS = ("RUN", "COPY", "ADD")
+HEREDOC_INSTRUCTIONS = ("RUN", "COPY", "ADD")
 
-# A word of a line: what is quoted or escaped belongs to it, and so do blanks after <<. In the JSON form of
-# an instruction everything is quoted: it begins no heredoc.
+# A word of a line, with what is quoted or escaped in it, and blanks after <<. In the JSON form of an
+# instruction everything is quoted: it begins no heredoc.
 WORD = re.compile(r"""(?:<<\s*|'[^']*'|"(?:\\.|[^"\\])*"|\\.|\S)+""")
 
 STAGE = re.compile(r"FROM\s+(?:--\S+\s+)*\S+(?:\s+AS\s+(?P<name>\S+))?\s*", re.IGNORECASE)
 NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 
 
-def of(file: Path) -> tuple[str, ...]:
-    """Return the names of a Dockerfile's stages; `ConfigError` where there is no such file."""
+def stage_names(file: Path) -> tuple[str, ...]:
+    """Return the names of a Dockerfile's stages, as `parse_stage_names` does."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"{file} can't be read: {error}",
+            f"{file} cannot be read: {error}",
             cause="there is no Dockerfile there",
-            hint="write one, or mend the setting `dockerfile`",
+            hint="write one, or correct the setting `dockerfile`",
         ) from error
-    return layers(text, str(file))
+    return parse_stage_names(text, str(file))
 
 
-def needed(file: Path, wanted: Sequence[str]) -> str:
-    """Return the instructions of the stages that the `wanted` ones are made of, and of these, a line each.
+def required_instructions(file: Path, wanted: Sequence[str]) -> str:
+    """Return the instructions of the `wanted` stages, and of the stages that they are made of, a line each.
 
-    With what stands before the first FROM. Comments, blank lines and how lines are broken do not show in it.
-    Raises `ConfigError` as `of` does, and where there is no such stage.
+    What stands before the first FROM comes first. Comments, blank lines and line breaks do not show. Raises
+    `ConfigError` as `stage_names` does, and where there is no such stage.
     """
-    known = of(file)
+    known = stage_names(file)
     for name in wanted:
         if name not in known:
             raise ConfigError(
@@ -71,19 +71,21 @@ def needed(file: Path, wanted: Sequence[str]) -> str:
         number = left.pop()
         if number not in found:
             found.add(number)
-            names = [_default(each, before) for line in stages[number] for each in _sources(line)]
+            names = [
+                _resolve_argument(each, before) for line in stages[number] for each in _file_sources(line)
+            ]
             left += [numbers[name] for name in names if name in numbers]
     lines = [*before, *(line for number in sorted(found) for line in stages[number])]
-    return "\n".join(_evenly(line) for line in lines)
+    return "\n".join(_normalize_blanks(line) for line in lines)
 
 
-def _evenly(instruction: str) -> str:
+def _normalize_blanks(instruction: str) -> str:
     """Return an instruction with its blanks as single ones, where none of them can be in quotes."""
     first, newline, body = instruction.partition("\n")
     return (first if "'" in first or '"' in first else " ".join(first.split())) + newline + body
 
 
-def _sources(instruction: str) -> Iterator[str]:
+def _file_sources(instruction: str) -> Iterator[str]:
     """Yield what an instruction takes its files from: names of stages, and of what is none."""
     verb, rest = _verb(instruction)
     if verb == "FROM":
@@ -92,19 +94,19 @@ def _sources(instruction: str) -> Iterator[str]:
         yield "".join(found)
 
 
-def _default(name: str, before: Sequence[str]) -> str:
+def _resolve_argument(name: str, before: Sequence[str]) -> str:
     """Return a stage's name in small letters; ${NAME} is what the ARG before the first FROM says."""
-    said = dict(
+    defaults = dict(
         re.findall(r"^ARG\s+(\w+)=[\"']?([^\s\"']*)", "\n".join(before), re.MULTILINE | re.IGNORECASE)
     )
-    return re.sub(r"\$\{?(\w+)\}?", lambda found: said.get(found[1], found[0]), name).lower()
+    return re.sub(r"\$\{?(\w+)\}?", lambda found: defaults.get(found[1], found[0]), name).lower()
 
 
-def layers(text: str, name: str) -> tuple[str, ...]:
-    """Return the names of a Dockerfile's stages in their order, in lower case; unnamed stages have none.
+def parse_stage_names(text: str, name: str) -> tuple[str, ...]:
+    """Return the names of a Dockerfile's stages in their order, in lower case, without unnamed stages.
 
-    `name` is the file's, for errors. Raises `ConfigError` with the line of a doubled or illegal name, of a
-    FROM that can't be read and of a heredoc without end, and where there is no FROM at all.
+    `name` is the file's, for errors. Raises `ConfigError` with the line of a doubled or invalid name, of an
+    invalid FROM and of a heredoc without end, and where there is no FROM at all.
     """
     found: dict[str, int] = {}
     stages = 0
@@ -114,25 +116,25 @@ def layers(text: str, name: str) -> tuple[str, ...]:
         match = STAGE.fullmatch(instruction)
         if match is None:
             raise ConfigError(
-                f"{name}:{number}: can't be read: {instruction}", cause="its form is FROM IMAGE [AS NAME]"
+                f"{name}:{number}: cannot be read: {instruction}", cause="its form is FROM IMAGE [AS NAME]"
             )
         stages += 1
         stage = (match["name"] or "").lower()
         if stage in found:
             raise ConfigError(
-                f"{name}:{number}: the stage {stage!r} is there already, in line {found[stage]}",
+                f"{name}:{number}: the stage {stage!r} already exists, in line {found[stage]}",
                 hint="give one of them another name",
             )
         if stage and not NAME.fullmatch(stage):
             raise ConfigError(
-                f"{name}:{number}: {match['name']!r} can't be a stage's name",
+                f"{name}:{number}: {match['name']!r} cannot be a stage's name",
                 cause="it begins with a letter, and has letters, digits, _ . and - only",
                 hint="give it another name",
             )
         if stage:
             found[stage] = number
     if not stages:
-        raise ConfigError(f"{name}: there is no FROM in it", cause="it is empty, or no Dockerfile")
+        raise ConfigError(f"{name}: there is no FROM in it", cause="it is empty, or not a Dockerfile")
     return tuple(found)
 
 
@@ -148,18 +150,18 @@ def instructions(text: str, name: str, *, whole: bool = False) -> Iterator[tuple
     at = 0
     while at < len(lines):
         start = at
-        instruction, goes_on = "", True
-        while goes_on and at < len(lines):
+        instruction, is_continued = "", True
+        while is_continued and at < len(lines):
             # Only the first line loses its leading blanks; the next ones separate words with them.
             line = lines[at] if at > start else lines[at].lstrip()
             at += 1
             # Comments and empty lines between continued lines are no part of the instruction.
             if line.lstrip().startswith("#") or (not line.strip() and at - 1 > start):
-                goes_on = at - 1 > start
+                is_continued = at - 1 > start
                 continue
             line, cut = continued.subn(r"\1", line)
             instruction += line
-            goes_on = cut > 0
+            is_continued = cut > 0
         if instruction.strip():
             body = at
             at = _after_heredocs(instruction, lines, at, f"{name}:{start + 1}")
@@ -199,7 +201,7 @@ def heredocs(instruction: str) -> list[tuple[bool, str]]:
     verb, rest = _verb(instruction)
     if verb == "ONBUILD":
         verb, rest = _verb(rest)
-    if verb not in TAKES_HEREDOCS:
+    if verb not in HEREDOC_INSTRUCTIONS:
         return []
     found = []
     for each in WORD.findall(rest):
@@ -219,13 +221,13 @@ def _verb(instruction: str) -> tuple[str, str]:
     return verb.upper(), "".join(rest)
 
 
-def check(layer: str, known: Sequence[str]) -> None:
-    """Raise `UsageError` where there is no such layer."""
-    if layer in known:
+def raise_if_unknown(stage: str, known: Sequence[str]) -> None:
+    """Raise `UsageError` where a stage is not one of the `known`."""
+    if stage in known:
         return
-    near = difflib.get_close_matches(layer, known, n=1)
+    near = difflib.get_close_matches(stage, known, n=1)
     raise UsageError(
-        f"there is no layer {layer!r}",
+        f"there is no stage {stage!r}",
         cause=f"the Dockerfile has {', '.join(known)}",
         hint=f"did you mean {near[0]!r}?" if near else "name one of them",
     )

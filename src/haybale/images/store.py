@@ -1,17 +1,16 @@
-"""Where index images and releases are kept: the registry, or the engine's own store where there is none.
+"""Where index images and releases are kept: in the registry, or on the engine where there is none.
 
-Names are REGISTRY:TAG or REGISTRY@DIGEST. A push is read back, and what is there is compared by digest.
+Nothing else knows of the setting `local`. What was pushed is read back, and compared by digest.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from haybale.errors import BuildError, RegistryError
 from haybale.image_ref import ImageRef
-from haybale.tools import process
+from haybale.images.transfer import pull_image, push_image
 from haybale.tools.engine import sdk
-from haybale.tools.registry import credentials
 from haybale.tools.registry.client import Repository
 
 if TYPE_CHECKING:
@@ -20,33 +19,44 @@ if TYPE_CHECKING:
     from haybale.config import Project
 
 
-class Store(Protocol):
-    """A place that has images under names."""
+class ImageStore(Protocol):
+    """A place that keeps images of one repository, by tag or digest.
 
-    def digest(self, name: str) -> str | None:
+    `is_shared` says whether other machines see what is pushed.
+    """
+
+    is_shared: ClassVar[bool]
+
+    def covers(self, image: ImageRef) -> bool:
+        """Return whether an image of this name can be here at all."""
+
+    def digest(self, image: ImageRef) -> str | None:
         """Return an image's digest; None only where there is no such image."""
 
-    def exists(self, name: str) -> bool:
+    def exists(self, image: ImageRef) -> bool:
         """Return whether there is such an image."""
 
-    def labels(self, name: str) -> Mapping[str, str] | None:
+    def labels(self, image: ImageRef) -> Mapping[str, str] | None:
         """Return an image's labels; None only where there is no such image."""
 
-    def pull(self, name: str) -> None:
-        """Bring an image to the engine under that name."""
+    def pull(self, image: ImageRef) -> None:
+        """Bring an image to the engine under that name; raises `BuildError`."""
 
-    def push(self, name: str) -> str:
-        """Bring the engine's image of that name here, replacing what has it; return its digest, read back."""
+    def push(self, image: ImageRef) -> str:
+        """Push the engine's image of that name, replacing the store's; return its digest, read back.
 
-    def push_first(self, name: str) -> str:
-        """Bring the engine's image here unless one of that name is here; return the digest that is here."""
+        Raises `BuildError`, or `RegistryError` where another image has the name after it.
+        """
 
-    def retag(self, source: str, target: str) -> str:
+    def push_first(self, image: ImageRef) -> str:
+        """Push the engine's image unless the store has one of that name; return the digest of the store's."""
+
+    def retag(self, source: ImageRef, target: ImageRef) -> str:
         """Give an image another name, byte for byte; return its digest."""
 
 
-def of(project: Project) -> Store:
-    """Return where a project's images are kept."""
+def open_store(project: Project) -> ImageStore:
+    """Return the store of a project's images."""
     if project.settings.local:
         return EngineStore()
     return RegistryStore(Repository(project.settings.registry))
@@ -55,140 +65,132 @@ def of(project: Project) -> Store:
 class RegistryStore:
     """A repository of a registry. Names of other repositories raise `RegistryError`."""
 
+    is_shared: ClassVar[bool] = True
+
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self._whole = ImageRef.parse(repository.name)
+        self._name = ImageRef.parse(repository.name).repository
 
-    def digest(self, name: str) -> str | None:
-        """See `Store`."""
-        return self._repository.digest(self._reference(name))
+    def covers(self, image: ImageRef) -> bool:
+        """See `ImageStore`."""
+        return image.repository == self._name
 
-    def exists(self, name: str) -> bool:
-        """See `Store`."""
-        return self.digest(name) is not None
+    def digest(self, image: ImageRef) -> str | None:
+        """See `ImageStore`."""
+        return self._repository.digest(self._reference(image))
 
-    def labels(self, name: str) -> Mapping[str, str] | None:
-        """See `Store`."""
-        return self._repository.labels(self._reference(name))
+    def exists(self, image: ImageRef) -> bool:
+        """See `ImageStore`."""
+        return self.digest(image) is not None
 
-    def pull(self, name: str) -> None:
-        """See `Store`; raises `BuildError`."""
-        with credentials.cli_environment(self._whole.domain) as env:
-            pulled = process.run(["docker", "pull", "--quiet", name], env=env)
-        if not pulled.ok:
-            raise BuildError(
-                f"{name} could not be pulled",
-                cause="see what the engine said",
-                hint=f"docker login {self._whole.domain}, or try again",
-                log=pulled.output,
-            )
+    def labels(self, image: ImageRef) -> Mapping[str, str] | None:
+        """See `ImageStore`."""
+        return self._repository.labels(self._reference(image))
 
-    def push(self, name: str) -> str:
-        """See `Store`; raises `BuildError`, or `RegistryError` where another image has the name after it."""
-        send(name)
-        there, image = self.digest(name), sdk.find_image(name)
-        if there is None:
-            raise _vanished(name)
-        if image is None or there not in {*image.digests, image.id}:
+    def pull(self, image: ImageRef) -> None:
+        """See `ImageStore`."""
+        pull_image(image)
+
+    def push(self, image: ImageRef) -> str:
+        """See `ImageStore`."""
+        digest = self._push(image)
+        local = sdk.find_image(image)
+        if local is None or digest not in {*local.digests, local.id}:
             raise RegistryError(
-                f"{name} is {there} in the registry after it was pushed, not what was pushed",
+                f"{image} is {digest} in the registry after it was pushed, not what was pushed",
                 cause="somebody else pushed that name at the same moment",
                 hint="try again",
             )
-        return there
+        return digest
 
-    def push_first(self, name: str) -> str:
-        """See `Store`.
+    def push_first(self, image: ImageRef) -> str:
+        """See `ImageStore`.
 
-        Between the look and the push somebody else may push the same name: a registry has no "only if it is
-        absent". Then the later image stays. Both are of the same key, so both are right, and whoever asks
+        Somebody else may push the same name between the question and the push: a registry has no "only if it
+        is absent". Then the later image stays. Both are of the same key, so both are right, and whoever asks
         after that gets the one that stayed.
         """
-        there = self.digest(name)
-        if there is not None:
-            return there
-        send(name)
-        there = self.digest(name)
-        if there is None:
-            raise _vanished(name)
-        return there
+        return self.digest(image) or self._push(image)
 
-    def retag(self, source: str, target: str) -> str:
-        """See `Store`; no layer is moved."""
+    def retag(self, source: ImageRef, target: ImageRef) -> str:
+        """See `ImageStore`; no layer is moved."""
         return self._repository.retag(self._reference(source), self._reference(target))
 
-    def _reference(self, name: str) -> str:
-        """Return the tag or digest of a name: what the registry calls a reference."""
-        found = ImageRef.parse(name)
-        if found.repository != self._whole.repository:
+    def _push(self, image: ImageRef) -> str:
+        push_image(image)
+        digest = self.digest(image)
+        if digest is None:
             raise RegistryError(
-                f"{name} is not looked for in {self._whole.repository}",
+                f"{image} was pushed and is not in the registry",
+                cause="somebody removed it, or what answers is another registry than the engine's",
+                hint="try again",
+            )
+        return digest
+
+    def _reference(self, image: ImageRef) -> str:
+        """Return the tag or digest of an image: what the registry calls a reference."""
+        if not self.covers(image):
+            raise RegistryError(
+                f"{image} is not in {self._name}",
                 cause="it belongs to another repository",
                 hint="give a name of this one, or set REGISTRY",
             )
-        return found.digest or found.tag or "latest"
+        return image.digest or image.tag or "latest"
 
 
 class EngineStore:
     """The engine's own images: for a site without a registry. Nothing is pushed or pulled."""
 
-    def digest(self, name: str) -> str | None:
-        """See `Store`."""
-        image = sdk.find_image(name)
-        return image.digest if image else None
+    is_shared: ClassVar[bool] = False
 
-    def exists(self, name: str) -> bool:
-        """See `Store`."""
-        return sdk.find_image(name) is not None
+    def covers(self, image: ImageRef) -> bool:  # noqa: ARG002 - an engine has images of every repository
+        """See `ImageStore`."""
+        return True
 
-    def labels(self, name: str) -> Mapping[str, str] | None:
-        """See `Store`."""
-        image = sdk.find_image(name)
-        return image.labels if image else None
+    def digest(self, image: ImageRef) -> str | None:
+        """See `ImageStore`."""
+        found = _find_on_engine(image)
+        return found.digest if found else None
 
-    def pull(self, name: str) -> None:
-        """See `Store`."""
-        self.push(name)
+    def exists(self, image: ImageRef) -> bool:
+        """See `ImageStore`."""
+        return _find_on_engine(image) is not None
 
-    def push(self, name: str) -> str:
-        """See `Store`: it is here, or it is nowhere."""
-        digest = self.digest(name)
-        if digest is None:
-            raise BuildError(
-                f"there is no image {name} on this engine",
-                cause="there is no registry either (local = true)",
-                hint="build it",
-            )
-        return digest
+    def labels(self, image: ImageRef) -> Mapping[str, str] | None:
+        """See `ImageStore`."""
+        found = _find_on_engine(image)
+        return found.labels if found else None
 
-    def push_first(self, name: str) -> str:
-        """See `Store`."""
-        return self.push(name)
+    def pull(self, image: ImageRef) -> None:
+        """See `ImageStore`."""
+        self.push(image)
 
-    def retag(self, source: str, target: str) -> str:
-        """See `Store`."""
-        self.push(source)
-        sdk.tag_image(source, target)
+    def push(self, image: ImageRef) -> str:
+        """See `ImageStore`: it is on this engine already, or it is nowhere."""
+        return _require_on_engine(image).digest
+
+    def push_first(self, image: ImageRef) -> str:
+        """See `ImageStore`."""
+        return self.push(image)
+
+    def retag(self, source: ImageRef, target: ImageRef) -> str:
+        """See `ImageStore`."""
+        sdk.tag_image(_require_on_engine(source).id, target)
         return self.push(target)
 
 
-def send(name: str) -> None:
-    """Push the engine's image of a name to its registry; raises `BuildError`."""
-    host = ImageRef.parse(name).domain
-    with credentials.cli_environment(host) as env:
-        pushed = process.run(["docker", "push", "--quiet", name], env=env)
-    if not pushed.ok:
+def _find_on_engine(image: ImageRef) -> sdk.ImageInfo | None:
+    """Return the engine's image of a name; where no registry ever had it, its id is its digest."""
+    found = sdk.find_image(image)
+    return sdk.find_image(image.digest) if found is None and image.digest else found
+
+
+def _require_on_engine(image: ImageRef) -> sdk.ImageInfo:
+    found = _find_on_engine(image)
+    if found is None:
         raise BuildError(
-            f"{name} could not be pushed",
-            cause="see what the engine said",
-            hint=f"docker login {host}, or mend REGISTRY",
-            log=pushed.output,
+            f"there is no image {image} on this engine",
+            cause="there is no registry either (local = true)",
+            hint="build it",
         )
-
-
-def _vanished(name: str) -> RegistryError:
-    return RegistryError(
-        f"{name} was pushed and is not in the registry",
-        cause="somebody removed it, or what answers is another registry than the engine's",
-        hint="try again",
-    )
+    return found

@@ -1,36 +1,40 @@
 """regenSolr: the reference dump is indexed once, by a real Solr, and the index becomes an image.
 
-Nothing gets its name before it is proved, and nothing that the run made is left after it.
+Nothing gets its name before it is verified, and nothing that the run made is left after it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haybale.errors import HaybaleError, LoadError
-from haybale.images import build
+from haybale.image_ref import ImageRef
+from haybale.images.build import build_solr_image
+from haybale.images.stack import new_run_name
 from haybale.index import bake
-from haybale.index import image as current
-from haybale.index import stack as environments
 from haybale.index.audit import check_unknown_inputs
+from haybale.index.image import RUN_LABEL, find_local_image, index_labels, remember_verified
 from haybale.index.key import compute_key
 from haybale.index.key_diff import remember_key
 from haybale.index.loader import follow_loader, loader_command
+from haybale.index.stack import prepare_index_stack, remove_index_stack
 from haybale.index.verification import raise_if_invalid
 from haybale.loader.options import ALL_DOCUMENTS
-from haybale.tools import git, process
+from haybale.tools import process
 from haybale.tools.engine import sdk
 from haybale.tools.solr import Solr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from haybale.checkout import Checkout
     from haybale.config import Project
+    from haybale.index.image import IndexImage
     from haybale.index.key import Key
     from haybale.index.verification import VerificationReport
     from haybale.loader.events import Refusal
@@ -38,75 +42,96 @@ if TYPE_CHECKING:
     from haybale.tools.engine.compose import Compose
 
 
-# Where all documents are told that are not in the index, in the folder of reports.
+# The file in the folder of reports that lists all documents that are not in the index.
 REFUSED = "refused.jsonl"
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoadedIndex:
+    """What is in Solr: documents of each model (app.model -> count), how they were verified, advice."""
+
+    counts: Mapping[str, int]
+    report: VerificationReport
+    advice: tuple[str, ...]
+
+
 def regenerate(
-    project: Project, index_key: Key, terminal: Terminal, *, run: str = "", keep: bool = False
-) -> current.IndexImage:
-    """Index the dump, prove the index, bake it, prove the image, and only then name it `REGISTRY:solr-KEY`.
+    checkout: Checkout, key: Key, terminal: Terminal, *, run: str | None = None, keep: bool = False
+) -> IndexImage:
+    """Index the dump, verify the index, bake it, verify the image, and only then name it `REGISTRY:solr-KEY`.
 
     `run` names what is made on the way (default: a new name), `keep` leaves the services for debugging.
-    Raises a `HaybaleError` of the step that failed.
+    Raises a `HaybaleError` of what failed.
     """
-    run = run or environments.new_run()
-    name = current.name(project, index_key)
-    with _leaving_nothing(project, run, keep=keep), tempfile.TemporaryDirectory(prefix="haybale-") as scratch:
-        made = environments.indexing(project, run, index_key, terminal.say)
-        index = Path(scratch) / "data"
-        terminal.say("starting Solr and the site")
-        if keep:
-            terminal.say(made.services.keep_notice)
-        with made.services.up(keep=keep), _explained(made.services):
-            counts, report, advice = _load(project, made.services, terminal)
-            container = made.services.container_id("solr")
-            if project.settings.index.optimize:
-                terminal.say("rewriting the index into one segment")
-                _solr(project, made.services).optimize()
-            terminal.say("stopping Solr")
-            bake.stop_solr(container)
-            size = bake.copy_index(container, project.settings, index)
-        sizes = ", ".join(f"{part} {size / 1e6:.1f}" for part, size in bake.sizes_by_part(index).items())
-        terminal.say(f"baking {size / 1e6:.1f} MB of index ({sizes})")
-        unproved = f"{project.settings.name}-solr-unproved:{run}"
-        labels = current.labels(index_key, counts, report, advice)
-        build.solr(project, unproved, index, labels=labels, say=terminal.say)
+    project, run = checkout.project, run or new_run_name()
+    unverified = unverified_image(project, run)
+    with (
+        _removing_leftovers(project, run, keep=keep),
+        tempfile.TemporaryDirectory(prefix="haybale-") as folder,
+    ):
+        index = Path(folder) / "data"
+        services = prepare_index_stack(checkout, run, key, terminal.say)
+        loaded = _index_dump(project, services, index, terminal, keep=keep)
+        labels = index_labels(key, loaded.counts, loaded.report, loaded.advice)
+        build_solr_image(checkout, unverified, index, labels, terminal.say)
         terminal.say("starting the baked image to count its documents")
-        bake.verify_image(unproved, project.settings, counts, {current.RUN_LABEL: run})
-        _check_unchanged(project, index_key)
-        sdk.tag_image(unproved, name)
-        baked = current.on_engine(project, index_key)
-    if baked is None:
-        raise LoadError(f"{name} was made and is not there", cause="somebody removed it", hint="try again")
-    current.remember(project, baked.id)
-    head = git.read_head(project.root)
-    remember_key(project, index_key, head.revision if head else build.UNKNOWN_REVISION)
-    terminal.done(f"{name}: {sum(counts.values())} documents of {len(counts)} models, as in the database")
-    return baked
-
-
-def _check_unchanged(project: Project, index_key: Key) -> None:
-    """Raise `LoadError` where an input changed while it was being indexed: the image would lie."""
-    now = compute_key(project)
-    changed = [name for name, each in now.components.items() if each != index_key.components.get(name)]
-    if now.value != index_key.value:
+        bake.verify_image(str(unverified), project.settings, loaded.counts, {RUN_LABEL: run})
+        _raise_if_inputs_changed(project, key)
+        sdk.tag_image(unverified, checkout.index_image(key.value))
+        image = find_local_image(checkout, key)
+    if image is None:
         raise LoadError(
-            f"the inputs of the index changed while they were being indexed: {', '.join(changed)}",
-            cause="somebody edited the work tree meanwhile",
-            hint="regenerate once more",
+            f"{checkout.index_image(key.value)} was made and is missing",
+            cause="somebody removed it",
+            hint="try again",
         )
+    remember_verified(checkout, image.id)
+    remember_key(project, key, checkout.revision)
+    total, models = sum(loaded.counts.values()), len(loaded.counts)
+    terminal.done(f"{image.name}: {total} documents of {models} models, as in the database")
+    return image
 
 
-def _load(
-    project: Project, services: Compose, terminal: Terminal
-) -> tuple[Mapping[str, int], VerificationReport, tuple[str, ...]]:
-    """Load and verify, in the site's container; return the documents of each model, report and advice."""
+def unverified_image(project: Project, run: str) -> ImageRef:
+    """Return the name of a run's baked image until it is verified."""
+    return ImageRef.parse(f"{project.settings.name}-solr-unverified:{run}")
+
+
+def remove_leftovers(project: Project, run: str) -> None:
+    """Remove what a run made besides its services: images without their final name, containers, folders."""
+    sdk.remove_labelled(RUN_LABEL, run)
+    sdk.remove_image(unverified_image(project, run))
+    remove_index_stack(project, run)
+
+
+def _index_dump(
+    project: Project, services: Compose, index: Path, terminal: Terminal, *, keep: bool
+) -> LoadedIndex:
+    """Load and verify, stop Solr, and copy its index into the folder `index`."""
+    terminal.say("starting Solr and the site")
+    if keep:
+        terminal.say(services.keep_notice)
+    with services.up(keep=keep), _explaining_with_logs(services):
+        loaded = _load(project, services, terminal)
+        container = services.container_id("solr")
+        if project.settings.index.optimize:
+            terminal.say("rewriting the index into one segment")
+            Solr(f"http://{services.published_address('solr', 8983)}", project.settings.core).optimize()
+        terminal.say("stopping Solr")
+        bake.stop_solr(container)
+        size = bake.copy_index(container, project.settings, index)
+    sizes = ", ".join(f"{part} {size / 1e6:.1f}" for part, size in bake.sizes_by_part(index).items())
+    terminal.say(f"baking {size / 1e6:.1f} MB of index ({sizes})")
+    return loaded
+
+
+def _load(project: Project, services: Compose, terminal: Terminal) -> LoadedIndex:
+    """Load and verify, in the site's container."""
     settings = project.settings.index
     sample = ALL_DOCUMENTS if settings.verify == "full" else settings.sample
     command = loader_command(batch=settings.batch, workers=settings.workers, sample=sample)
     terminal.say("loading")
-    with terminal.progress() as advance, _noting(project) as refused:
+    with terminal.progress() as advance, _collecting_refused(project) as refused:
         loaded = follow_loader(
             services.exec("loader", command),
             lambda progress: advance(progress.model, progress.done, progress.total),
@@ -122,67 +147,69 @@ def _load(
         terminal.advise(each)
     report = loaded.verification()
     raise_if_invalid(report)
-    drawn = "that is all of them" if report.whole else f"seed {report.seed}"
-    terminal.say(f"counts are right, {report.compared} documents are equal field by field ({drawn})")
-    return loaded.counts(project.settings.core), report, advice
+    sampled = "that is all of them" if report.whole else f"seed {report.seed}"
+    terminal.say(f"counts are right, {report.compared} documents are equal field by field ({sampled})")
+    return LoadedIndex(
+        counts=loaded.counts(project.settings.core),
+        report=report,
+        advice=advice,
+    )
+
+
+def _raise_if_inputs_changed(project: Project, key: Key) -> None:
+    """Raise `LoadError` where an input changed while it was being indexed: the image would lie."""
+    now = compute_key(project)
+    changed = [name for name, each in now.components.items() if each != key.components.get(name)]
+    if now.value != key.value:
+        raise LoadError(
+            f"the inputs of the index changed while they were being indexed: {', '.join(changed)}",
+            cause="somebody edited the work tree meanwhile",
+            hint="regenerate once more",
+        )
 
 
 @contextlib.contextmanager
-def _noting(project: Project) -> Iterator[Callable[[Refusal], None]]:
-    """Give what takes refused documents: a line each of a file, which the error names."""
+def _collecting_refused(project: Project) -> Iterator[Callable[[Refusal], None]]:
+    """Give a function that writes refused documents, a line each, to a file, which the error then names."""
     file = project.reports / REFUSED
     file.unlink(missing_ok=True)
-    noted = 0
+    count = 0
 
-    def note(each: Refusal) -> None:
-        nonlocal noted
-        noted += 1
+    def write(refused: Refusal) -> None:
+        nonlocal count
+        count += 1
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(each._asdict()) + "\n")
+            lines.write(json.dumps(refused._asdict()) + "\n")
 
     try:
-        yield note
+        yield write
     except LoadError as error:
-        if noted > 1:
-            error.hint = f"{error.hint}; all {noted} are in {file}".lstrip("; ")
+        if count > 1:
+            error.hint = f"{error.hint}; all {count} are in {file}".lstrip("; ")
         raise
 
 
-def _solr(project: Project, services: Compose) -> Solr:
-    return Solr(f"http://{services.published_address('solr', 8983)}", project.settings.core)
-
-
 @contextlib.contextmanager
-def _explained(services: Compose) -> Iterator[None]:
-    """Add to a failure what the services say: which one has ended, and the end of its log."""
+def _explaining_with_logs(services: Compose) -> Iterator[None]:
+    """Add to a failure that Solr has exited, where it has, and the end of its log."""
     try:
         yield
     except HaybaleError as error:
         for state in services.states():
             if state["State"] == "exited" and state["Service"] == "solr" and not error.log:
-                error.cause = f"Solr has ended, with exit code {state['ExitCode']}; {error.cause}".rstrip(
-                    "; "
-                )
+                exited = f"Solr has exited, with code {state['ExitCode']}"
+                error.cause = f"{exited}; {error.cause}".rstrip("; ")
                 error.log = services.log_tail("solr")
         raise
 
 
 @contextlib.contextmanager
-def _leaving_nothing(project: Project, run: str, *, keep: bool) -> Iterator[None]:
+def _removing_leftovers(project: Project, run: str, *, keep: bool) -> Iterator[None]:
     """Remove what the run made besides its services."""
     try:
         yield
     finally:
         if not keep:
             with process.uninterrupted():
-                sweep(project, run)
-
-
-def sweep(project: Project, run: str) -> None:
-    """Remove what a run made besides its services: images without their final name, containers, folders."""
-    sdk.remove_labelled(current.RUN_LABEL, run)
-    for name in ("empty", "unproved"):
-        sdk.remove_image(f"{project.settings.name}-solr-{name}:{run}")
-    shutil.rmtree(project.scratch / "loader" / run, ignore_errors=True)
-    (project.scratch / "solrconfig" / f"{run}.xml").unlink(missing_ok=True)
+                remove_leftovers(project, run)

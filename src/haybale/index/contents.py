@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from haybale.errors import UsageError
 from haybale.image_ref import ImageRef, index_image
-from haybale.images import store
-from haybale.index.image import REPORT_LABEL, advice_of, counts_of
+from haybale.images.store import open_store
+from haybale.index.image import REPORT_LABEL, read_advice, read_counts
 from haybale.index.key import KEY_LABEL, KEY_LENGTH, KEY_PATTERN, Key
 from haybale.index.verification import VerificationReport
 from haybale.tools.engine import sdk
@@ -55,9 +55,9 @@ def read_contents(image: ImageRef, labels: Mapping[str, str]) -> IndexContents:
     return IndexContents(
         image=image,
         key=Key.from_json(labels[KEY_LABEL]),
-        counts=counts_of(labels),
+        counts=read_counts(labels),
         report=VerificationReport.from_json(report) if report else None,
-        advice=advice_of(labels),
+        advice=read_advice(labels),
     )
 
 
@@ -81,11 +81,10 @@ def find_index_image(project: Project, name: str) -> tuple[ImageRef, Mapping[str
                 hint="give more of it; a key that only the registry has is given whole",
             )
         image = index_image(repository, matching[0])
-    found = sdk.find_image(str(image))
-    is_stored = not project.settings.local and image.repository == repository.repository
-    labels = found.labels if found else store.of(project).labels(str(image)) if is_stored else None
+    found, store = sdk.find_image(image), open_store(project)
+    labels = found.labels if found else store.labels(image) if store.covers(image) else None
     if labels is None:
-        where = "on this engine" if project.settings.local else "on this engine or in the registry"
+        where = "on this engine or in the registry" if store.is_shared else "on this engine"
         raise UsageError(f"there is no image {image} {where}", cause=known, hint=hint)
     if KEY_LABEL not in labels:
         raise UsageError(

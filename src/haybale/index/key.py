@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from haybale.dump.reference import identify_dump, resolve_dump
 from haybale.errors import ConfigError
-from haybale.images import dockerfile
+from haybale.images.dockerfile import required_instructions
 from haybale.index import inputs
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def compute_key(project: Project) -> Key:
             cause="it holds Solr's schema.xml and solrconfig.xml",
             hint="correct the setting `solr_conf`",
         )
-    stages = dockerfile.needed(root / settings.dockerfile, STAGES)
+    stages = required_instructions(root / settings.dockerfile, STAGES)
     compose_files = [name for name in (COMPOSE_FILE, DATABASE_COMPOSE_FILE) if (root / name).is_file()]
     compose = [(root / name).read_text(encoding="utf-8", errors="replace") for name in compose_files]
     content = identify_dump(dump, project.scratch / "dump")

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from haybale import config
+from haybale.checkout import UNKNOWN_REVISION
 from haybale.dump.reference import resolve_dump
 from haybale.errors import ConfigError, PrerequisiteError
 from haybale.files import write_atomically
-from haybale.images import build
+from haybale.images.build import REVISION
 from haybale.index.blame import Blame, History
 from haybale.index.contents import find_index_image
 from haybale.index.key import KEY_LABEL, Component, Key, compute_key
@@ -150,7 +151,7 @@ def _newest_baseline(project: Project) -> Baseline | None:
 
 
 def _labelled_baseline(labels: Mapping[str, str], source: str) -> Baseline:
-    return _baseline(labels[KEY_LABEL], source, labels.get(build.REVISION, build.UNKNOWN_REVISION))
+    return _baseline(labels[KEY_LABEL], source, labels.get(REVISION, UNKNOWN_REVISION))
 
 
 def _baseline(key: str, source: str, revision: str) -> Baseline:
@@ -158,7 +159,7 @@ def _baseline(key: str, source: str, revision: str) -> Baseline:
     return Baseline(
         key=Key.from_json(key),
         source=source,
-        commit=None if commit == build.UNKNOWN_REVISION else commit,
+        commit=None if commit == UNKNOWN_REVISION else commit,
         is_dirty=commit != revision,
     )
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from haybale.dump.reference import resolve_dump
-from haybale.images import store
-from haybale.index import image as current
+from haybale.images.store import open_store
+from haybale.index.image import find_local_image
 from haybale.pipeline.graph import Facts, Strategy
 from haybale.release.event import EventChoice, detect_event
 from haybale.release.remote import REMOTE
 from haybale.tools import git
-from haybale.version import read_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from haybale.checkout import Checkout
     from haybale.config import Project
     from haybale.index.key import Key
 
@@ -35,28 +35,26 @@ class Options:
     again: bool = False
 
 
-def gather_facts(project: Project, index_key: Key, options: Options, env: Mapping[str, str]) -> Facts:
+def gather_facts(checkout: Checkout, index_key: Key, options: Options, env: Mapping[str, str]) -> Facts:
     """Return the facts. Asks the registry only for what the engine has not; starts no container.
 
     Raises `RegistryError` where the registry can't say whether it has an image.
     """
+    project = checkout.project
     # Only a run that would make a version asks the remote whether this is one.
     asked = REMOTE if options.publish else None
-    head = git.read_head(project.root)
     event = detect_event(
         project.root, project.settings.main, options.event, env,
-        head=head, version=read_version(project.root, {}), remote=asked,
+        head=checkout.head, version=replace(checkout.version, pull=None), remote=asked,
     )  # fmt: skip
-    here = current.on_engine(project, index_key) is not None
-    there = (
-        not here and not project.settings.local and store.of(project).exists(current.name(project, index_key))
-    )
+    here = find_local_image(checkout, index_key) is not None
+    there = not here and open_store(project).exists(checkout.index_image(index_key.value))
     return Facts(
         event=event.kind,
         evidence=event.reason,
         branch=event.branch,
         pull=event.pull,
-        revision=head.revision if head else "",
+        revision=checkout.head.revision if checkout.head else "",
         released=None if options.again else event.released,
         key=index_key.value,
         image_local=here,

@@ -13,13 +13,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from haybale import config
+from haybale.checkout import read_checkout
 from haybale.errors import HaybaleError, ReleaseError, UsageError
 from haybale.image_ref import ImageRef
-from haybale.images import build, store
-from haybale.index import build as regenerate
-from haybale.index import image as current
+from haybale.images.build import BASE_DIGEST, ensure_stage
+from haybale.images.store import open_store
+from haybale.index.build import regenerate, remove_leftovers
+from haybale.index.image import find_local_image, find_verified_image, pull_index_image, verify_index_image
 from haybale.index.key import compute_key
-from haybale.index.stack import TESTED
 from haybale.pipeline import journal as log
 from haybale.pipeline.context import Options, gather_facts
 from haybale.pipeline.graph import State
@@ -31,22 +32,24 @@ from haybale.release.published import keep_record, read_kept_record, read_record
 from haybale.release.record import ReleaseRecord, Suite
 from haybale.release.remote import REMOTE
 from haybale.testing import run as testrun
+from haybale.testing.stack import TESTED_STAGES
 from haybale.tools import git
 from haybale.tools.engine import sdk
-from haybale.version import PULL, read_version
+from haybale.version import PULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from haybale.config import Project
+    from haybale.index.image import IndexImage
     from haybale.index.key import Key
     from haybale.terminal import Terminal
 
     Product = Mapping[str, Any]
 
 # The plain local name that untagSolrImage gives the index image.
-PLAIN = "solr:latest"
+PLAIN = ImageRef.parse("solr:latest")
 
 # How often a run begins again when somebody else published first.
 ATTEMPTS = 10
@@ -64,7 +67,9 @@ def pipeline(project: Project, options: Options, terminal: Terminal, *, take_nex
                 _clean_dead(project, run.name)
                 began = time.monotonic()
                 index_key = compute_key(project)
-                planned = make_plan(gather_facts(project, index_key, options, os.environ))
+                planned = make_plan(
+                    gather_facts(read_checkout(project, os.environ), index_key, options, os.environ)
+                )
                 run.write("planned", version=log.VERSION, run=run.name, plan=planned.to_dict())
                 Walk(project, index_key, planned, run, terminal, push_index=options.push_index).walk(
                     {State.CHANGE_DETECTED: time.monotonic() - began}
@@ -112,7 +117,7 @@ def sweep(project: Project, run: str) -> None:
     """Remove containers, volumes, networks and unfinished images that a run left when it died."""
     for short in ("solr", "ci"):
         sdk.remove_labelled("com.docker.compose.project", f"{project.settings.name}-{short}-{run}")
-    regenerate.sweep(project, run)
+    remove_leftovers(project, run)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,16 +144,17 @@ class Walk:
     ) -> None:
         """`history` has the events of the run so far, where it goes on."""
         self._project = project
+        self._checkout = read_checkout(project, os.environ).for_pull_request(planned.facts.pull)
         self._key = index_key
         self._plan = planned
         self._run = run
         self._terminal = terminal
         self._history = history or []
         self._push_index = push_index or planned.facts.publish
-        self._index: current.IndexImage | None = None
+        self._index: IndexImage | None = None
         # The tree that images are built from: of the version's own commit, where one is made.
         self._tree: bump.ReleaseTree | None = None
-        self._built: Project = project
+        self._built = self._checkout
         self._digests: dict[str, str] = {}
         # What became of the tests, by suite; nothing where none ran.
         self._tests: Mapping[str, Suite] = {}
@@ -220,36 +226,36 @@ class Walk:
 
     def _regen_solr(self) -> Product:
         # A run that died may have come as far as the image, and not as far as writing that down.
-        self._index = current.local(self._project, self._key) if self._history else None
+        self._index = find_verified_image(self._checkout, self._key) if self._history else None
         if self._index is None:
-            self._index = regenerate.regenerate(self._project, self._key, self._terminal, run=self._run.name)
+            self._index = regenerate(self._checkout, self._key, self._terminal, run=self._run.name)
         return self._shared()
 
     def _pull_solr_image(self) -> Product:
-        self._index = current.local(self._project, self._key)
+        self._index = find_verified_image(self._checkout, self._key)
         if self._index is None:
-            self._index = current.on_engine(self._project, self._key)
+            self._index = find_local_image(self._checkout, self._key)
             if self._index is not None:
-                current.prove(self._project, self._index, self._run.name)
+                verify_index_image(self._checkout, self._index, self._run.name)
             else:
-                images = store.of(self._project)
-                self._index = current.pull(self._project, self._key, images.pull, self._run.name)
+                images = open_store(self._project)
+                self._index = pull_index_image(self._checkout, self._key, images, self._run.name)
         return self._shared()
 
     def _shared(self) -> Product:
         """Push the index image where that is asked for; what the registry has then is what is used."""
         index = self._proved_index()
-        if self._push_index and not self._project.settings.local:
-            images = store.of(self._project)
+        if self._push_index:
+            images = open_store(self._project)
             digest = images.push_first(index.name)
             here = sdk.find_image(index.name)
-            if here is None or digest not in here.digests:
+            if here is None or digest not in {*here.digests, here.id}:
                 self._terminal.say(f"somebody else pushed {index.name} first: using theirs")
-                self._index = current.pull(self._project, self._key, images.pull, self._run.name)
+                self._index = pull_index_image(self._checkout, self._key, images, self._run.name)
         return _product(self._proved_index().name)
 
     def _has_index(self, product: Product) -> bool:
-        found = current.local(self._project, self._key)
+        found = find_verified_image(self._checkout, self._key)
         if found is None or found.id != product["id"]:
             return False
         self._index = found
@@ -276,23 +282,24 @@ class Walk:
 
     def _use(self, tree: bump.ReleaseTree) -> None:
         self._tree = tree
-        self._built = replace(config.load(tree.path, os.environ), origin=self._project.root)
+        project = replace(config.load(tree.path, os.environ), origin=self._project.root)
+        self._built = read_checkout(project, os.environ).for_pull_request(self._plan.facts.pull)
 
     def _retag_solr_image(self) -> Product:
-        name = build.image_name(self._built, "solr")
+        name = self._built.stage_image("solr")
         sdk.tag_image(self._proved_index().id, name)
         return _product(name)
 
     def _build_test_runner(self) -> Product:
-        for layer in TESTED:
-            if not build.ensure(self._built, layer, say=self._terminal.say):
-                self._terminal.say(f"the {layer} layer is of this commit already")
+        for stage in TESTED_STAGES:
+            if not ensure_stage(self._built, stage, self._terminal.say):
+                self._terminal.say(f"the stage {stage} is of this commit already")
         self._chosen = self._under_test()
         return self._layers()
 
     def _layers(self) -> Product:
-        names = [build.image_name(self._built, layer) for layer in TESTED]
-        return {"images": {name: _identity(name) for name in names}}
+        names = [self._built.stage_image(stage) for stage in TESTED_STAGES]
+        return {"images": {str(name): _identity(name) for name in names}}
 
     def _has_layers(self, product: Product) -> bool:
         self._chosen = self._under_test()
@@ -301,7 +308,7 @@ class Walk:
     def _run_tests(self) -> Product:
         testrun.run_suites(self._built, self._proved_index().name, self._terminal, run=self._run.name)
         self._check_chosen()
-        self._tests = testrun.results(self._built)
+        self._tests = testrun.results(self._built.project)
         return {**self._under_test(), "tests": {name: asdict(each) for name, each in self._tests.items()}}
 
     def _under_test(self) -> Product:
@@ -328,7 +335,7 @@ class Walk:
         publish.raise_if_taken(root, tree, REMOTE, main)
         try:
             record = self._record(index)
-            if not self._project.settings.local:
+            if open_store(self._project).is_shared:
                 keep_record(self._project, record)
             published = publish.push_version(root, tree, REMOTE, main, [record.tag_line])
         finally:
@@ -339,22 +346,22 @@ class Walk:
         self._terminal.done(f"published {tree.version}")
         return {"version": str(tree.version), "commit": tree.commit, "images": self._digests}
 
-    def _push_images(self, index: current.IndexImage) -> None:
-        images = store.of(self._project)
-        release = build.image_name(self._built, "release")
-        named = build.image_name(self._built, "solr")
+    def _push_images(self, index: IndexImage) -> None:
+        images = open_store(self._project)
+        release = self._built.stage_image("release")
+        named = self._built.stage_image("solr")
         self._terminal.say(f"pushing {release}")
-        self._digests[release] = images.push(release)
+        self._digests[str(release)] = images.push(release)
         self._terminal.say(f"naming the index {named}")
-        self._digests[named] = images.retag(index.name, named)
+        self._digests[str(named)] = images.retag(index.name, named)
 
-    def _record(self, index: current.IndexImage) -> ReleaseRecord:
+    def _record(self, index: IndexImage) -> ReleaseRecord:
         """Return what the version is made of; its images are in the registry then, where there is one."""
-        release, named = build.image_name(self._built, "release"), build.image_name(self._built, "solr")
-        images = store.of(self._project)
-        if not self._project.settings.local:
+        release, named = self._built.stage_image("release"), self._built.stage_image("solr")
+        images = open_store(self._project)
+        if images.is_shared:
             self._push_images(index)
-        digests = {name: self._digests.get(name) or images.push(name) for name in (release, named)}
+        digests = {name: self._digests.get(str(name)) or images.push(name) for name in (release, named)}
         repository = ImageRef.parse(self._project.settings.registry)
         components = self._key.components
         tree = self._made_tree()
@@ -373,17 +380,17 @@ class Walk:
 
     def _repair_images(self, tree: bump.ReleaseTree) -> None:
         """Give the images of a version the names that its record says, whoever published it."""
-        if self._project.settings.local:
+        if not open_store(self._project).is_shared:
             return
-        name = str(tree.version)
-        record = read_records(self._project.root, name).get(name)
+        version = str(tree.version)
+        record = read_records(self._project.root, version).get(version)
         if record is None:
             return
-        images = store.of(self._project)
-        release, named = build.image_name(self._built, "release"), build.image_name(self._built, "solr")
+        images = open_store(self._project)
+        release, named = self._built.stage_image("release"), self._built.stage_image("solr")
         for image, name in ((record.site, release), (record.index, named)):
             if images.digest(name) != image.digest:
-                images.retag(str(image), name)
+                images.retag(image, name)
         if read_kept_record(self._project, record.version) != record:
             keep_record(self._project, record)
 
@@ -392,7 +399,7 @@ class Walk:
             self._project.root, REMOTE, str(product["version"]), str(product["commit"])
         )
 
-    def _proved_index(self) -> current.IndexImage:
+    def _proved_index(self) -> IndexImage:
         if self._index is None:
             raise ReleaseError(
                 "no index image was made on this way", cause="the plan has no step that makes one"
@@ -411,7 +418,7 @@ class Walk:
         index = self._index
         told = RunSummary(
             run=self._run.name,
-            version=str(read_version(self._built.root, os.environ)),
+            version=str(self._built.version),
             key=facts_.key,
             event=facts_.event,
             evidence=facts_.evidence,
@@ -460,18 +467,18 @@ def _version_made(history: list[dict[str, Any]]) -> Product:
     return log.product(history, State.BV_PATCH) or log.product(history, State.BV_MERGE) or {}
 
 
-def _product(name: str) -> Product:
-    return {"image": name, "id": _identity(name)}
+def _product(name: ImageRef) -> Product:
+    return {"image": str(name), "id": _identity(name)}
 
 
-def _identity(name: str) -> str:
+def _identity(name: ImageRef | str) -> str:
     found = sdk.find_image(name)
     return "" if found is None else found.id
 
 
-def _base(name: str) -> str:
+def _base(name: ImageRef) -> str:
     found = sdk.find_image(name)
-    return found.labels.get(build.BASE_DIGEST, "") if found else ""
+    return found.labels.get(BASE_DIGEST, "") if found else ""
 
 
 def _has_image(product: Product) -> bool:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from haybale.errors import ConfigError, HaybaleError, ReleaseError
 from haybale.image_ref import ImageRef, stage_image
-from haybale.images import store
 from haybale.images.build import BASE_DIGEST, REVISION
-from haybale.index.image import counts_of
+from haybale.images.store import open_store
+from haybale.index.image import read_counts
 from haybale.index.key import KEY_LABEL, Key
 from haybale.release.published import find_release, read_kept_record
 from haybale.release.remote import REMOTE, fetch_refs, remote_branch
@@ -56,7 +56,7 @@ def check_release(project: Project, version: str, release: Release) -> list[Chec
         Check(name="commit", passed=record.commit == commit, detail=f"the tag points to {commit}"),
         _check_main(project, record),
     ]
-    if not project.settings.local:
+    if open_store(project).is_shared:
         kept = read_kept_record(project, version)
         found = "the same" if kept == record else "another" if kept else "none"
         checks.append(Check(name="record", passed=kept == record, detail=f"the registry has {found}"))
@@ -105,15 +105,15 @@ def _check_main(project: Project, record: ReleaseRecord) -> Check:
 
 
 def _check_images(project: Project, record: ReleaseRecord) -> Sequence[Check]:
-    images, repository = store.of(project), ImageRef.parse(project.settings.registry)
+    images, repository = open_store(project), ImageRef.parse(project.settings.registry)
     checks = []
     for name, image, stage, check_label in (
         ("site", record.site, "release", _check_revision),
         ("index", record.index, "solr", _check_index),
     ):
         tagged = stage_image(repository, record.version, stage)
-        labels = images.labels(str(tagged if project.settings.local else image))
-        digest = images.digest(str(tagged))
+        labels = images.labels(image)
+        digest = images.digest(tagged)
         if labels is None:
             checks.append(Check(name=f"{name} image", passed=False, detail=f"there is no {image}"))
             continue
@@ -137,7 +137,7 @@ def _check_index(record: ReleaseRecord, labels: Mapping[str, str]) -> Check:
         key = Key.from_json(labels.get(KEY_LABEL, ""))
     except ConfigError as error:
         return Check(name="its index", passed=False, detail=error.message)
-    counts = dict(counts_of(labels))
+    counts = dict(read_counts(labels))
     dump = key.components["dump"].value if "dump" in key.components else ""
     is_same = {
         "key": key.value == record.key,

@@ -13,19 +13,24 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from haybale.errors import TestsFailedError
-from haybale.images import build, store
-from haybale.index import build as regenerate
-from haybale.index import image as current
-from haybale.index import stack as environments
+from haybale.images.build import ensure_stage
+from haybale.images.stack import new_run_name
+from haybale.images.store import open_store
+from haybale.index.build import regenerate
+from haybale.index.image import find_local_image, find_verified_image, pull_index_image, verify_index_image
 from haybale.index.key import compute_key
 from haybale.release.record import Suite
+from haybale.testing.stack import TESTED_STAGES, prepare_test_stack
 from haybale.tools import process
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from haybale.checkout import Checkout
     from haybale.config import Project
+    from haybale.image_ref import ImageRef
+    from haybale.index.image import IndexImage
     from haybale.index.key import Key
     from haybale.terminal import Terminal
     from haybale.tools.engine.compose import Compose
@@ -37,43 +42,49 @@ REPORTS = "/reports"
 SUITES = ("site", "browser", "repository")
 
 
-def run(project: Project, terminal: Terminal, *, keep: bool = False) -> None:
+def run(checkout: Checkout, terminal: Terminal, *, keep: bool = False) -> None:
     """Run every test with the index of the present inputs, which is made where it is missing.
 
     Raises as `regenerate` and `tests` do.
     """
-    index_key = compute_key(project)
-    index = current.local(project, index_key) or _obtain(project, index_key, terminal, keep=keep)
-    sdk.tag_image(index.id, build.image_name(project, "solr"))
-    for layer in environments.TESTED:
-        build.ensure(project, layer, say=terminal.say)
-    run_suites(project, index.name, terminal, keep=keep)
+    key = compute_key(checkout.project)
+    index = find_verified_image(checkout, key) or _obtain(checkout, key, terminal, keep=keep)
+    sdk.tag_image(index.id, checkout.stage_image("solr"))
+    for stage in TESTED_STAGES:
+        ensure_stage(checkout, stage, terminal.say)
+    run_suites(checkout, index.name, terminal, keep=keep)
 
 
-def _obtain(project: Project, index_key: Key, terminal: Terminal, *, keep: bool) -> current.IndexImage:
-    """Return the key's index image: proved here now, pulled, or regenerated."""
-    image = current.on_engine(project, index_key)
+def _obtain(checkout: Checkout, key: Key, terminal: Terminal, *, keep: bool) -> IndexImage:
+    """Return the key's index image: verified here now, pulled, or regenerated."""
+    image = find_local_image(checkout, key)
     if image is not None:
         terminal.say(f"starting {image.name} to count its documents")
-        current.prove(project, image)
+        verify_index_image(checkout, image)
         return image
-    images = store.of(project)
-    if images.exists(current.name(project, index_key)):
-        terminal.say(f"pulling {current.name(project, index_key)}")
-        return current.pull(project, index_key, images.pull)
-    terminal.say(f"there is no index of key {index_key} yet: regenerating (just why tells what changed)")
-    return regenerate.regenerate(project, index_key, terminal, keep=keep)
+    store, name = open_store(checkout.project), checkout.index_image(key.value)
+    if store.exists(name):
+        terminal.say(f"pulling {name}")
+        return pull_index_image(checkout, key, store)
+    terminal.say(f"there is no index of key {key} yet: regenerating (just why tells what changed)")
+    return regenerate(checkout, key, terminal, keep=keep)
 
 
 def run_suites(
-    project: Project, index_image: str, terminal: Terminal, *, run: str = "", keep: bool = False
+    checkout: Checkout,
+    index_image: ImageRef,
+    terminal: Terminal,
+    *,
+    run: str | None = None,
+    keep: bool = False,
 ) -> None:
-    """Run every test on the built layers and an index image; reports and logs go to reports/.
+    """Run every test on the built stages and an index image; reports and logs go to reports/.
 
     `run` names the services (default: a new name), `keep` leaves them for debugging. Raises
     `TestsFailedError` with the names of the suites that failed.
     """
-    services = environments.testing(project, run or environments.new_run(), index_image, terminal.say)
+    project = checkout.project
+    services = prepare_test_stack(checkout, run or new_run_name(), index_image, terminal.say)
     shutil.rmtree(project.reports, ignore_errors=True)
     project.reports.mkdir(parents=True)
     failed: list[str] = []

@@ -1,36 +1,31 @@
-"""Base images from the distribution's packages and Maven Central, where no image hub can be reached.
+"""Base images from the distribution's packages and Maven Central, where no registry can be reached.
 
-An image is made under a temporary name and gets its own only after it has shown that it works.
+An image is made under a temporary name and gets its own only after it was tried.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shlex
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haybale.errors import BuildError
+from haybale.images.host import find_ca_bundle, proxy_variables
 from haybale.tools import apt, process
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from haybale.image_ref import ImageRef
 
 # Says of an image, and of what is made from it, that its base was built here.
 LABEL = "io.haybale.base"
-
-# The names that can be built, by kind.
-BUILDABLE = {
-    "python": ("python:3.13-slim", "python:3.13-slim-trixie"),
-    "solr": ("solr:9.10.1-slim",),
-    "postgres": ("postgres:17", "postgres:17-trixie"),
-}
 
 # What Solr's image and PostgreSQL's are built from.
 SOLR_CONTEXT = Path(__file__).parent / "solr"
@@ -47,11 +42,8 @@ GRACE = 60
 # The exit code of a JVM that SIGTERM ended in good order.
 STOPPED_CLEANLY = 143
 
-# What of the environment a build needs where the network is behind a proxy.
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-
 # Works in Solr's own image as well, which has no curl either.
-HEALTH = (
+SOLR_HEALTH = (
     "exec 3<>/dev/tcp/127.0.0.1/8983 && "
     r"printf 'GET /solr/admin/info/health HTTP/1.0\r\n\r\n' >&3 && "
     "head -n 1 <&3 | grep -q ' 200 '"
@@ -104,85 +96,100 @@ POSTGRES = System(
 )
 
 
-def buildable(kind: str) -> tuple[str, ...]:
-    """Return the images of a kind that can be built."""
-    return BUILDABLE.get(kind, ())
+@dataclass(frozen=True, kw_only=True)
+class BaseBuild:
+    """One build of a base image: the environment, a way to say what it does, names of temporary images."""
+
+    env: Mapping[str, str]
+    say: Callable[[str], None]
+    token: str = field(default_factory=lambda: secrets.token_hex(4))
+    used_names: set[str] = field(default_factory=set)
+
+    def temporary_name(self, part: str) -> str:
+        """Return the name of an image that is removed when the recipe ends."""
+        name = f"haybale-base-{part}:{self.token}"
+        self.used_names.add(name)
+        return name
 
 
-def can_build(ref: str, kind: str) -> bool:
-    """Return whether this very image can be built."""
-    return ref.removeprefix("docker.io/").removeprefix("library/") in buildable(kind)
+def _make_python(base_build: BaseBuild, made: str) -> None:
+    base_build.say("  Python from Debian's packages")
+    import_system(PYTHON, made)
+    check_python(made)
 
 
-def build(ref: str, kind: str, ca: Path | None, say: Callable[[str], None]) -> None:
-    """Build an image that `can_build` and name it `ref`; raises `BuildError`, `PrerequisiteError`.
-
-    `ca` is a certificate bundle for downloads.
-    """
-    with _temporary_names() as name:
-        made = name(kind)
-        _MAKERS[kind](name, made, ca, say)
-        sdk.tag_image(made, ref)
-
-
-def _python(_name: Callable[[str], str], made: str, _ca: Path | None, say: Callable[[str], None]) -> None:
-    say("  Python from Debian's packages")
-    system(PYTHON, made)
-    try_python(made)
-
-
-def _solr(name: Callable[[str], str], made: str, ca: Path | None, say: Callable[[str], None]) -> None:
-    say("  Java from Debian's packages")
-    system(JAVA, name("java"))
-    say("  Solr from Maven Central")
+def _make_solr(base_build: BaseBuild, made: str) -> None:
+    base_build.say("  Java from Debian's packages")
+    java = base_build.temporary_name("java")
+    import_system(JAVA, java)
+    base_build.say("  Solr from Maven Central")
     settings = Path.home() / ".m2/settings.xml"
-    given = {"ca": ca, "maven": settings if settings.is_file() else None}
-    over(SOLR_CONTEXT, name("java"), made, given)
-    say("  starting and stopping it once")
-    try_solr(made)
+    given = {"ca": find_ca_bundle(base_build.env), "maven": settings if settings.is_file() else None}
+    build_on(SOLR_CONTEXT, java, made, given, base_build.env)
+    base_build.say("  starting and stopping it once")
+    check_solr(made)
 
 
-def _postgres(name: Callable[[str], str], made: str, _ca: Path | None, say: Callable[[str], None]) -> None:
-    say("  PostgreSQL from Debian's packages")
-    system(POSTGRES, name("postgresql"))
-    over(POSTGRES_CONTEXT, name("postgresql"), made, {})
-    say("  starting and stopping it once")
-    try_postgres(made)
+def _make_postgres(base_build: BaseBuild, made: str) -> None:
+    base_build.say("  PostgreSQL from Debian's packages")
+    system = base_build.temporary_name("postgresql")
+    import_system(POSTGRES, system)
+    build_on(POSTGRES_CONTEXT, system, made, {}, base_build.env)
+    base_build.say("  starting and stopping it once")
+    check_postgres(made)
 
 
-# What makes an image of each kind.
-_MAKERS: Mapping[str, Callable[[Callable[[str], str], str, Path | None, Callable[[str], None]], None]] = {
-    "python": _python,
-    "solr": _solr,
-    "postgres": _postgres,
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The images that can be built, as Docker prints their names, and what makes them."""
+
+    images: tuple[str, ...]
+    make: Callable[[BaseBuild, str], None]
+
+
+# By kind: the name of the setting in `images` that has such an image.
+RECIPES: Mapping[str, Recipe] = {
+    "python": Recipe(images=("python:3.13-slim", "python:3.13-slim-trixie"), make=_make_python),
+    "solr": Recipe(images=("solr:9.10.1-slim",), make=_make_solr),
+    "postgres": Recipe(images=("postgres:17", "postgres:17-trixie"), make=_make_postgres),
 }
 
 
+def buildable_images(kind: str) -> tuple[str, ...]:
+    """Return the images of a kind that can be built, as Docker prints their names."""
+    return RECIPES[kind].images if kind in RECIPES else ()
+
+
+def build_base_image(name: ImageRef, kind: str, env: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Build one of the `buildable_images`; `env` says how this machine reaches packages.
+
+    Raises `BuildError`, `PrerequisiteError`.
+    """
+    base_build = BaseBuild(env=env, say=say)
+    with _removing(base_build.used_names):
+        made = base_build.temporary_name(kind)
+        RECIPES[kind].make(base_build, made)
+        sdk.tag_image(made, name)
+
+
 @contextlib.contextmanager
-def _temporary_names() -> Iterator[Callable[[str], str]]:
-    """Give a function that names temporary images; after the block nothing has such a name."""
-    token = secrets.token_hex(4)
-    given: set[str] = set()
-
-    def name(part: str) -> str:
-        given.add(f"haybale-base-{part}:{token}")
-        return f"haybale-base-{part}:{token}"
-
+def _removing(names: Collection[str]) -> Iterator[None]:
+    """Remove the images of these names after the block."""
     try:
-        yield name
+        yield
     except BaseException:
         with process.uninterrupted():
-            for each in given:
-                # The first failure is the one to tell: an engine that is gone removes nothing either.
+            for name in names:
+                # The first failure is the one to report: an engine that is gone removes nothing either.
                 with contextlib.suppress(Exception):
-                    sdk.remove_image(each)
+                    sdk.remove_image(name)
         raise
     with process.uninterrupted():
-        for each in given:
-            sdk.remove_image(each)
+        for name in names:
+            sdk.remove_image(name)
 
 
-def system(wanted: System, name: str) -> None:
+def import_system(wanted: System, name: str) -> None:
     """Make an image of a root file system from packages; raises `BuildError`."""
     _need_mmdebstrap()
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
@@ -191,8 +198,8 @@ def system(wanted: System, name: str) -> None:
         sources.write_text(package_sources(wanted.suite), encoding="utf-8")
         _run(
             mmdebstrap(wanted, tarball, sources if sources.stat().st_size else None),
-            f"the packages of {wanted.suite} could not be put together",
-            "the package mirror can't be reached, or has no such packages",
+            f"the packages of {wanted.suite} could not be installed",
+            "the package mirror cannot be reached, or has no such packages",
             env={"SOURCE_DATE_EPOCH": str(EPOCH)},
         )
         # By way of a file: a pipe would make an image of nothing where mmdebstrap fails.
@@ -232,7 +239,7 @@ def _need_mmdebstrap() -> None:
         return
     if not (apt.is_root() and process.find_executable("apt-get")):
         raise BuildError(
-            "base images can't be built here: mmdebstrap is not installed",
+            "base images cannot be built here: mmdebstrap is not installed",
             cause="only root can install it"
             if process.find_executable("apt-get")
             else "this is no Debian or Ubuntu",
@@ -243,20 +250,22 @@ def _need_mmdebstrap() -> None:
     apt.install_packages("mmdebstrap", "debian-archive-keyring")
 
 
-def over(context: Path, below: str, name: str, given: Mapping[str, Path | None]) -> None:
-    """Build the Dockerfile in `context` over the image `below`; raises `BuildError`."""
+def build_on(
+    context: Path, base: str, name: str, given: Mapping[str, Path | None], env: Mapping[str, str]
+) -> None:
+    """Build the Dockerfile in `context` on the image `base`; raises `BuildError`."""
     builder = process.run(["docker", "context", "show"]).stdout.strip() or "default"
     _run(
-        over_command(context, below, name, builder, given, os.environ),
+        buildx_command(context, base, name, builder, given, env),
         f"{name} could not be built",
-        "Maven Central or the package mirror can't be reached, or has other files than it had",
+        "Maven Central or the package mirror cannot be reached, or its files have changed",
         env={"SOURCE_DATE_EPOCH": str(EPOCH)},
     )
 
 
-def over_command(  # noqa: PLR0917 - what a build has
+def buildx_command(  # noqa: PLR0917 - what a build has
     context: Path,
-    below: str,
+    base: str,
     name: str,
     builder: str,
     given: Mapping[str, Path | None],
@@ -268,26 +277,25 @@ def over_command(  # noqa: PLR0917 - what a build has
     """
     parts = [
         "docker", "buildx", "build", "--builder", builder, "--load", "--provenance=false",
-        "--progress=plain", "--tag", name, "--build-arg", f"BASE={below}",
+        "--progress=plain", "--tag", name, "--build-arg", f"BASE={base}",
     ]  # fmt: skip
-    for variable in PROXIES:
-        if env.get(variable):
-            parts += ["--build-arg", variable]
+    for variable in proxy_variables(env):
+        parts += ["--build-arg", variable]
     for secret, file in given.items():
         if file is not None:
             parts += ["--secret", f"id={secret},src={file}"]
     return [*parts, str(context)]
 
 
-def _run(command: Sequence[str], what: str, cause: str, *, env: Mapping[str, str] | None = None) -> None:
-    """Run a command to its end; raises `BuildError` with the end of what it said."""
+def _run(command: Sequence[str], message: str, cause: str, *, env: Mapping[str, str] | None = None) -> None:
+    """Run a command to its end; raises `BuildError` with the end of its output."""
     done = process.run_merged(command, env=env)
     if not done.ok:
         log = "\n".join(done.stdout.splitlines()[-25:])
-        raise BuildError(what, cause=f"{cause} (see the log)", hint="try again", log=log)
+        raise BuildError(message, cause=f"probably {cause}", hint="try again", log=log)
 
 
-def try_python(image: str) -> None:
+def check_python(image: str) -> None:
     """Make sure that an image has Python with pip and venv; raises `BuildError`."""
     for command in (
         [
@@ -302,42 +310,47 @@ def try_python(image: str) -> None:
         if code:
             raise BuildError(
                 f"the Python image that was built does not work: {shlex.join(command)} exited with {code}",
-                cause="the distribution's packages are not what they were",
+                cause="the distribution's packages have changed",
                 hint="use another PYTHON_IMAGE",
                 log=log,
             )
 
 
-def try_solr(image: str) -> None:
+def check_solr(image: str) -> None:
     """Start Solr, wait until it answers, and stop it in good order; raises `BuildError` with its log."""
-    _try("Solr", image, ["bash", "-c", HEALTH], stopped=STOPPED_CLEANLY)
+    _check_server("Solr", image, ["bash", "-c", SOLR_HEALTH], stopped=STOPPED_CLEANLY)
 
 
-def try_postgres(image: str) -> None:
+def check_postgres(image: str) -> None:
     """Start PostgreSQL with an empty database, wait until it answers, and stop it in good order."""
     ready = ["psql", "--host", "127.0.0.1", "--username", "site", "--command", "SELECT 1", "site"]
     environment = {"POSTGRES_USER": "site", "POSTGRES_PASSWORD": "tried", "PGPASSWORD": "tried"}
-    _try("PostgreSQL", image, ready, stopped=0, environment=environment)
+    _check_server("PostgreSQL", image, ready, stopped=0, environment=environment)
 
 
-def _try(
-    what: str, image: str, ready: Sequence[str], *, stopped: int, environment: Mapping[str, str] | None = None
+def _check_server(
+    server: str,
+    image: str,
+    ready: Sequence[str],
+    *,
+    stopped: int,
+    environment: Mapping[str, str] | None = None,
 ) -> None:
     with sdk.started_container(image, environment=environment) as container:
         end = time.monotonic() + PATIENCE
         while sdk.execute_in_container(container, ready) != 0:
             if not sdk.is_container_running(container) or time.monotonic() > end:
-                raise _useless(what, f"it did not answer within {PATIENCE} s, or ended", container)
+                raise _not_working(server, f"it did not answer within {PATIENCE} s, or ended", container)
             time.sleep(PAUSE)
         code = sdk.stop_container(container, GRACE)
         if code != stopped:
-            raise _useless(what, f"asked to stop, it exited with {code}, not {stopped}", container)
+            raise _not_working(server, f"asked to stop, it exited with {code}, not {stopped}", container)
 
 
-def _useless(what: str, why: str, container: str) -> BuildError:
+def _not_working(server: str, reason: str, container: str) -> BuildError:
     return BuildError(
-        f"the {what} image that was built does not work: {why}",
-        cause="see the end of its log",
+        f"the {server} image that was built does not work: {reason}",
+        cause="the packages that it was built from have changed, or the machine is too slow",
         hint="use another image (docs/configuration.md)",
         log=sdk.container_log_tail(container),
     )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from haybale.index import stack as environments
+from haybale.images.stack import creates_containers
 
 
 @pytest.mark.parametrize(
@@ -20,5 +20,5 @@ from haybale.index import stack as environments
         ("--help", False),
     ],
 )
-def test_only_what_makes_containers_makes_what_they_need(line: str, creates: bool) -> None:
-    assert environments.creates(line.split()) is creates
+def test_creates_containers_looks_at_the_first_command(line: str, creates: bool) -> None:
+    assert creates_containers(line.split()) is creates

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale.errors import ConfigError, UsageError
-from haybale.images import dockerfile as layers
+from haybale.images.dockerfile import parse_stage_names, raise_if_unknown, required_instructions, stage_names
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def names(text: str) -> tuple[str, ...]:
-    return layers.layers(text, "Dockerfile")
+    return parse_stage_names(text, "Dockerfile")
 
 
 @pytest.mark.parametrize("word", ["as", "AS", "As"])
@@ -120,18 +120,18 @@ def test_only_a_line_feed_ends_a_line() -> None:
 
 
 def test_a_doubled_name_is_told_with_both_lines() -> None:
-    with pytest.raises(ConfigError, match="Dockerfile:3: the stage 'one' is there already, in line 1"):
+    with pytest.raises(ConfigError, match="Dockerfile:3: the stage 'one' already exists, in line 1"):
         names("FROM a AS one\n\nFROM b as ONE\n")
 
 
 def test_a_from_that_can_t_be_read_is_told_with_its_line() -> None:
-    with pytest.raises(ConfigError, match="Dockerfile:2: can't be read: FROM a is one"):
+    with pytest.raises(ConfigError, match="Dockerfile:2: cannot be read: FROM a is one"):
         names("# hello\nFROM a is one\n")
 
 
 @pytest.mark.parametrize("stage", ["1st", "a/b", "-a", "$NAME"])
 def test_what_can_t_be_a_stage_s_name_is_refused_with_its_line(stage: str) -> None:
-    with pytest.raises(ConfigError, match=r"Dockerfile:2: .* can't be a stage's name"):
+    with pytest.raises(ConfigError, match=r"Dockerfile:2: .* cannot be a stage's name"):
         names(f"FROM a\nFROM b AS {stage}\n")
 
 
@@ -146,19 +146,19 @@ def test_no_stage_at_all_is_no_dockerfile(text: str) -> None:
         names(text)
 
 
-def test_an_unknown_layer_is_refused_with_what_it_may_have_meant() -> None:
-    layers.check("tester", ("release", "tester"))
+def test_raise_if_unknown_says_what_it_may_have_meant() -> None:
+    raise_if_unknown("tester", ("release", "tester"))
     with pytest.raises(UsageError, match="'testr'") as told:
-        layers.check("testr", ("release", "tester"))
+        raise_if_unknown("testr", ("release", "tester"))
     assert "release, tester" in told.value.cause
     assert "'tester'" in told.value.hint
 
 
 def test_a_dockerfile_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="can't be read"):
-        layers.of(tmp_path / "Dockerfile")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        stage_names(tmp_path / "Dockerfile")
     (tmp_path / "Dockerfile").write_text("FROM a AS one\n", encoding="utf-8")
-    assert layers.of(tmp_path / "Dockerfile") == ("one",)
+    assert stage_names(tmp_path / "Dockerfile") == ("one",)
 
 
 DOCKERFILE = """\
@@ -188,7 +188,7 @@ COPY --from=1 /x /y
 
 def needed(folder: Path, text: str, *wanted: str) -> str:
     (folder / "Dockerfile").write_text(text, encoding="utf-8")
-    return layers.needed(folder / "Dockerfile", wanted)
+    return required_instructions(folder / "Dockerfile", wanted)
 
 
 def test_a_stage_needs_those_that_it_is_made_of(tmp_path: Path) -> None:

@@ -7,47 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from haybale.errors import BuildError, PrerequisiteError
-from haybale.images import bases as base
+from haybale.errors import BuildError
+from haybale.image_ref import ImageRef
 from haybale.images.bases import packages
+from haybale.images.bases.base_image import BaseImage, ensure_base_image
+from haybale.images.transfer import classify_refusal
 from haybale.tools import apt, process
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-ERROR = "Error response from daemon: "
-RESOLVE = f'{ERROR}failed to resolve reference "docker.io/library/solr:1": '
-ASK = f'{RESOLVE}failed to do request: Head "https://hub.example/v2/solr": '
-STATUS = f"{RESOLVE}unexpected status from HEAD request to https://hub.example/v2/solr: "
-HELPER = 'error getting credentials - err: exec: "docker-credential-x": executable file not found in $PATH'
-
-
-@pytest.mark.parametrize(
-    ("refusal", "said"),
-    [
-        ("UNREACHABLE", ASK + "dial tcp: lookup hub.example on 10.0.0.1:53: no such host"),
-        ("UNREACHABLE", ASK + "dial tcp 10.0.0.1:443: connect: connection refused"),
-        ("UNREACHABLE", ASK + "dial tcp 10.0.0.1:443: i/o timeout"),
-        ("UNREACHABLE", ASK + "Forbidden"),
-        (
-            "UNREACHABLE",
-            ERROR + "net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
-        ),
-        ("ABSENT", RESOLVE + "docker.io/library/solr:1: not found"),
-        ("ABSENT", ERROR + "manifest for solr:1 not found: manifest unknown"),
-        ("LIMITED", STATUS + "429 Too Many Requests"),
-        ("LIMITED", ERROR + "toomanyrequests: You have reached your pull rate limit."),
-        ("DENIED", ERROR + "pull access denied for solr, repository does not exist or may require login"),
-        ("DENIED", RESOLVE + "failed to authorize: unexpected status: 401 Unauthorized"),
-        ("DENIED", STATUS + "403 Forbidden"),
-        ("OTHER", HELPER),
-        ("OTHER", ASK + "tls: failed to verify certificate: x509: signed by unknown authority"),
-        ("OTHER", ""),
-    ],
-)
-def test_why_an_image_could_not_be_pulled(refusal: str, said: str) -> None:
-    assert base.judge(said).name == refusal
 
 
 class Machine:
@@ -62,7 +31,7 @@ class Machine:
         monkeypatch.setattr(process, "run", self.run)
         # Whoever runs the tests may keep logins in a program.
         monkeypatch.setenv("DOCKER_CONFIG", "/nowhere")
-        monkeypatch.setattr(packages, "build", self.build)
+        monkeypatch.setattr(packages, "build_base_image", self.build)
 
     def image(self, _ref: str) -> sdk.ImageInfo | None:
         return sdk.ImageInfo(id="sha256:1", digest="sha256:2", labels={}, size=3) if self.there else None
@@ -73,18 +42,18 @@ class Machine:
         self.there = not self.hub
         return process.Completed(command=tuple(command), code=1 if self.hub else 0, stderr=self.hub)
 
-    def build(self, ref: str, kind: str, _ca: Path | None, _say: object) -> None:
-        self.done.append(f"build {kind} {ref}")
+    def build(self, name: ImageRef, kind: str, _env: object, _say: object) -> None:
+        self.done.append(f"build {kind} {name}")
         self.there = True
 
-    def ensure(self, ref: str, kind: str) -> base.Base:
-        return base.ensure(ref, kind, self.said.append)
+    def ensure(self, name: str, kind: str) -> BaseImage:
+        return ensure_base_image(ImageRef.parse(name), kind, {}, self.said.append)
 
 
 def test_what_is_there_is_used_and_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, "no hub", there=True)
     found = machine.ensure("solr:9.10.1-slim", "solr")
-    assert found == base.Base(ref="solr:9.10.1-slim", digest="sha256:2", origin="local")
+    assert found == BaseImage(name=ImageRef.parse("solr:9.10.1-slim"), digest="sha256:2", origin="local")
     assert (machine.done, machine.said) == ([], [])
 
 
@@ -99,7 +68,7 @@ def test_without_a_hub_it_is_built_and_why_is_said(monkeypatch: pytest.MonkeyPat
     machine = Machine(monkeypatch, hub)
     assert machine.ensure("python:3.13-slim", "python").origin == "packages"
     assert machine.done[1:] == ["build python python:3.13-slim"]
-    assert base.judge(hub).value in machine.said[-1]
+    assert classify_refusal(hub).value in machine.said[-1]
 
 
 @pytest.mark.parametrize(
@@ -137,29 +106,9 @@ def test_what_can_t_be_built_is_said_with_what_can(
     assert len(machine.done) == 1
 
 
-def test_the_hub_s_long_names_are_the_same_images() -> None:
-    assert packages.can_build("docker.io/library/python:3.13-slim", "python")
-    assert packages.can_build("solr:9.10.1-slim", "solr")
-
-
-def test_a_machine_without_a_bundle_of_its_own_gives_none(tmp_path: Path) -> None:
-    assert base.ca_bundle({}) is None
-    assert base.ca_bundle({"SSL_CERT_FILE": "", "PIP_CERT": str(tmp_path / "gone")}) is None
-
-
-def test_the_first_bundle_that_exists_counts(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("a")
-    (tmp_path / "b").write_text("b")
-    env = {"CURL_CA_BUNDLE": str(tmp_path / "b"), "SSL_CERT_FILE": str(tmp_path / "gone")}
-    assert base.ca_bundle(env) == tmp_path / "b"
-    assert base.ca_bundle({**env, "REQUESTS_CA_BUNDLE": str(tmp_path / "a")}) == tmp_path / "a"
-
-
-def test_a_bundle_that_no_secret_holds_is_said(tmp_path: Path) -> None:
-    (tmp_path / "ca").write_bytes(b"x" * (base.SECRET_LIMIT + 1))
-    with pytest.raises(PrerequisiteError, match="500 KB") as told:
-        base.ca_bundle({"PIP_CERT": str(tmp_path / "ca")})
-    assert "PIP_CERT" in told.value.cause
+def test_the_hub_s_long_names_are_the_same_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, "dial tcp: no such host")
+    assert machine.ensure("docker.io/library/python:3.13-slim", "python").origin == "packages"
 
 
 def test_packages_come_from_where_a_debian_machine_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,12 +136,12 @@ def test_the_root_file_system_s_command() -> None:
 
 
 def test_the_solr_build_gets_just_the_secrets_and_proxies_that_there_are() -> None:
-    bare = packages.over_command(
+    bare = packages.buildx_command(
         packages.SOLR_CONTEXT, "java:1", "solr:1", "default", {"ca": None, "maven": None}, {"HOME": "/root"}
     )
     assert "--secret" not in bare
     assert bare.count("--build-arg") == 1
-    full = packages.over_command(
+    full = packages.buildx_command(
         packages.SOLR_CONTEXT,
         "java:1",
         "solr:1",
@@ -220,9 +169,9 @@ def test_temporary_names_go_whatever_happens(monkeypatch: pytest.MonkeyPatch) ->
     def interrupted(_wanted: packages.System, _name: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(packages, "system", interrupted)
+    monkeypatch.setattr(packages, "import_system", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        packages.build("solr:9.10.1-slim", "solr", None, lambda _: None)
+        packages.build_base_image(ImageRef.parse("solr:9.10.1-slim"), "solr", {}, lambda _: None)
     assert sorted(name.partition(":")[0] for name in removed) == ["haybale-base-java", "haybale-base-solr"]
 
 
@@ -237,21 +186,21 @@ def test_a_clean_up_that_fails_does_not_hide_why_the_build_did(monkeypatch: pyte
         raise BuildError("the first failure")
 
     monkeypatch.setattr(sdk, "remove_image", gone)
-    monkeypatch.setattr(packages, "system", lambda *_: None)
-    monkeypatch.setattr(packages, "over", fail)
+    monkeypatch.setattr(packages, "import_system", lambda *_: None)
+    monkeypatch.setattr(packages, "build_on", fail)
     with pytest.raises(BuildError, match="the first failure"):
-        packages.build("solr:9.10.1-slim", "solr", None, lambda _: None)
+        packages.build_base_image(ImageRef.parse("solr:9.10.1-slim"), "solr", {}, lambda _: None)
     assert len(asked) == 2
 
 
-@pytest.mark.parametrize("failing", ["system", "try_python"])
+@pytest.mark.parametrize("failing", ["import_system", "check_python"])
 def test_nothing_gets_its_name_before_it_works(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
     tagged: list[str] = []
     monkeypatch.setattr(sdk, "remove_image", lambda _: None)
-    monkeypatch.setattr(sdk, "tag_image", lambda _, target: tagged.append(target))
-    monkeypatch.setattr(packages, "system", lambda *_: None)
-    monkeypatch.setattr(packages, "try_python", lambda *_: None)
-    packages.build("python:3.13-slim", "python", None, lambda _: None)
+    monkeypatch.setattr(sdk, "tag_image", lambda _, target: tagged.append(str(target)))
+    monkeypatch.setattr(packages, "import_system", lambda *_: None)
+    monkeypatch.setattr(packages, "check_python", lambda *_: None)
+    packages.build_base_image(ImageRef.parse("python:3.13-slim"), "python", {}, lambda _: None)
     assert tagged.pop() == "python:3.13-slim"
 
     def fail(*_: object) -> None:
@@ -259,7 +208,7 @@ def test_nothing_gets_its_name_before_it_works(monkeypatch: pytest.MonkeyPatch, 
 
     monkeypatch.setattr(packages, failing, fail)
     with pytest.raises(BuildError):
-        packages.build("python:3.13-slim", "python", None, lambda _: None)
+        packages.build_base_image(ImageRef.parse("python:3.13-slim"), "python", {}, lambda _: None)
     assert tagged == []
 
 
@@ -269,5 +218,5 @@ def test_without_mmdebstrap_and_root_the_commands_are_said(monkeypatch: pytest.M
     )
     monkeypatch.setattr(apt, "is_root", lambda: False)
     with pytest.raises(BuildError, match="mmdebstrap") as told:
-        packages.system(packages.PYTHON, "x")
+        packages.import_system(packages.PYTHON, "x")
     assert "apt-get install mmdebstrap" in told.value.hint

@@ -1,0 +1,57 @@
+"""The environment that tests: the release image, the baked index, the tests beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from haybale.dump.service import database_variables, unpack_dump
+from haybale.errors import BuildError
+from haybale.images.build import ensure_stage
+from haybale.images.stack import compose_project, creates_containers, last_compose_project
+from haybale.index.image import find_local_image
+from haybale.index.key import compute_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from haybale.checkout import Checkout
+    from haybale.image_ref import ImageRef
+    from haybale.tools.engine.compose import Compose
+
+KIND, FILE = "ci", "docker-compose.ci.yml"
+
+# The stages that are under test together: what is released, and what tests it.
+TESTED_STAGES = ("release", "tester")
+
+
+def prepare_test_stack(
+    checkout: Checkout, run: str | None, index_image: ImageRef, say: Callable[[str], None]
+) -> Compose:
+    """Return the services that test the built stages around an index image, of a run or a developer's own."""
+    unpacked = unpack_dump(checkout.project)
+    variables = {
+        "HAYBALE_RELEASE_IMAGE": str(checkout.stage_image("release")),
+        "HAYBALE_TESTER_IMAGE": str(checkout.stage_image("tester")),
+        "HAYBALE_SOLR_BAKED_IMAGE": str(index_image),
+        **database_variables(checkout, unpacked, say),
+    }
+    return compose_project(checkout.project, KIND, FILE, run, variables)
+
+
+def run_ci_compose(checkout: Checkout, arguments: Sequence[str], say: Callable[[str], None]) -> int:
+    """Run docker compose on the environment that tests; return its exit code."""
+    if not creates_containers(arguments):
+        return last_compose_project(checkout.project, KIND, FILE).run_attached(arguments or ["ps"])
+    key = compute_key(checkout.project)
+    baked = find_local_image(checkout, key)
+    if baked is None:
+        raise BuildError(
+            f"there is no image {checkout.index_image(key.value)}",
+            cause="these inputs have not been indexed, or not on this machine (just why)",
+            hint="just test, or just regen-solr-image",
+        )
+    for stage in TESTED_STAGES:
+        ensure_stage(checkout, stage, say)
+    services = prepare_test_stack(checkout, None, baked.name, say)
+    services.write_env()
+    return services.run_attached(arguments)

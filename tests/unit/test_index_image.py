@@ -1,0 +1,105 @@
+"""What an image's labels have to say before it is taken for the index of a key."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from haybale import config
+from haybale.checkout import Checkout
+from haybale.errors import VerifyError
+from haybale.image_ref import ImageRef
+from haybale.index.image import (
+    COUNTS_LABEL,
+    IndexImage,
+    index_labels,
+    is_verified,
+    raise_if_not_of_key,
+    read_counts,
+    remember_verified,
+)
+from haybale.index.key import KEY_LABEL, Component, Key
+from haybale.index.verification import VerificationReport, VerifiedModel
+from haybale.version import Version
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ONE = Key(value="1" * 32, components={"core": Component(name="core", digest="a" * 64, value="site")})
+OTHER = Key(value="2" * 32, components={"core": Component(name="core", digest="b" * 64, value="other")})
+COUNTS = {"app.model": 3}
+REPORT = VerificationReport(
+    seed=7,
+    whole=False,
+    models=(
+        VerifiedModel(
+            alias="default", core="site", model="app.model",
+            database=4, documents=3, skipped=1, found=3, queried=3, sample=2,
+        ),
+    ),
+    cores=(),
+    wrong=0,
+    differences=(),
+    not_comparable=("unseen",),
+)  # fmt: skip
+
+
+NAME = ImageRef.parse("r.example/site:solr-x")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    settings = config.Settings(name="site", registry="r.example/site", core="site")
+    project = config.Project(root=tmp_path, settings=settings)
+    return Checkout(project=project, env={}, version=Version(major=1, minor=2, patch=3), head=None)
+
+
+def test_an_index_image_is_named_by_its_key(checkout: Checkout) -> None:
+    assert str(checkout.index_image(ONE.value)) == f"r.example/site:solr-{'1' * 32}"
+
+
+def test_the_labels_of_the_key_s_own_image_pass() -> None:
+    labels = index_labels(ONE, COUNTS, REPORT)
+    raise_if_not_of_key(NAME, labels, ONE)
+    assert read_counts(labels) == COUNTS
+
+
+@pytest.mark.parametrize(
+    ("labels", "cause"),
+    [
+        (index_labels(OTHER, COUNTS, REPORT), f"key {OTHER.value}, not {ONE.value}"),
+        ({COUNTS_LABEL: '{"app.model":3}'}, "key none"),
+        ({KEY_LABEL: ONE.to_json()}, "how many documents"),
+        ({KEY_LABEL: ONE.to_json(), COUNTS_LABEL: "{}"}, "how many documents"),
+        ({KEY_LABEL: ONE.to_json(), COUNTS_LABEL: "[1]"}, "how many documents"),
+        ({KEY_LABEL: ONE.to_json(), COUNTS_LABEL: "nonsense"}, "how many documents"),
+        ({KEY_LABEL: "nonsense", COUNTS_LABEL: '{"app.model":3}'}, "cannot be read"),
+        ({}, "key none"),
+    ],
+)
+def test_other_labels_do_not(labels: dict[str, str], cause: str) -> None:
+    with pytest.raises(VerifyError, match="not the index that its name says") as refused:
+        raise_if_not_of_key(NAME, labels, ONE)
+    assert cause in refused.value.cause
+
+
+def test_what_was_proved_is_remembered_and_nothing_is_forgotten(checkout: Checkout) -> None:
+    assert not is_verified(checkout, "sha256:a")
+    remember_verified(checkout, "sha256:a")
+    remember_verified(checkout, "sha256:b")
+    assert is_verified(checkout, "sha256:a")
+    assert is_verified(checkout, "sha256:b")
+    assert [file.name for file in checkout.project.scratch.iterdir()] == ["verified.json"]
+
+
+def test_a_damaged_note_proves_nothing(checkout: Checkout) -> None:
+    remember_verified(checkout, "sha256:a")
+    (checkout.project.scratch / "verified.json").write_text(json.dumps({"a": 1})[:3], encoding="utf-8")
+    assert not is_verified(checkout, "sha256:a")
+
+
+def test_index_image_is_read_back_from_its_dict() -> None:
+    image = IndexImage(name=NAME, id="sha256:a", counts=COUNTS, advice=("app.model: less",))
+    assert IndexImage.from_dict(json.loads(json.dumps(image.to_dict()))) == image
