@@ -422,23 +422,16 @@ def line_of(text: str, path: Sequence[str]) -> int:
 
     That of the table which it should stand in, where it does not stand there. The text is valid TOML.
     """
-    wanted = (*TABLE.split("."), *path)
-    found, depth = 1, 0
-    header = statement = ""
-    start = 1
-    for number, line in enumerate(text.split("\n"), start=1):
-        statement += line + "\n"
-        is_header = statement.lstrip().startswith("[")
+    wanted, lines = (*TABLE.split("."), *path), text.split("\n")
+    found, depth, start = 1, 0, 1
+    for number in range(1, len(lines) + 1):
         try:
-            document = tomllib.loads(statement if is_header else header + statement)
+            document = tomllib.loads("\n".join(lines[:number]))
         except tomllib.TOMLDecodeError:
-            continue  # it goes on in the next line
-        reached = _depth(document, wanted)
-        if reached > depth:
+            continue  # a value goes on in the next line
+        if (reached := _depth(document, wanted)) > depth:
             found, depth = start, reached
-        if is_header:
-            header = statement
-        statement, start = "", number + 1
+        start = number + 1
     return found
 
 
