@@ -57,7 +57,7 @@ def load_and_verify(events: Events, options: Options) -> None:
     audit = process_audit(options.inputs)
     with audit.starting():
         sources = site.find_sources(lambda text: events.send("note", text=text))
-    cores = site.cores_of(sources)
+    cores = site.unique_cores(sources)
     for core in cores:
         core.require_empty()
     # Nothing changes them meanwhile.
@@ -205,7 +205,7 @@ def split_all(
     idle_cpus = IdleCpus()
     for source in sources:
         model = summary.add_model(source)
-        for number, partition in enumerate(site.split(source, lambda: rows or partition_rows(model))):  # noqa: B023 - used up here
+        for number, partition in enumerate(site.split_by_key(source, lambda: rows or partition_rows(model))):  # noqa: B023 - used up here
             yield partition
             # Counting may take a while: by now every worker has something to do.
             if number + 1 == len(pool):

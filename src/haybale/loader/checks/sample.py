@@ -6,7 +6,7 @@ import itertools
 import random
 from typing import Any, Iterator, NamedTuple, Sequence
 
-from ..documents.site import Partition, Source, split
+from ..documents.site import Partition, Source, split_by_key
 from ..options import ALL_DOCUMENTS
 
 # Keys of a sample that a worker is given at once.
@@ -35,7 +35,7 @@ def compare_tasks(sources: Sequence[Source], size: int, seed: int) -> Iterator[C
     """
     for number, source in enumerate(sources):
         if size == ALL_DOCUMENTS:
-            yield from (CompareTask(partition) for partition in split(source, lambda: PARTITION_ROWS))
+            yield from (CompareTask(partition) for partition in split_by_key(source, lambda: PARTITION_ROWS))
             continue
         keys = sample(source.queryset(), size, random.Random(seed + number))  # noqa: S311 - no secret
         for start in range(0, len(keys), TASK_KEYS):

@@ -128,7 +128,7 @@ def find_sources(note: Callable[[str], None]) -> list[Source]:
     return found
 
 
-def cores_of(sources: Iterable[Source]) -> list[Core]:
+def unique_cores(sources: Iterable[Source]) -> list[Core]:
     """Return the cores of sources, each once."""
     return list({source.core.url: source.core for source in sources}.values())
 
@@ -149,7 +149,7 @@ def count_rows(queryset: Any) -> int:
     return int((keys.distinct() if repeats else keys).count())
 
 
-def split(source: Source, size: Callable[[], int]) -> Iterator[Partition]:
+def split_by_key(source: Source, size: Callable[[], int]) -> Iterator[Partition]:
     """Yield all of a model's rows in partitions of about `size()` (a join may repeat rows), by key.
 
     The bounds are asked of the database one by one, each from the last: all of them cost it one walk along
