@@ -184,14 +184,14 @@ class IdleCpus:
         if time.monotonic() - self._when < IDLE_SECONDS:
             return 0.0
         before, self._last, self._when = self._last, self._read(), time.monotonic()
-        idle, passed = (now - then for now, then in zip(self._last, before))  # noqa: B905 - Python 3.9
+        idle, passed = (now - then for now, then in zip(self._last, before))
         return available_cpus() * idle / passed if passed else 0.0
 
     @staticmethod
     def _read() -> tuple[int, int]:
         """Return the time that was idle, and all time."""
         try:
-            with open("/proc/stat", encoding="ascii") as file:  # noqa: PTH123 - each second
+            with open("/proc/stat", encoding="ascii") as file:
                 times = [int(word) for word in file.readline().split()[1:9]]
         except OSError:
             return 0, 0

@@ -15,8 +15,6 @@ Two phases count, both on the main thread only (documents are sent by another on
 A hook stays for good and sees everything that Python does, so it is quick to return, and whatever goes wrong
 in it must not be the site's trouble.
 """
-# Paths are texts here: it is quick, and links must not be followed by the way.
-# ruff: noqa: PTH100, PTH110, PTH116, PTH117, PTH118, PTH119
 
 from __future__ import annotations
 
@@ -492,7 +490,7 @@ def _file(frame: Any) -> str:
 def _stack() -> list[Any]:
     """Return the frames of this thread, outermost first, without those of this file."""
     frames = []
-    frame: Any = sys._getframe(1)  # noqa: SLF001 - documented, and what `inspect` does too, slowly
+    frame: Any = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_filename != __file__:
             frames.append(frame)

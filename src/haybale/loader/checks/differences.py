@@ -43,7 +43,7 @@ def find_differences(
             # What was sent must be there; whatever else is there came from elsewhere.
             right = all(any(is_same(value, other) for other in have) for value in want)
         else:
-            right = len(want) == len(have) and all(is_same(*pair) for pair in zip(want, have))  # noqa: B905 - Python 3.9
+            right = len(want) == len(have) and all(is_same(*pair) for pair in zip(want, have))
         if not right:
             differences.append((name, shorten(expected.get(name)), shorten(found.get(name))))
     return differences
@@ -111,7 +111,7 @@ def _converter(kind: str) -> Callable[[Any], Any]:
 def is_same(one: Any, other: Any) -> bool:
     """Return whether two converted values are the same."""
     if isinstance(one, tuple) and isinstance(other, tuple) and isinstance(one[0], float):
-        pairs = zip(one, other)  # noqa: B905 - Python 3.9
+        pairs = zip(one, other)
         return all(abs(a - b) <= COORDINATE for a, b in pairs)
     return bool(one == other)
 

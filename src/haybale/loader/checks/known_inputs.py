@@ -1,6 +1,4 @@
 """What may be read while documents are prepared: the inputs that the index key knows, and libraries."""
-# Paths are texts here: it is quick, and links must not be followed by the way.
-# ruff: noqa: PTH109, PTH119, PTH123
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ def _remedy(source: Source, cost: Cost, profile: Profile) -> str:
     ways = [way for table in cost.tables if (way := find_prefetch(model, table))]
     if ways:
         return " and ".join("add `{}` to `index_queryset`".format(way) for way in sorted(set(ways)))
-    own = model._meta.db_table  # noqa: SLF001 - Django documents _meta
+    own = model._meta.db_table
     if own in cost.tables:
         return "`index_queryset` defers a column that it needs (only, defer)"
     return "tables {}; fetch them for all rows at once".format(", ".join(sorted(cost.tables)))
@@ -212,7 +212,7 @@ def find_prefetch(model: Any, table: str, depth: int = 2) -> str | None:
             for field, name, several in _relations(each):
                 to = field.related_model
                 relation = (to, (*path, name), many or several)
-                if table in (to._meta.db_table, _through(field)):  # noqa: SLF001
+                if table in (to._meta.db_table, _through(field)):
                     kind = "prefetch_related" if relation[2] else "select_related"
                     return "{}('{}')".format(kind, "__".join(relation[1]))
                 following.append(relation)
@@ -222,7 +222,7 @@ def find_prefetch(model: Any, table: str, depth: int = 2) -> str | None:
 
 def _relations(model: Any) -> Iterable[tuple[Any, str, bool]]:
     """Yield a model's relations: (field, name in a lookup, whether it leads to several rows)."""
-    for field in model._meta.get_fields():  # noqa: SLF001
+    for field in model._meta.get_fields():
         if field.is_relation and field.related_model is not None:
             several = bool(field.one_to_many or field.many_to_many)
             name = field.get_accessor_name() if field.auto_created and not field.concrete else field.name
@@ -235,7 +235,7 @@ def _through(field: Any) -> str | None:
     through = getattr(getattr(field, "remote_field", None), "through", None) or getattr(
         field, "through", None
     )
-    return str(through._meta.db_table) if through is not None else None  # noqa: SLF001
+    return str(through._meta.db_table) if through is not None else None
 
 
 def merge_profiles(

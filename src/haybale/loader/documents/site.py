@@ -111,7 +111,7 @@ def find_sources(note: Callable[[str], None]) -> list[Source]:
             except NotHandled:
                 continue
             missed.discard(model)
-            label = model._meta.label  # noqa: SLF001 - Django documents _meta
+            label = model._meta.label
             first = first_aliases.setdefault((core.url, label), alias)
             if first != alias:
                 note("connection {}: {} is in the same core through {} already".format(alias, label, first))

@@ -104,7 +104,7 @@ class Core:
         query.update({"facet.limit": "-1", "facet.mincount": "1", "facet.missing": "true"})
         answer = self.select(query)
         flat = answer["facet_counts"]["facet_fields"][field]
-        pairs = zip(flat[::2], flat[1::2])  # noqa: B905 - Python 3.9
+        pairs = zip(flat[::2], flat[1::2])
         return answer["response"]["numFound"], {name or "": number for name, number in pairs if number}
 
     def _request(
