@@ -79,7 +79,7 @@ class PostgreSQL(Database):
         """See `Database`; of an archive, only pg_restore can say whether it is whole."""
         end = b""
         for chunk in stream.chunks():
-            end = (end + chunk)[-_END_SIZE:]
+            end = (end + chunk[-_END_SIZE:])[-_END_SIZE:]
             yield chunk
         if format_ == PLAIN and _COMPLETE not in end:
             raise DumpError(
