@@ -55,7 +55,7 @@ class History:
         commit = git.last_change(self.root, paths, self.since or "", text=text)
         if commit is None and self.since:
             kind = "elsewhere"
-            commit = git.last_change(self.root, paths, "HEAD", upto=self.since, text=text)
+            commit = git.last_change(self.root, paths, "HEAD", up_to=self.since, text=text)
         if commit is None:
             return Blame(kind="untouched" if self.since else "unknown")
         return Blame(kind="earlier" if commit.hash in self.shallow_roots else kind, commit=commit)

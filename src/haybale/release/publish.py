@@ -149,7 +149,7 @@ def _update_local_refs(root: Path, tree: ReleaseTree, branch: str, tag: str) -> 
     """Bring what was published to the branch and the tags here; return what could not be, and why."""
     notes = []
     name = f"refs/tags/{tree.version}"
-    if not (git.update_ref(root, name, tag, now="") or git.resolve_object(root, name) == tag):
+    if not (git.create_ref(root, name, tag) or git.resolve_object(root, name) == tag):
         notes.append(f"the tag {tree.version} here is another one: git fetch --tags --force replaces it")
     if git.current_branch(root) != branch or git.is_ancestor(root, tree.commit, "HEAD"):
         return tuple(notes)

@@ -36,7 +36,8 @@ UNFINISHED: Mapping[str, str] = {
 # Take paths literally, also where they have a * or a [ in them.
 LITERAL = "--literal-pathspecs"
 
-# One line for each commit, in the order of the fields of `CommitSummary`.
+# What `Commit` has of a commit; and `CommitSummary`, on one line.
+COMMIT_FORMAT = "%H%x00%P%x00%ct%x00%B"
 SUMMARY_FORMAT = "--format=%H%x00%cs%x00%an%x00%s"
 
 
@@ -169,15 +170,15 @@ def read_head(root: Path) -> Head | None:
         return None
     # Given explicitly, refs are listed also where log.excludeDecoration hides them.
     refs = [f"--decorate-refs={pattern}" for pattern in ("HEAD", "refs/heads/", "refs/remotes/")]
-    form = "--format=%H%x00%P%x00%ct%x00%D%x00%B"
+    form = f"--format=%D%x00{COMMIT_FORMAT}"
     shown = run(root, "log", "-1", "--no-show-signature", "--decorate=full", *refs, form)
     if not shown.ok:
         return None
-    commit, parents, time, decorations, message = shown.stdout.strip().split("\0")
+    decorations, _, commit = shown.stdout.partition("\0")
     current, arrow, branch = decorations.partition(", ")[0].partition(" -> refs/heads/")
     names = decorations.removeprefix(f"{current} -> ").split(", ")
     return Head(
-        commit=Commit(hash=commit, parents=tuple(parents.split()), message=message, time=int(time)),
+        commit=_parse_commit(commit),
         branch=branch if arrow else None,
         branches=_branch_names(names),
         changed_files=changed_files(root),
@@ -192,9 +193,14 @@ def _branch_names(refs: Sequence[str]) -> tuple[str, ...]:
 
 def read_commit(root: Path, name: str = "HEAD") -> Commit:
     """Return a commit; `PrerequisiteError` where there is none."""
-    shown = check_output(root, "show", "-s", "--no-show-signature", "--format=%H%x00%P%x00%ct%x00%B", name)
-    commit, parents, time, message = shown.split("\0")
-    return Commit(hash=commit, parents=tuple(parents.split()), message=message.strip(), time=int(time))
+    return _parse_commit(
+        check_output(root, "show", "-s", "--no-show-signature", f"--format={COMMIT_FORMAT}", name)
+    )
+
+
+def _parse_commit(text: str) -> Commit:
+    commit, parents, time, message = text.strip().split("\0")
+    return Commit(hash=commit, parents=tuple(parents.split()), message=message, time=int(time))
 
 
 def resolve_object(root: Path, name: str) -> str | None:
@@ -230,7 +236,7 @@ def untracked_files(root: Path) -> tuple[str, ...]:
     return tuple(name for name in found.split("\0") if name)
 
 
-def uncommitted_files(root: Path, paths: Sequence[str], *, text: str = "") -> frozenset[str]:
+def uncommitted_files(root: Path, paths: Sequence[str], *, text: str | None = None) -> frozenset[str]:
     """Return those of these files (from `root`) that are not as in the commit checked out.
 
     New ones too, and those that git ignores: nobody who clones the repository has them. With `text`, only
@@ -330,22 +336,27 @@ def commit_date(root: Path, commit: str) -> str | None:
     return done.stdout.strip() if commit and done.ok else None
 
 
-def list_commits(root: Path, after: str, up_to: str) -> tuple[CommitSummary, ...]:
-    """Return the commits after one ("": from the first) up to another, the newest first, without merges."""
+def list_commits(root: Path, after: str | None, up_to: str) -> tuple[CommitSummary, ...]:
+    """Return the commits after one (None: all) up to another, the newest first, without merges."""
     span = f"{after}..{up_to}" if after else up_to
     shown = check_output(root, "log", "--no-merges", "--no-show-signature", SUMMARY_FORMAT, span)
     return tuple(map(_summary, shown.splitlines()))
 
 
 def last_change(
-    root: Path, paths: Sequence[str], since: str = "", *, upto: str = "HEAD", text: str = ""
+    root: Path,
+    paths: Sequence[str],
+    since: str | None = None,
+    *,
+    up_to: str = "HEAD",
+    text: str | None = None,
 ) -> CommitSummary | None:
-    """Return the last commit up to `upto` that touched one of these paths (from `root`), None for none.
+    """Return the last commit up to `up_to` that touched one of these paths (from `root`), None for none.
 
     With `since` (a commit that this clone has), only those that it does not have. With `text`, only those
     that added or removed it there.
     """
-    span = f"{since}..{upto}" if since else upto
+    span = f"{since}..{up_to}" if since else up_to
     # Also what came in by a merge's own resolution; git leaves merges out otherwise.
     options = ("-1", "--diff-merges=cc", *_pickaxe(text), SUMMARY_FORMAT)
     found = run(root, LITERAL, "log", *options, span, "--", *paths)
@@ -357,7 +368,7 @@ def _summary(line: str) -> CommitSummary:
     return CommitSummary(hash=commit, date=date, author=author, subject=subject)
 
 
-def _pickaxe(text: str) -> list[str]:
+def _pickaxe(text: str | None) -> list[str]:
     return [f"-S{text}"] if text else []
 
 
@@ -399,10 +410,10 @@ def create_commit(root: Path, parent: str, path: str, text: str, message: str) -
 # Tags and refs here -----------------------------------------------------------------------------------
 
 
-def create_tag_object(root: Path, name: str, commit: str, message: str, *, by: str = "") -> str:
+def create_tag_object(root: Path, name: str, commit: str, message: str, *, by: str | None = None) -> str:
     """Make an annotated tag that no ref points to yet, and return its hash.
 
-    `by` is who makes it, and when, as `committer_identity` gives it; "": the commit's committer.
+    `by` is who makes it, and when, as `committer_identity` gives it; None: the commit's committer.
     """
     by = by or check_output(root, "log", "-1", "--format=%cn <%ce> %cd", "--date=raw", commit)
     text = f"object {commit}\ntype commit\ntag {name}\ntagger {by}\n\n{message.strip()}\n"
@@ -433,11 +444,14 @@ def local_version_tags(root: Path) -> dict[str, str]:
     return {name: hashes[-1] for name, *hashes in rows}
 
 
-def update_ref(root: Path, name: str, becomes: str, *, now: str | None = None) -> bool:
-    """Set a ref here; with `now` ("" for absent) only where it is that. Return whether it was set."""
-    absent = "0" * len(becomes)
-    old = [] if now is None else [now or absent]
-    return run(root, "update-ref", name, becomes, *old).ok
+def update_ref(root: Path, name: str, commit: str) -> None:
+    """Set a ref here; `PrerequisiteError`."""
+    check_output(root, "update-ref", name, commit)
+
+
+def create_ref(root: Path, name: str, commit: str) -> bool:
+    """Set a ref here that does not exist yet; return whether it was set."""
+    return run(root, "update-ref", name, commit, "0" * len(commit)).ok
 
 
 # Remotes ----------------------------------------------------------------------------------------------
@@ -497,13 +511,13 @@ def fetch(root: Path, remote: str, *refs: str) -> process.Completed:
     return run(root, "fetch", *quiet, remote, *refs, timeout=TRANSFER_TIMEOUT)
 
 
-def push(root: Path, remote: str, refs: Mapping[str, tuple[str, str]]) -> process.Completed:
-    """Set refs of a remote, all or none: full name -> (what it must be now, "" for absent; what it becomes).
+def push(root: Path, remote: str, refs: Mapping[str, tuple[str | None, str]]) -> process.Completed:
+    """Set refs of a remote, all or none: full name -> (what it must be now, None: absent; what it becomes).
 
     A code that is not 0 says little: the answer may have been lost, or come too late. Other tags never go
     along, whatever push.followTags says.
     """
-    leases = [f"--force-with-lease={name}:{now}" for name, (now, _) in refs.items()]
+    leases = [f"--force-with-lease={name}:{now or ''}" for name, (now, _) in refs.items()]
     changes = [f"{becomes}:{name}" for name, (_, becomes) in refs.items()]
     command = ["push", "--quiet", "--atomic", "--no-follow-tags", *leases, remote, *changes]
     try:
