@@ -44,17 +44,14 @@ def step(state: State, outcome: Outcome = "done", seconds: float = 1.0, reason: 
 
 
 FACTS = Facts(
-    event="branch", evidence="topic is checked out, and main is main", branch="topic", pull=None,
+    event="pr-merge", evidence="the payload names pull request 41", branch="main", pull="41",
     revision="a" * 40, released=None, key="0123456789abcdef0123456789abcdef", image_local=False,
     image_in_registry=False, dump_at_head=False, notest=None, strategy="key", publish=True,
 )  # fmt: skip
 RUN = RunSummary(
     run="20261123-1",
     version="v0.4.12",
-    key="0123456789abcdef0123456789abcdef",
-    event="pr-merge",
-    evidence="the payload names pull request 41",
-    strategy="key",
+    facts=FACTS,
     steps=(
         step(State.ON_PUSH, seconds=0.0),
         step(State.CHANGE_DETECTED, seconds=0.1),
@@ -140,7 +137,7 @@ def test_rendering_names_skipped_tests_first() -> None:
 def test_render_table_fits_the_terminal(summary: RunSummary, width: int) -> None:
     long = replace(
         summary,
-        evidence="a reason of many words " * 10,
+        facts=replace(FACTS, evidence="a reason of many words " * 10),
         steps=tuple(replace(each, reason="x" * 200) for each in summary.steps),
     )
     assert max(len(line) for line in shown(long, width).splitlines()) <= width
@@ -203,12 +200,14 @@ def test_render_markdown_has_a_failure_with_cause_and_next_step() -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_render_markdown_is_not_broken_by_what_people_wrote(text: str) -> None:
     """The page has the lines, and its tables the cells, that a harmless text gives."""
-    harmless = render_markdown(replace(UNTESTED, evidence="x", counts={"x": 1}, error=HaybaleError("x")))
+    harmless = render_markdown(
+        replace(UNTESTED, facts=replace(FACTS, evidence="x"), counts={"x": 1}, error=HaybaleError("x"))
+    )
     hostile = render_markdown(
         replace(
             UNTESTED,
             version=f"v1{text}",
-            evidence=text,
+            facts=replace(FACTS, evidence=text),
             counts={text: 1},
             steps=tuple(replace(each, reason=text) for each in UNTESTED.steps),
             error=HaybaleError("x"),
@@ -244,7 +243,8 @@ def test_render_markdown_is_far_below_what_github_shows_whatever_is_in_it() -> N
     page = render_markdown(
         replace(
             UNTESTED,
-            version=text, event=text, evidence=text, key=text, run=text, strategy=text,
+            version=text, run=text,
+            facts=replace(FACTS, event=text, evidence=text, key=text, strategy=text),  # type: ignore[arg-type]
             steps=tuple(step(state, "skipped", reason=text) for state in State),
             counts={f"{number}{text[:2000]}": number for number in range(2000)},
             images={f"{number}{text[:2000]}": text[:2000] for number in range(300)},
@@ -326,6 +326,6 @@ def test_format_duration(seconds: float, text: str) -> None:
 
 
 def test_render_plan_has_what_is_skipped_in_brackets() -> None:
-    lines = render_plan(make_plan(FACTS)).splitlines()
+    lines = render_plan(make_plan(replace(FACTS, event="branch", branch="topic"))).splitlines()
     assert any(line.startswith("(publish)") and "the branch topic" in line for line in lines)
     assert any(line.startswith("regenSolr ") for line in lines)

@@ -10,12 +10,12 @@ import click
 from haybale.checkout import read_checkout
 from haybale.commands import current_project, json_option
 from haybale.index.key import compute_key
-from haybale.pipeline import runner
 from haybale.pipeline.context import Options, gather_facts
 from haybale.pipeline.graph import GRAPH
 from haybale.pipeline.mermaid import draw_graph
 from haybale.pipeline.plan import make_plan
 from haybale.pipeline.rendering import render_plan
+from haybale.pipeline.runner import resume_pipeline, run_pipeline
 from haybale.terminal import Terminal, print_json
 
 if TYPE_CHECKING:
@@ -55,11 +55,10 @@ def pipeline_command(
     project = current_project()
     options = Options(strategy=strategy, event=event, publish=publish, push_index=push_index)
     if only_plan:
-        plan = make_plan(
-            gather_facts(read_checkout(project, os.environ), compute_key(project), options, os.environ)
-        )
+        checkout = read_checkout(project, os.environ)
+        plan = make_plan(gather_facts(checkout, compute_key(project), options, os.environ))
         print_json(plan.to_dict()) if as_json else click.echo(render_plan(plan))
     elif resume is not None:
-        runner.resume(project, resume, Terminal(), push_index=push_index)
+        resume_pipeline(project, Terminal(), os.environ, name=resume or None, push_index=push_index)
     else:
-        runner.pipeline(project, options, Terminal(), take_next=take_next)
+        run_pipeline(project, options, Terminal(), os.environ, take_next=take_next)

@@ -9,14 +9,14 @@ import click
 from haybale.commands import VERBATIM, current_checkout, keep_option
 from haybale.index.stack import run_solr_compose
 from haybale.terminal import Terminal
-from haybale.testing import run
+from haybale.testing.run import run_tests
 from haybale.testing.stack import run_ci_compose
 
 
 @click.command()
 @keep_option
 def test_command(*, keep: bool) -> None:
-    run.run(current_checkout(), Terminal(), keep=keep)
+    run_tests(current_checkout(), Terminal(), keep=keep)
 
 
 @click.command(context_settings=VERBATIM)

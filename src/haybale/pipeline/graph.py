@@ -49,14 +49,20 @@ class Facts:
     publish: bool
 
     @property
-    def on_main(self) -> bool:
-        """Whether versions are made of this."""
-        return self.event in {"pr-merge", "direct-push"}
+    def tested_pull(self) -> str | None:
+        """The number of the pull request that is tested; None where there is none."""
+        return self.pull if self.event == "pull-request" else None
 
     @property
-    def makes_version(self) -> bool:
-        """Whether this run makes a version."""
-        return self.on_main and self.publish and not self.released
+    def why_no_version(self) -> str | None:
+        """Why this run makes no version; None where it makes one."""
+        if self.event == "pull-request":
+            return f"pull request {self.pull}: versions are made on main only"
+        if self.event == "branch":
+            return f"the branch {self.branch}: versions are made on main only"
+        if self.released:
+            return f"this commit is {self.released} already"
+        return None if self.publish else "not asked for (--publish)"
 
     @property
     def image_exists(self) -> bool:
@@ -182,26 +188,16 @@ class Graph:
         return {
             "version": FORMAT_VERSION,
             "states": [
-                {
-                    "name": node.state,
-                    "kind": node.kind,
-                    "inside": node.inside,
-                    "meaning": node.meaning,
-                    "ours": node.ours,
-                }
+                {"name": node.state, "kind": node.kind, "inside": node.inside, "meaning": node.meaning,
+                 "ours": node.ours}
                 for node in self.nodes
             ],
             "edges": [
-                {
-                    "within": edge.within,
-                    "from": edge.source,
-                    "to": edge.target,
-                    "label": edge.label or "",
-                    "ours": edge.ours,
-                }
+                {"within": edge.within, "from": edge.source, "to": edge.target, "label": edge.label or "",
+                 "ours": edge.ours}
                 for edge in self.edges
             ],
-        }
+        }  # fmt: skip
 
 
 # The labels of edges that a question chooses from; those of the choices are "True" and "False".
@@ -247,140 +243,65 @@ def _pull(facts: Facts) -> Decision:
 
 def _bump(facts: Facts) -> Decision:
     return Decision(
-        reason=_why_no_version(facts) or f"a push to {facts.branch} that is published",
+        reason=facts.why_no_version or f"a push to {facts.branch} that is published",
         label=ON_MERGE if facts.event == "pr-merge" else ON_DIRECT_PUSH,
-        skip=not facts.makes_version,
+        skip=facts.why_no_version is not None,
     )
 
 
 def _run_tests(facts: Facts) -> Decision:
+    skipped = f"[notest] in {facts.notest}: tests are skipped" if facts.notest else None
     return Decision(
-        reason=f"[notest] in {facts.notest}: tests are skipped"
-        if facts.notest
-        else "the site, the browser, the repository",
-        label=WHEN_ASKED if facts.makes_version else None,
-        skip=bool(facts.notest),
+        reason=skipped or "the site, the browser, the repository",
+        label=None if facts.why_no_version else WHEN_ASKED,
+        skip=skipped is not None,
     )
 
 
 def _publish(facts: Facts) -> Decision:
-    return Decision(reason=_why_no_version(facts) or "images first, then the commit and its tag at once")
+    return Decision(reason=facts.why_no_version or "images first, then the commit and its tag at once")
 
 
-def _why_no_version(facts: Facts) -> str | None:
-    """Return why this run makes no version; None where it makes one."""
-    if facts.event == "pull-request":
-        return f"pull request {facts.pull}: versions are made on main only"
-    if facts.event == "branch":
-        return f"the branch {facts.branch}: versions are made on main only"
-    if facts.released:
-        return f"this commit is {facts.released} already"
-    return None if facts.publish else "not asked for (--publish)"
-
-
+# fmt: off
 NODES = (
-    Node(
-        state=State.ON_PUSH,
-        inside=None,
-        kind=Kind.COMPOSITE,
-        meaning="a push came in; everything else follows from it",
-        decide=_start,
-    ),
-    Node(
-        state=State.CHANGE_DETECTED,
-        inside=State.ON_PUSH,
-        kind=Kind.COMPOSITE,
-        meaning="find out whether the index is still the right one, and have the right one at hand",
-        decide=_detect_change,
-    ),
-    Node(
-        state=State.NEW_DATA,
-        inside=State.CHANGE_DETECTED,
-        kind=Kind.CHOICE,
-        meaning="is there anything new that the index is made of?",
-        note="newData",
-        decide=_find_new_data,
-    ),
-    Node(
-        state=State.CHECK_CURRENT_SOLR_EXISTS,
-        inside=State.CHANGE_DETECTED,
-        kind=Kind.CHOICE,
-        meaning="does the index image exist, here or in the registry?",
-        note="checkCurrentSolrExists",
-        decide=_find_image,
-    ),
-    Node(
-        state=State.REGEN_SOLR,
-        inside=State.CHANGE_DETECTED,
-        meaning="index the reference dump and bake the index image (`just regen-solr-image`)",
-        decide=_regenerate,
-    ),
-    Node(
-        state=State.PULL_SOLR_IMAGE,
-        inside=State.CHANGE_DETECTED,
-        meaning="get the index image, and check its key and its counts before it is used",
-        decide=_pull,
-    ),
-    Node(
-        state=State.UNTAG_SOLR_IMAGE,
-        inside=State.CHANGE_DETECTED,
-        meaning="give the index image the plain local name `solr`",
-        decide=_always("the index image gets the plain local name"),
-    ),
-    Node(
-        state=State.POST_CHECK,
-        inside=State.ON_PUSH,
-        kind=Kind.COMPOSITE,
-        meaning="build and test what may become a version",
-        decide=_always("the index image is there"),
-    ),
-    Node(
-        state=State.BUMP_VERSION,
-        inside=State.POST_CHECK,
-        kind=Kind.COMPOSITE,
-        meaning="make the next version; on main only, elsewhere it is skipped",
-        note="only on main",
-        decide=_bump,
-    ),
-    Node(
-        state=State.BV_PATCH,
-        inside=State.BUMP_VERSION,
-        meaning="a pull request was merged: the next patch (`just bump patch`)",
-        decide=_always("a pull request was merged"),
-    ),
-    Node(
-        state=State.BV_MERGE,
-        inside=State.BUMP_VERSION,
-        meaning="somebody pushed directly: the next build (`just bump build`)",
-        decide=_always("a direct push"),
-    ),
-    Node(
-        state=State.RETAG_SOLR_IMAGE,
-        inside=State.POST_CHECK,
-        meaning="give the image `solr` the version's name, `TAG-solr`",
-        decide=_always("the index image gets the version's name"),
-    ),
-    Node(
-        state=State.BUILD_TEST_RUNNER,
-        inside=State.POST_CHECK,
-        meaning="build the stage that tests run in (`just build tester`)",
-        decide=_always("what is released, and what tests it"),
-    ),
-    Node(
-        state=State.RUN_TESTS,
-        inside=State.POST_CHECK,
-        meaning="bring up the site with that index and run every test (`just test`)",
-        decide=_run_tests,
-    ),
-    Node(
-        state=State.PUBLISH,
-        inside=State.POST_CHECK,
-        meaning="push the images, check them by digest, then push the version's commit and tag together",
-        note="haybale's own step",
-        decide=_publish,
-        ours=True,
-    ),
+    Node(state=State.ON_PUSH, inside=None, kind=Kind.COMPOSITE, decide=_start,
+         meaning="a push came in; everything else follows from it"),
+    Node(state=State.CHANGE_DETECTED, inside=State.ON_PUSH, kind=Kind.COMPOSITE, decide=_detect_change,
+         meaning="find out whether the index is still the right one, and have the right one at hand"),
+    Node(state=State.NEW_DATA, inside=State.CHANGE_DETECTED, kind=Kind.CHOICE, decide=_find_new_data,
+         meaning="is there anything new that the index is made of?", note="newData"),
+    Node(state=State.CHECK_CURRENT_SOLR_EXISTS, inside=State.CHANGE_DETECTED, kind=Kind.CHOICE,
+         decide=_find_image,
+         meaning="does the index image exist, here or in the registry?", note="checkCurrentSolrExists"),
+    Node(state=State.REGEN_SOLR, inside=State.CHANGE_DETECTED, decide=_regenerate,
+         meaning="index the reference dump and bake the index image (`just regen-solr-image`)"),
+    Node(state=State.PULL_SOLR_IMAGE, inside=State.CHANGE_DETECTED, decide=_pull,
+         meaning="get the index image, and check its key and its counts before it is used"),
+    Node(state=State.UNTAG_SOLR_IMAGE, inside=State.CHANGE_DETECTED,
+         decide=_always("the index image gets the plain local name"),
+         meaning="give the index image the plain local name `solr`"),
+    Node(state=State.POST_CHECK, inside=State.ON_PUSH, kind=Kind.COMPOSITE,
+         decide=_always("the index image is there"),
+         meaning="build and test what may become a version"),
+    Node(state=State.BUMP_VERSION, inside=State.POST_CHECK, kind=Kind.COMPOSITE, decide=_bump,
+         meaning="make the next version; on main only, elsewhere it is skipped", note="only on main"),
+    Node(state=State.BV_PATCH, inside=State.BUMP_VERSION, decide=_always("a pull request was merged"),
+         meaning="a pull request was merged: the next patch (`just bump patch`)"),
+    Node(state=State.BV_MERGE, inside=State.BUMP_VERSION, decide=_always("a direct push"),
+         meaning="somebody pushed directly: the next build (`just bump build`)"),
+    Node(state=State.RETAG_SOLR_IMAGE, inside=State.POST_CHECK,
+         decide=_always("the index image gets the version's name"),
+         meaning="give the image `solr` the version's name, `TAG-solr`"),
+    Node(state=State.BUILD_TEST_RUNNER, inside=State.POST_CHECK,
+         decide=_always("what is released, and what tests it"),
+         meaning="build the stage that tests run in (`just build tester`)"),
+    Node(state=State.RUN_TESTS, inside=State.POST_CHECK, decide=_run_tests,
+         meaning="bring up the site with that index and run every test (`just test`)"),
+    Node(state=State.PUBLISH, inside=State.POST_CHECK, decide=_publish,
+         meaning="push the images, check them by digest, then push the version's commit and tag together",
+         note="haybale's own step", ours=True),
 )
+# fmt: on
 
 EDGES = tuple(
     Edge(within=within, source=source, target=target, label=label, ours=State.PUBLISH in {source, target})

@@ -1,15 +1,7 @@
-"""A run's log: `.haybale/runs/ID/events.jsonl`, one JSON object a line, only ever added to.
+"""A run's journal: `.haybale/runs/RUN/events.jsonl`, one event a line, which is only ever added to.
 
-| event    | fields                                                                              |
-|----------|-------------------------------------------------------------------------------------|
-| planned  | version (of the log's form), run, plan (docs/pipeline.md): the first event          |
-| resumed  | the run goes on after it died                                                       |
-| started  | state                                                                               |
-| finished | state, outcome, seconds, product (what the state made: names, ids, digests)         |
-| failed   | state, message                                                                       |
-| ended    | outcome (passed, failed): the last event                                            |
-
-Every event has `time`, RFC 3339. A line is on the disk before what it announces begins.
+A line is an event's fields as JSON, with its name (`event`) and its `time` (RFC 3339). It is on the disk
+before what it announces begins. The first one is `Planned`, the last one `Ended`.
 """
 
 from __future__ import annotations
@@ -21,131 +13,206 @@ import json
 import os
 import secrets
 import shutil
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, fields
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 
 from haybale.errors import UsageError
+from haybale.pipeline.graph import State
+from haybale.pipeline.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from haybale.pipeline.graph import State
+    from haybale.pipeline.summary import Outcome
 
-VERSION = 1
-EVENTS = "events.jsonl"
+# The version of the form of the events, and of what steps write into them.
+FORMAT_VERSION = 2
 
-# Runs whose logs are kept.
+FILE = "events.jsonl"
+
+# Runs that passed and whose folders are kept.
 KEPT = 20
 
 
 @dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A run began with this plan (docs/pipeline.md, "The plan as JSON")."""
+
+    run: str
+    plan: Mapping[str, Any]
+    version: int = FORMAT_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """A run goes on after it died or failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A state was entered."""
+
+    state: State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A state is done: how, after how many seconds, and what it made (None: nothing)."""
+
+    state: State
+    outcome: Outcome
+    seconds: float
+    result: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """A state failed, with this message."""
+
+    state: State
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A run ended by itself."""
+
+    outcome: Literal["passed", "failed"]
+
+
+Event: TypeAlias = Planned | Resumed | Started | Finished | Failed | Ended
+EVENTS: Mapping[str, type[Event]] = {
+    each.__name__.lower(): each for each in (Planned, Resumed, Started, Finished, Failed, Ended)
+}
+
+
+def event_to_dict(event: Event) -> dict[str, Any]:
+    """Return an event as plain values, without its time."""
+    return {"event": type(event).__name__.lower(), **asdict(event)}
+
+
+def event_from_dict(document: Mapping[str, Any]) -> Event:
+    """Return the event of a line; raises `KeyError`, `TypeError` or `ValueError` where it is none."""
+    kind = EVENTS[document["event"]]
+    names = {each.name for each in fields(kind)}
+    values = {name: value for name, value in document.items() if name in names}
+    if "state" in values:
+        values["state"] = State(values["state"])
+    return kind(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """What happened in a run so far, in order."""
+
+    events: tuple[Event, ...] = ()
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan that the run began with; None where it died before, or another haybale wrote it."""
+        for event in self.events:
+            if isinstance(event, Planned) and event.version == FORMAT_VERSION:
+                with contextlib.suppress(ValueError):
+                    return Plan.from_dict(event.plan)
+        return None
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether the run came to its end."""
+        return Ended(outcome="passed") in self.events
+
+    def has_started(self, state: State) -> bool:
+        """Whether the run ever came to a state."""
+        return Started(state=state) in self.events
+
+    def last_result(self, *states: State) -> Mapping[str, Any] | None:
+        """Return what one of these states made when it finished last; None where none did."""
+        finished = (event for event in reversed(self.events) if isinstance(event, Finished))
+        return next((event.result for event in finished if event.state in states), None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run: its name, its folder, and the open log, which also keeps others from the same run."""
+    """A run: its name, its folder, and the open journal, which keeps others from the same run."""
 
     name: str
     folder: Path
     file: IO[str]
 
-    def write(self, event: str, **fields: Any) -> None:
+    def write(self, event: Event) -> None:
         """Add an event; returns when it is on the disk."""
         now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-        self.file.write(json.dumps({"time": now, "event": event, **fields}) + "\n")
-        self.file.flush()
+        print(json.dumps({"time": now, **event_to_dict(event)}), file=self.file, flush=True)
         os.fsync(self.file.fileno())
 
+    def history(self) -> History:
+        """Return what happened in this run so far."""
+        return read_history(self.folder)
+
 
 @contextlib.contextmanager
-def begin(runs: Path) -> Iterator[Run]:
-    """Begin a run of its own name in the folder `runs`; the log is held until the block is left."""
+def begin_run(runs: Path) -> Iterator[Run]:
+    """Begin a run with a name of its own in the folder `runs`; it is held until the block is left."""
     name = f"{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
     (runs / name).mkdir(parents=True)
-    with _held(runs / name) as run:
+    with _hold(runs / name) as run:
         yield run
 
 
 @contextlib.contextmanager
-def resume(runs: Path, name: str) -> Iterator[Run]:
-    """Go on with a run ("" for the last one); raises `UsageError` where there is none, or it still runs."""
-    name = name or max(names(runs), default="")
-    if not name or not (runs / name / EVENTS).is_file():
+def resume_run(runs: Path, name: str | None = None) -> Iterator[Run]:
+    """Hold a run again (None: the last one); raises `UsageError` where it is missing or still runs."""
+    name = name or max(run_names(runs), default=None)
+    if name is None or not (runs / name / FILE).is_file():
         raise UsageError(
-            f"there is no run {name}".rstrip(),
-            cause=f"{runs} has: {', '.join(sorted(names(runs))) or 'none'}",
+            f"there is no run {name or ''}".rstrip(),
+            cause=f"{runs} has: {', '.join(sorted(run_names(runs))) or 'none'}",
             hint="just pipeline begins one",
         )
-    with _held(runs / name) as run:
+    with _hold(runs / name) as run:
         yield run
 
 
-def names(runs: Path) -> list[str]:
-    """Return the names of the runs that there are, in any order."""
-    return [each.parent.name for each in runs.glob(f"*/{EVENTS}")]
+def run_names(runs: Path) -> list[str]:
+    """Return the names of the runs in a folder, in any order."""
+    return [each.parent.name for each in runs.glob(f"*/{FILE}")]
 
 
-def events(folder: Path) -> list[dict[str, Any]]:
-    """Return a run's events. A last line that was cut off by a crash is no event."""
-    found = []
-    with contextlib.suppress(OSError, ValueError):
-        for line in (folder / EVENTS).read_text(encoding="utf-8").splitlines():
-            found.append(json.loads(line))  # noqa: PERF401 - what came before the broken line is kept
-    return found
+def read_history(folder: Path) -> History:
+    """Return what happened in a run. A last line that was cut off by a crash is no event."""
+    events: list[Event] = []
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        for line in (folder / FILE).read_text(encoding="utf-8").splitlines():
+            events.append(event_from_dict(json.loads(line)))  # noqa: PERF401 - keep those before it
+    return History(events=tuple(events))
 
 
-def planned(history: list[dict[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the plan that a run began with, None where it died before it had one."""
-    for event in history:
-        if event["event"] == "planned" and event.get("version") == VERSION:
-            return dict(event["plan"])
-    return None
-
-
-def ended(history: list[dict[str, Any]]) -> bool:
-    """Return whether a run passed."""
-    return any(event["event"] == "ended" and event["outcome"] == "passed" for event in history)
-
-
-def started(history: list[dict[str, Any]], state: State) -> bool:
-    """Return whether a run ever came to a state."""
-    return any(event["event"] == "started" and event["state"] == state for event in history)
-
-
-def product(history: list[dict[str, Any]], state: State) -> Mapping[str, Any] | None:
-    """Return what a state made when it finished last, None where it did not."""
-    for event in reversed(history):
-        if event["event"] == "finished" and event["state"] == state:
-            return dict(event["product"])
-    return None
-
-
-def dead(runs: Path, living: str) -> Iterator[Run]:
-    """Yield the runs that did not pass and that nobody runs, but for `living`; each is held meanwhile."""
-    for name in sorted(names(runs)):
-        if name == living or ended(events(runs / name)):
+def dead_runs(runs: Path, living: str) -> Iterator[Run]:
+    """Yield the runs that did not pass and that no process holds, without `living`; each is held."""
+    for name in sorted(run_names(runs)):
+        if name == living or read_history(runs / name).has_passed:
             continue
-        with contextlib.suppress(UsageError), _held(runs / name) as run:
+        with contextlib.suppress(UsageError), _hold(runs / name) as run:
             yield run
 
 
-def forget_old(runs: Path) -> None:
-    """Remove the logs of runs that passed, but for the last `KEPT`."""
-    passed = sorted(name for name in names(runs) if ended(events(runs / name)))
+def remove_old_runs(runs: Path) -> None:
+    """Remove the folders of runs that passed, but for the last `KEPT`."""
+    passed = sorted(name for name in run_names(runs) if read_history(runs / name).has_passed)
     for name in passed[:-KEPT]:
         shutil.rmtree(runs / name, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _held(folder: Path) -> Iterator[Run]:
-    file = folder / EVENTS
+def _hold(folder: Path) -> Iterator[Run]:
+    file = folder / FILE
     with file.open("a", encoding="utf-8") as opened:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UsageError(
-                f"the run {folder.name} is still running",
-                cause="another process has it",
-                hint="wait for it",
-            ) from error
+            message = f"the run {folder.name} is still running"
+            raise UsageError(message, cause="another process has it", hint="wait for it") from error
         _drop_half_line(file)
         yield Run(name=folder.name, folder=folder, file=opened)
 

@@ -92,14 +92,11 @@ def to_line(text: str, longest: int = LONGEST_CELL) -> str:
 
 def _overview(summary: RunSummary) -> Mapping[str, str]:
     """Return what a reader looks for first: name -> value."""
+    facts = summary.facts
     return {
-        "version": summary.version,
-        "index key": summary.key,
-        "event": f"{summary.event}: {summary.evidence}" if summary.evidence else summary.event,
-        "strategy": summary.strategy,
-        "run": summary.run,
-        "time": format_duration(summary.seconds),
-    }
+        "version": summary.version, "index key": facts.key, "event": f"{facts.event}: {facts.evidence}",
+        "strategy": facts.strategy, "run": summary.run, "time": format_duration(summary.seconds),
+    }  # fmt: skip
 
 
 # For a terminal -----------------------------------------------------------------------------------------
@@ -112,7 +109,10 @@ def render_table(summary: RunSummary) -> RenderableType:
     parts: list[RenderableType] = [Text.assemble((f"{sign} ", style), (summary.title, title_style))]
     if summary.skipped_tests:
         parts.append(Text(f"  tests were skipped: {to_line(summary.skipped_tests.reason)}", style="yellow"))
-    parts += [Text(), _rows((name, to_line(value)) for name, value in _overview(summary).items())]
+    overview = Table.grid("", "", padding=(0, 2))
+    for name, value in _overview(summary).items():
+        overview.add_row(Text(f"  {name}", style="dim"), Text(to_line(value)))
+    parts += [Text(), overview]
     if summary.steps:
         parts += [Text(), _steps(summary.steps)]
     if summary.counts:
@@ -122,15 +122,6 @@ def render_table(summary: RunSummary) -> RenderableType:
     if summary.images:
         parts += [Text(), *_images(summary.images)]
     return Padding(Group(*parts), (1, 0))
-
-
-def _rows(pairs: Iterable[tuple[str, str]]) -> Table:
-    rows = Table.grid(padding=(0, 2))
-    rows.add_column(style="dim")
-    rows.add_column(overflow="fold")
-    for name, value in pairs:
-        rows.add_row(Text(f"  {name}"), Text(value))
-    return rows
 
 
 def _steps(steps: Sequence[StepOutcome]) -> Table:
@@ -196,30 +187,21 @@ def render_markdown(summary: RunSummary) -> str:
         _markdown_table(
             ("state", "outcome", "time", "reason"),
             (
-                (
-                    step.state,
-                    f"{MARKS[step.outcome][0]} {step.outcome}",
-                    _format_seconds(step),
-                    step.reason,
-                )
+                (step.state, f"{MARKS[step.outcome][0]} {step.outcome}", _format_seconds(step), step.reason)
                 for step in summary.steps
             ),
             right=2,
         ),
     ]
     if summary.counts:
-        parts += [
-            "### Documents in the index",
-            _markdown_table(("model", "documents"), _documents(summary.counts), right=1),
-        ]
+        documents = _markdown_table(("model", "documents"), _documents(summary.counts), right=1)
+        parts += ["### Documents in the index", documents]
     if summary.advice:
         advice = [f"- {escape_markdown(each)}" for each in summary.advice]
         parts += ["### What would make the index sooner", "\n".join(advice)]
     if summary.images:
-        parts += [
-            "### Images",
-            _markdown_table(("image", "digest"), sorted(summary.images.items())[:MOST_ROWS]),
-        ]
+        images = sorted(summary.images.items())[:MOST_ROWS]
+        parts += ["### Images", _markdown_table(("image", "digest"), images)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -230,14 +212,9 @@ def escape_markdown(text: str) -> str:
 
 def _markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], right: int | None = None) -> str:
     """Return a table; the cells are escaped, the column `right` (from 0) is aligned to that side."""
-    lines = [_markdown_row(head)]
-    lines.append(_markdown_row(["---:" if number == right else "---" for number in range(len(head))]))
-    lines += [_markdown_row([escape_markdown(cell) for cell in row]) for row in rows]
-    return "\n".join(lines)
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    ruler = ["---:" if number == right else "---" for number in range(len(head))]
+    lines = [head, ruler, *([escape_markdown(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _fenced(text: str, language: str = "text") -> str:

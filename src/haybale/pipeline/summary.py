@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from haybale.errors import HaybaleError
+    from haybale.pipeline.graph import Facts
 
 # The version of the form of the document that `RunSummary.to_dict` returns.
 FORMAT_VERSION = 2
@@ -33,17 +34,13 @@ class StepOutcome:
 class RunSummary:
     """A run of the pipeline that ended.
 
-    `event` is what was pushed and `evidence` how that is known; `images` maps an image's name to its digest;
-    `counts` has the documents of each model (app.model -> number), `advice` what would make the index sooner;
-    `error` is what it failed with, None where it passed.
+    `images` maps an image's name to its digest; `counts` has the documents of each model (app.model ->
+    number), `advice` what would make the index sooner; `error` is what it failed with, None where it passed.
     """
 
     run: str
     version: str
-    key: str
-    event: str
-    evidence: str
-    strategy: str
+    facts: Facts
     steps: tuple[StepOutcome, ...]
     images: Mapping[str, str]
     counts: Mapping[str, int]
@@ -89,21 +86,13 @@ class RunSummary:
             "outcome": "failed" if self.has_failed else "passed",
             "release": self.version,
             "published": self.is_published,
-            "key": self.key,
-            "event": self.event,
-            "evidence": self.evidence,
-            "strategy": self.strategy,
+            **{name: getattr(self.facts, name) for name in ("key", "event", "evidence", "strategy")},
             "seconds": round(self.seconds, 3),
             "steps": [{**asdict(step), "seconds": round(step.seconds, 3)} for step in self.steps],
             "images": dict(self.images),
             "counts": dict(self.counts),
             "advice": list(self.advice),
-            "error": None
-            if error is None
-            else {
-                "code": error.exit_code,
-                "message": error.message,
-                "cause": error.cause,
-                "hint": error.hint,
+            "error": error and {
+                "code": error.exit_code, "message": error.message, "cause": error.cause, "hint": error.hint,
             },
-        }
+        }  # fmt: skip

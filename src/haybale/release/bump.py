@@ -10,9 +10,9 @@ import re
 import shutil
 import sys
 from configparser import RawConfigParser
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from haybale.errors import ConfigError, PrerequisiteError, ReleaseError, UsageError
 from haybale.release.remote import remote_refs
@@ -50,6 +50,16 @@ class ReleaseTree:
     commit: str
     version: Version
     base: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tree as plain values."""
+        return {**asdict(self), "path": str(self.path), "version": str(self.version)}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """Return the tree that `to_dict` gave."""
+        version = Version.parse(document["version"])
+        return cls(**{**document, "path": Path(document["path"]), "version": version})
 
 
 @dataclass(frozen=True, kw_only=True)
