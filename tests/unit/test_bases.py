@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from haybale.tools import apt, process
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class Machine:
@@ -135,22 +136,10 @@ def test_the_root_file_system_s_command() -> None:
     assert packages.mmdebstrap(packages.JAVA, Path("/x/root.tar"), None)[-1] == "/x/root.tar"
 
 
-def test_the_solr_build_gets_just_the_secrets_and_proxies_that_there_are() -> None:
-    bare = packages.buildx_command(
-        packages.SOLR_CONTEXT, "java:1", "solr:1", "default", {"ca": None, "maven": None}, {"HOME": "/root"}
-    )
-    assert "--secret" not in bare
-    assert bare.count("--build-arg") == 1
-    full = packages.buildx_command(
-        packages.SOLR_CONTEXT,
-        "java:1",
-        "solr:1",
-        "mine",
-        {"ca": Path("/ca"), "maven": Path("/m")},
-        {"HTTPS_PROXY": "http://p"},
-    )
+def test_buildx_options_pass_just_the_secrets_and_proxies_that_there_are() -> None:
+    assert packages.buildx_options({"ca": None, "maven": None}, {"HOME": "/root"}) == []
+    full = packages.buildx_options({"ca": Path("/ca"), "maven": Path("/m")}, {"HTTPS_PROXY": "http://p"})
     assert {"id=ca,src=/ca", "id=maven,src=/m", "HTTPS_PROXY"} <= set(full)
-    assert full[full.index("--builder") + 1] == "mine"
 
 
 def test_the_jars_are_listed_once_each_with_their_digest() -> None:
@@ -172,7 +161,7 @@ def test_temporary_names_go_whatever_happens(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(packages, "import_system", interrupted)
     with pytest.raises(KeyboardInterrupt):
         packages.build_base_image(ImageRef.parse("solr:9.10.1-slim"), "solr", {}, lambda _: None)
-    assert sorted(name.partition(":")[0] for name in removed) == ["haybale-base-java", "haybale-base-solr"]
+    assert sorted(name.partition(":")[0] for name in removed) == ["haybale-base-solr", "haybale-base-system"]
 
 
 def test_a_clean_up_that_fails_does_not_hide_why_the_build_did(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,22 +182,28 @@ def test_a_clean_up_that_fails_does_not_hide_why_the_build_did(monkeypatch: pyte
     assert len(asked) == 2
 
 
-@pytest.mark.parametrize("failing", ["import_system", "check_python"])
+@pytest.mark.parametrize("failing", ["import_system", "check"])
 def test_nothing_gets_its_name_before_it_works(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
     tagged: list[str] = []
     monkeypatch.setattr(sdk, "remove_image", lambda _: None)
     monkeypatch.setattr(sdk, "tag_image", lambda _, target: tagged.append(str(target)))
-    monkeypatch.setattr(packages, "import_system", lambda *_: None)
-    monkeypatch.setattr(packages, "check_python", lambda *_: None)
-    packages.build_base_image(ImageRef.parse("python:3.13-slim"), "python", {}, lambda _: None)
-    assert tagged.pop() == "python:3.13-slim"
+
+    def work(*_: object) -> None:
+        pass
 
     def fail(*_: object) -> None:
         raise BuildError("it does not work")
 
-    monkeypatch.setattr(packages, failing, fail)
-    with pytest.raises(BuildError):
+    def build(**steps: Callable[..., None]) -> None:
+        recipe = replace(packages.RECIPES["python"], check=steps.get("check", work))
+        monkeypatch.setattr(packages, "RECIPES", {"python": recipe})
+        monkeypatch.setattr(packages, "import_system", steps.get("import_system", work))
         packages.build_base_image(ImageRef.parse("python:3.13-slim"), "python", {}, lambda _: None)
+
+    build()
+    assert tagged.pop() == "python:3.13-slim"
+    with pytest.raises(BuildError, match="it does not work"):
+        build(**{failing: fail})
     assert tagged == []
 
 

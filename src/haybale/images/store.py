@@ -35,6 +35,7 @@ class ImageStore(Protocol):
 
     def exists(self, image: ImageRef) -> bool:
         """Return whether there is such an image."""
+        return self.digest(image) is not None
 
     def labels(self, image: ImageRef) -> Mapping[str, str] | None:
         """Return an image's labels; None only where there is no such image."""
@@ -62,7 +63,7 @@ def open_store(project: Project) -> ImageStore:
     return RegistryStore(Repository(project.settings.registry))
 
 
-class RegistryStore:
+class RegistryStore(ImageStore):
     """A repository of a registry. Names of other repositories raise `RegistryError`."""
 
     is_shared: ClassVar[bool] = True
@@ -78,10 +79,6 @@ class RegistryStore:
     def digest(self, image: ImageRef) -> str | None:
         """See `ImageStore`."""
         return self._repository.digest(self._reference(image))
-
-    def exists(self, image: ImageRef) -> bool:
-        """See `ImageStore`."""
-        return self.digest(image) is not None
 
     def labels(self, image: ImageRef) -> Mapping[str, str] | None:
         """See `ImageStore`."""
@@ -138,7 +135,7 @@ class RegistryStore:
         return image.digest or image.tag or "latest"
 
 
-class EngineStore:
+class EngineStore(ImageStore):
     """The engine's own images: for a site without a registry. Nothing is pushed or pulled."""
 
     is_shared: ClassVar[bool] = False
@@ -152,10 +149,6 @@ class EngineStore:
         found = _find_on_engine(image)
         return found.digest if found else None
 
-    def exists(self, image: ImageRef) -> bool:
-        """See `ImageStore`."""
-        return _find_on_engine(image) is not None
-
     def labels(self, image: ImageRef) -> Mapping[str, str] | None:
         """See `ImageStore`."""
         found = _find_on_engine(image)
@@ -163,7 +156,7 @@ class EngineStore:
 
     def pull(self, image: ImageRef) -> None:
         """See `ImageStore`."""
-        self.push(image)
+        _require_on_engine(image)
 
     def push(self, image: ImageRef) -> str:
         """See `ImageStore`: it is on this engine already, or it is nowhere."""

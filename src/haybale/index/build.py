@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,13 +29,13 @@ from haybale.tools.engine import sdk
 from haybale.tools.solr import Solr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from haybale.checkout import Checkout
     from haybale.config import Project
     from haybale.index.image import IndexImage
     from haybale.index.key import Key
-    from haybale.index.verification import VerificationReport
+    from haybale.index.loader import Loaded
     from haybale.loader.events import Refusal
     from haybale.terminal import Terminal
     from haybale.tools.engine.compose import Compose
@@ -44,15 +43,6 @@ if TYPE_CHECKING:
 
 # The file in the folder of reports that lists all documents that are not in the index.
 REFUSED = "refused.jsonl"
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadedIndex:
-    """What is in Solr: documents of each model (app.model -> count), how they were verified, advice."""
-
-    counts: Mapping[str, int]
-    report: VerificationReport
-    advice: tuple[str, ...]
 
 
 def regenerate(
@@ -64,31 +54,24 @@ def regenerate(
     Raises a `HaybaleError` of what failed.
     """
     project, run = checkout.project, run or new_run_name()
-    unverified = unverified_image(project, run)
-    with (
-        _removing_leftovers(project, run, keep=keep),
-        tempfile.TemporaryDirectory(prefix="haybale-") as folder,
-    ):
-        index = Path(folder) / "data"
+    name, unverified = checkout.index_image(key.value), unverified_image(project, run)
+    with _removing_leftovers(project, run, keep=keep) as folder:
+        index = folder / "data"
         services = prepare_index_stack(checkout, run, key, terminal.say)
         loaded = _index_dump(project, services, index, terminal, keep=keep)
-        labels = index_labels(key, loaded.counts, loaded.report, loaded.advice)
+        counts = loaded.counts(project.settings.core)
+        labels = index_labels(key, counts, loaded.verification(), _advice_sentences(loaded))
         build_solr_image(checkout, unverified, index, labels, terminal.say)
         terminal.say("starting the baked image to count its documents")
-        bake.verify_image(str(unverified), project.settings, loaded.counts, {RUN_LABEL: run})
+        bake.verify_image(str(unverified), project.settings, counts, {RUN_LABEL: run})
         _raise_if_inputs_changed(project, key)
-        sdk.tag_image(unverified, checkout.index_image(key.value))
+        sdk.tag_image(unverified, name)
         image = find_local_image(checkout, key)
     if image is None:
-        raise LoadError(
-            f"{checkout.index_image(key.value)} was made and is missing",
-            cause="somebody removed it",
-            hint="try again",
-        )
+        raise LoadError(f"{name} was made and is missing", cause="somebody removed it", hint="try again")
     remember_verified(checkout, image.id)
     remember_key(project, key, checkout.revision)
-    total, models = sum(loaded.counts.values()), len(loaded.counts)
-    terminal.done(f"{image.name}: {total} documents of {models} models, as in the database")
+    terminal.done(f"{name}: {sum(counts.values())} documents of {len(counts)} models, as in the database")
     return image
 
 
@@ -106,7 +89,7 @@ def remove_leftovers(project: Project, run: str) -> None:
 
 def _index_dump(
     project: Project, services: Compose, index: Path, terminal: Terminal, *, keep: bool
-) -> LoadedIndex:
+) -> Loaded:
     """Load and verify, stop Solr, and copy its index into the folder `index`."""
     terminal.say("starting Solr and the site")
     if keep:
@@ -125,7 +108,7 @@ def _index_dump(
     return loaded
 
 
-def _load(project: Project, services: Compose, terminal: Terminal) -> LoadedIndex:
+def _load(project: Project, services: Compose, terminal: Terminal) -> Loaded:
     """Load and verify, in the site's container."""
     settings = project.settings.index
     sample = ALL_DOCUMENTS if settings.verify == "full" else settings.sample
@@ -142,18 +125,17 @@ def _load(project: Project, services: Compose, terminal: Terminal) -> LoadedInde
             advance(model.model, model.database, model.database)
     for note in (*loaded.notes, *check_unknown_inputs(loaded.unknown, project.settings)):
         terminal.say(note)
-    advice = tuple(f"{each.label}: {each.text}" for each in loaded.advice)
-    for each in advice:
-        terminal.advise(each)
+    for sentence in _advice_sentences(loaded):
+        terminal.advise(sentence)
     report = loaded.verification()
     raise_if_invalid(report)
     sampled = "that is all of them" if report.whole else f"seed {report.seed}"
     terminal.say(f"counts are right, {report.compared} documents are equal field by field ({sampled})")
-    return LoadedIndex(
-        counts=loaded.counts(project.settings.core),
-        report=report,
-        advice=advice,
-    )
+    return loaded
+
+
+def _advice_sentences(loaded: Loaded) -> list[str]:
+    return [f"{each.label}: {each.text}" for each in loaded.advice]
 
 
 def _raise_if_inputs_changed(project: Project, key: Key) -> None:
@@ -205,10 +187,11 @@ def _explaining_with_logs(services: Compose) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _removing_leftovers(project: Project, run: str, *, keep: bool) -> Iterator[None]:
-    """Remove what the run made besides its services."""
+def _removing_leftovers(project: Project, run: str, *, keep: bool) -> Iterator[Path]:
+    """Yield a folder for the run; remove it after the block, and what the run made besides its services."""
     try:
-        yield
+        with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
+            yield Path(folder)
     finally:
         if not keep:
             with process.uninterrupted():

@@ -10,7 +10,7 @@ import secrets
 import shlex
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from haybale.tools import apt, process
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from haybale.image_ref import ImageRef
 
@@ -96,97 +96,37 @@ POSTGRES = System(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class BaseBuild:
-    """One build of a base image: the environment, a way to say what it does, names of temporary images."""
-
-    env: Mapping[str, str]
-    say: Callable[[str], None]
-    token: str = field(default_factory=lambda: secrets.token_hex(4))
-    used_names: set[str] = field(default_factory=set)
-
-    def temporary_name(self, part: str) -> str:
-        """Return the name of an image that is removed when the recipe ends."""
-        name = f"haybale-base-{part}:{self.token}"
-        self.used_names.add(name)
-        return name
-
-
-def _make_python(base_build: BaseBuild, made: str) -> None:
-    base_build.say("  Python from Debian's packages")
-    import_system(PYTHON, made)
-    check_python(made)
-
-
-def _make_solr(base_build: BaseBuild, made: str) -> None:
-    base_build.say("  Java from Debian's packages")
-    java = base_build.temporary_name("java")
-    import_system(JAVA, java)
-    base_build.say("  Solr from Maven Central")
-    settings = Path.home() / ".m2/settings.xml"
-    given = {"ca": find_ca_bundle(base_build.env), "maven": settings if settings.is_file() else None}
-    build_on(SOLR_CONTEXT, java, made, given, base_build.env)
-    base_build.say("  starting and stopping it once")
-    check_solr(made)
-
-
-def _make_postgres(base_build: BaseBuild, made: str) -> None:
-    base_build.say("  PostgreSQL from Debian's packages")
-    system = base_build.temporary_name("postgresql")
-    import_system(POSTGRES, system)
-    build_on(POSTGRES_CONTEXT, system, made, {}, base_build.env)
-    base_build.say("  starting and stopping it once")
-    check_postgres(made)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """The images that can be built, as Docker prints their names, and what makes them."""
-
-    images: tuple[str, ...]
-    make: Callable[[BaseBuild, str], None]
-
-
-# By kind: the name of the setting in `images` that has such an image.
-RECIPES: Mapping[str, Recipe] = {
-    "python": Recipe(images=("python:3.13-slim", "python:3.13-slim-trixie"), make=_make_python),
-    "solr": Recipe(images=("solr:9.10.1-slim",), make=_make_solr),
-    "postgres": Recipe(images=("postgres:17", "postgres:17-trixie"), make=_make_postgres),
-}
-
-
-def buildable_images(kind: str) -> tuple[str, ...]:
-    """Return the images of a kind that can be built, as Docker prints their names."""
-    return RECIPES[kind].images if kind in RECIPES else ()
-
-
 def build_base_image(name: ImageRef, kind: str, env: Mapping[str, str], say: Callable[[str], None]) -> None:
     """Build one of the `buildable_images`; `env` says how this machine reaches packages.
 
     Raises `BuildError`, `PrerequisiteError`.
     """
-    base_build = BaseBuild(env=env, say=say)
-    with _removing(base_build.used_names):
-        made = base_build.temporary_name(kind)
-        RECIPES[kind].make(base_build, made)
+    recipe, token = RECIPES[kind], secrets.token_hex(4)
+    made, system = (f"haybale-base-{part}:{token}" for part in (kind, "system"))
+    with _removing(made, system):
+        say(f"  {', '.join(recipe.system.packages[1:])} from Debian's packages")
+        import_system(recipe.system, system if recipe.context else made)
+        if recipe.context:
+            say(f"  {kind} on top of it")
+            build_on(recipe.context, system, made, env)
+        say("  trying it")
+        recipe.check(made)
         sdk.tag_image(made, name)
 
 
 @contextlib.contextmanager
-def _removing(names: Collection[str]) -> Iterator[None]:
+def _removing(*names: str) -> Iterator[None]:
     """Remove the images of these names after the block."""
+    # The first failure is the one to report: an engine that is gone removes nothing either.
+    hidden: tuple[type[Exception], ...] = (Exception,)
     try:
         yield
-    except BaseException:
+        hidden = ()
+    finally:
         with process.uninterrupted():
             for name in names:
-                # The first failure is the one to report: an engine that is gone removes nothing either.
-                with contextlib.suppress(Exception):
+                with contextlib.suppress(*hidden):
                     sdk.remove_image(name)
-        raise
-    with process.uninterrupted():
-        for name in names:
-            sdk.remove_image(name)
 
 
 def import_system(wanted: System, name: str) -> None:
@@ -250,41 +190,30 @@ def _need_mmdebstrap() -> None:
     apt.install_packages("mmdebstrap", "debian-archive-keyring")
 
 
-def build_on(
-    context: Path, base: str, name: str, given: Mapping[str, Path | None], env: Mapping[str, str]
-) -> None:
+def build_on(context: Path, base: str, name: str, env: Mapping[str, str]) -> None:
     """Build the Dockerfile in `context` on the image `base`; raises `BuildError`."""
+    # The engine's own builder: any other does not see its images.
     builder = process.run(["docker", "context", "show"]).stdout.strip() or "default"
+    maven = Path.home() / ".m2/settings.xml"
+    files = {"ca": find_ca_bundle(env), "maven": maven if maven.is_file() else None}
+    command = [
+        "docker", "buildx", "build", "--builder", builder, "--load", "--provenance=false",
+        "--progress=plain", "--tag", name, "--build-arg", f"BASE={base}",
+        *buildx_options(files, env), str(context),
+    ]  # fmt: skip
     _run(
-        buildx_command(context, base, name, builder, given, env),
+        command,
         f"{name} could not be built",
         "Maven Central or the package mirror cannot be reached, or its files have changed",
         env={"SOURCE_DATE_EPOCH": str(EPOCH)},
     )
 
 
-def buildx_command(  # noqa: PLR0917 - what a build has
-    context: Path,
-    base: str,
-    name: str,
-    builder: str,
-    given: Mapping[str, Path | None],
-    env: Mapping[str, str],
-) -> list[str]:
-    """Return the buildx command line; `given` are secrets (id -> file).
-
-    `builder` is the engine's own: any other does not see its images.
-    """
-    parts = [
-        "docker", "buildx", "build", "--builder", builder, "--load", "--provenance=false",
-        "--progress=plain", "--tag", name, "--build-arg", f"BASE={base}",
-    ]  # fmt: skip
-    for variable in proxy_variables(env):
-        parts += ["--build-arg", variable]
-    for secret, file in given.items():
-        if file is not None:
-            parts += ["--secret", f"id={secret},src={file}"]
-    return [*parts, str(context)]
+def buildx_options(files: Mapping[str, Path | None], env: Mapping[str, str]) -> list[str]:
+    """Return the options of buildx that pass proxies and secrets (id -> file, None for no such secret)."""
+    proxies = [word for variable in proxy_variables(env) for word in ("--build-arg", variable)]
+    given = [(secret, file) for secret, file in files.items() if file]
+    return [*proxies, *(word for secret, file in given for word in ("--secret", f"id={secret},src={file}"))]
 
 
 def _run(command: Sequence[str], message: str, cause: str, *, env: Mapping[str, str] | None = None) -> None:
@@ -297,12 +226,9 @@ def _run(command: Sequence[str], message: str, cause: str, *, env: Mapping[str, 
 
 def check_python(image: str) -> None:
     """Make sure that an image has Python with pip and venv; raises `BuildError`."""
+    script = "import ensurepip, ssl, sqlite3, sys, venv; sys.exit(sys.version_info[:2] != (3, 13))"
     for command in (
-        [
-            "python3",
-            "-c",
-            "import ensurepip, ssl, sqlite3, sys, venv; sys.exit(sys.version_info[:2] != (3, 13))",
-        ],
+        ["python3", "-c", script],
         ["python", "-m", "pip", "--version"],
         ["pip", "--version"],
     ):
@@ -354,3 +280,36 @@ def _not_working(server: str, reason: str, container: str) -> BuildError:
         hint="use another image (docs/configuration.md)",
         log=sdk.container_log_tail(container),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How base images are built: the system, what is built on it, and what shows that they work.
+
+    `images` are their names, as Docker prints them.
+    """
+
+    images: tuple[str, ...]
+    system: System
+    context: Path | None = None
+    check: Callable[[str], None]
+
+
+# By kind: the name of the setting in `images` that has such an image.
+RECIPES: Mapping[str, Recipe] = {
+    "python": Recipe(
+        images=("python:3.13-slim", "python:3.13-slim-trixie"), system=PYTHON, check=check_python
+    ),
+    "solr": Recipe(images=("solr:9.10.1-slim",), system=JAVA, context=SOLR_CONTEXT, check=check_solr),
+    "postgres": Recipe(
+        images=("postgres:17", "postgres:17-trixie"),
+        system=POSTGRES,
+        context=POSTGRES_CONTEXT,
+        check=check_postgres,
+    ),
+}
+
+
+def buildable_images(kind: str) -> tuple[str, ...]:
+    """Return the images of a kind that can be built, as Docker prints their names."""
+    return RECIPES[kind].images if kind in RECIPES else ()
