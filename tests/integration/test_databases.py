@@ -263,7 +263,7 @@ def test_check_server_refuses_a_newer_dump_before_anything_starts(
 
 def test_check_server_names_an_image_without_a_server(project: config.Project) -> None:
     with pytest.raises((DumpError, ServiceError)) as told:
-        PostgreSQL().check_server(project.settings.images.solr, 16)
+        PostgreSQL().check_server(ImageRef.parse(project.settings.images.solr), 16)
     assert project.settings.images.solr in str(told.value.message)
 
 

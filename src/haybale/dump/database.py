@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from haybale.config import ImageSettings
     from haybale.dump.content import Stream
+    from haybale.image_ref import ImageRef
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +64,9 @@ class Database(Protocol):
         return format_
 
     def server_image(self, images: ImageSettings) -> str | None:
-        """Return the image of the server that a dump is restored to, None where it has none."""
+        """Return the image of the server that a dump is restored to, as configured; None for none."""
         return str(getattr(images, self.image_setting)) if self.image_setting else None
 
-    def check_server(self, image: str, wanted: int | None) -> None:
+    def check_server(self, image: ImageRef, wanted: int | None) -> None:
         """Check that an image has a server that takes dumps which need the major version `wanted`."""
         del image, wanted

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from haybale.image_ref import ImageRef
+
 MAGIC = b"PGDMP"
 SQL_START = (b"-- postgresql", b"--\n-- postgresql")
 
@@ -88,7 +90,7 @@ class PostgreSQL(Database):
                 hint="dump it again (pg_dump --format=custom)",
             )
 
-    def check_server(self, image: str, wanted: int | None) -> None:
+    def check_server(self, image: ImageRef, wanted: int | None) -> None:
         """See `Database`; raises `DumpError` where the server is older, or the image has none."""
         code, output = sdk.run_container(image, ["postgres", "--version"])
         found = re.search(r"PostgreSQL\) (\d+)", output)

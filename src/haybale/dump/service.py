@@ -29,17 +29,18 @@ def unpack_dump(project: Project) -> Unpacked:
 def database_variables(checkout: Checkout, unpacked: Unpacked, say: Callable[[str], None]) -> dict[str, str]:
     """Return the variables of docker-compose.database.yml; a server that the dump needs is made available.
 
-    Raises `ConfigError` where a fixture is missing, `DumpError` where the server is
-    older than the dump.
+    Raises `ConfigError` where a fixture is missing, `DumpError` where the server is older than the dump.
     """
     database, fixtures = unpacked.database, copy_fixtures(checkout.project)
-    server_image = database.server_image(checkout.settings.images)
-    if server_image and database.image_setting:
-        ensure_base_image(ImageRef.parse(server_image), database.image_setting, checkout.env, say)
-        database.check_server(server_image, unpacked.server)
+    image, profile = checkout.stage_image("release"), ""
+    configured = database.server_image(checkout.settings.images)
+    if configured and database.image_setting:
+        image, profile = ImageRef.parse(configured), database.name
+        ensure_base_image(image, database.image_setting, checkout.env, say)
+        database.check_server(image, unpacked.server)
     return {
-        "COMPOSE_PROFILES": database.name if server_image else "",
-        "HAYBALE_DATABASE_IMAGE": server_image or str(checkout.stage_image("release")),
+        "COMPOSE_PROFILES": profile,
+        "HAYBALE_DATABASE_IMAGE": str(image),
         "HAYBALE_DATABASE_URL": database.url,
         "HAYBALE_DUMP": str(unpacked.path),
         "HAYBALE_DUMP_FORMAT": unpacked.format,
