@@ -74,7 +74,7 @@ def test_contents_say_what_is_indexed_and_how_it_was_verified() -> None:
 
 def test_contents_have_the_advice_of_the_loader() -> None:
     told = index_labels(KEY, {"app.note": 1230}, REPORT, ["app.note: add select_related('author')"])
-    assert "sooner app.note: add select_related('author')" in rendered(told)
+    assert "advice app.note: add select_related('author')" in rendered(told)
     assert contents(told).advice == ("app.note: add select_related('author')",)
     assert contents({**LABELS, ADVICE_LABEL: "{"}).advice == ()
 

@@ -27,7 +27,7 @@ KEY_START = re.compile(rf"[0-9a-f]{{6,{KEY_LENGTH}}}")
 class IndexContents:
     """An index image: its name, its key, its documents (app.model -> count), and how they were verified.
 
-    `report` is None where an older haybale made the image; `advice` is what would have made it sooner.
+    `report` is None where an older haybale made the image; `advice` is how to index faster.
     """
 
     image: ImageRef
