@@ -39,21 +39,23 @@ ROOT = Path(__file__).parents[2]
 RUN = os.environ.setdefault("HAYBALE_TEST_RUN", secrets.token_hex(4))
 LABELS = {"io.haybale.test": RUN}
 
-# The files that take longest, in their order: begun first, so that no worker is left with them at the end.
-SLOWEST: tuple[str, ...] = ()
-
-# The files whose tests share nothing that is slow to make: any worker takes any of them.
-APART: tuple[str, ...] = ()
+# The files that take longest, in that order: begun first, so that no worker is left with one at the end.
+SLOWEST = (
+    "test_pipeline", "test_deploy", "test_regenerate", "test_bench", "test_databases", "test_loader",
+    "test_publish", "test_flux", "test_compiling", "test_building",
+)  # fmt: skip
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file on one worker (`--dist loadgroup`), and begin with the slowest files."""
     place = {name: number for number, name in enumerate(SLOWEST)}
+    ours = Path(__file__).parent
     for item in items:
-        if item.path.is_relative_to(Path(__file__).parent) and item.path.stem not in APART:
+        if item.path.parent == ours:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+    # The quick ones of tests/unit come last, and fill what is left.
+    items.sort(key=lambda item: (item.path.parent != ours, place.get(item.path.stem, len(place))))
 
 
 @pytest.hookimpl(trylast=True)
