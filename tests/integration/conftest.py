@@ -26,6 +26,8 @@ import requests
 from docker.errors import DockerException, NotFound
 
 from haybale import config
+from haybale.image_ref import ImageRef
+from haybale.images.bases.base_image import ensure_base_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -327,12 +329,29 @@ def template(tmp_path_factory: pytest.TempPathFactory, once: Once) -> Path:
     return Path(once("template", copy))
 
 
+@pytest.fixture(scope="session")
+def solr_image(engine: None, once: Once) -> str:  # noqa: ARG001 - it must answer
+    """Solr's base image for clones: its JVM has only the first compiler, as no Solr of a test lives long."""
+
+    def build() -> str:
+        name, base = f"haybale-test-solr:{RUN}", config.load(ROOT, {}).settings.images.solr
+        ensure_base_image(ImageRef.parse(base), "solr", os.environ, print)
+        subprocess.run(
+            ["docker", "buildx", "build", "--quiet", "--load", "--tag", name, "-"],
+            input=f"FROM {base}\nENV JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1\n".encode(),
+            capture_output=True, check=True,
+        )  # fmt: skip
+        return name
+
+    return once("solr-image", build)
+
+
 @pytest.fixture
-def site(tmp_path: Path, template: Path) -> Iterator[Path]:
+def site(tmp_path: Path, template: Path, solr_image: str) -> Iterator[Path]:
     """A clone of this repository as it is in the work tree, for a test to spoil; its images go with it."""
     clone, name = tmp_path / "site", f"spoiled-{RUN}-{secrets.token_hex(4)}"
     shutil.copytree(template, clone, symlinks=True)
-    _rename(clone / "pyproject.toml", name)
+    _rename(clone / "pyproject.toml", name, solr_image)
     for command in (
         ["init", "--quiet"],
         ["add", "--all"],
@@ -343,12 +362,12 @@ def site(tmp_path: Path, template: Path) -> Iterator[Path]:
     remove(name)
 
 
-def _rename(file: Path, name: str) -> None:
+def _rename(file: Path, name: str, solr_image: str) -> None:
     """Give the clone images and projects of its own."""
     text = file.read_text(encoding="utf-8")
     text = text.replace('\nname = "sotu"', f'\nname = "{name}"')
     text = text.replace('registry = "localhost:5000/sotu"', f'registry = "localhost:5000/{name}"')
-    file.write_text(text, encoding="utf-8")
+    file.write_text(f'{text}\n[tool.haybale.images]\nsolr = "{solr_image}"\n', encoding="utf-8")
 
 
 @pytest.fixture

@@ -29,12 +29,10 @@ SIZE = 150
 
 
 @pytest.fixture
-def solr(root: Path) -> Iterator[str]:
+def solr(solr_image: str) -> Iterator[str]:
     """Another name of Solr's image, by which its containers are known as this test's."""
-    solr = config.load(root, {}).settings.images.solr
-    ensure_base_image(ImageRef.parse(solr), "solr", os.environ, print)
     name = f"haybale-test-{os.environ['HAYBALE_TEST_RUN']}:{secrets.token_hex(4)}"
-    sdk.tag_image(solr, ImageRef.parse(name))
+    sdk.tag_image(solr_image, ImageRef.parse(name))
     yield name
     sdk.remove_image(name)
 

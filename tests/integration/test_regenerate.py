@@ -171,7 +171,9 @@ def test_solr_killed_midway_is_a_bounded_failure_that_leaves_nothing(site: Path,
         client = docker.from_env()
         (solr,) = [
             container
-            for container in client.containers.list(filters={"label": "com.docker.compose.service=solr"})
+            for container in client.containers.list(
+                filters={"label": "com.docker.compose.service=solr"}, ignore_removed=True
+            )
             if (container.name or "").startswith(f"{config.load(site, {}).settings.name}-solr-")
         ]
         solr.kill()
