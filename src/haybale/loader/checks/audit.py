@@ -23,7 +23,6 @@ import functools
 import os
 import shlex
 import shutil
-import stat
 import sys
 import threading
 import time
@@ -191,7 +190,7 @@ class Audit:
 
     def _check_file(self, path: str) -> bool:
         """Check a file that is to be read; return whether that is so for good."""
-        if path in self._written or not _is_file(path):
+        if path in self._written or not os.path.exists(path) or os.path.isdir(path):
             return False
         if path.endswith(MODULES):
             return self._check_path("module", _source(path))
@@ -267,7 +266,7 @@ class Audit:
         frames = _stack()
         if self._phase == STARTING or is_importing_all(frames):
             # What the rest of the site reads then is not the index's matter.
-            file = self._innermost(frames)
+            file = next((each for each in map(_file, reversed(frames)) if self._is_site(each)), None)
             if kind in ("module", "program") or file is None or self._known.name(file) is not None:
                 return False
             by = "import of " + os.path.relpath(file, self._known.folder)
@@ -275,10 +274,6 @@ class Audit:
             by = self._who(frames)
         self._findings[kind, what] = (Finding(kind, what, by), time.monotonic())
         return True
-
-    def _innermost(self, frames: list[Any]) -> str | None:
-        """Return the file of the innermost frame of the site's code."""
-        return next((file for file in map(_file, reversed(frames)) if self._is_site(file)), None)
 
     def _is_site(self, file: str) -> bool:
         return file.startswith(self._known.folder + os.sep) and not self._known.is_library(file)
@@ -463,13 +458,6 @@ def is_importing_all(frames: list[Any]) -> bool:
         if frame.f_code.co_name == "<module>":
             nearest = "<module>"
     return False
-
-
-def _is_file(path: str) -> bool:
-    try:
-        return not stat.S_ISDIR(os.stat(path).st_mode)
-    except OSError:
-        return False
 
 
 def _source(path: str) -> str:
