@@ -14,8 +14,7 @@ from haybale.image_ref import ImageRef
 from haybale.index.contents import IndexContents, read_contents
 from haybale.index.image import ADVICE_LABEL, REPORT_LABEL, index_labels
 from haybale.index.key import Component, Key
-from haybale.index.key_diff import Explanation
-from haybale.index.rendering import component_lines, contents_lines, contents_table, explanation_lines
+from haybale.index.rendering import contents_lines, contents_table
 from haybale.index.verification import VerificationReport, VerifiedModel
 
 KEY = Key.from_components(
@@ -86,23 +85,6 @@ def test_contents_to_dict_is_plain_values() -> None:
     assert document["components"]["core"]["value"] == "hay"
     assert document["counts"] == {"app.note": 1230}
     assert document["verification"]["compared"] == 200
-
-
-def test_component_lines_cut_nothing_but_digests() -> None:
-    assert component_lines(KEY) == [
-        "bases      python:3.13-slim solr:9.10.1-slim",
-        "core       hay",
-        "dump       abababababab",
-        "solr-conf  343434343434  1 file",
-    ]
-
-
-def test_why_and_inspect_name_components_alike() -> None:
-    explanation = Explanation(key=KEY, baseline=None)
-    assert explanation.to_dict()["components"] == contents(LABELS).to_dict()["components"]
-    for line in component_lines(KEY):
-        assert line in list(explanation_lines(explanation))
-        assert f"         {line}" in contents_lines(contents(LABELS))
 
 
 def test_contents_of_an_older_haybale_have_no_report() -> None:

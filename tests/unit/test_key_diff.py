@@ -1,4 +1,4 @@
-"""What differs between two index keys, and how that is printed."""
+"""What differs between two index keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale import config
-from haybale.index.blame import Blame
 from haybale.index.key import Component, Key, digest_parts
 from haybale.index.key_diff import (
     Baseline,
@@ -18,8 +17,6 @@ from haybale.index.key_diff import (
     noted_baseline,
     remember_key,
 )
-from haybale.index.rendering import WIDTH, explanation_lines
-from haybale.tools.git import CommitSummary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,79 +92,6 @@ def test_compare_keys_guesses_no_renames(before: dict[str, str], after: dict[str
         **dict.fromkeys(before.keys() - after.keys(), "removed"),
         **dict.fromkeys(after.keys() - before.keys(), "added"),
     }
-
-
-def test_explanation_lines_of_the_same_key_lists_its_components() -> None:
-    baseline = Baseline(key=OLD, source="the last index", commit="abcdef" * 6, date="2026-11-20")
-    first, second, _, *parts = explanation_lines(Explanation(key=OLD, baseline=baseline))
-    assert (first, second) == (
-        f"index key {OLD}: the same as the last index, of",
-        "  commit abcdefabcdef of 2026-11-20",
-    )
-    assert [line.split()[0] for line in parts] == ["bases", "core", "solr-conf"]
-    assert parts[2].endswith("2 files")
-
-
-def test_explanation_lines_without_a_baseline_says_so() -> None:
-    first, *_ = explanation_lines(Explanation(key=OLD, baseline=None))
-    assert first == f"index key {OLD}: nothing was indexed here yet"
-
-
-SUMMARY = CommitSummary(hash="a1b2c3d4e5f60718", date="2026-11-20", author="Ada", subject="Mend the schema")
-
-
-def test_explanation_lines_names_files_and_commits() -> None:
-    committed = Blame(kind="commit", commit=SUMMARY)
-    changes = (
-        ComponentChange(
-            component="solr-conf",
-            files=(
-                FileChange(path="solr_conf/a", kind="changed", blame=committed),
-                FileChange(path="solr_conf/b", kind="renamed", was="a", blame=committed),
-                FileChange(path="solr_conf/c", kind="added", blame=Blame(kind="uncommitted")),
-                FileChange(path="solr_conf/d", kind="removed"),
-            ),
-        ),
-        ComponentChange(component="bases", before="python solr:9", after="python solr:10"),
-        ComponentChange(component="loader", before="1" * 64, after="2" * 64),
-    )
-    baseline = Baseline(key=OLD, source="reg:solr-1", commit="abc", is_dirty=True)
-    text = explanation_lines(Explanation(key=NEW, baseline=baseline, changes=changes))
-    short = OLD.value[:12]
-    assert list(text) == [
-        f"index key {NEW}: differs from {short}:",
-        "  solr-conf, bases, loader",
-        f"({short} is reg:solr-1, of commit abc and what was not committed)",
-        "",
-        "solr-conf",
-        "  solr_conf/a (changed)",
-        "  solr_conf/b (renamed from a)",
-        "    a1b2c3d4e5f6 2026-11-20 Ada: Mend the schema",
-        "  solr_conf/c (added)",
-        "    not committed",
-        "  solr_conf/d (removed)",
-        "    by no commit that this clone has",
-        "",
-        "bases",
-        "  was python solr:9",
-        "  is  python solr:10",
-        "",
-        "loader",
-        "  was 111111111111",
-        "  is  222222222222",
-    ]
-
-
-def test_explanation_lines_breaks_lines_and_no_words() -> None:
-    subject = "Let titles be searched without their accents, as people who write in a hurry leave them out"
-    name = f"registry.example/team/{'site-' * 20}index:solr-1"
-    commit = CommitSummary(hash="a1b2c3d4e5f60718", date="2026-11-20", author="Ada", subject=subject)
-    file = FileChange(path="solr_conf/a", kind="changed", blame=Blame(kind="elsewhere", commit=commit))
-    change = ComponentChange(component="solr-conf", files=(file,))
-    baseline = Baseline(key=OLD, source=name)
-    lines = list(explanation_lines(Explanation(key=NEW, baseline=baseline, changes=(change,))))
-    assert {line for line in lines if len(line) > WIDTH} == {f"  {name})"}
-    assert f"{subject} (which is not in the history of" in " ".join(" ".join(lines).split())
 
 
 def test_explanation_to_dict_is_what_the_documentation_says() -> None:

@@ -68,11 +68,10 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
 
 
 def _wrap(line: str, indent: str = "") -> list[str]:
-    wrapped = textwrap.TextWrapper(
-        width=WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ",
-        break_long_words=False, break_on_hyphens=False,
+    return textwrap.wrap(
+        line, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ", break_long_words=False,
+        break_on_hyphens=False,
     )  # fmt: skip
-    return wrapped.wrap(line)
 
 
 def _commit(baseline: Baseline) -> str:
