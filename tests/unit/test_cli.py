@@ -79,7 +79,7 @@ def test_chain_of_failures_has_the_first_before_the_one_of_its_clean_up() -> Non
         finally:
             raise second
 
-    with pytest.raises(ServiceError) as told:
+    with pytest.raises(ServiceError) as raised:
         failing()
-    assert chain_of_failures(told.value) == [first, second]
+    assert chain_of_failures(raised.value) == [first, second]
     assert chain_of_failures(first) == [first]

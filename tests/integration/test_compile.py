@@ -133,9 +133,9 @@ def test_regenerate_explains_a_conflict_and_changes_nothing(root: Path, python: 
     said = run(root, python, site, code=STALE).stderr
     assert "is asked for by pytest 8.0.0" in said
     assert "Traceback" not in said
-    told = " ".join(said.split())
-    assert f"pytest==8.0.0 in {site}/web/requirements.in:1" in told
-    assert f"pluggy<1 in {site}/web/requirements.in:3" in told
+    text = " ".join(said.split())
+    assert f"pytest==8.0.0 in {site}/web/requirements.in:1" in text
+    assert f"pluggy<1 in {site}/web/requirements.in:3" in text
     assert [file.name for file in (site / "web").iterdir()] == ["requirements.in"]
 
 
