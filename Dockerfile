@@ -1,5 +1,5 @@
-# The layers of the site: runner, builder, release, tester, solr (`just layers` prints them).
-# Build them with `just build LAYER`, which makes the base images available, passes what stands behind ARG, and
+# The stages of the site: runner, builder, release, tester, solr (`just layers` prints them).
+# Build them with `just build STAGE`, which makes the base images available, passes what stands behind ARG, and
 # adds the OCI labels (source, revision, version, created).
 
 ARG PYTHON_IMAGE=python:3.13-slim

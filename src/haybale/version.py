@@ -65,10 +65,7 @@ class Version:
 
 def is_version(tag: str) -> bool:
     """Return whether a tag has the name of a version: v0.4.11, v0.4.11-r1."""
-    try:
-        return str(Version.parse(tag)) == tag
-    except ValueError:
-        return False
+    return tag.startswith("v") and FORM.fullmatch(tag) is not None
 
 
 def read_version(root: Path, env: Mapping[str, str]) -> Version:
@@ -77,8 +74,8 @@ def read_version(root: Path, env: Mapping[str, str]) -> Version:
     Raises `ConfigError` with file and line, or with the variable's name.
     """
     file = next((root / name for name in VERSION_FILES if (root / name).is_file()), root / VERSION_FILES[0])
-    text = _text(file)
-    value = _find(file, text)
+    text = _read_file(file)
+    value = _find_value(file, text)
     if value is None:
         raise ConfigError(
             f"no {OPTION} in a [{SECTION}] section of {file}",
@@ -90,7 +87,7 @@ def read_version(root: Path, env: Mapping[str, str]) -> Version:
         released = Version.parse("" if value.startswith("v") else value)
     except ValueError:
         raise ConfigError(
-            f"{file}:{_line(text)}: {OPTION} is {value!r}",
+            f"{file}:{_value_line(text)}: {OPTION} is {value!r}",
             cause="a version is M.m.p or M.m.p-rN, such as 0.4.11 or 0.4.11-r1",
             hint="fix it and try again",
         ) from None
@@ -115,7 +112,7 @@ def version_for_pull(released: Version, number: str | None) -> Version:
     return version
 
 
-def _text(file: Path) -> str:
+def _read_file(file: Path) -> str:
     if not file.is_file():
         return ""
     try:
@@ -124,7 +121,7 @@ def _text(file: Path) -> str:
         raise ConfigError(f"{file} is not UTF-8: {error}", hint="save it as UTF-8 and try again") from error
 
 
-def _find(file: Path, text: str) -> str | None:
+def _find_value(file: Path, text: str) -> str | None:
     """Return the file's current version, None where it has none; raises `ConfigError` with its line."""
     for number, line in enumerate(text.split("\n"), start=1):
         if MARKERS.match(line.rstrip("\r")):
@@ -138,20 +135,20 @@ def _find(file: Path, text: str) -> str | None:
         parser.read_string(text, source=file.name)
     except configparser.Error as error:
         raise ConfigError(
-            f"{file}:{_place(error)}: cannot be read",
+            f"{file}:{_error_line(error)}: cannot be read",
             cause=" ".join(error.message.split()),
             hint="fix it and try again",
         ) from error
     return parser.get(SECTION, OPTION, fallback=None)
 
 
-def _place(error: configparser.Error) -> int:
+def _error_line(error: configparser.Error) -> int:
     """Return the line of an error; a syntax error has several, each with its text."""
     lines = [number for number, _ in getattr(error, "errors", [])]
     return int(getattr(error, "lineno", None) or (lines or [1])[0])
 
 
-def _line(text: str) -> int:
+def _value_line(text: str) -> int:
     """Return the line of the current version, in its section."""
     section = ""
     for number, line in enumerate(text.split("\n"), start=1):

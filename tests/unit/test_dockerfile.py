@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale.errors import ConfigError, UsageError
-from haybale.images.dockerfile import parse_stage_names, raise_if_unknown, required_instructions, stage_names
+from haybale.images.dockerfile import parse_stages, raise_if_unknown, required_instructions, stage_names
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def names(text: str) -> tuple[str, ...]:
-    return parse_stage_names(text, "Dockerfile")
+    return tuple(stage.name for stage in parse_stages(text, "Dockerfile")[1] if stage.name)
 
 
 @pytest.mark.parametrize("word", ["as", "AS", "As"])

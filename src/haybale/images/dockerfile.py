@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from haybale.errors import ConfigError, UsageError
@@ -28,55 +29,97 @@ STAGE = re.compile(r"FROM\s+(?:--\S+\s+)*\S+(?:\s+AS\s+(?P<name>\S+))?\s*", re.I
 NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A stage: its name in lower case (None: it has none), its line, its instructions, the FROM first."""
+
+    name: str | None
+    line: int
+    instructions: list[str]
+
+
 def stage_names(file: Path) -> tuple[str, ...]:
-    """Return the names of a Dockerfile's stages, as `parse_stage_names` does."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{file} cannot be read: {error}",
-            cause="there is no Dockerfile there",
-            hint="write one, or correct the setting `dockerfile`",
-        ) from error
-    return parse_stage_names(text, str(file))
+    """Return the names of a Dockerfile's stages, in their order; raises as `parse_stages` does."""
+    _, stages = parse_stages(_read(file), str(file))
+    return tuple(stage.name for stage in stages if stage.name)
 
 
 def required_instructions(file: Path, wanted: Sequence[str]) -> str:
     """Return the instructions of the `wanted` stages, and of the stages that they are made of, a line each.
 
     What stands before the first FROM comes first. Comments, blank lines and line breaks do not show. Raises
-    `ConfigError` as `stage_names` does, and where there is no such stage.
+    `ConfigError` as `parse_stages` does, and where there is no such stage.
     """
-    known = stage_names(file)
+    before, stages = parse_stages(_read(file), str(file))
+    # A stage goes by its number too.
+    numbers = {name: at for at, stage in enumerate(stages) for name in (str(at), stage.name) if name}
     for name in wanted:
-        if name not in known:
+        if name not in numbers:
+            known = ", ".join(stage.name for stage in stages if stage.name)
             raise ConfigError(
-                f"{file}: there is no stage {name!r}",
-                cause=f"there are: {', '.join(known) or 'none with a name'}",
+                f"{file}: there is no stage {name!r}", cause=f"there are: {known or 'none with a name'}"
             )
-    before: list[str] = []
-    stages: list[list[str]] = []
-    numbers: dict[str, int] = {}
-    for _, instruction in instructions(file.read_text(encoding="utf-8"), str(file), whole=True):
-        if _verb(instruction)[0] == "FROM":
-            match = STAGE.fullmatch(instruction)
-            # A stage goes by its number too.
-            numbers[str(len(stages))] = len(stages)
-            numbers[(match["name"] or "").lower() if match else ""] = len(stages)
-            stages.append([])
-        (stages[-1] if stages else before).append(instruction)
     found: set[int] = set()
     left = [numbers[name] for name in wanted]
     while left:
         number = left.pop()
         if number not in found:
             found.add(number)
-            names = [
-                _resolve_argument(each, before) for line in stages[number] for each in _file_sources(line)
-            ]
+            sources = [each for line in stages[number].instructions for each in _file_sources(line)]
+            names = [_resolve_argument(each, before) for each in sources]
             left += [numbers[name] for name in names if name in numbers]
-    lines = [*before, *(line for number in sorted(found) for line in stages[number])]
+    lines = [*before, *(line for number in sorted(found) for line in stages[number].instructions)]
     return "\n".join(_normalize_blanks(line) for line in lines)
+
+
+def parse_stages(text: str, file: str) -> tuple[list[str], list[Stage]]:
+    """Return the instructions before the first FROM, and the stages; `file` is the name for errors.
+
+    Raises `ConfigError` with the line of a doubled or invalid name, of an invalid FROM and of a heredoc
+    without end, and where there is no FROM at all.
+    """
+    before: list[str] = []
+    stages: list[Stage] = []
+    for line, instruction in instructions(text, file):
+        if _verb(instruction)[0] == "FROM":
+            name = _stage_name(instruction, f"{file}:{line}")
+            double = next((stage for stage in stages if name and stage.name == name), None)
+            if double:
+                raise ConfigError(
+                    f"{file}:{line}: the stage {name!r} already exists, in line {double.line}",
+                    hint="give one of them another name",
+                )
+            stages.append(Stage(name=name, line=line, instructions=[]))
+        (stages[-1].instructions if stages else before).append(instruction)
+    if not stages:
+        raise ConfigError(f"{file}: there is no FROM in it", cause="it is empty, or not a Dockerfile")
+    return before, stages
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{file} cannot be read: {error}",
+            cause="there is no Dockerfile there",
+            hint="write one, or correct the setting `dockerfile`",
+        ) from error
+
+
+def _stage_name(instruction: str, place: str) -> str | None:
+    """Return the name that a FROM gives its stage."""
+    match = STAGE.fullmatch(instruction)
+    if match is None:
+        raise ConfigError(f"{place}: cannot be read: {instruction}", cause="its form is FROM IMAGE [AS NAME]")
+    name = match["name"]
+    if name and not NAME.fullmatch(name.lower()):
+        raise ConfigError(
+            f"{place}: {name!r} cannot be a stage's name",
+            cause="it begins with a letter, and has letters, digits, _ . and - only",
+            hint="give it another name",
+        )
+    return name.lower() if name else None
 
 
 def _normalize_blanks(instruction: str) -> str:
@@ -102,46 +145,10 @@ def _resolve_argument(name: str, before: Sequence[str]) -> str:
     return re.sub(r"\$\{?(\w+)\}?", lambda found: defaults.get(found[1], found[0]), name).lower()
 
 
-def parse_stage_names(text: str, name: str) -> tuple[str, ...]:
-    """Return the names of a Dockerfile's stages in their order, in lower case, without unnamed stages.
+def instructions(text: str, name: str) -> Iterator[tuple[int, str]]:
+    """Yield each instruction on one line, heredocs' bodies on lines after it, with its first line's number.
 
-    `name` is the file's, for errors. Raises `ConfigError` with the line of a doubled or invalid name, of an
-    invalid FROM and of a heredoc without end, and where there is no FROM at all.
-    """
-    found: dict[str, int] = {}
-    stages = 0
-    for number, instruction in instructions(text, name):
-        if _verb(instruction)[0] != "FROM":
-            continue
-        match = STAGE.fullmatch(instruction)
-        if match is None:
-            raise ConfigError(
-                f"{name}:{number}: cannot be read: {instruction}", cause="its form is FROM IMAGE [AS NAME]"
-            )
-        stages += 1
-        stage = (match["name"] or "").lower()
-        if stage in found:
-            raise ConfigError(
-                f"{name}:{number}: the stage {stage!r} already exists, in line {found[stage]}",
-                hint="give one of them another name",
-            )
-        if stage and not NAME.fullmatch(stage):
-            raise ConfigError(
-                f"{name}:{number}: {match['name']!r} cannot be a stage's name",
-                cause="it begins with a letter, and has letters, digits, _ . and - only",
-                hint="give it another name",
-            )
-        if stage:
-            found[stage] = number
-    if not stages:
-        raise ConfigError(f"{name}: there is no FROM in it", cause="it is empty, or not a Dockerfile")
-    return tuple(found)
-
-
-def instructions(text: str, name: str, *, whole: bool = False) -> Iterator[tuple[int, str]]:
-    """Yield each instruction on one line, with the number of its first line, without heredocs' bodies.
-
-    With `whole`, their bodies come after it, on lines of their own.
+    `name` is the file's, for errors.
     """
     # Not splitlines: a form feed or a line separator ends no line of a Dockerfile.
     lines = [line.rstrip("\r") for line in text.removeprefix("\ufeff").split("\n")]
@@ -165,7 +172,7 @@ def instructions(text: str, name: str, *, whole: bool = False) -> Iterator[tuple
         if instruction.strip():
             body = at
             at = _after_heredocs(instruction, lines, at, f"{name}:{start + 1}")
-            yield start + 1, "\n".join([instruction.strip(), *(lines[body:at] if whole else [])])
+            yield start + 1, "\n".join([instruction.strip(), *lines[body:at]])
 
 
 def _escape(lines: Sequence[str], name: str) -> str:

@@ -53,7 +53,7 @@ class ImageStore(Protocol):
         """Push the engine's image unless the store has one of that name; return the digest of the store's."""
 
     def retag(self, source: ImageRef, target: ImageRef) -> str:
-        """Give an image another name, byte for byte; return its digest."""
+        """Give an image another name, byte for byte; return its digest. No layer is moved."""
 
 
 def open_store(project: Project) -> ImageStore:
@@ -73,23 +73,18 @@ class RegistryStore(ImageStore):
         self._name = ImageRef.parse(repository.name).repository
 
     def covers(self, image: ImageRef) -> bool:
-        """See `ImageStore`."""
         return image.repository == self._name
 
     def digest(self, image: ImageRef) -> str | None:
-        """See `ImageStore`."""
         return self._repository.digest(self._reference(image))
 
     def labels(self, image: ImageRef) -> Mapping[str, str] | None:
-        """See `ImageStore`."""
         return self._repository.labels(self._reference(image))
 
     def pull(self, image: ImageRef) -> None:
-        """See `ImageStore`."""
         pull_image(image)
 
     def push(self, image: ImageRef) -> str:
-        """See `ImageStore`."""
         digest = self._push(image)
         local = sdk.find_image(image)
         if local is None or digest not in {*local.digests, local.id}:
@@ -101,16 +96,12 @@ class RegistryStore(ImageStore):
         return digest
 
     def push_first(self, image: ImageRef) -> str:
-        """See `ImageStore`.
-
-        Somebody else may push the same name between the question and the push: a registry has no "only if it
-        is absent". Then the later image stays. Both are of the same key, so both are right, and whoever asks
-        after that gets the one that stayed.
-        """
+        # Somebody else may push the same name between the question and the push: a registry has no "only if
+        # it is absent". Then the later image stays. Both are of the same key, so both are right, and whoever
+        # asks after that gets the one that stayed.
         return self.digest(image) or self._push(image)
 
     def retag(self, source: ImageRef, target: ImageRef) -> str:
-        """See `ImageStore`; no layer is moved."""
         return self._repository.retag(self._reference(source), self._reference(target))
 
     def _push(self, image: ImageRef) -> str:
@@ -136,38 +127,31 @@ class RegistryStore(ImageStore):
 
 
 class EngineStore(ImageStore):
-    """The engine's own images: for a site without a registry. Nothing is pushed or pulled."""
+    """The engine's own images, for a site without a registry: they are on it already, or nowhere."""
 
     is_shared: ClassVar[bool] = False
 
     def covers(self, image: ImageRef) -> bool:  # noqa: ARG002 - an engine has images of every repository
-        """See `ImageStore`."""
         return True
 
     def digest(self, image: ImageRef) -> str | None:
-        """See `ImageStore`."""
         found = _find_on_engine(image)
         return found.digest if found else None
 
     def labels(self, image: ImageRef) -> Mapping[str, str] | None:
-        """See `ImageStore`."""
         found = _find_on_engine(image)
         return found.labels if found else None
 
     def pull(self, image: ImageRef) -> None:
-        """See `ImageStore`."""
         _require_on_engine(image)
 
     def push(self, image: ImageRef) -> str:
-        """See `ImageStore`: it is on this engine already, or it is nowhere."""
         return _require_on_engine(image).digest
 
     def push_first(self, image: ImageRef) -> str:
-        """See `ImageStore`."""
         return self.push(image)
 
     def retag(self, source: ImageRef, target: ImageRef) -> str:
-        """See `ImageStore`."""
         sdk.tag_image(_require_on_engine(source).id, target)
         return self.push(target)
 
