@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BARE = install.Machine(
-    engine=False,
-    compose=False,
-    buildx=False,
+    has_engine=False,
+    has_compose=False,
+    has_buildx=False,
     remote=None,
     is_denied=False,
-    daemon=False,
+    has_daemon=False,
     system="debian",
     codename="bookworm",
-    root=True,
-    systemd=False,
-    settings=False,
+    is_root=True,
+    has_systemd=False,
+    has_settings=False,
 )
 
 
@@ -46,18 +46,19 @@ def test_plan_installation_takes_a_newer_system_s_own_packages() -> None:
 
 
 def test_plan_installation_only_starts_an_installed_engine() -> None:
-    made = plan(daemon=True, compose=True, buildx=True)
+    made = plan(has_daemon=True, has_compose=True, has_buildx=True)
     assert made.packages == ()
     assert made.start
 
 
 def test_plan_installation_keeps_existing_settings() -> None:
-    assert not plan(settings=True).write_settings
+    assert not plan(has_settings=True).write_settings
 
 
 @pytest.mark.parametrize("tool", ["compose", "buildx"])
 def test_plan_installation_never_changes_a_running_engine(tool: str) -> None:
-    there = {"engine": True, "daemon": True, "compose": True, "buildx": True, tool: False}
+    there = {"has_engine": True, "has_daemon": True, "has_compose": True, "has_buildx": True}
+    there[f"has_{tool}"] = False
     with pytest.raises(PrerequisiteError, match=tool) as caught:
         plan(**there)
     assert "apt-get install" in caught.value.hint
@@ -68,7 +69,7 @@ def test_plan_installation_does_not_start_an_engine_named_by_the_environment() -
         plan(remote="tcp://far:2375")
 
 
-@pytest.mark.parametrize("facts", [{"root": False}, {"system": "fedora"}, {"system": ""}])
+@pytest.mark.parametrize("facts", [{"is_root": False}, {"system": "fedora"}, {"system": ""}])
 def test_plan_installation_gives_the_commands_where_it_cannot_install(facts: dict[str, Any]) -> None:
     with pytest.raises(PrerequisiteError, match="a container engine, compose v2, buildx") as caught:
         plan(**facts)
@@ -76,14 +77,13 @@ def test_plan_installation_gives_the_commands_where_it_cannot_install(facts: dic
 
 
 def test_machine_missing_names_what_does_not_work() -> None:
-    assert dataclasses.replace(BARE, engine=True, compose=True).missing == "buildx"
-    assert not dataclasses.replace(BARE, engine=True, compose=True).is_complete
-    assert dataclasses.replace(BARE, engine=True, compose=True, buildx=True).is_complete
+    assert dataclasses.replace(BARE, has_engine=True, has_compose=True).missing == "buildx"
+    assert dataclasses.replace(BARE, has_engine=True, has_compose=True, has_buildx=True).missing == ""
 
 
 def test_plan_installation_tells_a_user_without_rights() -> None:
     with pytest.raises(PrerequisiteError, match="may not use it") as caught:
-        plan(is_denied=True, root=False, daemon=True)
+        plan(is_denied=True, is_root=False, has_daemon=True)
     assert "usermod" in caught.value.hint
 
 

@@ -26,10 +26,8 @@ DAEMON_PID = Path("/var/run/docker.pid")
 PID_FILES = {DAEMON_PID: "dockerd", Path("/run/docker/containerd/containerd.pid"): "containerd"}
 NAMESPACES = Path("/run/docker/netns")
 DAEMON_LOG = Path("/var/log/haybale-dockerd.log")
-APT_SOURCES = Path("/etc/apt/sources.list.d")
-APT_PREFERENCES = Path("/etc/apt/preferences.d")
-OUR_SOURCE = APT_SOURCES / "haybale-engine.sources"
-OUR_PIN = APT_PREFERENCES / "haybale-engine"
+OUR_SOURCE = Path("/etc/apt/sources.list.d/haybale-engine.sources")
+OUR_PIN = Path("/etc/apt/preferences.d/haybale-engine")
 
 # Registry build caches need containerd's image store.
 DAEMON_SETTINGS = '{"features": {"containerd-snapshotter": true}}\n'
@@ -43,36 +41,42 @@ NEWER_SUITE = {"bookworm": "trixie"}
 DEBIAN_PACKAGES = ("docker.io", "docker-cli", "containerd", "docker-compose", "docker-buildx", "iptables")
 UBUNTU_PACKAGES = ("docker.io", "docker-compose-v2", "docker-buildx", "iptables")
 
+# For a user who has to do it.
+INSTRUCTIONS = (
+    "Debian 13: apt-get install docker.io docker-compose docker-buildx; "
+    "Ubuntu: apt-get install docker.io docker-compose-v2 docker-buildx; "
+    "elsewhere: install Docker Engine with its compose and buildx plugins, and start it"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What is known of the machine: which of the three work, and what could be done about it.
+    """A machine: which of engine, compose and buildx work, and what could be done about the others.
 
-    `remote` names an engine that is not this machine's own (None: there is none), `is_denied` tells that this
-    user may not use the engine that runs.
+    `remote` names an engine that is not the machine's own (None: there is none); `is_denied`: this user may
+    not use the engine that runs; `has_daemon`: one is installed; `has_settings`: somebody configured it.
     """
 
-    engine: bool
-    compose: bool
-    buildx: bool
+    has_engine: bool
+    has_compose: bool
+    has_buildx: bool
     remote: str | None
     is_denied: bool
-    daemon: bool
+    has_daemon: bool
     system: str
     codename: str
-    root: bool
-    systemd: bool
-    settings: bool
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether nothing is to be done."""
-        return self.engine and self.compose and self.buildx
+    is_root: bool
+    has_systemd: bool
+    has_settings: bool
 
     @property
     def missing(self) -> str:
-        """What does not work, for people."""
-        named = {"a container engine": self.engine, "compose v2": self.compose, "buildx": self.buildx}
+        """What does not work, for people; "" where everything does."""
+        named = {
+            "a container engine": self.has_engine,
+            "compose v2": self.has_compose,
+            "buildx": self.has_buildx,
+        }
         return ", ".join(name for name, works in named.items() if not works)
 
 
@@ -89,20 +93,17 @@ class InstallPlan:
 def ensure_engine(say: Callable[[str], None]) -> None:
     """Make sure that engine, compose v2 and buildx work; raises `PrerequisiteError` where they cannot."""
     machine = inspect_machine(os.environ)
-    if machine.is_complete:
-        say(f"the container engine answers ({engine_versions()})")
-        return
-    plan = plan_installation(machine)
-    with daemon_settings(plan, say):
-        if plan.packages:
-            install_packages(plan, say)
-    if plan.start and not succeeds("info"):
-        start_daemon(say, systemd=machine.systemd)
-    after = inspect_machine(os.environ)
-    if not after.is_complete:
-        raise PrerequisiteError(
-            f"still missing: {after.missing}", cause="the packages do not have it", hint=manual_instructions()
-        )
+    if machine.missing:
+        plan = plan_installation(machine)
+        with daemon_settings(plan, say):
+            if plan.packages:
+                install_packages(plan, say)
+        if plan.start and not succeeds("info"):
+            start_daemon(say, systemd=machine.has_systemd)
+        missing = inspect_machine(os.environ).missing
+        if missing:
+            cause = "the packages do not have it"
+            raise PrerequisiteError(f"still missing: {missing}", cause=cause, hint=INSTRUCTIONS)
     say(f"the container engine answers ({engine_versions()})")
 
 
@@ -113,24 +114,24 @@ def inspect_machine(env: Mapping[str, str]) -> Machine:
     context = process.run(["docker", "context", "show"]).stdout.strip() if client else ""
     release = apt.read_os_release()
     return Machine(
-        engine=info is not None and info.ok,
-        compose=succeeds("compose", "version"),
-        buildx=succeeds("buildx", "version"),
+        has_engine=info is not None and info.ok,
+        has_compose=succeeds("compose", "version"),
+        has_buildx=succeeds("buildx", "version"),
         remote=env.get("DOCKER_HOST")
         or (f"the context {context}" if context not in {"", "default"} else None),
         is_denied=info is not None and not info.ok and "permission denied" in info.output.lower(),
-        daemon=process.find_executable("dockerd") is not None,
+        has_daemon=process.find_executable("dockerd") is not None,
         system=release.get("ID", ""),
         codename=release.get("VERSION_CODENAME", ""),
-        root=apt.is_root(),
-        systemd=SYSTEMD.is_dir(),
-        settings=DAEMON_JSON.exists(),
+        is_root=apt.is_root(),
+        has_systemd=SYSTEMD.is_dir(),
+        has_settings=DAEMON_JSON.exists(),
     )
 
 
 def plan_installation(machine: Machine) -> InstallPlan:
     """Return what is to be done on such a machine; `PrerequisiteError` where the user has to do it."""
-    if machine.remote and not machine.engine:
+    if machine.remote and not machine.has_engine:
         raise PrerequisiteError(
             f"the engine does not answer ({machine.remote})",
             cause="the docker configuration (DOCKER_HOST, or a context) names it: haybale does not start it",
@@ -142,33 +143,24 @@ def plan_installation(machine: Machine) -> InstallPlan:
             cause="the user is not in the group docker",
             hint="sudo usermod --append --groups docker $USER, then log in again",
         )
-    tools_missing = not (machine.compose and machine.buildx)
-    installing = tools_missing or not (machine.engine or machine.daemon)
+    tools_missing = not (machine.has_compose and machine.has_buildx)
+    installing = tools_missing or not (machine.has_engine or machine.has_daemon)
     packages = {"debian": DEBIAN_PACKAGES, "ubuntu": UBUNTU_PACKAGES}.get(machine.system, ())
-    if machine.engine and tools_missing:
+    if machine.has_engine and tools_missing:
         raise PrerequisiteError(
             f"missing: {machine.missing}",
             cause="an engine runs here already, and installing packages could replace it",
-            hint=f"install the plugin as that engine was installed ({manual_instructions()})",
+            hint=f"install the plugin as that engine was installed ({INSTRUCTIONS})",
         )
-    if not machine.root or (installing and not packages):
+    if not machine.is_root or (installing and not packages):
         known = "only root can install and start it"
         cause = known if packages else "the names of this system's packages are not known"
-        raise PrerequisiteError(f"missing: {machine.missing}", cause=cause, hint=manual_instructions())
+        raise PrerequisiteError(f"missing: {machine.missing}", cause=cause, hint=INSTRUCTIONS)
     return InstallPlan(
         packages=packages if installing else (),
         suite=NEWER_SUITE.get(machine.codename) if installing else None,
-        write_settings=not machine.settings,
-        start=not machine.engine,
-    )
-
-
-def manual_instructions() -> str:
-    """Return the commands for a user who has to do it."""
-    return (
-        "Debian 13: apt-get install docker.io docker-compose docker-buildx; "
-        "Ubuntu: apt-get install docker.io docker-compose-v2 docker-buildx; "
-        "elsewhere: install Docker Engine with its compose and buildx plugins, and start it"
+        write_settings=not machine.has_settings,
+        start=not machine.has_engine,
     )
 
 
@@ -240,7 +232,7 @@ def find_suite_source(present: Sequence[apt.Source], codename: str, name: str) -
         raise PrerequisiteError(
             f"apt's sources do not name the packages of {codename}",
             cause=f"none of them has the suite {codename}",
-            hint=f"install the packages of {name} yourself; {manual_instructions()}",
+            hint=f"install the packages of {name} yourself; {INSTRUCTIONS}",
         )
     return found[0].stanza()
 

@@ -5,7 +5,6 @@ A new scheme is one more class, in SCHEMES: the client knows none of them.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import re
 from dataclasses import dataclass, field
@@ -111,7 +110,7 @@ class Bearer:
             form = {**grant, **query, "refresh_token": login.identity_token}
             response = transport.send("POST", realm, data=form)
         else:
-            headers = {"Authorization": _basic(login)} if login else {}
+            headers = {"Authorization": f"Basic {login.basic}"} if login else {}
             response = transport.send("GET", realm, params=query, headers=headers)
         if not is_success(response):
             raise TokenServiceError(response)
@@ -131,7 +130,7 @@ class Basic:
         self, _challenge: Challenge, login: Credentials | None, _scope: str, _transport: Transport, /
     ) -> str | None:
         """Return the login, where there is one with a password."""
-        return _basic(login) if login and login.secret else None
+        return f"Basic {login.basic}" if login and login.secret else None
 
 
 # In the order of preference.
@@ -152,7 +151,3 @@ def authorize(
                 if header is not None:
                     return header
     return None
-
-
-def _basic(login: Credentials) -> str:
-    return f"Basic {base64.b64encode(f'{login.user}:{login.secret}'.encode()).decode('ascii')}"

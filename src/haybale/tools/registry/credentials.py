@@ -40,10 +40,10 @@ CONFIG = "config.json"
 # credentials/error.go). A name with a path in it would run whatever lies there.
 HELPER = "docker-credential-"
 HELPER_NAME = re.compile(r"[\w.-]+")
-UNKNOWN = "credentials not found in native keychain"
+NOT_FOUND = "credentials not found in native keychain"
 # In place of a user's name: the secret is an identity token.
 TOKEN = "<token>"  # noqa: S105 - that is what it is called
-# Seconds that a helper gets; one may ask somebody to unlock a keychain.
+# Seconds that a helper gets; one may ask its user to unlock a keychain.
 TIMEOUT = 60
 
 
@@ -56,6 +56,11 @@ class Credentials:
     identity_token: str = field(default="", repr=False)
     source: str
 
+    @property
+    def basic(self) -> str:
+        """User and secret in base64, as in Docker's configuration and RFC 7617."""
+        return base64.b64encode(f"{self.user}:{self.secret}".encode()).decode("ascii")
+
 
 def find_login(host: str, env: Mapping[str, str] | None = None) -> Credentials | None:
     """Return the login for a registry (docker.io for the hub), None where there is none.
@@ -63,80 +68,67 @@ def find_login(host: str, env: Mapping[str, str] | None = None) -> Credentials |
     Raises `RegistryError` where a place that may have it cannot be read.
     """
     env = os.environ if env is None else env
-    return _from_variable(host, env) or _from_file(host, env) or _from_ci_system(host, env)
+    text, file = env.get(VARIABLE), _config_file(env)
+    found = _from_config(_parse_config(text, VARIABLE), host, VARIABLE) if text else None
+    return found or _from_config(_read_config(file), host, str(file)) or _from_ci_system(host, env)
 
 
 @contextlib.contextmanager
 def cli_environment(host: str, env: Mapping[str, str] | None = None) -> Iterator[dict[str, str]]:
-    """Give what `docker push` and `docker pull` need in their environment to have the login for a registry.
+    """Yield the variables with which `docker push` and `docker pull` have the login for a registry.
 
-    Nothing where Docker's own configuration has it. Else a configuration for the length of the block, which
-    has the user's too; that one is not touched.
+    None where Docker's own configuration has it. Else they name a configuration that exists for the length of
+    the block and has the user's too; that one is not touched.
     """
     env = os.environ if env is None else env
-    found = find_login(host, env)
-    own = _config_folder(env)
-    if found is None or found.source == str(own / CONFIG):
+    found, file, key = find_login(host, env), _config_file(env), _config_key(host)
+    if found is None or found.source == str(file):
         yield {}
         return
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
-        configuration = _read_file(own / CONFIG)
-        auth = base64.b64encode(f"{found.user}:{found.secret}".encode()).decode("ascii")
-        entry = {"identitytoken": found.identity_token} if found.identity_token else {"auth": auth}
-        configuration["auths"] = {**(configuration.get("auths") or {}), _config_key(host): entry}
-        # A helper or a store would be asked in place of it. An empty helper says that there is none for this
+        config = _read_config(file)
+        entry = {"identitytoken": found.identity_token} if found.identity_token else {"auth": found.basic}
+        config["auths"] = {**(config.get("auths") or {}), key: entry}
+        # A helper or a store would be asked in place of it. An empty helper means that there is none for this
         # registry, and leaves the store for all others.
-        configuration["credHelpers"] = {**(configuration.get("credHelpers") or {}), _config_key(host): ""}
-        Path(folder, CONFIG).write_text(json.dumps(configuration), encoding="utf-8")
-        for each in own.iterdir() if own.is_dir() else ():
+        config["credHelpers"] = {**(config.get("credHelpers") or {}), key: ""}
+        Path(folder, CONFIG).write_text(json.dumps(config), encoding="utf-8")
+        for each in file.parent.iterdir() if file.parent.is_dir() else ():
             if each.name != CONFIG:
                 Path(folder, each.name).symlink_to(each.absolute())
         yield {"DOCKER_CONFIG": folder}
 
 
-def _from_variable(host: str, env: Mapping[str, str]) -> Credentials | None:
-    text = env.get(VARIABLE, "")
-    return _from_configuration(_parse(text, VARIABLE), host, VARIABLE) if text else None
-
-
-def _from_file(host: str, env: Mapping[str, str]) -> Credentials | None:
-    file = _config_folder(env) / CONFIG
-    return _from_configuration(_read_file(file), host, str(file))
-
-
 def _from_ci_system(host: str, env: Mapping[str, str]) -> Credentials | None:
-    """Return the login that a CI system gives for its own registry, None for every other one."""
-    user, secret = env.get("CI_REGISTRY_USER", ""), env.get("CI_REGISTRY_PASSWORD", "")
-    if user and secret and host == env.get("CI_REGISTRY", ""):
-        return Credentials(user=user, secret=secret, source="CI_REGISTRY_USER")
-    actor, token = env.get("GITHUB_ACTOR", ""), env.get("GITHUB_TOKEN", "")
-    if actor and token and host == GITHUB:
-        return Credentials(user=actor, secret=token, source="GITHUB_TOKEN")
+    """Return the login that a CI system gives for its own registry, None for all others."""
+    for registry, user, secret in (
+        (env.get("CI_REGISTRY"), "CI_REGISTRY_USER", "CI_REGISTRY_PASSWORD"),
+        (GITHUB, "GITHUB_ACTOR", "GITHUB_TOKEN"),
+    ):
+        if host == registry and env.get(user) and env.get(secret):
+            return Credentials(user=env[user], secret=env[secret], source=secret)
     return None
 
 
-# Docker's configuration ---------------------------------------------------------------------------------
-
-
-def _config_folder(env: Mapping[str, str]) -> Path:
-    return Path(env.get("DOCKER_CONFIG") or Path(env.get("HOME", "/")) / ".docker")
+def _config_file(env: Mapping[str, str]) -> Path:
+    return Path(env.get("DOCKER_CONFIG") or Path(env.get("HOME", "/"), ".docker"), CONFIG)
 
 
 def _config_key(host: str) -> str:
     return HUB_KEY if host == HUB else host
 
 
-def _read_file(file: Path) -> dict[str, Any]:
+def _read_config(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
     except (OSError, ValueError):
         raise _unreadable(str(file)) from None
-    return _parse(text, str(file))
+    return _parse_config(text, str(file))
 
 
-def _parse(text: str, source: str) -> dict[str, Any]:
+def _parse_config(text: str, source: str) -> dict[str, Any]:
     with contextlib.suppress(ValueError):
         found = json.loads(text)
         if isinstance(found, dict):
@@ -145,7 +137,7 @@ def _parse(text: str, source: str) -> dict[str, Any]:
 
 
 def _unreadable(source: str) -> RegistryError:
-    """Name the place, without what was raised: that has the secret in it."""
+    """Name the place, without the exception: that has the secret in it."""
     return RegistryError(
         f"{source} cannot be read",
         cause="it is not a Docker configuration (JSON, with user:password in base64 as `auth`)",
@@ -153,30 +145,24 @@ def _unreadable(source: str) -> RegistryError:
     )
 
 
-def _from_configuration(document: Mapping[str, Any], host: str, source: str) -> Credentials | None:
+def _from_config(config: Mapping[str, Any], host: str, source: str) -> Credentials | None:
     """Return the login that Docker reads for a registry: where a helper is named, it alone is asked."""
     key = _config_key(host)
     try:
-        helpers = _object(document, "credHelpers")
-        helper = str(helpers[key] if key in helpers else document.get("credsStore") or "")
+        helpers, auths = _section(config, "credHelpers"), _section(config, "auths")
+        helper = str(helpers[key] if key in helpers else config.get("credsStore") or "")
         if helper:
             return _from_helper(helper, key, source)
-        auths = _object(document, "auths")
-        # Older logins stand under a whole address.
+        # Older logins have a whole address.
         entry = auths.get(key) or next((auths[each] for each in auths if _hostname(each) == host), None)
         return _from_entry(entry, source) if entry else None
     except (ValueError, AttributeError, TypeError):
         raise _unreadable(source) from None
 
 
-def _object(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _section(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return a part of the configuration, empty where it is absent or null; `TypeError` for other types."""
-    part = document.get(name)
-    if part is None:
-        return {}
-    if not isinstance(part, dict):
-        raise TypeError(name)
-    return part
+    return {} if config.get(name) is None else {**config[name]}
 
 
 def _hostname(address: str) -> str:
@@ -191,23 +177,20 @@ def _from_entry(entry: Mapping[str, Any], source: str) -> Credentials | None:
         if not (user and colon):
             raise ValueError("no user:password")
     token = str(entry.get("identitytoken", ""))
-    # Docker leaves an empty entry where a helper has, or had, the login.
-    return (
-        Credentials(user=user, secret=secret, identity_token=token, source=source) if user or token else None
-    )
+    if not (user or token):
+        # Docker leaves an empty entry where a helper has, or had, the login.
+        return None
+    return Credentials(user=user, secret=secret, identity_token=token, source=source)
 
 
 def _from_helper(name: str, key: str, source: str) -> Credentials | None:
     """Ask a program that keeps logins: the registry on its input, JSON on its output. It is never shown."""
-    program = HELPER + name
+    program, message = HELPER + name, f"the login for {key} is not available"
     if not HELPER_NAME.fullmatch(name) or process.find_executable(program) is None:
-        raise RegistryError(
-            f"the login for {key} is not available",
-            cause=f"{source} names {program!r} for it, which is not on PATH",
-            hint=f"install that program, or take it out of {source}",
-        )
+        cause = f"{source} names {program!r} for it, which is not on PATH"
+        raise RegistryError(message, cause=cause, hint=f"install it, or remove it from {source}")
     done = process.run([program, "get"], stdin=key, timeout=TIMEOUT)
-    if not done.ok and UNKNOWN in done.stdout:
+    if not done.ok and NOT_FOUND in done.stdout:
         return None
     with contextlib.suppress(ValueError, LookupError, TypeError):
         answer = json.loads(done.stdout) if done.ok else {}
@@ -216,9 +199,6 @@ def _from_helper(name: str, key: str, source: str) -> Credentials | None:
             return Credentials(user="", secret="", identity_token=secret, source=source)
         # Some have an empty answer in place of none.
         return Credentials(user=user, secret=secret, source=source) if user or secret else None
-    raise RegistryError(
-        f"the login for {key} is not available",
-        cause=f"{program}, which {source} names for it, exited with {done.code}"
-        + (" and gave no login" if done.ok else ""),
-        hint=f"try {program} list, or take it out of {source}",
-    )
+    result = "printed no login" if done.ok else f"exited with {done.code}"
+    cause = f"{program}, which {source} names for it, {result}"
+    raise RegistryError(message, cause=cause, hint=f"try {program} list, or remove it from {source}")
