@@ -147,7 +147,7 @@ def test_the_stage_solr_without_an_index_says_who_makes_it(site: Path) -> None:
 
 def test_another_machine_takes_its_layers_from_the_registry_s_cache(site: Path, registry: str) -> None:
     """What the first build drew by lot, the second has too, though the engine forgot the first."""
-    if not sdk.engine_info().can_export_cache:
+    if not sdk.engine_info().has_containerd_store:
         pytest.skip("this engine's image store can't write registry caches")
     mark = mark_of(site)
     haybale(site, "build")
@@ -182,7 +182,7 @@ def test_one_index_is_the_same_layer_over_each_platform_s_base(
     site: Path, root: Path, registry: str, tmp_path: Path
 ) -> None:
     """Nothing runs in that stage, so nothing is emulated: the bases here could not even start."""
-    if not sdk.engine_info().containerd_store:
+    if not sdk.engine_info().has_containerd_store:
         pytest.skip("this engine's image store holds one platform (Docker: the containerd image store)")
     platforms = "linux/amd64,linux/arm64"
     base = f"{registry}/site:base"

@@ -399,7 +399,7 @@ def test_a_deployment_that_arrived_is_none_that_was_lost(site: Site, monkeypatch
         monkeypatch.setattr(git, "push", real)
         real(root, remote, refs)
         site.deploy("dev", "v0.4.14")
-        return process.Completed(command=("git", "push"), code=1, stderr="the connection was cut")
+        return process.Completed(code=1, stderr="the connection was cut")
 
     plan = plan_deployment(site.project, "dev", "v0.4.13")
     monkeypatch.setattr(git, "push", pushed)

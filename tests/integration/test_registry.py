@@ -67,7 +67,7 @@ def repository(address: str, **options: Any) -> Repository:
 @contextlib.contextmanager
 def image(name: str, *, attested: bool = False, text: str = "a") -> Iterator[str]:
     """An image on the engine, from nothing, with labels."""
-    if attested and not sdk.engine_info().containerd_store:
+    if attested and not sdk.engine_info().has_containerd_store:
         pytest.skip("this engine's image store holds no attestations (Docker: the containerd image store)")
     labels = [word for label, value in LABELS.items() for word in ("--label", f"{label}={value}")]
     subprocess.run(

@@ -35,13 +35,13 @@ class Machine:
         monkeypatch.setattr(packages, "build_base_image", self.build)
 
     def image(self, _ref: str) -> sdk.ImageInfo | None:
-        return sdk.ImageInfo(id="sha256:1", digest="sha256:2", labels={}, size=3) if self.there else None
+        return sdk.ImageInfo(id="sha256:1", digest="sha256:2", labels={}) if self.there else None
 
     def run(self, command: Sequence[str], *, env: Mapping[str, str]) -> process.Completed:
         assert not env, "there is no login for the hub"
         self.done.append(" ".join(command))
         self.there = not self.hub
-        return process.Completed(command=tuple(command), code=1 if self.hub else 0, stderr=self.hub)
+        return process.Completed(code=1 if self.hub else 0, stderr=self.hub)
 
     def build(self, name: ImageRef, kind: str, _env: object, _say: object) -> None:
         self.done.append(f"build {kind} {name}")

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def test_completed_output_leaves_out_empty_streams() -> None:
-    said = process.Completed(command=("a",), code=0, stdout="out\n\n", stderr=" \n")
+    said = process.Completed(code=0, stdout="out\n\n", stderr=" \n")
     assert said.output == "out"
     assert said.ok
-    assert process.Completed(command=("a",), code=1, stdout="out", stderr="err\n").output == "out\nerr"
-    assert not process.Completed(command=("a",), code=-9).ok
+    assert process.Completed(code=1, stdout="out", stderr="err\n").output == "out\nerr"
+    assert not process.Completed(code=-9).ok
 
 
 def test_child_environment_is_added_to_or_inherited(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,7 +193,7 @@ def _build(
     caches: tuple[ImageRef, ...] = ()
     if use_cache and settings.build.cache and is_registry_available(settings.registry):
         caches = cache_images(checkout.repository, stage)
-    writes_cache = caches and not env.get("NO_CACHE_TO") and sdk.engine_info().can_export_cache
+    writes_cache = caches and not env.get("NO_CACHE_TO") and sdk.engine_info().has_containerd_store
     time = checkout.head.commit.time if checkout.head else 0
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
         build = StageBuild(

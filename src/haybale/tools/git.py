@@ -105,9 +105,6 @@ class RemoteTag:
     commit: str
 
 
-# Running git ------------------------------------------------------------------------------------------
-
-
 def run(
     root: Path,
     *arguments: str,
@@ -159,9 +156,6 @@ def hookless_environment(env: Mapping[str, str]) -> dict[str, str]:
         f"GIT_CONFIG_KEY_{number}": "core.hooksPath",
         f"GIT_CONFIG_VALUE_{number}": os.devnull,
     }
-
-
-# What is checked out ----------------------------------------------------------------------------------
 
 
 def read_head(root: Path) -> Head | None:
@@ -305,9 +299,6 @@ def committer_identity(root: Path) -> str:
     return check_output(root, "var", "GIT_COMMITTER_IDENT")
 
 
-# The history ------------------------------------------------------------------------------------------
-
-
 def is_ancestor(root: Path, ancestor: str, commit: str) -> bool:
     """Return whether a commit is another one's ancestor (or is it), as far as this clone goes back."""
     return run(root, "merge-base", "--is-ancestor", ancestor, commit).ok
@@ -407,9 +398,6 @@ def create_commit(root: Path, parent: str, path: str, text: str, message: str) -
     return check_output(root, *plain, "commit-tree", tree, "-p", parent, env=who, stdin=stdin)
 
 
-# Tags and refs here -----------------------------------------------------------------------------------
-
-
 def create_tag_object(root: Path, name: str, commit: str, message: str, *, by: str | None = None) -> str:
     """Make an annotated tag that no ref points to yet, and return its hash.
 
@@ -452,9 +440,6 @@ def update_ref(root: Path, name: str, commit: str) -> None:
 def create_ref(root: Path, name: str, commit: str) -> bool:
     """Set a ref here that does not exist yet; return whether it was set."""
     return run(root, "update-ref", name, commit, "0" * len(commit)).ok
-
-
-# Remotes ----------------------------------------------------------------------------------------------
 
 
 def remote_url(root: Path, remote: str = "origin") -> str | None:
@@ -523,4 +508,4 @@ def push(root: Path, remote: str, refs: Mapping[str, tuple[str | None, str]]) ->
     try:
         return run(root, *command, timeout=TRANSFER_TIMEOUT)
     except PrerequisiteError as late:
-        return process.Completed(command=("git", *command), code=1, stderr=late.message)
+        return process.Completed(code=1, stderr=late.message)

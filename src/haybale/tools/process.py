@@ -33,7 +33,6 @@ GRACE = 20
 class Completed:
     """A command that ended: its exit code (-N: killed by signal N), and its output where it was captured."""
 
-    command: tuple[str, ...]
     code: int
     stdout: str = ""
     stderr: str = ""
@@ -54,7 +53,6 @@ class CommandFailedError(Exception):
 
     def __init__(self, command: Sequence[str], code: int) -> None:
         super().__init__(f"{shlex.join(command)} exited with {code}")
-        self.command = tuple(command)
         self.code = code
 
 
@@ -112,7 +110,6 @@ def run(
             cause="the tool hangs, or the machine is overloaded",
         ) from late
     return Completed(
-        command=tuple(command),
         code=done.returncode,
         stdout=done.stdout.decode(errors="replace"),
         stderr=done.stderr.decode(errors="replace"),
@@ -129,7 +126,7 @@ def run_merged(command: Sequence[str], *, env: Mapping[str, str] | None = None) 
         with running_process(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process:
             code = process.wait()
         log.seek(0)
-        return Completed(command=tuple(command), code=code, stdout=log.read().decode(errors="replace"))
+        return Completed(code=code, stdout=log.read().decode(errors="replace"))
 
 
 def run_attached(
@@ -146,11 +143,10 @@ def stream_lines(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     merge: bool = True,
-    ok: Sequence[int] = (0,),
 ) -> Iterator[str]:
     """Yield the command's output line by line while it runs (with its error stream where `merge`).
 
-    Raises `CommandFailedError` at the end where the exit code is not in `ok`.
+    Raises `CommandFailedError` at the end where it failed.
     """
     stderr = subprocess.STDOUT if merge else None
     with running_process(
@@ -159,7 +155,7 @@ def stream_lines(
         for line in process.stdout or ():
             yield line.decode(errors="replace").rstrip("\r\n")
         code = process.wait()
-    if code not in ok:
+    if code:
         raise CommandFailedError(command, code)
 
 

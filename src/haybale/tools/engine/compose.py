@@ -98,11 +98,7 @@ class Compose:
         for state in self.states():
             service = state["Service"]
             command = self.command("logs", "--no-color", "--timestamps", "--no-log-prefix", service)
-            with (
-                (folder / f"{service}.log").open("wb") as file,
-                process.running_process(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file) as logs,
-            ):
-                logs.wait()
+            (folder / f"{service}.log").write_text(process.run_merged(command).stdout, encoding="utf-8")
 
     @contextlib.contextmanager
     def up(self, *, keep: bool = False) -> Iterator[None]:

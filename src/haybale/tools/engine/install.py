@@ -239,40 +239,30 @@ def find_suite_source(present: Sequence[apt.Source], codename: str, name: str) -
 
 def start_daemon(say: Callable[[str], None], *, systemd: bool) -> None:
     """Start the daemon and wait until it answers; raises `PrerequisiteError` with its log."""
+    daemon = None
     if systemd:
         say("starting docker (systemd)")
         started = process.run(["systemctl", "start", "docker"])
         if not started.ok:
-            raise PrerequisiteError(
-                "systemd could not start docker", hint="journalctl --unit docker", log=started.output
-            )
-        wait_until_ready(None)
-        return
-    if is_daemon_running():
+            message, hint = "systemd could not start docker", "journalctl --unit docker"
+            raise PrerequisiteError(message, hint=hint, log=started.output)
+    elif is_running(DAEMON_PID, PID_FILES[DAEMON_PID]):
+        # A package's script may have started it, or somebody else.
         say("waiting for the daemon that was just started")
-        wait_until_ready(None)
-        return
-    remove_leftovers()
-    say(f"starting dockerd (log: {DAEMON_LOG})")
-    with DAEMON_LOG.open("wb") as log:
-        # A session of its own: the daemon outlives this command and does not get its Ctrl-C.
-        daemon = process.start_detached(["dockerd"], log)
+    else:
+        remove_leftovers()
+        say(f"starting dockerd (log: {DAEMON_LOG})")
+        with DAEMON_LOG.open("wb") as log:
+            daemon = process.start_detached(["dockerd"], log)
     wait_until_ready(daemon)
 
 
-def is_daemon_running() -> bool:
-    """Return whether a daemon runs already: a package's script may have started it, or somebody else."""
+def is_running(pid_file: Path, name: str) -> bool:
+    """Return whether the process of a pid file runs, under that name: its number may be another's by now."""
     try:
-        return is_process_named(int(DAEMON_PID.read_text(encoding="ascii")), "dockerd")
-    except (OSError, ValueError):
-        return False
-
-
-def is_process_named(pid: int, name: str) -> bool:
-    """Return whether a process runs under that name: its number alone may be another's by now."""
-    try:
+        pid = int(pid_file.read_text(encoding="ascii"))
         return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == name
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
@@ -284,9 +274,8 @@ def remove_leftovers() -> None:
     What a process still uses stays.
     """
     for file, name in PID_FILES.items():
-        with contextlib.suppress(OSError, ValueError):
-            if not is_process_named(int(file.read_text(encoding="ascii")), name):
-                file.unlink()
+        if not is_running(file, name):
+            file.unlink(missing_ok=True)
     used = set()
     for namespace in Path("/proc").glob("[0-9]*/ns/net"):
         with contextlib.suppress(OSError):

@@ -35,7 +35,7 @@ TAIL = 25
 
 @dataclass(frozen=True, kw_only=True)
 class ImageInfo:
-    """An image on the engine: id, digest (its id where no registry has it), labels, size in bytes.
+    """An image on the engine: id, digest (its id where no registry has it), labels.
 
     `digests` are all that it has in registries, as far as the engine knows.
     """
@@ -43,22 +43,19 @@ class ImageInfo:
     id: str
     digest: str
     labels: Mapping[str, str]
-    size: int
     digests: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineInfo:
-    """What the engine is: its version, whether it keeps images in containerd's store, its memory in bytes."""
+    """The engine's version, whether it keeps images in containerd's store, and its memory in bytes.
+
+    Only with that store can its builds write a registry cache, and does it hold attestations.
+    """
 
     version: str
-    containerd_store: bool
+    has_containerd_store: bool
     memory: int
-
-    @property
-    def can_export_cache(self) -> bool:
-        """Whether builds by the engine itself can write a registry cache (only with containerd's store)."""
-        return self.containerd_store
 
 
 @functools.cache
@@ -82,7 +79,7 @@ def engine_info() -> EngineInfo:
     status = dict(info.get("DriverStatus") or [])
     return EngineInfo(
         version=info["ServerVersion"],
-        containerd_store=status.get("driver-type", "").startswith("io.containerd.snapshotter"),
+        has_containerd_store=status.get("driver-type", "").startswith("io.containerd.snapshotter"),
         memory=int(info["MemTotal"]),
     )
 
@@ -107,7 +104,6 @@ def find_image(image: ImageRef | str) -> ImageInfo | None:
         id=str(found.id),
         digest=next(iter(digests), str(found.id)),
         labels=found.labels,
-        size=int(found.attrs["Size"]),
         digests=frozenset(digests),
     )
 
