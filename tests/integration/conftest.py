@@ -383,26 +383,6 @@ def watch(site: Path, watching: Callable[..., Watch]) -> Watch:
     return watching(config.load(site, {}).settings.name)
 
 
-@pytest.fixture(scope="session")
-def on_engine(engine: None) -> Callable[[], Leftovers]:  # noqa: ARG001 - it must answer
-    """Give a function that says what is on the engine now."""
-    return look
-
-
-def look() -> Leftovers:
-
-    def listed(*command: str) -> frozenset[str]:
-        done = subprocess.run(["docker", *command], capture_output=True, text=True, check=True)
-        return frozenset(done.stdout.splitlines())
-
-    return Leftovers(
-        containers=listed("ps", "--all", "--format", "{{.Names}}"),
-        volumes=listed("volume", "ls", "--format", "{{.Name}}"),
-        networks=listed("network", "ls", "--format", "{{.Name}}"),
-        images=listed("image", "ls", "--format", "{{.Repository}}:{{.Tag}}"),
-    )
-
-
 # A registry server of the distribution, over the Python base, which is on the engine anyway.
 REGISTRY_IMAGE = f"haybale-test-registry:{RUN}"
 REGISTRY_DOCKERFILE = """\

@@ -46,6 +46,9 @@ IDENTITY = {
 # What a CI system around these tests says of itself is not about the repositories of these tests.
 STRANGE = ("GITHUB_", "GITLAB_", "GITEA_", "FORGEJO_", "CI_", "RUNNER_")
 
+# The small site's name has the run of these tests (conftest.py).
+SMALL = f"small-{os.environ['HAYBALE_TEST_RUN']}"
+
 # A stand-in for the suites: leaves a trace in reports/ when it ran. (haybale adds the name of a report.)
 REPORT = r"<testsuites><testsuite tests=\"3\" skipped=\"1\"/></testsuites>"
 SUITE = f'["sh", "-c", "echo ran > /reports/ran; echo \'{REPORT}\' > /reports/site.xml"]'
@@ -194,29 +197,22 @@ def shrink(root: Path, clone: Path, addresses: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def first(root: Path, tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[Clone]:
+def first(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, template: Path, solr_image: str, registry: str
+) -> Iterator[Clone]:
     """A clone whose main was published once, as v0.1.0-r1; its images are removed after all tests."""
     folder = tmp_path_factory.mktemp("pipeline")
     path, remote = folder / "site", folder / "remote.git"
-    path.mkdir()
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=root, capture_output=True, check=True,
-    )  # fmt: skip
-    tar = folder / "site.tar"
-    subprocess.run(
-        ["tar", "--create", "--null", "--files-from=-", "--file", str(tar)], cwd=root, input=listed.stdout,
-        check=True,
-    )  # fmt: skip
-    subprocess.run(["tar", "--extract", "--file", str(tar)], cwd=path, check=True)
+    shutil.copytree(template, path, symlinks=True)
     shrink(root, path, 3)
     file = path / "pyproject.toml"
     text = file.read_text(encoding="utf-8")
     head, _, rest = text.partition("[tool.haybale]")
     _, _, rest = rest.partition("[tool.mypy]")
     file.write_text(
-        f'{head}[tool.haybale]\nname = "small"\nregistry = "{registry}/small"\ncore = "sotu"\n'
+        f'{head}[tool.haybale]\nname = "{SMALL}"\nregistry = "{registry}/{SMALL}"\ncore = "sotu"\n'
         '[tool.haybale.index]\ninputs = ["web/sotu/urls.py"]\n[tool.haybale.environments.dev]\n'
+        f'[tool.haybale.images]\nsolr = "{solr_image}"\n'
         f"[tool.haybale.test]\nsite = {SUITE}\nbrowser = []\nrepository = []\n"
         f"[tool.mypy]{rest}",
         encoding="utf-8",
@@ -226,7 +222,7 @@ def first(root: Path, tmp_path_factory: pytest.TempPathFactory, registry: str) -
         version_file(root).read_text(encoding="utf-8").replace(released(root), "0.1.0"), encoding="utf-8"
     )
     subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", str(remote)], check=True)
-    clone = Clone(path=path, remote=remote, registry=f"{registry}/small")
+    clone = Clone(path=path, remote=remote, registry=f"{registry}/{SMALL}")
     clone.git("init", "--quiet", "--initial-branch=main")
     clone.commit("The first commit")
     clone.git("remote", "add", "origin", str(remote))
@@ -404,7 +400,7 @@ def test_check_13_a_second_run_on_unchanged_inputs_builds_and_pushes_nothing(fir
 def pushes(repository: str) -> int:
     """Return how many requests that write the registry has had, by its own log."""
     port = repository.partition("/")[0].rpartition(":")[2]
-    for container in docker.from_env().containers.list():
+    for container in docker.from_env().containers.list(ignore_removed=True):
         for bindings in container.ports.values():
             if any(binding["HostPort"] == port for binding in bindings or ()):
                 log = container.logs().decode(errors="replace")
@@ -446,7 +442,7 @@ def test_check_8_a_failed_image_push_leaves_the_remote_as_it_was(first: Clone, t
     clone.git("push", "--quiet")
     refs = clone.remote_refs()
     with gate(first.registry) as (address, refused):
-        said = clone.haybale("pipeline", "--publish", code=None, REGISTRY=f"{address}/small").stderr
+        said = clone.haybale("pipeline", "--publish", code=None, REGISTRY=f"{address}/{SMALL}").stderr
     names = docker_lines("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
     docker_lines("image", "rm", *(name for name in names if address in name))
     assert refused, said
@@ -612,7 +608,7 @@ def test_a_registry_that_does_not_answer_is_no_reason_to_index_again(
     shrink(root, clone.path, 1)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        closed = f"127.0.0.1:{taken.getsockname()[1]}/small"
+        closed = f"127.0.0.1:{taken.getsockname()[1]}/{SMALL}"
         said = clone.haybale("pipeline", code=RegistryError.exit_code, REGISTRY=closed).stderr
     assert closed.partition("/")[0] in said
     assert not list((clone.path / ".haybale/runs").glob("*/summary.json"))
