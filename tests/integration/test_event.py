@@ -13,7 +13,7 @@ import pytest
 
 from haybale.errors import ReleaseError
 from haybale.release import bump, publish
-from haybale.release.event import DetectedEvent, EventChoice, detect_event
+from haybale.release.event import Event, EventChoice, detect_event
 from haybale.tools import forge, git
 from haybale.version import read_version
 
@@ -170,7 +170,7 @@ def none(system: str) -> tuple[int, Any]:
 
 def detect(
     clone: Clone, env: Mapping[str, str], choice: EventChoice = "auto", *, remote: str | None = "origin"
-) -> DetectedEvent:
+) -> Event:
     head, version = git.read_head(clone.path), read_version(clone.path, {})
     return detect_event(clone.path, "main", choice, env, head=head, version=version, remote=remote)
 

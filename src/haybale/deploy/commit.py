@@ -6,6 +6,7 @@ built from it, so it cannot name their digests. A deployment commit has just tha
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haybale.image_ref import ImageRef
@@ -14,24 +15,16 @@ from haybale.tools import git
 if TYPE_CHECKING:
     from haybale.config import Project
 
+# The manifests that haybale writes; a brace is written twice.
+TEMPLATES = Path(__file__).with_name("templates")
+
 # An image that does not exist: manifests that nobody has deployed cannot run anything.
 NO_IMAGE = ImageRef(domain="haybale.invalid", path="none", digest=f"sha256:{'0' * 64}")
 
-IMAGES_FILE = """\
-# Written by haybale. On branches the images are none; a deployment has those of its version's release record.
-apiVersion: kustomize.config.k8s.io/v1alpha1
-kind: Component
-labels:
-  - pairs:
-      app.kubernetes.io/version: {version}
-images:
-  - name: haybale-index
-    newName: {index_name}
-    digest: {index_digest}
-  - name: haybale-site
-    newName: {site_name}
-    digest: {site_digest}
-"""
+
+def fill_template(template: str, /, **values: str | None) -> str:
+    """Return the text of a file in templates/ with these values in the places of their names."""
+    return (TEMPLATES / template).read_text(encoding="utf-8").format(**values)
 
 
 def images_file(project: Project, environment: str) -> str:
@@ -41,7 +34,8 @@ def images_file(project: Project, environment: str) -> str:
 
 def render_images_file(version: str, *, site: ImageRef, index: ImageRef) -> str:
     """Return that file's text for these images, which have digests."""
-    return IMAGES_FILE.format(
+    return fill_template(
+        "images.yaml",
         version=version,
         site_name=site.repository, site_digest=site.digest,
         index_name=index.repository, index_digest=index.digest,

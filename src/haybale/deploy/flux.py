@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from haybale.deploy.commit import placeholder_images_file
+from haybale.deploy.commit import fill_template, placeholder_images_file
 from haybale.deploy.tags import deploy_tag
 from haybale.errors import ConfigError, ReleaseError
 from haybale.files import write_atomically
@@ -61,124 +61,6 @@ FORGES: Mapping[str, Forge] = {
     "generic": Forge(type="generic-hmac", events=(), filter=(PUSHED,)),
 }
 
-OBJECTS = """\
-apiVersion: source.toolkit.fluxcd.io/v1
-kind: GitRepository
-metadata:
-  name: {name}
-  namespace: {namespace}
-spec:
-  interval: {interval}
-  url: {url}
-{credentials}\
-  ref:
-    tag: {tag}
-  # Nothing but the manifests.
-  ignore: |
-{ignore}
----
-# Told of a moved tag, Flux fetches at once and not at the end of its interval.
-apiVersion: notification.toolkit.fluxcd.io/v1
-kind: Receiver
-metadata:
-  name: {name}
-  namespace: {namespace}
-spec:
-  type: {type}
-{events}\
-  secretRef:
-    name: {secret}
-  # Its own tag, nobody else's.
-  resourceFilter: >-
-{filter}
-  resources:
-    - apiVersion: source.toolkit.fluxcd.io/v1
-      kind: GitRepository
-      name: {name}
----
-apiVersion: kustomize.toolkit.fluxcd.io/v1
-kind: Kustomization
-metadata:
-  name: {name}
-  namespace: {namespace}
-spec:
-  interval: {interval}
-  retryInterval: 1m
-  timeout: 5m
-  path: ./{folder}/overlays/{environment}
-  prune: true
-  wait: true
-  sourceRef:
-    kind: GitRepository
-    name: {name}
-"""
-
-# Without a token in it: an empty one would let everybody in.
-TEMPLATE = """\
-# What the forge and Flux both know, and nobody else. Don't put one into this file; make it in the cluster:
-#
-#   head -c 32 /dev/urandom | sha256sum | head -c 64 |
-#     kubectl -n {namespace} create secret generic {name} --from-file=token=/dev/stdin
-#
-# The webhook in the forge's settings, with JSON as its content, has this secret and this path:
-#
-#   kubectl -n {namespace} get secret {name} -o jsonpath='{{.data.token}}' | base64 -d
-#   kubectl -n {namespace} get receiver {receiver} -o jsonpath='{{.status.webhookPath}}'
-apiVersion: v1
-kind: Secret
-metadata:
-  name: {name}
-  namespace: {namespace}
-type: Opaque
-stringData: {{}} # token: the secret
-"""
-
-OVERLAY = """\
-# What is special to {environment}; this file is yours. Which images run there is said in images/.
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-namespace: {namespace}
-resources:
-{resources}
-components:
-  - images
-configMapGenerator:
-  - name: site
-    literals:
-{literals}
-"""
-
-NAMESPACE = """\
-apiVersion: v1
-kind: Namespace
-metadata:
-  name: {namespace}
-  labels:
-    pod-security.kubernetes.io/enforce: restricted
-  annotations:
-    # The secrets in it were made by hand.
-    kustomize.toolkit.fluxcd.io/prune: disabled
-"""
-
-INGRESS = """\
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata:
-  name: site
-spec:
-  rules:
-    - host: {host}
-      http:
-        paths:
-          - path: /
-            pathType: Prefix
-            backend:
-              service:
-                name: site
-                port:
-                  name: http
-"""
-
 
 def object_name(settings: Settings, environment: str) -> str:
     """Return what an environment's objects are called; raises `ConfigError` where that is too long."""
@@ -203,19 +85,20 @@ def render_objects(settings: Settings, environment: str, url: str) -> str:
     `url` is where Flux fetches the repository. Raises `ConfigError` where a name gets too long.
     """
     flux, forge = settings.flux, FORGES[settings.flux.forge]
-    events = "".join(f"    - {event}\n" for event in forge.events)
-    return OBJECTS.format(
+    events = "".join(f"\n    - {event}" for event in forge.events)
+    return fill_template(
+        "objects.yaml",
         name=_quote(object_name(settings, environment)),
         namespace=_quote(flux.namespace),
         environment=environment,
         folder=flux.folder,
         interval=flux.interval,
         url=json.dumps(url),
-        credentials=f"  secretRef:\n    name: {_quote(flux.credentials)}\n" if flux.credentials else "",
+        credentials=f"\n  secretRef:\n    name: {_quote(flux.credentials)}" if flux.credentials else "",
         tag=deploy_tag(environment),
         ignore="\n".join(f"    {line}" for line in _ignore_patterns(flux.folder)),
         type=forge.type,
-        events=f"  events:\n{events}" if events else "",
+        events=f"\n  events:{events}" if events else "",
         secret=_quote(secret_name(settings, environment)),
         filter="\n".join(f"    {line.format(tag=deploy_tag(environment))}" for line in forge.filter),
     )
@@ -225,7 +108,9 @@ def generated_files(settings: Settings, url: str) -> dict[str, str]:
     """Return the files that every run writes: path below the manifests' folder -> text, stamped."""
     found = {}
     for environment in settings.environments:
-        template = TEMPLATE.format(
+        # Without a token in it: an empty one would let everybody in.
+        template = fill_template(
+            "secret.template",
             name=_quote(secret_name(settings, environment)),
             namespace=_quote(settings.flux.namespace),
             receiver=object_name(settings, environment),
@@ -241,7 +126,8 @@ def initial_files(settings: Settings) -> dict[str, str]:
     for environment, its in settings.environments.items():
         namespace = _quote(its.namespace or object_name(settings, environment))
         resources = ["../../base", "namespace.yaml", *(["ingress.yaml"] if its.host else [])]
-        overlay = OVERLAY.format(
+        overlay = fill_template(
+            "overlay.yaml",
             environment=environment,
             namespace=namespace,
             resources="\n".join(f"  - {each}" for each in resources),
@@ -249,9 +135,9 @@ def initial_files(settings: Settings) -> dict[str, str]:
         )
         folder = f"overlays/{environment}"
         found[f"{folder}/kustomization.yaml"] = overlay
-        found[f"{folder}/namespace.yaml"] = NAMESPACE.format(namespace=namespace)
+        found[f"{folder}/namespace.yaml"] = fill_template("namespace.yaml", namespace=namespace)
         if its.host:
-            found[f"{folder}/ingress.yaml"] = INGRESS.format(host=json.dumps(its.host))
+            found[f"{folder}/ingress.yaml"] = fill_template("ingress.yaml", host=json.dumps(its.host))
         found[f"{folder}/images/kustomization.yaml"] = placeholder_images_file()
     return found
 

@@ -47,13 +47,16 @@ class Event:
     """What a run is for, and the sentence that says why it is that.
 
     `pull` is a pull request's number: the open one that is tested (`pull-request`), or the one that was
-    merged (`pr-merge`). It and `branch` are None where there is none.
+    merged (`pr-merge`). `released` is the version that HEAD is: then nothing is bumped, or a push that a run
+    made would start the next one for ever. `notest` is the commit whose message says `[notest]`.
     """
 
     kind: EventKind
     pull: str | None = None
     branch: str | None
     reason: str
+    released: str | None = None
+    notest: str | None = None
 
     @property
     def part(self) -> VersionPart | None:
@@ -96,18 +99,6 @@ class EventFacts:
     answer: forge.PullRequestAnswer | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class DetectedEvent(Event):
-    """An event, and what HEAD says besides.
-
-    `released` is the version that HEAD is: then nothing is bumped, or a push that a run made would start the
-    next one for ever. `notest` is the commit whose message says `[notest]`.
-    """
-
-    released: str | None
-    notest: str | None
-
-
 def detect_event(
     root: Path,
     main: str,
@@ -117,7 +108,7 @@ def detect_event(
     head: git.Head | None,
     version: Version,
     remote: str | None = None,
-) -> DetectedEvent:
+) -> Event:
     """Find out which event it is; `head` and `version` are what is checked out.
 
     `remote` is asked whether HEAD is a version where this clone does not show it; None for a run that makes
@@ -130,8 +121,8 @@ def detect_event(
             cause="it is no git repository, or a new one",
             hint="see what git says there (git status)",
         )
-    versions = _version_commits(root, head.commit.hash, remote)
-    subject = _skip_version_commits(root, head.commit, versions)
+    tags = _version_tags(root, head.commit.hash, remote)
+    subject = _skip_versions(root, head.commit, set(tags.values()))
     facts = EventFacts(
         head=head.commit.hash,
         subject=subject,
@@ -141,11 +132,31 @@ def detect_event(
         ci_run=read_ci_run(env, read_payload(env), subject.hash, main),
     )
     current = str(replace(version, pull=None))
-    return DetectedEvent(
-        **vars(decide_event(_ask_forge(facts) if choice == "auto" else facts, choice)),
-        released=current if current in versions.get(head.commit.hash, ()) else None,
+    return replace(
+        decide_event(_ask_forge(facts) if choice == "auto" else facts, choice),
+        released=current if tags.get(current) == head.commit.hash else None,
         notest=subject.hash if asks_for_no_tests(subject.message) else None,
     )
+
+
+def _version_tags(root: Path, head: str, remote: str | None) -> dict[str, str]:
+    """Return the versions' tags: name -> commit.
+
+    What is here suffices, unless HEAD changed the version's file and has no tag here: a CI system's clone has
+    no tags. Then the remote is asked.
+    """
+    tags = git.local_version_tags(root)
+    if remote and head not in tags.values() and git.file_differs(root, "HEAD^", "HEAD", VERSION_FILES[0]):
+        tags |= {name: tag.commit for name, tag in remote_tags(root, remote, "v*").items()}
+    return {name: commit for name, commit in tags.items() if is_version(name)}
+
+
+def _skip_versions(root: Path, head: git.Commit, versions: Container[str]) -> git.Commit:
+    """Return the commit that versions were made of: HEAD, or the first one below it that is no version."""
+    commit = head
+    while commit.hash in versions and commit.parents and git.resolve_commit(root, commit.parents[0]):
+        commit = git.read_commit(root, commit.parents[0])
+    return head if commit.hash in versions else commit
 
 
 def _ask_forge(facts: EventFacts) -> EventFacts:
@@ -170,14 +181,6 @@ def _version_commits(root: Path, head: str, remote: str | None) -> dict[str, lis
         if is_version(name):
             found.setdefault(commit, []).append(name)
     return found
-
-
-def _skip_version_commits(root: Path, head: git.Commit, versions: Container[str]) -> git.Commit:
-    """Return the commit that versions were made of: HEAD, or the first one below it that is no version."""
-    commit = head
-    while commit.hash in versions and commit.parents and git.resolve_commit(root, commit.parents[0]):
-        commit = git.read_commit(root, commit.parents[0])
-    return head if commit.hash in versions else commit
 
 
 def read_payload(env: Mapping[str, str]) -> Mapping[str, Any]:
