@@ -93,7 +93,7 @@ def test_bump2version_is_what_is_named_then_beside_python_then_on_path(
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "env/bin/python"))
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
-    with pytest.raises(PrerequisiteError, match="not installed") as told:
+    with pytest.raises(PrerequisiteError, match="there is no bump2version") as told:
         bump.find_bump2version({})
     assert "nox -s bump" in told.value.hint
     on_path = executable(tmp_path / "path/bumpversion")

@@ -298,8 +298,8 @@ def test_the_evidence_is_a_sentence_that_names_its_source(
 def test_the_forge_is_asked_about_the_commit(env: dict[str, str], kind: str, token: str) -> None:
     ci_run = read_ci_run(env, {}, HEAD, "main")
     assert ci_run is not None
-    assert ci_run.question is not None
-    assert (ci_run.question.kind, ci_run.question.token, ci_run.question.commit) == (kind, token, HEAD)
+    assert ci_run.query is not None
+    assert (ci_run.query.kind, ci_run.query.token, ci_run.query.commit) == (kind, token, HEAD)
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_the_forge_is_asked_about_the_commit(env: dict[str, str], kind: str, tok
 def test_who_can_t_be_asked_is_not_asked(env: dict[str, str]) -> None:
     ci_run = read_ci_run(env, {}, HEAD, "main")
     assert ci_run is not None
-    assert ci_run.question is None
+    assert ci_run.query is None
 
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[1]", '"text"'])

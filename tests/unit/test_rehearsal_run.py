@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -14,6 +13,9 @@ from haybale.deploy.flux import render_objects, secret_name
 from haybale.errors import ReleaseError
 from haybale.rehearsal.forges import RefChange
 from haybale.rehearsal.run import Delivery, Manifests, Rehearsal, deliver_events
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 URL = "https://git.example/hay/stack"
 SETTINGS = """\
@@ -43,7 +45,7 @@ def manifests_of(its: config.Settings) -> dict[str, Manifests]:
     for name in its.environments:
         kinds = objects(its, name)
         found[name] = Manifests(
-            file=Path(name), source=kinds["GitRepository"], receiver=kinds["Receiver"],
+            source=kinds["GitRepository"], receiver=kinds["Receiver"],
             kustomization=kinds["Kustomization"], secret=secret_name(its, name),
         )  # fmt: skip
     return found

@@ -39,7 +39,6 @@ KINDS = ("GitRepository", "Receiver", "Kustomization")
 class Manifests:
     """An environment's objects as its file has them, and the name of the Secret that there will be."""
 
-    file: Path
     source: Mapping[str, Any]
     receiver: Mapping[str, Any]
     kustomization: Mapping[str, Any]
@@ -202,7 +201,7 @@ def read_manifests(project: Project, environment: str) -> Manifests:
         )
     (source,), (receiver,), (kustomization,) = (named[kind] for kind in KINDS)
     return Manifests(
-        file=file, source=source, receiver=receiver, kustomization=kustomization,
+        source=source, receiver=receiver, kustomization=kustomization,
         # Without a template the Secret comes from elsewhere, by the name that the Receiver asks for.
         secret=(secret["metadata"] if secret else receiver["spec"].get("secretRef", {})).get("name", ""),
     )  # fmt: skip
@@ -270,31 +269,22 @@ class _ScratchRemote:
         images = git.read_file_at(self.remote, commit, images_path)
         source = manifests.kustomization["spec"].get("sourceRef", {}).get("name")
         secret = manifests.receiver["spec"].get("secretRef", {}).get("name", "")
-        return [
-            Check(
-                name=f"the GitRepository follows {deploy_tag(environment)}",
-                passed=followed == commit and set(ref) == {"tag"},
-                detail=f"its ref is {json.dumps(ref)}",
+        results = {
+            f"the GitRepository follows {deploy_tag(environment)}": (
+                followed == commit and set(ref) == {"tag"}, f"its ref is {json.dumps(ref)}",
             ),
-            Check(
-                name="the Kustomization takes from this GitRepository",
-                passed=source == manifests.source["metadata"]["name"],
-                detail=f"its source is {source}",
+            "the Kustomization takes from this GitRepository": (
+                source == manifests.source["metadata"]["name"], f"its source is {source}",
             ),
-            Check(
-                name="its path is in what was deployed",
-                passed=has_path,
-                detail=f"{kustomization} is {'there' if has_path else 'not in HEAD'}",
+            "its path is in what was deployed": (
+                has_path, f"{kustomization} is {'there' if has_path else 'not in HEAD'}",
             ),
-            Check(
-                name="the images are pinned by digest",
-                passed=images is not None and str(NO_IMAGE.digest) not in images,
-                detail=f"{images_path} "
-                + ("has them" if images is not None else "is not in HEAD: just flux, and commit"),
+            "the images are pinned by digest": (
+                images is not None and str(NO_IMAGE.digest) not in images,
+                f"{images_path} {'has them' if images else 'is not in HEAD: just flux, and commit'}",
             ),
-            Check(
-                name="the Receiver's Secret is that of the template",
-                passed=secret == manifests.secret,
-                detail=f"the Receiver wants {secret!r}, there is {manifests.secret!r}",
+            "the Receiver's Secret is that of the template": (
+                secret == manifests.secret, f"the Receiver wants {secret!r}, there is {manifests.secret!r}",
             ),
-        ]
+        }  # fmt: skip
+        return [Check(name=name, passed=passed, detail=detail) for name, (passed, detail) in results.items()]

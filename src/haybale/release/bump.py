@@ -32,6 +32,9 @@ REFUSED_OPTIONS = ("--config-file", "--tag-name")
 
 DRY_RUN_OPTIONS = frozenset({"--dry-run", "-n"})
 
+# What bump2version has to call a version's tag.
+TAG_NAME = "v{new_version}"
+
 # Sections of bump2version's configuration that name further files it writes to (its cli.py).
 FILE_SECTION = re.compile(r"bumpversion:(?P<kind>file|glob)(?:\s*\(.*\))?:(?P<path>.+)")
 
@@ -130,10 +133,9 @@ def find_bump2version(env: Mapping[str, str]) -> str:
     beside = Path(sys.executable).with_name("bumpversion")
     found = named or (str(beside) if beside.is_file() else process.find_executable("bumpversion"))
     if not found or process.find_executable(found) is None:
+        problem = f"{EXECUTABLE} is {named}, which cannot be run" if named else "there is no bump2version"
         raise PrerequisiteError(
-            f"{EXECUTABLE} is {named}, which cannot be run"
-            if named
-            else "bump2version is not installed here",
+            problem,
             cause="it has an environment of its own",
             hint="run the session, which makes it: just bump, or nox -s bump",
         )
@@ -147,10 +149,10 @@ def raise_if_not_ready(root: Path, *, allow_dirty: bool = False) -> None:
     that bump2version writes to. Untracked files are no obstacle. A configuration that cannot be read is a
     `ConfigError`.
     """
-    if not git.resolve_commit(root, "HEAD"):
-        raise ReleaseError(
-            f"there is no commit in {root}", hint="make a version of a git repository's commit"
-        )
+    head = git.read_head(root)
+    if head is None:
+        hint = "make a version of a git repository's commit"
+        raise ReleaseError(f"there is no commit in {root}", hint=hint)
     if not (root / ".git").exists():
         raise ReleaseError(
             f"{root} is not the top of its git repository",
@@ -163,10 +165,9 @@ def raise_if_not_ready(root: Path, *, allow_dirty: bool = False) -> None:
             f"a {operation} is not finished here",
             hint=f"git {operation} --continue, or git {operation} --abort",
         )
-    changed = git.changed_files(root)
-    if changed and not allow_dirty:
+    if head.changed_files and not allow_dirty:
         raise ReleaseError(
-            f"there are changes that are not committed: {_first_three(changed)}",
+            f"there are changes that are not committed: {_first_three(head.changed_files)}",
             cause="a version is exactly what is committed",
             hint="commit or stash them, and try again",
         )
@@ -206,9 +207,11 @@ def committer_variables(root: Path, env: Mapping[str, str]) -> dict[str, str]:
             hint="git config user.name NAME, git config user.email ADDRESS, and try again",
         )
     name, address = found
-    return {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in (
-        ("NAME", name), ("EMAIL", address),
-    )}  # fmt: skip
+    return {
+        f"GIT_{who}_{what}": value
+        for who in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", name), ("EMAIL", address))
+    }
 
 
 def read_ci_user(env: Mapping[str, str]) -> tuple[str, str] | None:
@@ -268,14 +271,12 @@ def read_release_tree(folder: Path) -> ReleaseTree | None:
     """Return the finished release tree in a folder; None where there is none, or only a part of one."""
     if not (folder / ".git").is_file() or not _marker_file(folder).is_file():
         return None
-    commit = git.resolve_commit(folder, "HEAD")
-    if not commit or git.changed_files(folder):
-        return None
+    head = git.read_head(folder)
     # The mark may be cut off, where its writer was killed.
     *_, base = _marker_file(folder).read_text(encoding="ascii").split() or [""]
-    if git.read_commit(folder).parents != (base,):
+    if head is None or head.changed_files or head.commit.parents != (base,):
         return None
-    return ReleaseTree(path=folder, commit=commit, version=read_version(folder, {}), base=base)
+    return ReleaseTree(path=folder, commit=head.commit.hash, version=read_version(folder, {}), base=base)
 
 
 def remove_release_tree(root: Path, folder: Path) -> None:
@@ -312,12 +313,12 @@ def _next_version(folder: Path, program: str, part: VersionPart, extra: Sequence
             cause=str(error),
             hint=f"set parse and serialize in {VERSION_FILES[0]} as docs/configuration.md shows",
         ) from error
-    form = _read_configuration(folder).get(SECTION, "tag_name", fallback="v{new_version}")
-    if form != "v{new_version}":
+    name = _read_configuration(folder).get(SECTION, "tag_name", fallback=TAG_NAME)
+    if name != TAG_NAME:
         raise ConfigError(
-            f"{folder / _configuration_file(folder)}: tag_name is {form!r}",
+            f"{folder / _configuration_file(folder)}: tag_name is {name!r}",
             cause="everything here finds a version by its tag, vM.m.p or vM.m.p-rN",
-            hint="set tag_name = v{new_version}",
+            hint=f"set tag_name = {TAG_NAME}",
         )
     if git.resolve_commit(folder, f"refs/tags/{new}"):
         raise ReleaseError(

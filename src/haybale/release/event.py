@@ -70,7 +70,7 @@ class CiRun:
 
     `commit` is what it ran for, None where what is checked out is another commit by design; `branch` is None
     for a tag; `pull` is the pull request's number, and `is_merged` says that it has arrived on `branch`.
-    `question` asks the forge about a commit on main. `source` begins a sentence.
+    `query` asks the forge about a commit on main. `source` begins a sentence.
     """
 
     source: str
@@ -78,7 +78,7 @@ class CiRun:
     branch: str | None = None
     pull: str | None = None
     is_merged: bool = False
-    question: forge.PullRequestQuery | None = None
+    query: forge.PullRequestQuery | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,10 +161,10 @@ def _skip_versions(root: Path, head: git.Commit, versions: Container[str]) -> gi
 
 def _ask_forge(facts: EventFacts) -> EventFacts:
     """Return the facts with the forge's answer, where it can decide."""
-    question = facts.ci_run.question if facts.ci_run else None
-    if question is None or not _is_run_for_head(facts) or _find_branch(facts)[0] != facts.main:
+    query = facts.ci_run.query if facts.ci_run else None
+    if query is None or not _is_run_for_head(facts) or _find_branch(facts)[0] != facts.main:
         return facts
-    return replace(facts, answer=forge.find_merged_pull(question))
+    return replace(facts, answer=forge.find_merged_pull(query))
 
 
 def _version_commits(root: Path, head: str, remote: str | None) -> dict[str, list[str]]:
@@ -197,11 +197,10 @@ def read_ci_run(env: Mapping[str, str], payload: Mapping[str, Any], commit: str,
 
     `commit` is the one that a forge would be asked about.
     """
-    system = next(
-        (name for name in ("Forgejo", "Gitea") if env.get(f"{name.upper()}_ACTIONS") == "true"), None
-    )
-    if system or env.get("GITHUB_ACTIONS") == "true":
-        return _read_actions_run(system or "GitHub", env, payload, commit, main)
+    # Forgejo and Gitea set GitHub's variables as well.
+    for system in ("Forgejo", "Gitea", "GitHub"):
+        if env.get(f"{system.upper()}_ACTIONS") == "true":
+            return _read_actions_run(system, env, payload, commit, main)
     if env.get("GITLAB_CI") == "true":
         return _read_gitlab_run(env, commit, main)
     return None
@@ -226,7 +225,7 @@ def _read_actions_run(
         source=f"{system}'s {name or 'unnamed'} event",
         commit=env.get("GITHUB_SHA") or None,
         branch=branch,
-        question=forge.PullRequestQuery(
+        query=forge.PullRequestQuery(
             kind=kind, api=api, repository=repository, commit=commit, main=main, token=token
         )
         if api and repository
@@ -266,7 +265,7 @@ def _read_gitlab_run(env: Mapping[str, str], commit: str, main: str) -> CiRun:
         source=f"GitLab's pipeline for a {env.get('CI_PIPELINE_SOURCE') or 'nameless'} event",
         commit=env.get("CI_COMMIT_SHA") or None,
         branch=env.get("CI_COMMIT_BRANCH") or None,
-        question=forge.PullRequestQuery(
+        query=forge.PullRequestQuery(
             kind="gitlab", api=api, repository=project, commit=commit, main=main, token=token
         )
         if api and project and may_ask
