@@ -25,7 +25,11 @@ MAX_MISMATCHES = 40
 
 @dataclass(frozen=True, kw_only=True)
 class VerifiedModel:
-    """A model's rows in the database, its documents sent, skipped, in Solr, found by Haystack, compared."""
+    """A model (app.model) of a Haystack connection (`alias`), and its numbers.
+
+    These are of rows in the database now, documents sent, rows skipped, documents in Solr, documents that
+    Haystack itself finds there, and documents compared.
+    """
 
     alias: str
     core: str

@@ -12,7 +12,7 @@ Every line starts with `{"haybale": 2, "event": NAME`, where 2 is the version of
 | advice         | those of `Advice`                                                                      |
 | loaded         | models [`LoadedModel`], workers and batch (documents a request) as they were at the    |
 |                | end: the last event without --sample                                                   |
-| verified       | what the verification found, see checks/verification.py: the last event with --sample  |
+| verified       | those of haybale.index.verification.VerificationReport: the last event with --sample   |
 | error          | message, cause, hint, log: the last event of a loader that failed, with exit code 1    |
 
 Other lines are the site's own: they may come in between where somebody merged the streams.

@@ -38,11 +38,8 @@ def explain_missing(core: Core, sources: Iterable[Source], sent: int) -> Failure
             if NAMES.id not in document:
                 continue
             entry = (str(document[NAMES.id]), source.label, str(row.pk))
-            try:
-                ids.execute("INSERT INTO ids VALUES (?, ?, ?)", entry)
-            except sqlite3.IntegrityError:
-                query = "SELECT label, key FROM ids WHERE id = ?"
-                first = ids.execute(query, entry[:1]).fetchone()
+            if not ids.execute("INSERT OR IGNORE INTO ids VALUES (?, ?, ?)", entry).rowcount:
+                first = ids.execute("SELECT label, key FROM ids WHERE id = ?", entry[:1]).fetchone()
                 return Failure(
                     "{1} {2} has the same id as {3} {4}: {0}".format(*entry, *first),
                     cause="HAYSTACK_IDENTIFIER_METHOD or a custom prepare gives one id to several documents, "

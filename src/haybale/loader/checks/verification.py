@@ -1,17 +1,4 @@
-"""Verify that Solr holds what the site's database says: every count, and documents field by field.
-
-The event `verified` says what was found:
-
-    seed            of the random sample; --seed chooses the same one again
-    whole           whether every document was compared, not a sample
-    models          [{alias, core, model, database, documents, skipped, found, queried, sample}]: rows in the
-                    database now, documents sent, rows skipped, documents in Solr, those that Haystack itself
-                    finds there, documents compared
-    cores           [{core, expected {type: n}, found {type: n}, total}]
-    wrong           number of fields and documents that differ
-    differences     the first of them: [{model, key, field, expected, found}]
-    not_comparable  [field]: neither stored nor in doc values, so Solr cannot give them back
-"""
+"""Verify that Solr holds what the site's database says: every count, and documents field by field."""
 
 from __future__ import annotations
 
