@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT))
+from bench import baking, chart, corpus, results
+from bench.measure import Run
 
-from bench import baking, chart, corpus, results  # noqa: E402 - found only now
-from bench.measure import Run  # noqa: E402 - found only now
+ROOT = Path(__file__).parents[2]
 
 
 def run(wall: float, loader: float = 1.0, solr: float = 2.0) -> Run:
