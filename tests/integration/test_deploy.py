@@ -36,7 +36,7 @@ from haybale.deploy.tags import (
 from haybale.errors import RegistryError, ReleaseError, UsageError
 from haybale.image_ref import ImageRef
 from haybale.images.build import BASE_DIGEST, REVISION
-from haybale.index import image as current
+from haybale.index.image import COUNTS_LABEL
 from haybale.index.key import KEY_LABEL, Component, Key
 from haybale.release import publish, remote, verification
 from haybale.release.published import (
@@ -96,7 +96,7 @@ class Site:
         self.clone.git("push", "-q", "origin", "main")
         name = ImageRef.parse(self.repository.name)
         index = {
-            KEY_LABEL: KEY.to_json(), current.COUNTS_LABEL: json.dumps(COUNTS), BASE_DIGEST: "sha256:2",
+            KEY_LABEL: KEY.to_json(), COUNTS_LABEL: json.dumps(COUNTS), BASE_DIGEST: "sha256:2",
         }  # fmt: skip
         made = ReleaseRecord(
             version=version, commit=commit,
