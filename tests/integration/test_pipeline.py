@@ -146,10 +146,10 @@ class Clone:
     def engine_events(self, since: float) -> list[dict[str, Any]]:
         """What the engine did since a time (seconds since 1970) with containers and images of this clone."""
         # In whole seconds: what came before in the first one is of the test before.
-        told = docker.from_env().events(since=int(since), until=int(time.time()) + 1, decode=True)
+        events = docker.from_env().events(since=int(since), until=int(time.time()) + 1, decode=True)
         marks = (*self.marks(), *self.images().values())
         return [
-            event for event in told
+            event for event in events
             if event["timeNano"] >= since * 10**9 and any(mark in json.dumps(event) for mark in marks)
         ]  # fmt: skip
 
@@ -268,7 +268,7 @@ def fork(first: Clone, folder: Path) -> Clone:
 # What the first push left --------------------------------------------------------------------------------
 
 
-def test_a_published_push_leaves_images_commit_and_tag(first: Clone) -> None:
+def test_pipeline_publishes_images_commit_and_tag(first: Clone) -> None:
     refs = first.remote_refs()
     tagged = subprocess.run(
         ["git", "cat-file", "-p", "v0.1.0-r1"], cwd=first.remote, capture_output=True, text=True, check=True
@@ -294,10 +294,11 @@ def test_a_published_push_leaves_images_commit_and_tag(first: Clone) -> None:
     assert (first.path / "reports/ran").read_text(encoding="utf-8") == "ran\n"
 
 
-def test_what_is_published_can_be_verified_and_deployed(first: Clone, tmp_path: Path) -> None:
+def test_published_version_can_be_verified_and_deployed(first: Clone, tmp_path: Path) -> None:
     clone = fork(first, tmp_path)
-    said = json.loads(clone.haybale("verify-release", "v0.1.0-r1", "--json").stdout)
-    assert [part["name"] for part in said["parts"] if not part["holds"]] == []
+    checks = json.loads(clone.haybale("verify-release", "v0.1.0-r1", "--json").stdout)["checks"]
+    assert checks
+    assert [check["name"] for check in checks if not check["passed"]] == []
     assert "dev/deploy: nothing -> " in clone.haybale("deploy", "dev", "--plan").stderr
     assert not [ref for ref in clone.remote_refs() if "deploy" in ref]
     clone.haybale("deploy", "dev")
@@ -309,7 +310,7 @@ def test_what_is_published_can_be_verified_and_deployed(first: Clone, tmp_path: 
     assert "already" in clone.haybale("deploy", "dev").stderr
 
 
-def test_the_path_that_was_run_is_written_down(first: Clone) -> None:
+def test_pipeline_journals_every_step(first: Clone) -> None:
     assert first.outcomes() == {
         "onPush": "done", "changeDetected": "done", "newData": "done", "regenSolr": "done",
         "untagSolrImage": "done", "postCheck": "done", "bumpVersion": "done", "bvMerge": "done",
@@ -362,9 +363,7 @@ def test_plan_starts_few_git_processes(
     assert 0 < len(started.read_text(encoding="utf-8").splitlines()) <= most
 
 
-def test_the_diagram_s_literal_rule_asks_for_the_dump_s_last_commit(
-    first: Clone, root: Path, tmp_path: Path
-) -> None:
+def test_plan_by_head_asks_for_the_dump_s_last_commit(first: Clone, root: Path, tmp_path: Path) -> None:
     clone = fork(first, tmp_path)
     asked = ("--strategy", "head")
     assert clone.plan(*asked)["facts"]["dump_at_head"] is False
@@ -381,7 +380,7 @@ def test_the_diagram_s_literal_rule_asks_for_the_dump_s_last_commit(
 # Checks of what hurt before ------------------------------------------------------------------------------
 
 
-def test_check_13_a_second_run_on_unchanged_inputs_builds_and_pushes_nothing(first: Clone) -> None:
+def test_check_13_second_run_on_unchanged_inputs_builds_and_pushes_nothing(first: Clone) -> None:
     """Counted from the engine's own events and the registry's own log."""
     since, writes = time.time(), pushes(first.registry)
     first.haybale("pipeline", "--publish")
@@ -408,19 +407,19 @@ def pushes(repository: str) -> int:
     pytest.fail("there is no registry on that port")
 
 
-def test_check_10_notest_skips_the_tests_where_everybody_sees_it(first: Clone, tmp_path: Path) -> None:
+def test_check_10_notest_skips_the_tests_visibly(first: Clone, tmp_path: Path) -> None:
     clone = fork(first, tmp_path)
     (clone.path / "README.md").write_text("Other words\n", encoding="utf-8")
     clone.commit("Reword [notest]")
-    told = tmp_path / "step-summary.md"
-    said = clone.haybale("pipeline", GITHUB_STEP_SUMMARY=str(told)).stderr
+    page = tmp_path / "step-summary.md"
+    output = clone.haybale("pipeline", GITHUB_STEP_SUMMARY=str(page)).stderr
     assert clone.outcomes()["runTests"] == "skipped"
-    assert "[notest]" in said
-    assert "was NOT tested" in told.read_text(encoding="utf-8")
+    assert "[notest]" in output
+    assert "was NOT tested" in page.read_text(encoding="utf-8")
     assert not (clone.path / "reports/ran").exists()
 
 
-def test_check_3_a_broken_dump_ends_it_before_any_container_starts(first: Clone, tmp_path: Path) -> None:
+def test_check_3_broken_dump_ends_a_run_before_any_container_starts(first: Clone, tmp_path: Path) -> None:
     clone = fork(first, tmp_path)
     link = clone.path / "dumps/sotu_latest.sqlite3.zip"
     since = time.time()
@@ -435,18 +434,18 @@ def test_check_3_a_broken_dump_ends_it_before_any_container_starts(first: Clone,
     assert [each for each in clone.engine_events(since) if each["Type"] == "container"] == []
 
 
-def test_check_8_a_failed_image_push_leaves_the_remote_as_it_was(first: Clone, tmp_path: Path) -> None:
+def test_check_8_failed_image_push_leaves_the_remote_as_it_was(first: Clone, tmp_path: Path) -> None:
     clone = fork(first, tmp_path)
     (clone.path / "README.md").write_text("Other words\n", encoding="utf-8")
     clone.commit("Reword [notest]")
     clone.git("push", "--quiet")
     refs = clone.remote_refs()
     with gate(first.registry) as (address, refused):
-        said = clone.haybale("pipeline", "--publish", code=None, REGISTRY=f"{address}/{SMALL}").stderr
+        output = clone.haybale("pipeline", "--publish", code=None, REGISTRY=f"{address}/{SMALL}").stderr
     names = docker_lines("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
     docker_lines("image", "rm", *(name for name in names if address in name))
-    assert refused, said
-    assert "could not be pushed" in said
+    assert refused, output
+    assert "could not be pushed" in output
     assert clone.remote_refs() == refs
     assert clone.git("tag", "--list") == "v0.1.0-r1"
     assert clone.git("rev-parse", "HEAD") == refs["refs/heads/main"]
@@ -557,23 +556,24 @@ def test_check_4_two_branches_with_different_data_at_one_version_have_different_
     assert not first.digest("v0.1.0-r1-12-solr")
 
 
-def test_check_5_a_pull_request_with_new_data_tests_the_index_that_was_built_of_it(topic: Clone) -> None:
+def test_check_5_pull_request_with_new_data_tests_the_index_that_was_built_of_it(topic: Clone) -> None:
     (log,) = (topic.path / ".haybale/runs").glob("*/events.jsonl")
     events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     made = {event["state"]: event["result"] for event in events if event["event"] == "finished"}
-    image = docker.from_env().images.get(f"{topic.registry}:solr-{topic.key()}")
-    assert made["regenSolr"]["id"] == made["runTests"]["index"] == image.id
+    name = f"{topic.registry}:solr-{topic.key()}"
+    image = docker.from_env().images.get(name)
+    assert made["regenSolr"]["id"] == made["runTests"]["images"][name] == image.id
     assert Key.from_json(image.labels[KEY_LABEL]).value == topic.key()
     assert topic.summary()["event"] == "pull-request"
     assert topic.outcomes()["bumpVersion"] == topic.outcomes()["publish"] == "skipped"
 
 
-def test_a_pull_request_s_number_is_in_its_version_and_nothing_of_it_is_published(topic: Clone) -> None:
+def test_pipeline_of_a_pull_request_has_its_number_in_the_version_and_publishes_nothing(topic: Clone) -> None:
     assert topic.summary()["release"] == "v0.1.0-r1-12"
     assert set(topic.remote_refs()) == {"refs/heads/main", "refs/tags/v0.1.0-r1"}
 
 
-def test_an_index_that_was_pushed_is_pulled_and_not_made_again(topic: Clone) -> None:
+def test_pipeline_pulls_an_index_that_was_pushed(topic: Clone) -> None:
     name = f"{topic.registry}:solr-{topic.key()}"
     for tag in docker.from_env().images.get(name).tags:
         if tag.startswith(topic.registry) or tag == "solr:latest":
@@ -586,7 +586,9 @@ def test_an_index_that_was_pushed_is_pulled_and_not_made_again(topic: Clone) -> 
     assert docker.from_env().images.get(name).tags
 
 
-def test_an_image_that_is_not_what_its_name_says_is_refused(first: Clone, root: Path, tmp_path: Path) -> None:
+def test_pipeline_refuses_an_image_that_is_not_what_its_name_says(
+    first: Clone, root: Path, tmp_path: Path
+) -> None:
     """Somebody gave main's index the name of another key."""
     clone = fork(first, tmp_path)
     shrink(root, clone.path, 1)
@@ -595,13 +597,13 @@ def test_an_image_that_is_not_what_its_name_says_is_refused(first: Clone, root: 
     client.images.get(f"{first.registry}:solr-{first.key()}").tag(name)
     client.images.push(name)
     client.images.remove(name)
-    said = clone.haybale("pipeline", code=VerifyError.exit_code).stderr
-    assert f"{name} is not the index that its name says" in said
+    output = clone.haybale("pipeline", code=VerifyError.exit_code).stderr
+    assert f"{name} is not the index that its name says" in output
     with pytest.raises(docker.errors.ImageNotFound):
         client.images.get(name)
 
 
-def test_a_registry_that_does_not_answer_is_no_reason_to_index_again(
+def test_pipeline_does_not_index_again_where_the_registry_does_not_answer(
     first: Clone, root: Path, tmp_path: Path
 ) -> None:
     clone = fork(first, tmp_path)
@@ -609,8 +611,8 @@ def test_a_registry_that_does_not_answer_is_no_reason_to_index_again(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         closed = f"127.0.0.1:{taken.getsockname()[1]}/{SMALL}"
-        said = clone.haybale("pipeline", code=RegistryError.exit_code, REGISTRY=closed).stderr
-    assert closed.partition("/")[0] in said
+        output = clone.haybale("pipeline", code=RegistryError.exit_code, REGISTRY=closed).stderr
+    assert closed.partition("/")[0] in output
     assert not list((clone.path / ".haybale/runs").glob("*/summary.json"))
 
 
@@ -642,7 +644,7 @@ STATES = (
 )  # fmt: skip
 
 
-def test_a_run_that_is_killed_at_every_state_ends_as_one_that_is_not(
+def test_resume_after_a_kill_at_every_state_ends_as_a_run_without(
     root: Path, first: Clone, tmp_path: Path
 ) -> None:
     killed, calm = fork(first, tmp_path / "killed"), fork(first, tmp_path / "calm")
@@ -667,8 +669,8 @@ def test_a_run_that_is_killed_at_every_state_ends_as_one_that_is_not(
                 cwd=killed.path, env=killed.env(), start_new_session=True, stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             ) as process:  # fmt: skip
-                _, said = process.communicate()
-            assert process.returncode == -signal.SIGKILL, said
+                _, output = process.communicate()
+            assert process.returncode == -signal.SIGKILL, output
     killed.haybale("pipeline", "--resume")
     assert len(list((killed.path / ".haybale/runs").iterdir())) == 1
     calm.haybale("pipeline", "--publish")
@@ -688,7 +690,7 @@ def test_a_run_that_is_killed_at_every_state_ends_as_one_that_is_not(
     assert killed.git("worktree", "list").count("\n") == 0
 
 
-def test_finished_steps_are_not_repeated_and_lost_products_are(first: Clone, tmp_path: Path) -> None:
+def test_resume_repeats_no_finished_step_but_lost_results(first: Clone, tmp_path: Path) -> None:
     clone = fork(first, tmp_path)
     (clone.path / "README.md").write_text("Other words\n", encoding="utf-8")
     clone.commit("Reword")
@@ -707,7 +709,7 @@ def test_finished_steps_are_not_repeated_and_lost_products_are(first: Clone, tmp
     }  # fmt: skip
 
 
-def test_a_run_does_not_go_on_in_another_tree(first: Clone, tmp_path: Path) -> None:
+def test_resume_refuses_another_tree(first: Clone, tmp_path: Path) -> None:
     clone = fork(first, tmp_path)
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, "started", "untagSolrImage", "pipeline"], cwd=clone.path,
