@@ -48,15 +48,10 @@ SLOWEST = (
 )  # fmt: skip
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file on one worker (`--dist loadgroup`), and begin with the slowest files."""
+    """Begin with the slowest files; the quick ones of tests/unit come last, and fill what is left."""
     place = {name: number for number, name in enumerate(SLOWEST)}
     ours = Path(__file__).parent
-    for item in items:
-        if item.path.parent == ours:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    # The quick ones of tests/unit come last, and fill what is left.
     items.sort(key=lambda item: (item.path.parent != ours, place.get(item.path.stem, len(place))))
 
 
