@@ -91,11 +91,15 @@ def _exit_interrupted(code: int) -> NoReturn:
 
 
 def chain_of_failures(error: HaybaleError) -> list[HaybaleError]:
-    """Return a failure and those that came of it (cleaning up failed as well), the first one first."""
+    """Return a failure and those that came of it (cleaning up failed as well), the first one first.
+
+    An error that was raised `from` another one says that in the words of its caller: the other is left out.
+    """
     failures: list[HaybaleError] = []
     each: BaseException | None = error
+    reworded: BaseException | None = None
     while each is not None:
-        if isinstance(each, HaybaleError):
+        if isinstance(each, HaybaleError) and each is not reworded:
             failures.insert(0, each)
-        each = each.__context__
+        reworded, each = each.__cause__, each.__context__
     return failures

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from haybale.cli import chain_of_failures, haybale
 from haybale.commands import build, test
-from haybale.errors import LoadError, ServiceError
+from haybale.errors import BuildError, LoadError, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,3 +83,27 @@ def test_chain_of_failures_has_the_first_before_the_one_of_its_clean_up() -> Non
         failing()
     assert chain_of_failures(raised.value) == [first, second]
     assert chain_of_failures(first) == [first]
+
+
+def test_chain_of_failures_leaves_out_what_was_raised_again_in_other_words() -> None:
+    first, original, reworded = (
+        LoadError("loading failed"),
+        ServiceError("not removed"),
+        BuildError("no image"),
+    )
+
+    def clean_up() -> None:
+        try:
+            raise original
+        except ServiceError as error:
+            raise reworded from error
+
+    def failing() -> None:
+        try:
+            raise first
+        finally:
+            clean_up()
+
+    with pytest.raises(BuildError) as raised:
+        failing()
+    assert chain_of_failures(raised.value) == [first, reworded]
