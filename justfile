@@ -10,7 +10,7 @@ nox := env("NOX", justfile_directory() / "noxw")
 default:
     @"{{ just_executable() }}" --justfile "{{ justfile() }}" --list --unsorted
 
-# The verbs: written by `python src/haybale/verbs.py`, not to be edited.
+# The verbs: written by `python3 src/haybale/verbs.py`, not to be edited.
 
 # Make sure that a container engine with compose and buildx answers
 [group('build')]

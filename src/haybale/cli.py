@@ -19,7 +19,7 @@ from haybale.verbs import VERBS, Verb, verbs_by_group
 INTERRUPTED = 130
 
 
-def load(module: str, name: str) -> Any:
+def import_attribute(module: str, name: str) -> Any:
     """Import what only some verbs need, when they need it."""
     return getattr(importlib.import_module(module), name)
 
@@ -35,7 +35,7 @@ class LazyCommand(click.Command):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """Hand the arguments to the command itself."""
-        command: click.Command = load(self._module, self._function)
+        command: click.Command = import_attribute(self._module, self._function)
         command.help = self.help
         return command.make_context(info_name, args, parent, **extra)
 
@@ -78,7 +78,7 @@ def main() -> NoReturn:
             # What failed then failed because its processes were ended too.
             _exit_interrupted(128 + ended_by)
         failures = chain_of_failures(error)
-        terminal = load("haybale.terminal", "Terminal")()
+        terminal = import_attribute("haybale.terminal", "Terminal")()
         for failure in failures:
             terminal.error(failure)
         sys.exit(failures[0].exit_code)

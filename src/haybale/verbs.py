@@ -1,7 +1,7 @@
 """Every verb of haybale, declared once: its command, its nox session and its recipe come from here.
 
 Needs only the standard library, so that the noxfile can read it before anything is installed.
-`python src/haybale/verbs.py` writes the recipes into the justfile.
+`python3 src/haybale/verbs.py` writes the recipes into the justfile.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 # Between these lines of the justfile are the recipes of the verbs.
-RECIPES_BEGIN = "# The verbs: written by `python src/haybale/verbs.py`, not to be edited.\n"
+RECIPES_BEGIN = "# The verbs: written by `python3 src/haybale/verbs.py`, not to be edited.\n"
 RECIPES_END = "# Looking after this repository.\n"
 
 
@@ -119,7 +119,7 @@ def verbs_by_group() -> dict[str, list[Verb]]:
     return {group: list(verbs) for group, verbs in groupby(VERBS, key=lambda verb: verb.group)}
 
 
-def recipe(verb: Verb) -> str:
+def render_recipe(verb: Verb) -> str:
     """Return a verb's recipe in the justfile."""
     return (
         f"# {verb.summary}\n[group('{verb.group}')]\n{verb.name} {verb.parameters}:\n"
@@ -127,17 +127,17 @@ def recipe(verb: Verb) -> str:
     )
 
 
-def with_recipes(justfile: str) -> str:
+def replace_recipes(justfile: str) -> str:
     """Return the text of a justfile with the verbs' recipes as they should be."""
     before, begin, rest = justfile.partition(RECIPES_BEGIN)
     _, end, after = rest.partition(RECIPES_END)
-    return "\n".join([before + begin, *map(recipe, VERBS), end + after])
+    return "\n".join([before + begin, *map(render_recipe, VERBS), end + after])
 
 
 def main() -> None:
     """Write the recipes into this repository's justfile."""
     justfile = Path(__file__).parents[2] / "justfile"
-    justfile.write_text(with_recipes(justfile.read_text(encoding="utf-8")), encoding="utf-8")
+    justfile.write_text(replace_recipes(justfile.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

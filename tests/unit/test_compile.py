@@ -9,7 +9,7 @@ from haybale.errors import PrerequisiteError, RequirementsError, UsageError
 from haybale.requirements.compile import (
     explain_failure,
     file_beside,
-    inputs,
+    input_files,
     production_part,
     raise_if_heading,
     raise_if_unknown,
@@ -131,10 +131,10 @@ def test_read_direct_requirements_names_a_file_in_another_encoding(project: Proj
         read_direct_requirements(project)
 
 
-def test_inputs_names_a_missing_file(project: Project) -> None:
+def test_input_files_names_a_missing_file(project: Project) -> None:
     project.path("web/requirements.in").unlink()
     with pytest.raises(RequirementsError, match=r"web/requirements\.in does not exist"):
-        inputs(project)
+        input_files(project)
 
 
 def test_file_beside_is_beside_its_input_and_is_removed(project: Project) -> None:

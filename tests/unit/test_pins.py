@@ -4,7 +4,7 @@ import pytest
 
 from haybale.config import RequirementsSettings
 from haybale.errors import RequirementsError
-from haybale.requirements.compile import heading
+from haybale.requirements.compile import output_heading
 from haybale.requirements.pins import (
     describe_changes,
     differing_pins,
@@ -82,8 +82,8 @@ def test_stale_lines_has_what_is_no_pin(line: str) -> None:
 
 
 def test_stale_lines_has_the_heading_of_another_python() -> None:
-    old = heading(RequirementsSettings(python="3.12"))
-    (reason,) = stale_lines(old + EVERYTHING, heading(RequirementsSettings()))
+    old = output_heading(RequirementsSettings(python="3.12"))
+    (reason,) = stale_lines(old + EVERYTHING, output_heading(RequirementsSettings()))
     assert reason.startswith(":1: ")
 
 

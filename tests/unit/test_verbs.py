@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from haybale.cli import haybale
-from haybale.verbs import VERBS, Verb, verbs_by_group, with_recipes
+from haybale.verbs import VERBS, Verb, replace_recipes, verbs_by_group
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,4 +33,4 @@ def test_every_verb_has_a_command_of_its_name(verb: Verb) -> None:
 
 def test_the_justfile_has_the_recipes_of_the_verbs() -> None:
     justfile = (ROOT / "justfile").read_text(encoding="utf-8")
-    assert with_recipes(justfile) == justfile, "write them: python src/haybale/verbs.py"
+    assert replace_recipes(justfile) == justfile, "write them: python3 src/haybale/verbs.py"

@@ -21,7 +21,7 @@ from haybale.errors import PrerequisiteError, RequirementsError, UsageError
 from haybale.requirements.pins import (
     describe_changes,
     differing_pins,
-    normalize,
+    normalize_name,
     raise_if_not_subset,
     raise_if_unpinned,
     read_pins,
@@ -91,7 +91,7 @@ def raise_if_unknown(upgrade_packages: Sequence[str], known: Collection[str]) ->
     """Raise `UsageError` where a package that is to be upgraded is not among the known (normal) names."""
     for package in upgrade_packages:
         match = REQUIREMENT.match(package)
-        name = normalize(match["name"]) if match else package
+        name = normalize_name(match["name"]) if match else package
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             raise UsageError(
@@ -110,7 +110,7 @@ def check_requirements(project: Project) -> None:
     for file in [file for file in compiled if file.is_file()]:
         text = _read(file)
         pins[file] = read_pins(text)
-        reasons = stale_lines(text, heading(settings))
+        reasons = stale_lines(text, output_heading(settings))
         reasons += stale_pins(pins[file], read_pins(compiled[file]), direct)
         stale += [f"{file}{reason}" for reason in reasons]
     if len(pins) == len(compiled):
@@ -128,7 +128,7 @@ def check_requirements(project: Project) -> None:
 def compile_both(project: Project, options: Sequence[str]) -> dict[Path, str]:
     """Return what both files should be, everything's and production's, without touching them."""
     settings = project.settings.requirements
-    source, *more = inputs(project)
+    source, *more = input_files(project)
     if more:
         raise_if_heading(source, _read(source), settings.marker)
     part = None if more else production_part(source, _read(source), settings.marker)
@@ -153,14 +153,14 @@ def compile_both(project: Project, options: Sequence[str]) -> dict[Path, str]:
             _pip_compile(project, ["--constraint", str(full), "--output-file", str(part_only), name])
         renamed = {f"-r {name}": f"-r {source.name}", f"-c {full}": None}
         everything, production = (
-            heading(settings) + rename_in_comments(_read(file), renamed) for file in (full, part_only)
+            output_heading(settings) + rename_in_comments(_read(file), renamed) for file in (full, part_only)
         )
     raise_if_unpinned(everything, read_direct_requirements(project))
     raise_if_not_subset(production, everything)
     return {project.path(settings.everything): everything, project.path(settings.production): production}
 
 
-def inputs(project: Project) -> list[Path]:
+def input_files(project: Project) -> list[Path]:
     """Return the input, and the second one if there is one; `RequirementsError` where a file is missing."""
     settings = project.settings.requirements
     files = [project.path(name) for name in (settings.source, settings.dev_source) if name]
@@ -173,7 +173,7 @@ def inputs(project: Project) -> list[Path]:
 def read_direct_requirements(project: Project) -> dict[str, str]:
     """Return what the inputs ask for: normal name -> "REQUIREMENT in FILE:LINE"."""
     direct: dict[str, str] = {}
-    files = inputs(project)
+    files = input_files(project)
     for file in files:
         for number, line in enumerate(_read(file).splitlines(), start=1):
             requirement = re.split(r"(?:^|\s)#", line)[0].strip()
@@ -184,7 +184,7 @@ def read_direct_requirements(project: Project) -> dict[str, str]:
                 if more.is_file() and more not in files:
                     files.append(more)
             elif match:
-                direct.setdefault(normalize(match["name"]), f"{requirement} in {file}:{number}")
+                direct.setdefault(normalize_name(match["name"]), f"{requirement} in {file}:{number}")
     return direct
 
 
@@ -214,7 +214,7 @@ def file_beside(source: Path, part: str | None) -> Iterator[str]:
         yield Path(file.name).name
 
 
-def heading(settings: RequirementsSettings) -> str:
+def output_heading(settings: RequirementsSettings) -> str:
     """Return the comment that begins an output."""
     return (
         f"# Compiled from {Path(settings.source).name} by `just regen-requirements`,"
@@ -283,14 +283,14 @@ def _pip_compile(project: Project, arguments: Sequence[str]) -> None:
 
 def explain_failure(output: str, direct: Mapping[str, str]) -> tuple[str, str]:
     """Return the probable cause of a failed compilation and what to do, from its output."""
-    unknown = [normalize(name) for name in UNKNOWN.findall(output)]
+    unknown = [normalize_name(name) for name in UNKNOWN.findall(output)]
     if unknown:
         return (
             f"nothing on the package index fits {direct.get(unknown[0], unknown[0])}",
             "correct its name or version, or look at which index pip is configured for (pip config list)",
         )
     words = {
-        normalize(word)
+        normalize_name(word)
         for requirement, who in ASKED.findall(output)
         for word in (requirement, *WORD.findall(who))
     }

@@ -40,7 +40,7 @@ class Pin:
         return (self.version, self.marker, self.hashes) == (other.version, other.marker, other.hashes)
 
 
-def normalize(name: str) -> str:
+def normalize_name(name: str) -> str:
     """Return a package's normal name (PyPA, "Names and normalization")."""
     return re.sub(r"[-_.]+", "-", name).lower().strip("-")
 
@@ -52,7 +52,7 @@ def read_pins(text: str) -> dict[str, Pin]:
     for number, line in enumerate(text.splitlines(), start=1):
         match = PIN.match(line)
         if match:
-            name = normalize(match["name"])
+            name = normalize_name(match["name"])
             pins[name] = Pin(
                 name=name, version=match["version"] or match["address"], hashes=frozenset(), line=number,
                 is_address=match["address"] is not None, marker=match["marker"] or None,
