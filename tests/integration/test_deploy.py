@@ -94,7 +94,7 @@ class Site:
         """Publish a version: commit, images, record, tag, as the pipeline does in the end."""
         commit = self.clone.commit(f"{version}.txt")
         self.clone.git("push", "-q", "origin", "main")
-        name = ImageRef.parse(self.repository.name)
+        name = self.repository.name
         index = {
             KEY_LABEL: KEY.to_json(), COUNTS_LABEL: json.dumps(COUNTS), BASE_DIGEST: "sha256:2",
         }  # fmt: skip
@@ -187,7 +187,7 @@ def site_on(clone: Clone, registry: str) -> Site:
         "pyproject.toml", f'[tool.haybale]\nname = "site"\nregistry = "{name}"\ncore = "site"\n{ENVIRONMENTS}'
     )
     clone.git("push", "-q", "origin", "main")
-    return Site(clone, config.load(clone.path, {}), Repository(name))
+    return Site(clone, config.load(clone.path, {}), Repository(ImageRef.parse(name)))
 
 
 def _planned(site: Site, record: ReleaseRecord) -> DeploymentPlan:
@@ -742,7 +742,7 @@ def test_names_of_images_on_the_engine_are_found_by_their_repository() -> None:
         ["docker", "import", "-", f"{name}:one"], input=b"\0" * 10240, capture_output=True, check=True
     )
     try:
-        found = sdk.repository_tags(name)
+        found = sdk.repository_tags(ImageRef.parse(name))
         assert set(found) == {"one"}
         assert found["one"] == made.stdout.decode().strip()
     finally:

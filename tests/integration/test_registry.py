@@ -61,7 +61,7 @@ def never(_seconds: float) -> None:
 
 
 def repository(address: str, **options: Any) -> Repository:
-    return Repository(f"{address}/site", **{"wait": never, **options})
+    return Repository(ImageRef.parse(f"{address}/site"), **{"wait": never, **options})
 
 
 @contextlib.contextmanager
@@ -143,7 +143,7 @@ from haybale.image_ref import ImageRef
 from haybale.images.store import RegistryStore
 from haybale.tools.registry.client import Repository
 image = ImageRef.parse(sys.argv[1])
-print(RegistryStore(Repository(image.repository)).push_first(image))
+print(RegistryStore(Repository(image)).push_first(image))
 """
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from haybale.image_ref import ImageRef
 from haybale.tools import process
 from haybale.tools.registry.client import is_registry_available
 
@@ -46,7 +47,7 @@ def swallowing(reach: Callable[[], object]) -> None:
         lambda: requests.get("http://127.0.0.1:9/", timeout=1),
         lambda: socket.create_connection(("127.0.0.1", 9)),
         lambda: socket.gethostbyname("localhost"),
-        lambda: is_registry_available("localhost:9/site"),
+        lambda: is_registry_available(ImageRef.parse("localhost:9/site")),
     ],
 )
 def test_guard_refuses_processes_and_connections(reach: Callable[[], object]) -> None:

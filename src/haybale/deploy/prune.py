@@ -79,11 +79,10 @@ def find_unused(checkout: Checkout, key: Key) -> UnusedImages:
 
     Raises `ReleaseError` and `RegistryError` where something does not answer.
     """
-    settings = checkout.settings
     used = find_in_use(checkout.project)
     on_engine = sdk.repository_tags(checkout.repository)
     in_registry: dict[str, str] = {}
-    repository = Repository(settings.registry)
+    repository = Repository(checkout.repository)
     if open_store(checkout.project).is_shared:
         found = {tag: repository.digest(tag) for tag in repository.tags()}
         in_registry = {tag: digest for tag, digest in found.items() if digest}
@@ -159,7 +158,7 @@ def remove_unused(checkout: Checkout, key: Key, unused: UnusedImages) -> UnusedI
         registry=dict(unused.registry.items() & now.registry.items()),
         engine=dict(unused.engine.items() & now.engine.items()),
     )
-    repository = Repository(checkout.settings.registry)
+    repository = Repository(checkout.repository)
     for digest in sorted(set(removed.registry.values())):
         repository.delete(digest)
     for tag in removed.engine:

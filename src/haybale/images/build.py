@@ -191,7 +191,7 @@ def _build(
     else:
         base = ensure_base_image(ImageRef.parse(settings.images.python), "python", env, say)
     caches: tuple[ImageRef, ...] = ()
-    if use_cache and settings.build.cache and is_registry_available(settings.registry):
+    if use_cache and settings.build.cache and is_registry_available(checkout.repository):
         caches = cache_images(checkout.repository, stage)
     writes_cache = caches and not env.get("NO_CACHE_TO") and sdk.engine_info().has_containerd_store
     time = checkout.head.commit.time if checkout.head else 0

@@ -60,7 +60,7 @@ def open_store(project: Project) -> ImageStore:
     """Return the store of a project's images."""
     if project.settings.local:
         return EngineStore()
-    return RegistryStore(Repository(project.settings.registry))
+    return RegistryStore(Repository(ImageRef.parse(project.settings.registry)))
 
 
 class RegistryStore(ImageStore):
@@ -70,7 +70,7 @@ class RegistryStore(ImageStore):
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self._name = ImageRef.parse(repository.name).repository
+        self._name = repository.name.repository
 
     def covers(self, image: ImageRef) -> bool:
         return image.repository == self._name

@@ -95,5 +95,5 @@ def find_index_image(project: Project, name: str) -> tuple[ImageRef, Mapping[str
 
 def _keys_on_engine(repository: ImageRef) -> list[str]:
     prefix = index_image(repository, "").tag or ""
-    keys = {tag.removeprefix(prefix) for tag in sdk.repository_tags(str(repository))}
+    keys = {tag.removeprefix(prefix) for tag in sdk.repository_tags(repository)}
     return sorted(key for key in keys if KEY_PATTERN.fullmatch(key))

@@ -12,6 +12,7 @@ from haybale.checkout import UNKNOWN_REVISION
 from haybale.dump.reference import resolve_dump
 from haybale.errors import ConfigError, PrerequisiteError
 from haybale.files import write_atomically
+from haybale.image_ref import ImageRef
 from haybale.images.build import REVISION
 from haybale.index.blame import Blame, History
 from haybale.index.contents import find_index_image
@@ -143,8 +144,7 @@ def noted_baseline(project: Project) -> Baseline | None:
 def _newest_baseline(project: Project) -> Baseline | None:
     """Return the key of the newest index image on this engine, None where there is none, or no engine."""
     try:
-        identity = sdk.newest_image(project.settings.registry, KEY_LABEL)
-        image = sdk.find_image(identity) if identity else None
+        image = sdk.find_newest_image(ImageRef.parse(project.settings.registry), KEY_LABEL)
         return _labelled_baseline(image.labels, "the newest index image on this engine") if image else None
     except (PrerequisiteError, ConfigError):
         return None

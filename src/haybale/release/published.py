@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from haybale.errors import RegistryError, ReleaseError
+from haybale.image_ref import ImageRef
 from haybale.release.record import (
     ReleaseRecord,
     canonical_json,
@@ -88,7 +89,7 @@ def keep_record(project: Project, record: ReleaseRecord) -> None:
 
     Raises `RegistryError`.
     """
-    repository = Repository(project.settings.registry)
+    repository = Repository(ImageRef.parse(project.settings.registry))
     site = repository.manifest(record.site.digest or "")
     if site is None:
         raise RegistryError(f"{record.site} is not in the registry", hint="push it, and publish again")
@@ -133,7 +134,7 @@ def _list_as_referrer(repository: Repository, subject: str, content: bytes) -> N
 
 def read_kept_record(project: Project, version: str) -> ReleaseRecord | None:
     """Return the record that the registry has of a version, None where it has none; `RegistryError`."""
-    repository = Repository(project.settings.registry)
+    repository = Repository(ImageRef.parse(project.settings.registry))
     found = repository.manifest(f"{version}-{RECORD_SUFFIX}")
     if found is None:
         return None

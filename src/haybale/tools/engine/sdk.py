@@ -18,13 +18,14 @@ import docker
 import docker.errors
 
 from haybale.errors import PrerequisiteError, ServiceError
-from haybale.image_ref import ImageRef
 from haybale.tools import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from docker.models.containers import Container
+
+    from haybale.image_ref import ImageRef
 
 # Seconds that the engine gets for an answer; a stop may take three minutes on top.
 TIMEOUT = 300
@@ -108,19 +109,19 @@ def find_image(image: ImageRef | str) -> ImageInfo | None:
     )
 
 
-def newest_image(repository: ImageRef | str, label: str) -> str | None:
-    """Return the id of the newest image of a repository that has a label, None for none."""
+def find_newest_image(repository: ImageRef, label: str) -> ImageInfo | None:
+    """Return the newest image of a repository that has a label, None for none."""
     # One request; with one for each image, an image may be gone in between.
     found = client().api.images(str(repository), filters={"label": label})
-    return str(max(found, key=lambda each: (each["Created"], each["Id"]))["Id"]) if found else None
+    newest = max(found, key=lambda each: (each["Created"], each["Id"]), default=None)
+    return find_image(str(newest["Id"])) if newest else None
 
 
-def tag_image(image: ImageRef | str, name: ImageRef | str) -> None:
+def tag_image(image: ImageRef | str, name: ImageRef) -> None:
     """Give an image another name; an image that loses its last name so is removed, if unused."""
     before = find_image(name)
-    target = name if isinstance(name, ImageRef) else ImageRef.parse(name)
     tagged = client().images.get(str(image))
-    tagged.tag(target.repository, target.tag)
+    tagged.tag(name.repository, name.tag)
     if before is not None and before.id != tagged.id:
         with contextlib.suppress(docker.errors.ImageNotFound):
             if not client().images.get(before.id).tags:
@@ -135,7 +136,7 @@ def _remove_unused(image_id: str) -> None:
             raise
 
 
-def repository_tags(repository: ImageRef | str) -> dict[str, str]:
+def repository_tags(repository: ImageRef) -> dict[str, str]:
     """Return a repository's tags on the engine: tag -> digest (the image's id where no registry has it)."""
     found, prefix = {}, str(repository)
     for each in client().images.list(name=prefix):

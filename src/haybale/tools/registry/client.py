@@ -59,16 +59,15 @@ VERSION_HEADER = "Docker-Distribution-Api-Version"
 ABSENT = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"})
 
 
-def is_registry_available(repository: ImageRef | str) -> bool:
+def is_registry_available(repository: ImageRef) -> bool:
     """Return whether the repository's registry speaks the distribution API (GET /v2/ gives 200 or 401).
 
     Only for deciding whether a cache is worth a try; nothing is decided about images by it. The public hub is
     not asked.
     """
-    reference = repository if isinstance(repository, ImageRef) else ImageRef.parse(repository)
-    if reference.domain == HUB:
+    if repository.domain == HUB:
         return False
-    transport = Transport(reference.domain, os.environ, PROBE_TIMEOUT)
+    transport = Transport(repository.domain, os.environ, PROBE_TIMEOUT)
     try:
         return transport.send("GET", transport.base_url).status_code in {200, 401}
     except requests.RequestException:
@@ -102,13 +101,13 @@ class Manifest:
 
 @dataclass
 class Repository:
-    """A repository of a registry: `name` is its whole name, ghcr.io/owner/site.
+    """A repository of a registry.
 
     `timeout` are the seconds that a response may take, `wait` sleeps some, `find_login` gives the credentials
     for a host.
     """
 
-    name: str
+    name: ImageRef
     timeout: float = TIMEOUT
     wait: Callable[[float], None] = time.sleep
     find_login: Callable[[str], Credentials | None] = find_login
@@ -117,10 +116,8 @@ class Repository:
     _login: Credentials | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Take the name apart."""
-        reference = ImageRef.parse(self.name)
-        self._domain, self._path = reference.domain, reference.path
-        host = HUB_HOST if reference.domain == HUB else reference.domain
+        """Prepare for requests."""
+        host = HUB_HOST if self.name.domain == HUB else self.name.domain
         self._transport = Transport(host, os.environ, self.timeout)
 
     def digest(self, reference: str) -> str | None:
@@ -255,8 +252,8 @@ class Repository:
             raise RegistryError(f"there is no {name} in the registry", hint="push it, or build it again")
         return found
 
-    def _full_name(self, reference: str) -> str:
-        return f"{self.name}{'@' if ':' in reference else ':'}{reference}"
+    def _full_name(self, reference: str) -> ImageRef:
+        return self.name.with_digest(reference) if ":" in reference else self.name.with_tag(reference)
 
     # One request -------------------------------------------------------------------------------------
 
@@ -272,7 +269,7 @@ class Repository:
     ) -> requests.Response:
         """Send a request until its response can be used: a success, or a registry's own 404."""
         # A registry may name the whole address of what comes next.
-        url = path if "://" in path else f"{self._transport.base_url}{self._path}/{path}"
+        url = path if "://" in path else f"{self._transport.base_url}{self.name.path}/{path}"
         headers = {"Accept": ", ".join(accept)} if accept else {}
         if media_type:
             headers["Content-Type"] = media_type
@@ -325,9 +322,9 @@ class Repository:
 
     def _log_in(self, challenge: str, actions: str) -> None:
         """Keep the Authorization header that answers a challenge, if there is one."""
-        self._login = self.find_login(self._domain)
+        self._login = self.find_login(self.name.domain)
         self._authorization.pop(actions, None)
-        scope = f"repository:{self._path}:{actions}"
+        scope = f"repository:{self.name.path}:{actions}"
         header = authorize(parse_challenges(challenge), self._login, scope, self._transport)
         if header:
             self._authorization[actions] = header
@@ -337,14 +334,14 @@ class Repository:
         if response is None:
             return _connection_failure(host, outcome, attempts)
         asked = f"the {'token service of the ' if outcome.fault else ''}registry {host}"
-        about = f"about {self._path}/{path}"
+        about = f"about {self.name.path}/{path}"
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             login = self._login
             who = f"as {login.user or 'a token'} ({login.source})" if login else "without a login"
             return RegistryError(
                 f"{asked} answers {status} {about}, asked {who}",
                 cause=_error_text(response) or "the login is missing or wrong, or may not do that",
-                hint=f"docker login {self._domain}",
+                hint=f"docker login {self.name.domain}",
             )
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             when = outcome.retry_after
