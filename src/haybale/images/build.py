@@ -105,7 +105,7 @@ def build_stage(
     extra: Sequence[str] = (),
     say: Callable[[str], None],
 ) -> ImageRef:
-    """Build a stage as `Checkout.stage_image` names it, and return that name.
+    """Build a stage as `Checkout.stage_image` names it, and return that name; solr is not built, only pushed.
 
     `action` is `--load` (into the engine) or `--push` (to the registry). A failure of a `quiet` build shows
     the whole log once. Raises `UsageError`, `BuildError`.
@@ -118,10 +118,18 @@ def build_stage(
             hint="just build STAGE --load",
         )  # fmt: skip
     image = checkout.stage_image(stage)
-    if stage == SOLR:
-        _push_or_keep(image, action, say)
-    else:
+    if stage != SOLR:
         _build(checkout, stage, image, action=action, quiet=quiet, extra=extra, say=say)
+    elif sdk.find_image(image) is None:
+        # Only regeneration makes the index that this stage needs.
+        raise BuildError(
+            f"there is no image {image}",
+            cause="the stage solr holds the baked index, and none has been baked at this version",
+            hint="just regen-solr-image",
+        )
+    elif action == "--push":
+        say(f"pushing {image}")
+        push_image(image)
     return image
 
 
@@ -159,19 +167,6 @@ def build_solr_image(
     )  # fmt: skip
 
 
-def _push_or_keep(image: ImageRef, action: str, say: Callable[[str], None]) -> None:
-    """Push the baked image, or leave it as it is: only regeneration makes the index that it needs."""
-    if sdk.find_image(image) is None:
-        raise BuildError(
-            f"there is no image {image}",
-            cause="the stage solr holds the baked index, and none has been baked at this version",
-            hint="just regen-solr-image",
-        )
-    if action == "--push":
-        say(f"pushing {image}")
-        push_image(image)
-
-
 def _build(
     checkout: Checkout,
     stage: str,
@@ -186,10 +181,8 @@ def _build(
     use_cache: bool = True,
 ) -> None:
     project, settings, env = checkout.project, checkout.settings, checkout.env
-    if stage == SOLR:
-        base = ensure_base_image(ImageRef.parse(settings.images.solr), "solr", env, say)
-    else:
-        base = ensure_base_image(ImageRef.parse(settings.images.python), "python", env, say)
+    kind, name = ("solr", settings.images.solr) if stage == SOLR else ("python", settings.images.python)
+    base = ensure_base_image(ImageRef.parse(name), kind, env, say)
     caches: tuple[ImageRef, ...] = ()
     if use_cache and settings.build.cache and is_registry_available(checkout.repository):
         caches = cache_images(checkout.repository, stage)

@@ -22,7 +22,6 @@ from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from haybale.checkout import Checkout
     from haybale.images.store import ImageStore
@@ -33,6 +32,9 @@ COUNTS_LABEL = "io.haybale.counts"
 REPORT_LABEL = "io.haybale.verification"
 ADVICE_LABEL = "io.haybale.advice"
 RUN_LABEL = "io.haybale.run"
+
+# The file that lists the ids of images that were verified here, in haybale's folder.
+VERIFIED = "verified.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +123,8 @@ def is_verified(checkout: Checkout, identity: str) -> bool:
 
 def remember_verified(checkout: Checkout, identity: str) -> None:
     """Note that an image was verified here."""
-    write_atomically(_notes(checkout), json.dumps(sorted({*_read_verified(checkout), identity})))
+    identities = sorted({*_read_verified(checkout), identity})
+    write_atomically(checkout.project.scratch / VERIFIED, json.dumps(identities))
 
 
 def read_counts(labels: Mapping[str, str]) -> Mapping[str, int]:
@@ -176,12 +179,8 @@ def _find_mismatch(labels: Mapping[str, str], key: Key) -> str | None:
     return None
 
 
-def _notes(checkout: Checkout) -> Path:
-    return checkout.project.scratch / "verified.json"
-
-
 def _read_verified(checkout: Checkout) -> frozenset[str]:
     try:
-        return frozenset(json.loads(_notes(checkout).read_text(encoding="utf-8")))
+        return frozenset(json.loads((checkout.project.scratch / VERIFIED).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return frozenset()
