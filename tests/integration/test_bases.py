@@ -104,7 +104,7 @@ def status(port: int, path: str) -> int:
         connection.close()
 
 
-def test_what_is_there_is_found_again_without_a_word(images: config.ImageSettings) -> None:
+def test_ensure_base_image_finds_the_engine_s_image_and_prints_nothing(images: config.ImageSettings) -> None:
     said: list[str] = []
     found = ensure_base_image(ImageRef.parse(images.solr), "solr", {}, said.append)
     assert found.origin == "local"
@@ -112,14 +112,14 @@ def test_what_is_there_is_found_again_without_a_word(images: config.ImageSetting
     assert said == []
 
 
-def test_an_image_that_can_be_had_nowhere_is_explained() -> None:
+def test_ensure_base_image_explains_an_image_that_is_nowhere() -> None:
     with pytest.raises(BuildError, match="could not be pulled") as told:
         ensure_base_image(ImageRef.parse("127.0.0.1:9/nobody:1"), "solr", {}, lambda _: None)
     assert "connection refused" in told.value.cause
     assert "solr:9.10.1-slim" in told.value.cause
 
 
-def test_the_python_image_works_as_python_s_own_does(images: config.ImageSettings) -> None:
+def test_python_image_works_as_python_s_own_does(images: config.ImageSettings) -> None:
     packages.check_python(images.python)
     code, said = sdk.run_container(
         images.python, ["sh", "-c", "command -v python python3 pip apt-get && id -u"]
@@ -187,7 +187,7 @@ def test_solr_runs_where_nothing_but_tmp_can_be_written(
         assert status(port, "/solr/admin/info/health") == 200
 
 
-def test_a_solr_that_does_not_start_is_said_with_its_log(
+def test_check_solr_shows_the_log_of_one_that_does_not_start(
     images: config.ImageSettings, built: list[str], tmp_path: Path
 ) -> None:
     name = build(tmp_path, f"FROM {images.solr}\nENV SOLR_HEAP=nonsense\n", built)
@@ -196,7 +196,7 @@ def test_a_solr_that_does_not_start_is_said_with_its_log(
     assert "nonsense" in told.value.log
 
 
-def test_only_listed_jars_get_into_solr(images: config.ImageSettings) -> None:
+def test_solr_image_has_only_listed_jars(images: config.ImageSettings) -> None:
     found = sdk.find_image(images.solr)
     assert found is not None
     if found.labels.get(packages.LABEL) != "packages":
@@ -209,13 +209,13 @@ def test_only_listed_jars_get_into_solr(images: config.ImageSettings) -> None:
     assert int(said.split()[-1]) == len(listed)
 
 
-def test_only_a_404_is_an_absent_image() -> None:
+def test_find_image_takes_only_a_404_for_absent() -> None:
     assert sdk.find_image("haybale-test:nobody-made-this") is None
     with pytest.raises(PrerequisiteError, match="Wrong"):
         sdk.find_image("Wrong:name")
 
 
-def test_what_can_t_be_started_is_explained(images: config.ImageSettings) -> None:
+def test_run_container_explains_what_cannot_be_started(images: config.ImageSettings) -> None:
     with pytest.raises(ServiceError, match="nobody-made-this"):
         sdk.run_container("haybale-test:nobody-made-this", ["true"])
     with pytest.raises(ServiceError, match="cannot be started") as told:
@@ -223,7 +223,7 @@ def test_what_can_t_be_started_is_explained(images: config.ImageSettings) -> Non
     assert "no-such-command" in told.value.cause
 
 
-def test_a_container_that_ran_leaves_nothing(
+def test_run_container_leaves_nothing(
     images: config.ImageSettings, built: list[str], watching: Callable[..., Watch]
 ) -> None:
     name = f"haybale-test-{RUN}:{secrets.token_hex(4)}"
@@ -235,7 +235,7 @@ def test_a_container_that_ran_leaves_nothing(
     assert not watch.left().containers
 
 
-def test_a_folder_comes_out_of_a_stopped_container(images: config.ImageSettings, tmp_path: Path) -> None:
+def test_copy_from_container_reads_a_stopped_one(images: config.ImageSettings, tmp_path: Path) -> None:
     script = "mkdir -p /x/y && echo a > /x/y/z && echo b > /x/w"
     with sdk.started_container(images.python, ["sh", "-c", script]) as container:
         sdk.client().containers.get(container).wait(timeout=PATIENCE)

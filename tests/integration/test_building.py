@@ -95,7 +95,7 @@ def forget_builds(registry: str, mark: str) -> None:
             )  # fmt: skip
 
 
-def test_release_has_the_plain_tag_and_stages_their_own(site: Path, registry: str) -> None:
+def test_build_gives_release_the_plain_tag_and_stages_their_own(site: Path, registry: str) -> None:
     haybale(site, "build")
     haybale(site, "build", "tester", "--load", "")
     release = docker.from_env().images.get(f"{registry}/site:v1.2.3")
@@ -108,7 +108,7 @@ def test_release_has_the_plain_tag_and_stages_their_own(site: Path, registry: st
     )
 
 
-def test_a_pushed_stage_is_in_the_registry_under_its_name(site: Path, registry: str) -> None:
+def test_push_puts_a_stage_into_the_registry_under_its_name(site: Path, registry: str) -> None:
     haybale(site, "push", "tester")
     accepted = {
         "Accept": "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"
@@ -118,13 +118,13 @@ def test_a_pushed_stage_is_in_the_registry_under_its_name(site: Path, registry: 
     assert (found.status_code, absent.status_code) == (200, 404)
 
 
-def test_quiet_says_nothing_of_a_build_that_went_well(site: Path) -> None:
+def test_quiet_build_prints_nothing_where_it_succeeds(site: Path) -> None:
     done = haybale(site, "build", "release", "--load", "")
     assert "cached or not" not in done.stderr
     assert done.stdout == ""
 
 
-def test_a_quiet_build_that_fails_shows_its_log_once(site: Path) -> None:
+def test_quiet_build_shows_its_log_once_where_it_fails(site: Path) -> None:
     done = haybale(site, "build", "broken", "--load", "", code=BUILD_FAILED)
     assert done.stderr.count('RUN echo "the reason is here" && false') >= 1
     # What the step itself printed: in the log where it happened, and in buildx's own excerpt of it.
@@ -133,19 +133,19 @@ def test_a_quiet_build_that_fails_shows_its_log_once(site: Path) -> None:
     assert "the stage broken could not be built" in done.stderr
 
 
-def test_an_unknown_stage_is_refused_before_anything_runs(site: Path) -> None:
+def test_build_refuses_an_unknown_stage_before_anything_runs(site: Path) -> None:
     done = haybale(site, "build", "releas", code=2)
     assert "did you mean 'release'?" in done.stderr
 
 
-def test_the_stage_solr_without_an_index_says_who_makes_it(site: Path) -> None:
+def test_build_of_solr_without_an_index_names_regeneration(site: Path) -> None:
     with (site / "Dockerfile").open("a", encoding="utf-8") as file:
         file.write("FROM release AS solr\n")
     done = haybale(site, "build", "solr", code=BUILD_FAILED)
     assert "just regen-solr-image" in done.stderr
 
 
-def test_another_machine_takes_its_layers_from_the_registry_s_cache(site: Path, registry: str) -> None:
+def test_build_reads_the_registry_s_cache_on_another_machine(site: Path, registry: str) -> None:
     """What the first build drew by lot, the second has too, though the engine forgot the first."""
     if not sdk.engine_info().has_containerd_store:
         pytest.skip("this engine's image store can't write registry caches")
@@ -178,7 +178,7 @@ def manifest(registry: str, reference: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def test_one_index_is_the_same_layer_over_each_platform_s_base(
+def test_build_solr_image_gives_one_layer_for_every_platform(
     site: Path, root: Path, registry: str, tmp_path: Path
 ) -> None:
     """Nothing runs in that stage, so nothing is emulated: the bases here could not even start."""

@@ -85,7 +85,7 @@ def assert_nothing_is_left(watch: Watch) -> None:
     assert not {name for name in left.images if "solr" in name}
 
 
-def test_success_leaves_one_image_whose_counts_are_the_database_s(site: Path, watch: Watch) -> None:
+def test_regenerate_leaves_one_image_with_the_database_s_counts(site: Path, watch: Watch) -> None:
     with regenerating(site) as process:
         said = rest(process)
     assert process.returncode == 0, said
@@ -124,7 +124,7 @@ def tiny(name: str) -> str:
     return found.id
 
 
-def test_an_image_that_loses_its_last_name_goes_and_no_other(watching: Callable[..., Watch]) -> None:
+def test_tag_image_removes_only_an_image_that_loses_its_last_name(watching: Callable[..., Watch]) -> None:
     watch = watching(TINY)
     one, two = tiny("one"), tiny("two")
     try:
@@ -140,7 +140,7 @@ def test_an_image_that_loses_its_last_name_goes_and_no_other(watching: Callable[
     assert not watch.left()
 
 
-def test_a_failing_loader_is_explained_and_leaves_nothing(site: Path, watch: Watch) -> None:
+def test_regenerate_explains_a_failing_loader_and_leaves_nothing(site: Path, watch: Watch) -> None:
     indexes = site / "web/archive/search_indexes.py"
     text = indexes.read_text(encoding="utf-8")
     marker = "class PassageIndex("
@@ -165,7 +165,7 @@ def test_a_failing_loader_is_explained_and_leaves_nothing(site: Path, watch: Wat
     assert_nothing_is_left(watch)
 
 
-def test_solr_killed_midway_is_a_bounded_failure_that_leaves_nothing(site: Path, watch: Watch) -> None:
+def test_regenerate_fails_soon_and_leaves_nothing_where_solr_is_killed(site: Path, watch: Watch) -> None:
     with regenerating(site) as process:
         read_until(process, "archive.passage: ")
         client = docker.from_env()
@@ -184,7 +184,7 @@ def test_solr_killed_midway_is_a_bounded_failure_that_leaves_nothing(site: Path,
 
 
 @pytest.mark.parametrize("moment", ["starting Solr", "archive.passage: "])
-def test_ctrl_c_leaves_nothing(site: Path, watch: Watch, moment: str) -> None:
+def test_regenerate_leaves_nothing_after_ctrl_c(site: Path, watch: Watch, moment: str) -> None:
     with regenerating(site) as process:
         read_until(process, moment)
         os.killpg(process.pid, signal.SIGINT)
@@ -194,7 +194,7 @@ def test_ctrl_c_leaves_nothing(site: Path, watch: Watch, moment: str) -> None:
     assert_nothing_is_left(watch)
 
 
-def test_a_baked_image_serves_its_own_index_where_an_older_one_s_volume_is_mounted(root: Path) -> None:
+def test_baked_image_serves_its_own_index_over_an_older_volume(root: Path) -> None:
     project = config.load(root, {})
     name = str(read_checkout(project, {}).stage_image("solr"))
     client = docker.from_env()
@@ -227,7 +227,7 @@ def documents(container: str, core: str) -> int:
     return int(answer.json()["response"]["numFound"])
 
 
-def test_a_solr_that_was_killed_is_never_baked(root: Path) -> None:
+def test_stop_solr_refuses_one_that_was_killed(root: Path) -> None:
     client = docker.from_env()
     container = client.containers.run(
         config.load(root, os.environ).settings.images.solr,

@@ -51,21 +51,23 @@ class Machine:
         return ensure_base_image(ImageRef.parse(name), kind, {}, self.said.append)
 
 
-def test_what_is_there_is_used_and_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ensure_base_image_uses_the_engine_s_image(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, "no hub", there=True)
     found = machine.ensure("solr:9.10.1-slim", "solr")
     assert found == BaseImage(name=ImageRef.parse("solr:9.10.1-slim"), digest="sha256:2", origin="local")
     assert (machine.done, machine.said) == ([], [])
 
 
-def test_what_the_hub_has_is_pulled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ensure_base_image_pulls_what_the_hub_has(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, "")
     assert machine.ensure("python:3.12", "python").origin == "pulled"
     assert machine.done == ["docker pull --quiet python:3.12"]
 
 
 @pytest.mark.parametrize("hub", ["dial tcp: no such host", "x: not found"])
-def test_without_a_hub_it_is_built_and_why_is_said(monkeypatch: pytest.MonkeyPatch, hub: str) -> None:
+def test_ensure_base_image_builds_without_a_hub_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, hub: str
+) -> None:
     machine = Machine(monkeypatch, hub)
     assert machine.ensure("python:3.13-slim", "python").origin == "packages"
     assert machine.done[1:] == ["build python python:3.13-slim"]
@@ -75,7 +77,7 @@ def test_without_a_hub_it_is_built_and_why_is_said(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("hub", "step"), [("toomanyrequests", "docker login"), ("401: unauthorized", "login")]
 )
-def test_a_hub_that_refuses_is_an_error_and_nothing_is_built(
+def test_ensure_base_image_builds_nothing_where_the_hub_refuses(
     monkeypatch: pytest.MonkeyPatch, hub: str, step: str
 ) -> None:
     machine = Machine(monkeypatch, f"first line\n{hub}")
@@ -96,7 +98,7 @@ def test_a_hub_that_refuses_is_an_error_and_nothing_is_built(
         ("registry.example/python:3.13-slim", "python", "python:3.13-slim"),
     ],
 )
-def test_what_can_t_be_built_is_said_with_what_can(
+def test_ensure_base_image_says_what_can_be_built(
     monkeypatch: pytest.MonkeyPatch, ref: str, kind: str, buildable: str
 ) -> None:
     machine = Machine(monkeypatch, "dial tcp: no such host")
@@ -107,12 +109,12 @@ def test_what_can_t_be_built_is_said_with_what_can(
     assert len(machine.done) == 1
 
 
-def test_the_hub_s_long_names_are_the_same_images(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ensure_base_image_builds_an_image_by_its_long_name(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, "dial tcp: no such host")
     assert machine.ensure("docker.io/library/python:3.13-slim", "python").origin == "packages"
 
 
-def test_packages_come_from_where_a_debian_machine_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_package_sources_are_those_of_a_debian_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     text = (
         "Types: deb\nURIs: http://m.example/debian\nSuites: bookworm bookworm-updates\nSigned-By: /k.gpg\n\n"
         "Types: deb\nURIs: http://m.example/security\nSuites: bookworm-security\n\n"
@@ -129,7 +131,7 @@ def test_packages_come_from_where_a_debian_machine_has_its_own(monkeypatch: pyte
     assert packages.package_sources("trixie") == ""
 
 
-def test_the_root_file_system_s_command() -> None:
+def test_mmdebstrap_names_packages_release_and_sources() -> None:
     command = packages.mmdebstrap(packages.PYTHON, Path("/x/root.tar"), Path("/x/debian.sources"))
     assert command[-3:] == ["trixie", "/x/root.tar", "/x/debian.sources"]
     assert "python-is-python3" in command[2]
@@ -142,7 +144,7 @@ def test_buildx_options_pass_just_the_secrets_and_proxies_that_there_are() -> No
     assert {"id=ca,src=/ca", "id=maven,src=/m", "HTTPS_PROXY"} <= set(full)
 
 
-def test_the_jars_are_listed_once_each_with_their_digest() -> None:
+def test_jars_are_listed_once_each_with_their_digest() -> None:
     lines = (packages.SOLR_CONTEXT / "jars.sha256").read_text().splitlines()
     names = [line.split("  ")[1] for line in lines]
     assert all(re.fullmatch(r"[0-9a-f]{64}  [\w.-]+\.jar", line) for line in lines)
@@ -151,7 +153,7 @@ def test_the_jars_are_listed_once_each_with_their_digest() -> None:
     assert hashlib.sha256(b"").hexdigest() not in " ".join(lines)
 
 
-def test_temporary_names_go_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_build_base_image_removes_temporary_images_after_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
     removed: list[str] = []
     monkeypatch.setattr(sdk, "remove_image", removed.append)
 
@@ -164,7 +166,7 @@ def test_temporary_names_go_whatever_happens(monkeypatch: pytest.MonkeyPatch) ->
     assert sorted(name.partition(":")[0] for name in removed) == ["haybale-base-solr", "haybale-base-system"]
 
 
-def test_a_clean_up_that_fails_does_not_hide_why_the_build_did(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_build_base_image_reports_the_first_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def gone(reference: str) -> None:
@@ -183,7 +185,7 @@ def test_a_clean_up_that_fails_does_not_hide_why_the_build_did(monkeypatch: pyte
 
 
 @pytest.mark.parametrize("failing", ["import_system", "check"])
-def test_nothing_gets_its_name_before_it_works(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+def test_build_base_image_tags_only_what_works(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
     tagged: list[str] = []
     monkeypatch.setattr(sdk, "remove_image", lambda _: None)
     monkeypatch.setattr(sdk, "tag_image", lambda _, target: tagged.append(str(target)))
@@ -207,7 +209,7 @@ def test_nothing_gets_its_name_before_it_works(monkeypatch: pytest.MonkeyPatch, 
     assert tagged == []
 
 
-def test_without_mmdebstrap_and_root_the_commands_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_import_system_says_how_to_install_mmdebstrap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         process, "find_executable", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None
     )

@@ -23,7 +23,7 @@ def following(command: list[str], option: str) -> list[str]:
     return [command[at + 1] for at, word in enumerate(command) if word == option]
 
 
-def test_the_context_is_last_and_the_image_named() -> None:
+def test_command_names_the_image_and_ends_with_the_context() -> None:
     command = BUILD.command(quiet=False)
     assert command[:3] == ["docker", "buildx", "build"]
     assert command[-1] == "/repo"
@@ -32,13 +32,13 @@ def test_the_context_is_last_and_the_image_named() -> None:
     assert "--load" in command
 
 
-def test_attestations_are_off_unless_asked_for() -> None:
+def test_command_has_no_attestations_unless_asked_for() -> None:
     assert {"--provenance=false", "--sbom=false"} <= set(BUILD.command(quiet=True))
     asked = dataclasses.replace(BUILD, provenance=True, sbom=True)
     assert {"--provenance=true", "--sbom=true"} <= set(asked.command(quiet=True))
 
 
-def test_a_cache_is_read_from_every_reference_and_written_whole_to_one() -> None:
+def test_command_reads_every_cache_and_writes_one() -> None:
     build = dataclasses.replace(BUILD, cache_from=CACHES, cache_to=CACHES[-1])
     command = build.command(quiet=True)
     assert following(command, "--cache-from") == [
@@ -50,20 +50,20 @@ def test_a_cache_is_read_from_every_reference_and_written_whole_to_one() -> None
     ]
 
 
-def test_without_a_cache_none_is_mentioned() -> None:
+def test_command_has_no_cache_options_without_a_cache() -> None:
     assert not [word for word in BUILD.command(quiet=True) if "cache" in word]
 
 
-def test_an_argument_without_a_value_comes_from_the_environment() -> None:
+def test_command_takes_an_argument_without_a_value_from_the_environment() -> None:
     build = dataclasses.replace(BUILD, arguments={"CORE": "site", "HTTPS_PROXY": None})
     assert following(build.command(quiet=True), "--build-arg") == ["CORE=site", "HTTPS_PROXY"]
 
 
-def test_what_the_user_adds_stands_before_the_context() -> None:
+def test_command_puts_the_user_s_arguments_before_the_context() -> None:
     build = dataclasses.replace(BUILD, extra=("--no-cache", "--build-arg", "A=b c"))
     assert build.command(quiet=True)[-4:] == ["--no-cache", "--build-arg", "A=b c", "/repo"]
 
 
-def test_times_are_utc() -> None:
+def test_format_timestamp_gives_utc() -> None:
     assert format_timestamp(0) == "1970-01-01T00:00:00Z"
     assert format_timestamp(1_700_000_000) == "2023-11-14T22:13:20Z"

@@ -16,45 +16,45 @@ def names(text: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("word", ["as", "AS", "As"])
-def test_as_in_any_case(word: str) -> None:
+def test_parse_stages_reads_as_in_any_case(word: str) -> None:
     assert names(f"FROM a {word} one\nfrom b {word} two\n") == ("one", "two")
 
 
-def test_names_are_in_lower_case_as_buildkit_has_them() -> None:
+def test_parse_stages_gives_names_in_lower_case() -> None:
     assert names("FROM a AS Runner\n") == ("runner",)
 
 
-def test_stages_without_a_name_are_not_listed() -> None:
+def test_parse_stages_gives_no_name_to_stages_without_one() -> None:
     assert names("FROM a\nFROM b AS two\nFROM two\n") == ("two",)
 
 
-def test_arguments_and_platforms_in_from() -> None:
+def test_parse_stages_reads_arguments_and_platforms_in_from() -> None:
     text = "ARG BASE=python\nFROM --platform=$BUILDPLATFORM ${BASE:-a}:${TAG} AS one\n"
     assert names(text) == ("one",)
 
 
-def test_comments_are_no_stages() -> None:
+def test_parse_stages_ignores_comments() -> None:
     assert names("# FROM a AS no\nFROM a AS yes\n  # FROM b AS no\n") == ("yes",)
 
 
-def test_a_stage_over_several_lines() -> None:
+def test_parse_stages_reads_a_from_over_several_lines() -> None:
     text = "FROM \\\n  # why this one\n\n  --platform=linux/amd64 \\\n  a \\\n  AS one\nRUN true\n"
     assert names(text) == ("one",)
 
 
-def test_a_continued_run_that_mentions_from_is_no_stage() -> None:
+def test_parse_stages_ignores_from_in_a_continued_run() -> None:
     assert names("FROM a AS one\nRUN echo \\\n FROM b AS two\n") == ("one",)
 
 
-def test_another_escape_character() -> None:
+def test_parse_stages_reads_another_escape_character() -> None:
     assert names("# escape=`\nFROM a AS one\nRUN dir C:\\\nFROM b `\n AS two\n") == ("one", "two")
 
 
-def test_directives_stand_in_any_order() -> None:
+def test_parse_stages_reads_directives_in_any_order() -> None:
     assert names("# syntax=docker/dockerfile:1\n#Escape = `\nFROM `\n a AS one\n") == ("one",)
 
 
-def test_a_directive_after_a_comment_is_only_a_comment() -> None:
+def test_parse_stages_takes_a_directive_after_a_comment_for_a_comment() -> None:
     assert names("# hello\n# escape=`\nFROM \\\n a AS one\n") == ("one",)
 
 
@@ -76,7 +76,7 @@ def test_a_directive_after_a_comment_is_only_a_comment() -> None:
         "RUN <<EOF\n# FROM b AS two\n EOF\n\tEOF\nFROM c AS three\nEOF\n",
     ],
 )
-def test_what_stands_in_a_heredoc_is_no_stage(heredoc: str) -> None:
+def test_parse_stages_ignores_heredocs(heredoc: str) -> None:
     assert names(f"FROM a AS one\n{heredoc}FROM z AS last\n") == ("one", "last")
 
 
@@ -94,59 +94,59 @@ def test_what_stands_in_a_heredoc_is_no_stage(heredoc: str) -> None:
         "# RUN <<EOF",
     ],
 )
-def test_what_only_looks_like_a_heredoc_is_none(run: str) -> None:
+def test_parse_stages_ignores_what_only_looks_like_a_heredoc(run: str) -> None:
     assert names(f"FROM a AS one\n{run}\nFROM b AS two\n") == ("one", "two")
 
 
-def test_a_heredoc_without_an_end_is_told_with_its_line() -> None:
+def test_parse_stages_names_the_line_of_a_heredoc_without_end() -> None:
     with pytest.raises(ConfigError, match="Dockerfile:2: the heredoc <<EOF never ends"):
         names("FROM a AS one\nRUN <<EOF\nFROM b AS two\n EOF\n")
 
 
-def test_a_word_may_be_cut_by_a_continuation() -> None:
+def test_parse_stages_joins_a_word_that_a_continuation_cuts() -> None:
     assert names("FR\\\nOM a A\\  \nS one\n") == ("one",)
 
 
-def test_a_doubled_escape_character_continues_nothing() -> None:
+def test_parse_stages_continues_no_line_after_a_doubled_escape_character() -> None:
     assert names("FROM a AS one\nRUN dir C:\\\\\nFROM b AS two\n") == ("one", "two")
 
 
-def test_a_byte_order_mark_and_windows_lines_are_no_obstacle() -> None:
+def test_parse_stages_reads_a_byte_order_mark_and_windows_lines() -> None:
     assert names("\ufeffFROM a AS one\r\nFROM \\\r\n b AS two\r\n") == ("one", "two")
 
 
-def test_only_a_line_feed_ends_a_line() -> None:
+def test_parse_stages_ends_a_line_only_at_a_line_feed() -> None:
     assert names("FROM a AS one\nRUN echo \x0cFROM b AS two\n") == ("one",)
 
 
-def test_a_doubled_name_is_told_with_both_lines() -> None:
+def test_parse_stages_names_both_lines_of_a_doubled_name() -> None:
     with pytest.raises(ConfigError, match="Dockerfile:3: the stage 'one' already exists, in line 1"):
         names("FROM a AS one\n\nFROM b as ONE\n")
 
 
-def test_a_from_that_can_t_be_read_is_told_with_its_line() -> None:
+def test_parse_stages_names_the_line_of_an_invalid_from() -> None:
     with pytest.raises(ConfigError, match="Dockerfile:2: cannot be read: FROM a is one"):
         names("# hello\nFROM a is one\n")
 
 
 @pytest.mark.parametrize("stage", ["1st", "a/b", "-a", "$NAME"])
-def test_what_can_t_be_a_stage_s_name_is_refused_with_its_line(stage: str) -> None:
+def test_parse_stages_names_the_line_of_an_invalid_name(stage: str) -> None:
     with pytest.raises(ConfigError, match=r"Dockerfile:2: .* cannot be a stage's name"):
         names(f"FROM a\nFROM b AS {stage}\n")
 
 
-def test_an_escape_character_that_there_is_not_is_refused() -> None:
+def test_parse_stages_refuses_an_unknown_escape_character() -> None:
     with pytest.raises(ConfigError, match="Dockerfile:2: the escape character"):
         names("# syntax=docker/dockerfile:1\n# escape=^\nFROM a AS one\n")
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "ARG A=b\n"])
-def test_no_stage_at_all_is_no_dockerfile(text: str) -> None:
+def test_parse_stages_refuses_a_file_without_from(text: str) -> None:
     with pytest.raises(ConfigError, match="there is no FROM"):
         names(text)
 
 
-def test_raise_if_unknown_says_what_it_may_have_meant() -> None:
+def test_raise_if_unknown_suggests_a_stage() -> None:
     raise_if_unknown("tester", ("release", "tester"))
     with pytest.raises(UsageError, match="'testr'") as told:
         raise_if_unknown("testr", ("release", "tester"))
@@ -154,7 +154,7 @@ def test_raise_if_unknown_says_what_it_may_have_meant() -> None:
     assert "'tester'" in told.value.hint
 
 
-def test_a_dockerfile_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+def test_stage_names_explains_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         stage_names(tmp_path / "Dockerfile")
     (tmp_path / "Dockerfile").write_text("FROM a AS one\n", encoding="utf-8")
@@ -191,7 +191,7 @@ def needed(folder: Path, text: str, *wanted: str) -> str:
     return required_instructions(folder / "Dockerfile", wanted)
 
 
-def test_a_stage_needs_those_that_it_is_made_of(tmp_path: Path) -> None:
+def test_required_instructions_have_the_stages_that_a_stage_is_made_of(tmp_path: Path) -> None:
     assert needed(tmp_path, DOCKERFILE, "release") == (
         "ARG BASE=python\nFROM ${BASE} AS runner\nRUN one two\nFROM runner AS Builder\nRUN build\n"
         "FROM scratch AS files\nFROM runner AS release\nCOPY --from=builder /venv /venv\n"
@@ -199,41 +199,41 @@ def test_a_stage_needs_those_that_it_is_made_of(tmp_path: Path) -> None:
     )
 
 
-def test_what_stands_in_a_heredoc_belongs_to_its_stage(tmp_path: Path) -> None:
+def test_required_instructions_have_heredocs(tmp_path: Path) -> None:
     assert needed(tmp_path, DOCKERFILE, "solr").endswith("COPY <<EOF /core.properties\nname=core\nEOF")
     other = DOCKERFILE.replace("name=core", "name=other")
     assert needed(tmp_path, other, "solr") != needed(tmp_path, DOCKERFILE, "solr")
 
 
-def test_a_stage_without_a_name_is_reached_by_its_number(tmp_path: Path) -> None:
+def test_required_instructions_find_a_stage_without_a_name_by_its_number(tmp_path: Path) -> None:
     text = "FROM a\nRUN unnamed\nFROM b AS release\nCOPY --from=0 /x /y\nFROM c AS unused\nRUN unused\n"
     assert needed(tmp_path, text, "release") == "FROM a\nRUN unnamed\nFROM b AS release\nCOPY --from=0 /x /y"
 
 
-def test_a_stage_with_a_name_is_reached_by_its_number_too(tmp_path: Path) -> None:
+def test_required_instructions_find_a_stage_with_a_name_by_its_number(tmp_path: Path) -> None:
     text = "FROM a AS builder\nRUN build\nFROM b AS release\nCOPY --from=0 /x /y\n"
     assert "RUN build" in needed(tmp_path, text, "release")
 
 
 @pytest.mark.parametrize("argument", ["${B}", "$B"])
-def test_a_stage_is_found_behind_a_build_argument(tmp_path: Path, argument: str) -> None:
+def test_required_instructions_find_a_stage_behind_a_build_argument(tmp_path: Path, argument: str) -> None:
     text = f"ARG B=builder\nFROM a AS builder\nRUN build\nFROM {argument} AS release\n"
     assert "RUN build" in needed(tmp_path, text, "release")
 
 
-def test_a_stage_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_required_instructions_name_a_missing_stage(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no stage 'solr'"):
         needed(tmp_path, "FROM a AS release\n", "release", "solr")
 
 
-def test_blanks_in_quotes_count_and_others_do_not(tmp_path: Path) -> None:
+def test_required_instructions_keep_blanks_in_quotes_only(tmp_path: Path) -> None:
     one, other = "FROM a AS release\nRUN x    y\n", "FROM a AS release\nRUN x y\n"
     assert needed(tmp_path, one, "release") == needed(tmp_path, other, "release")
     one, other = one.replace("x    y", "'x    y'"), other.replace("x y", "'x y'")
     assert needed(tmp_path, one, "release") != needed(tmp_path, other, "release")
 
 
-def test_comments_and_other_stages_change_nothing_in_it(tmp_path: Path) -> None:
+def test_required_instructions_ignore_comments_and_other_stages(tmp_path: Path) -> None:
     before = needed(tmp_path, DOCKERFILE, "release", "solr")
     text = DOCKERFILE.replace("# why", "# because").replace("/a /b", "/c /d")
     assert needed(tmp_path, text, "release", "solr") == before

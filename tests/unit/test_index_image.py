@@ -56,11 +56,11 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(project=project, env={}, version=Version(major=1, minor=2, patch=3), head=None)
 
 
-def test_an_index_image_is_named_by_its_key(checkout: Checkout) -> None:
+def test_index_image_is_named_by_its_key(checkout: Checkout) -> None:
     assert str(checkout.index_image(ONE.value)) == f"r.example/site:solr-{'1' * 32}"
 
 
-def test_the_labels_of_the_key_s_own_image_pass() -> None:
+def test_raise_if_not_of_key_accepts_the_key_s_own_labels() -> None:
     labels = index_labels(ONE, COUNTS, REPORT)
     raise_if_not_of_key(NAME, labels, ONE)
     assert read_counts(labels) == COUNTS
@@ -79,13 +79,13 @@ def test_the_labels_of_the_key_s_own_image_pass() -> None:
         ({}, "key none"),
     ],
 )
-def test_other_labels_do_not(labels: dict[str, str], cause: str) -> None:
+def test_raise_if_not_of_key_refuses_other_labels(labels: dict[str, str], cause: str) -> None:
     with pytest.raises(VerifyError, match="not the index that its name says") as refused:
         raise_if_not_of_key(NAME, labels, ONE)
     assert cause in refused.value.cause
 
 
-def test_what_was_proved_is_remembered_and_nothing_is_forgotten(checkout: Checkout) -> None:
+def test_remember_verified_keeps_what_was_noted_before(checkout: Checkout) -> None:
     assert not is_verified(checkout, "sha256:a")
     remember_verified(checkout, "sha256:a")
     remember_verified(checkout, "sha256:b")
@@ -94,12 +94,12 @@ def test_what_was_proved_is_remembered_and_nothing_is_forgotten(checkout: Checko
     assert [file.name for file in checkout.project.scratch.iterdir()] == ["verified.json"]
 
 
-def test_a_damaged_note_proves_nothing(checkout: Checkout) -> None:
+def test_is_verified_ignores_a_damaged_note(checkout: Checkout) -> None:
     remember_verified(checkout, "sha256:a")
     (checkout.project.scratch / "verified.json").write_text(json.dumps({"a": 1})[:3], encoding="utf-8")
     assert not is_verified(checkout, "sha256:a")
 
 
-def test_index_image_is_read_back_from_its_dict() -> None:
+def test_index_image_from_dict_reads_to_dict() -> None:
     image = IndexImage(name=NAME, id="sha256:a", counts=COUNTS, advice=("app.model: less",))
     assert IndexImage.from_dict(json.loads(json.dumps(image.to_dict()))) == image

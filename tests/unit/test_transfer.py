@@ -34,5 +34,5 @@ HELPER = 'error getting credentials - err: exec: "docker-credential-x": executab
         ("OTHER", ""),
     ],
 )
-def test_classify_refusal_says_why_an_image_could_not_be_pulled(refusal: str, output: str) -> None:
+def test_classify_refusal_reads_the_engine_s_output(refusal: str, output: str) -> None:
     assert classify_refusal(output).name == refusal

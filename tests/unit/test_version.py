@@ -26,12 +26,14 @@ def cfg(folder: Path, text: str, name: str = ".bumpversion.cfg") -> Path:
         ("0.4.11-r2", {"prNum": "123"}, "v0.4.11-r2-123"),
     ],
 )
-def test_the_version_as_it_is_shown(tmp_path: Path, current: str, env: dict[str, str], shown: str) -> None:
+def test_read_version_gives_the_version_with_the_pull_request(
+    tmp_path: Path, current: str, env: dict[str, str], shown: str
+) -> None:
     assert str(read_version(cfg(tmp_path, f"[bumpversion]\ncurrent_version = {current}\n"), env)) == shown
 
 
 @pytest.mark.parametrize("shown", ["v0.0.0", "v0.4.11", "v12.0.3-r1", "v1.2.3-r40"])
-def test_what_is_shown_can_be_read_again(shown: str) -> None:
+def test_version_parse_reads_what_str_gives(shown: str) -> None:
     assert str(Version.parse(shown)) == shown
     assert Version.parse(shown.removeprefix("v")) == Version.parse(shown)
 
@@ -39,12 +41,12 @@ def test_what_is_shown_can_be_read_again(shown: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "v", "1.2", "1.2.3.4", "1.2.3-r0", "1.2.3-r", "01.2.3", "1.2.3-5", "1.2.٣"]
 )
-def test_what_is_no_version_is_refused(text: str) -> None:
+def test_version_parse_refuses_what_is_not_a_version(text: str) -> None:
     with pytest.raises(ValueError, match="is not a version"):
         Version.parse(text)
 
 
-def test_setup_cfg_is_the_second_place(tmp_path: Path) -> None:
+def test_read_version_reads_setup_cfg_only_without_the_first_file(tmp_path: Path) -> None:
     """As bump2version has it: only where the first file does not exist."""
     cfg(tmp_path, "[metadata]\nname = a\n[bumpversion]\ncurrent_version = 1.2.3\n", "setup.cfg")
     assert str(read_version(tmp_path, {})) == "v1.2.3"
@@ -72,24 +74,24 @@ def test_setup_cfg_is_the_second_place(tmp_path: Path) -> None:
         ("current_version = 1.2.3\n", ":1: "),
     ],
 )
-def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, text: str, words: str) -> None:
+def test_read_version_names_the_line_of_what_is_wrong(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         read_version(cfg(tmp_path, text), {})
 
 
-def test_no_file_at_all(tmp_path: Path) -> None:
+def test_read_version_names_the_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no current_version") as told:
         read_version(tmp_path, {})
     assert ".bumpversion.cfg" in told.value.hint
 
 
-def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
+def test_read_version_names_a_file_in_another_encoding(tmp_path: Path) -> None:
     (tmp_path / ".bumpversion.cfg").write_bytes("[bumpversion]\n# für\n".encode("latin-1"))
     with pytest.raises(ConfigError, match=r"\.bumpversion\.cfg is not UTF-8"):
         read_version(tmp_path, {})
 
 
-def test_a_pull_request_s_number_is_kept_as_it_stands_up_to_the_longest_tag(tmp_path: Path) -> None:
+def test_read_version_keeps_a_pull_request_s_number_up_to_the_longest_tag(tmp_path: Path) -> None:
     cfg(tmp_path, "[bumpversion]\ncurrent_version = 1.2.3\n")
     longest = "x" * (128 - len("v1.2.3-"))
     assert str(read_version(tmp_path, {"prNum": longest})) == f"v1.2.3-{longest}"
@@ -98,6 +100,6 @@ def test_a_pull_request_s_number_is_kept_as_it_stands_up_to_the_longest_tag(tmp_
 
 
 @pytest.mark.parametrize("number", ["feature/x", "a b", " 12", "12\n", "ü", "r1"])
-def test_a_pull_request_that_can_t_be_a_tag_names_its_variable(tmp_path: Path, number: str) -> None:
+def test_read_version_refuses_a_pull_request_that_cannot_be_in_a_tag(tmp_path: Path, number: str) -> None:
     with pytest.raises(ConfigError, match="prNum"):
         read_version(cfg(tmp_path, "[bumpversion]\ncurrent_version = 1.2.3\n"), {"prNum": number})
