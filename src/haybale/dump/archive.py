@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import stat
-import struct
 import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -63,12 +62,10 @@ def _open_zip(file: Path, raw: IO[bytes], stack: contextlib.ExitStack) -> Stream
     with explain_damage(file):
         archive = stack.enter_context(zipfile.ZipFile(raw))
         members = _zip_files(file, archive)
-        if any(PurePosixPath(member.filename).name in FOLDER_MARKERS for member in members):
-            return Folder(file=file, members=_read_zip(file, raw, archive, members))
-        member = _only_database(file, members)
-        _raise_if_unreadable(file, raw, member)
-        content = stack.enter_context(archive.open(member))
-    return _open_tar(Stream(file, content, member.file_size, is_packed=True), stack)
+    if any(PurePosixPath(member.filename).name in FOLDER_MARKERS for member in members):
+        streams = ((member.filename, _open_member(file, raw, archive, member)) for member in members)
+        return Folder(file=file, members=streams)
+    return _open_tar(_open_member(file, raw, archive, _only_database(file, members)), stack)
 
 
 def _open_tar(stream: Stream, stack: contextlib.ExitStack) -> Stream | Folder:
@@ -90,17 +87,6 @@ def _read_folder(folder: Path) -> Iterator[tuple[str, Stream]]:
             raise _unsafe_member(folder, each.name)
         with each.open("rb") as content:
             yield each.name, Stream(folder, content, each.stat().st_size)
-
-
-def _read_zip(
-    file: Path, raw: IO[bytes], archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo]
-) -> Iterator[tuple[str, Stream]]:
-    for member in members:
-        _raise_if_unreadable(file, raw, member)
-        with explain_damage(file):
-            content = archive.open(member)
-        with content:
-            yield member.filename, Stream(file, content, member.file_size, is_packed=True)
 
 
 def _read_tar(file: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, Stream]]:
@@ -130,11 +116,8 @@ def _leads_out(name: str) -> bool:
 
 
 def _unsafe_member(file: Path, name: str) -> DumpError:
-    return DumpError(
-        f"{file} holds the unsafe member {name!r}",
-        cause="a dump's members lie within the archive, and are files and folders",
-        hint=REPACK_HINT,
-    )
+    cause = "a dump's members lie within the archive, and are files and folders"
+    return DumpError(f"{file} holds the unsafe member {name!r}", cause=cause, hint=REPACK_HINT)
 
 
 def _zip_files(file: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -148,33 +131,29 @@ def _zip_files(file: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 
 def _only_database(file: Path, members: Sequence[zipfile.ZipInfo]) -> zipfile.ZipInfo:
-    """Return an archive's one database."""
     databases = [member for member in members if member.filename.lower().endswith(SUFFIXES)]
-    if len(databases) != 1:
-        names = ", ".join(member.filename for member in databases or members) or "nothing"
-        what = "several databases" if databases else "no database"
-        raise DumpError(
-            f"{file} holds {what}: {names}",
-            cause=f"a dump holds exactly one file called {' or '.join('*' + suffix for suffix in SUFFIXES)},"
-            f" or a folder with {' or '.join(FOLDER_MARKERS)}",
-            hint=REPACK_HINT,
-        )
-    (database,) = databases
-    return database
+    if len(databases) == 1:
+        return databases[0]
+    names = ", ".join(member.filename for member in databases or members) or "nothing"
+    raise DumpError(
+        f"{file} holds {'several databases' if databases else 'no database'}: {names}",
+        cause=f"a dump holds exactly one file called {' or '.join('*' + suffix for suffix in SUFFIXES)},"
+        f" or a folder with {' or '.join(FOLDER_MARKERS)}",
+        hint=REPACK_HINT,
+    )
 
 
-def _raise_if_unreadable(file: Path, raw: IO[bytes], member: zipfile.ZipInfo) -> None:
-    """Raise `DumpError` where a member is encrypted, packed in an unknown way, or its sizes differ."""
+def _open_member(file: Path, raw: IO[bytes], archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Stream:
+    """Open a zip's member; raises `DumpError` where that is not possible, or its two sizes differ."""
     if member.flag_bits & 1:
         raise DumpError(f"{file} is encrypted", cause="nobody asks for a password here", hint=REPACK_HINT)
     if member.compress_type not in ZIP_METHODS:
         raise unusual_packing(file, f"its compression, method {member.compress_type}, is not known here")
-    # The size in the archive's directory, and the one before the member (appnote 4.3.7).
-    position = raw.tell()
-    raw.seek(member.header_offset)
-    header = raw.read(30)
-    raw.seek(position)
-    (declared,) = struct.unpack("<I", header[22:26].ljust(4, b"\0"))
-    # Bit 3: the size follows the member; all ones: it stands in a ZIP64 field.
-    if not member.flag_bits & 8 and declared not in {member.file_size, 0xFFFFFFFF}:
-        raise wrong_declared_size(file, member.file_size, f"declares {declared} in another place")
+    with explain_damage(file):
+        # The size in the archive's directory, and the one before the member (appnote 4.3.7).
+        raw.seek(member.header_offset)
+        declared = int.from_bytes(raw.read(30)[22:26], "little")
+        # Bit 3: the size follows the member; all ones: it stands in a ZIP64 field.
+        if not member.flag_bits & 8 and declared not in {member.file_size, 0xFFFFFFFF}:
+            raise wrong_declared_size(file, member.file_size, f"declares {declared} in another place")
+        return Stream(file, archive.open(member), member.file_size, is_packed=True)
