@@ -10,6 +10,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import os
 import re
 import shutil
 import time
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 # The files that note a dump's content, and what it was unpacked to.
 CONTENT_NOTE = "digest.json"
 UNPACKED_NOTE = "unpacked.json"
+# What reading a missing or damaged note raises.
+NOTE_ERRORS = (OSError, ValueError, LookupError, TypeError)
 
 # The coarsest time of change that a file system notes (FAT's), in nanoseconds.
 CLOCK_GRAIN = 2_000_000_000
@@ -73,13 +76,12 @@ class Content(Recognised):
 
 @dataclass(frozen=True, kw_only=True)
 class Unpacked(Content):
-    """An unpacked dump: where it is, a file or a folder, and its size in bytes.
+    """An unpacked dump, and where it is: a file or a folder.
 
     SQLite's SQL has become a database file (and so its format); its digest is still that of the SQL.
     """
 
     path: Path
-    size: int
 
 
 def resolve_dump(root: Path, pattern: str) -> Dump:
@@ -138,14 +140,13 @@ def identify_dump(dump: Dump, folder: Path) -> Content:
     The answer is noted in `folder`: a dump whose file has not changed costs only a look at its metadata.
     Raises as `unpack` does, but for what only the unpacked database shows.
     """
-    note = folder / CONTENT_NOTE
-    if noted := _noted_content(note, dump):
+    if noted := _noted_content(folder, dump):
         return noted
     with _explain_os_error(dump, folder):
         fingerprint = _dump_fingerprint(dump)
         with open_content(dump.target) as opened:
             content = _read(opened)
-        write_atomically(note, json.dumps({**fingerprint, **content.to_dict()}))
+        write_atomically(folder / CONTENT_NOTE, json.dumps({**fingerprint, **content.to_dict()}))
     return content
 
 
@@ -187,21 +188,23 @@ def _unpack(dump: Dump, folder: Path) -> Unpacked:
             content = _read(opened, temporary)
         format_ = content.database.prepare(dump.target, temporary, content.format)
         # The site's user reads it, whatever the umask of whoever unpacked it.
-        files = _files(temporary)
-        for each in {temporary, *files}:
+        for each in {temporary, *_files(temporary)}:
             each.chmod(0o755 if each.is_dir() else 0o644)
-        size = sum(each.stat().st_size for each in files)
         path = folder / f"{content.sha256}.{format_}"
         _remove(path)
         temporary.replace(path)
     finally:
         _remove(temporary)
-    unpacked = Unpacked(**{**vars(content), "format": format_}, path=path, size=size)
-    noted = {**fingerprint, **content.to_dict(), "format": format_, "size": size}
-    write_atomically(folder / UNPACKED_NOTE, json.dumps({**noted, "unpacked": _fingerprint(path)}))
-    write_atomically(folder / CONTENT_NOTE, json.dumps({**fingerprint, **content.to_dict()}))
-    _remove_others(folder, path)
-    return unpacked
+    note = {**fingerprint, **content.to_dict()}
+    unpacked = {**note, "format": format_, "unpacked": _fingerprint(path)}
+    write_atomically(folder / UNPACKED_NOTE, json.dumps(unpacked))
+    write_atomically(folder / CONTENT_NOTE, json.dumps(note))
+    # What earlier dumps became; a container that has one mounted keeps it until it ends.
+    formats = {f".{each}" for database in DATABASES for each in database.formats}
+    for other in folder.iterdir():
+        if other.suffix in formats and other != path:
+            _remove(other)
+    return Unpacked(**{**vars(content), "format": format_}, path=path)
 
 
 def _remove(path: Path) -> None:
@@ -209,14 +212,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _remove_others(folder: Path, path: Path) -> None:
-    """Remove what earlier dumps became; a container that has one mounted keeps it until it ends."""
-    for format_ in (format_ for database in DATABASES for format_ in database.formats):
-        for other in folder.glob(f"*.{format_}"):
-            if other != path:
-                _remove(other)
 
 
 def _read(opened: Stream | Folder, target: Path | None = None) -> Content:
@@ -258,20 +253,17 @@ def _read_folder(opened: Folder, target: Path | None) -> Content:
 
 
 def _not_a_folder(file: Path, why: str) -> DumpError:
-    return DumpError(
-        f"{file} holds several files, which are not a dump: {why}",
-        cause="a dump of several files is what pg_dump --format=directory makes, and nothing else",
-        hint=REPACK_HINT,
-    )
+    message = f"{file} holds several files, which are not a dump: {why}"
+    cause = "a dump of several files is what pg_dump --format=directory makes, and nothing else"
+    return DumpError(message, cause=cause, hint=REPACK_HINT)
 
 
 def _copy(pieces: Iterator[bytes], target: Path | None) -> str:
     """Write the pieces to `target` where that is not None; return their SHA-256."""
     hashed = hashlib.sha256()
-    with contextlib.nullcontext() if target is None else target.open("wb") as output:
+    with (target or Path(os.devnull)).open("wb") as output:
         for piece in pieces:
-            if output is not None:
-                output.write(piece)
+            output.write(piece)
             hashed.update(piece)
     return hashed.hexdigest()
 
@@ -288,10 +280,8 @@ def _fingerprint(path: Path) -> list[list[str | int]]:
 
     The inode's time cannot be set back, as `touch` and `cp --preserve` do with the file's.
     """
-    found = [(file, file.stat()) for file in _files(path)]
-    return [
-        [str(file), each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns] for file, each in found
-    ]
+    found = ((file, file.stat()) for file in _files(path))
+    return [[str(file), s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for file, s in found]
 
 
 def _dump_fingerprint(dump: Dump) -> dict[str, Any]:
@@ -310,23 +300,21 @@ def _is_unchanged(noted: Mapping[str, Any], dump: Dump) -> bool:
     return bool(is_settled and noted["archive"] == _fingerprint(dump.target))
 
 
-def _noted_content(note: Path, dump: Dump) -> Content | None:
+def _noted_content(folder: Path, dump: Dump) -> Content | None:
     """Return what was noted of a dump, None where it cannot be relied on."""
-    try:
-        noted = json.loads(note.read_text(encoding="utf-8"))
-        return Content.from_dict(noted) if _is_unchanged(noted, dump) else None
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
+    with contextlib.suppress(*NOTE_ERRORS):
+        noted = json.loads((folder / CONTENT_NOTE).read_text(encoding="utf-8"))
+        if _is_unchanged(noted, dump):
+            return Content.from_dict(noted)
+    return None
 
 
 def _noted_unpacked(folder: Path, dump: Dump) -> Unpacked | None:
     """Return what was unpacked before, None where it cannot be relied on."""
-    try:
+    with contextlib.suppress(*NOTE_ERRORS):
         noted = json.loads((folder / UNPACKED_NOTE).read_text(encoding="utf-8"))
         content = Content.from_dict(noted)
         path = folder / f"{content.sha256}.{content.format}"
-        if noted["unpacked"] != _fingerprint(path) or not _is_unchanged(noted, dump):
-            return None
-        return Unpacked(**vars(content), path=path, size=int(noted["size"]))
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
+        if noted["unpacked"] == _fingerprint(path) and _is_unchanged(noted, dump):
+            return Unpacked(**vars(content), path=path)
+    return None
