@@ -40,8 +40,8 @@ COMPRESSIONS: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
 
 # What the readers of archives raise on damaged ones. zipfile also stumbles over wrong directories.
 DAMAGE_ERRORS = (
-    EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError, zipfile.BadZipFile, gzip.BadGzipFile,
-    tarfile.TarError, struct.error, ValueError, IndexError, OverflowError,
+    EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError, zipfile.BadZipFile, tarfile.TarError,
+    struct.error, ValueError, IndexError, OverflowError,
 )  # fmt: skip
 
 FETCH_HINT = "fetch the dump again"
@@ -60,8 +60,7 @@ class Stream:
 
     def __init__(self, file: Path, content: IO[bytes], size: int | None, *, is_packed: bool = False) -> None:
         self.file, self.size, self.is_packed = file, size, is_packed
-        self._content, self._position = content, 0
-        self._ahead = b""
+        self._content, self._position, self._ahead = content, 0, b""
 
     def read(self, size: int, /) -> bytes:
         """Return up to `size` bytes, b"" at the end; raises `DumpError` where the dump is damaged."""
@@ -118,17 +117,11 @@ def damaged(message: str) -> DumpError:
 
 def unusual_packing(file: Path, why: str) -> DumpError:
     """Return the error for an archive that cannot be read, damaged or not."""
-    return DumpError(
-        f"{file} cannot be read: {why}",
-        cause="it was packed in an unusual way, or changed on its way here",
-        hint=f"{REPACK_HINT} (zip -9)",
-    )
+    cause = "it was packed in an unusual way, or changed on its way here"
+    return DumpError(f"{file} cannot be read: {why}", cause=cause, hint=f"{REPACK_HINT} (zip -9)")
 
 
 def wrong_declared_size(file: Path, declared: int, but: str) -> DumpError:
     """Return the error for a file that is not as long as it declares."""
-    return DumpError(
-        f"{file} lies about its size: it declares {declared} bytes, and {but}",
-        cause="it is damaged, or was made to fill a disk",
-        hint=FETCH_HINT,
-    )
+    message = f"{file} lies about its size: it declares {declared} bytes, and {but}"
+    return DumpError(message, cause="it is damaged, or was made to fill a disk", hint=FETCH_HINT)

@@ -43,40 +43,33 @@ def find_database(file: Path, start: bytes) -> Recognised | None:
     )
 
 
-def recognise(stream: Stream) -> Recognised:
-    """Return what a stream holds; raises `DumpError` where that is no dump."""
-    found = find_database(stream.file, stream.peek())
-    if found is None:
-        raise _not_a_dump(stream)
-    return found
-
-
 def describe_foreign(start: bytes) -> str | None:
     """Return what begins with these bytes and is no dump; None where that is not known."""
     start = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return next((what for prefixes, what in SIGNATURES if start.startswith(prefixes)), None)
 
 
-def _not_a_dump(stream: Stream) -> DumpError:
+def recognise(stream: Stream) -> Recognised:
+    """Return what a stream holds; raises `DumpError` where that is no dump."""
     file, start = stream.file, stream.peek()
-    what = describe_foreign(start)
-    if stream.is_packed:
-        message, cause, hint = (
-            (f"{file} holds no database", "its first bytes are not those of one", REPACK_HINT)
-            if start
-            else (f"{file} holds an empty database", "dumping it failed", "dump it again")
-        )
-        return DumpError(message, cause=f"what it holds is {what}" if what else cause, hint=hint)
-    if start.startswith(LFS_POINTER):
-        message, cause, hint = "a Git LFS pointer, not the dump itself", "it was not fetched", "git lfs pull"
+    if found := find_database(file, start):
+        return found
+    what, hint = describe_foreign(start), FETCH_HINT
+    if stream.is_packed and not start:
+        message, cause, hint = "holds an empty database", "dumping it failed", "dump it again"
+    elif stream.is_packed:
+        message, hint = "holds no database", REPACK_HINT
+        cause = f"what it holds is {what}" if what else "its first bytes are not those of one"
+    elif start.startswith(LFS_POINTER):
+        message, cause = "is a Git LFS pointer, not the dump itself", "it was not fetched"
+        hint = "git lfs pull"
     elif what == WEB_PAGE:
-        message = f"{what}, not a dump"
-        cause, hint = "a download was answered with an error page, and that was saved", FETCH_HINT
+        message = f"is {what}, not a dump"
+        cause = "a download was answered with an error page, and that was saved"
     else:
-        message = (what or "neither an archive nor a database") if start else "empty"
+        message = f"is {what or 'neither an archive nor a database'}" if start else "is empty"
         cause = (
             "a dump is an SQLite database, its SQL, or what pg_dump makes; as it is, or packed by zip, gzip,"
             " bzip2, xz or zstd"
         )
-        hint = FETCH_HINT
-    return DumpError(f"{file} is {message}", cause=cause, hint=hint)
+    raise DumpError(f"{file} {message}", cause=cause, hint=hint)
