@@ -56,9 +56,8 @@ class PostgreSQL(Database):
     image_setting = "postgres"
 
     def recognise(self, file: Path, start: bytes, *, is_folder: bool) -> Recognised | None:
-        """See `Database`."""
         if start.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(SQL_START):
-            return Recognised(database=self, format=PLAIN, server=script_version(file, start))
+            return Recognised(database=self, format=PLAIN, server=_script_version(file, start))
         is_tar = start[:100].rstrip(b"\0") == CONTENTS.encode()
         archive = start[TAR_HEADER_SIZE:] if is_tar else start
         if not archive.startswith(MAGIC):
@@ -74,11 +73,11 @@ class PostgreSQL(Database):
                 cause=f"a dump in a folder is all of it: {CONTENTS} and what is beside it",
                 hint=REPACK_HINT,
             )
-        version = archive_version(file, archive)
+        version = _archive_version(file, archive)
         return Recognised(database=self, format=DIRECTORY if is_folder else format_, server=version)
 
     def read(self, stream: Stream, format_: str) -> Iterator[bytes]:
-        """See `Database`; of an archive, only pg_restore can say whether it is whole."""
+        # Of an archive, only pg_restore can say whether it is whole.
         end = b""
         for chunk in stream.chunks():
             end = (end + chunk[-_END_SIZE:])[-_END_SIZE:]
@@ -91,7 +90,6 @@ class PostgreSQL(Database):
             )
 
     def check_server(self, image: ImageRef, wanted: int | None) -> None:
-        """See `Database`; raises `DumpError` where the server is older, or the image has none."""
         code, output = sdk.run_container(image, ["postgres", "--version"])
         found = re.search(r"PostgreSQL\) (\d+)", output)
         if code or not found:
@@ -108,49 +106,36 @@ class PostgreSQL(Database):
             )
 
 
-def archive_version(file: Path, start: bytes) -> int:
-    """Return the major version that a server needs to have for an archive that begins with these bytes.
-
-    That is the newer one of the server that it came from and the pg_dump that made it. Raises `DumpError`
-    where the bytes are damaged.
-    """
-    try:
-        versions = _versions(io.BytesIO(start[len(MAGIC) :]))
-        return max(int(found[1]) for each in versions if (found := re.match(r"(\d+)", each)))
-    except (ValueError, IndexError) as error:
-        raise damaged(f"{file} is damaged: its beginning does not tell which PostgreSQL it is of") from error
-
-
-def _versions(header: io.BytesIO) -> tuple[str, str]:
-    major, minor, _revision, number_size, _offset_size, _format = _bytes(header, 6)
-
-    def text() -> str:
-        sign, *digits = _bytes(header, 1 + number_size)
-        length = 0 if sign else int.from_bytes(bytes(digits), "little")
-        return _bytes(header, length).decode("utf-8", "replace")
-
-    _bytes(header, 1 if (major, minor) >= BYTE_OF_COMPRESSION else 1 + number_size)
-    _bytes(header, 7 * (1 + number_size))  # when it was made: second to year, and whether in summer time
-    text()  # the database's name
-    return text(), text()
-
-
-def _bytes(header: io.BytesIO, size: int) -> bytes:
-    read = header.read(size)
-    if len(read) < size:
-        raise ValueError(size)
-    return read
-
-
-def script_version(file: Path, start: bytes) -> int | None:
-    """Return what `archive_version` does, for an SQL script; None where it does not say.
-
-    Raises `DumpError` where the script makes a database of its own.
-    """
-    if _CREATES.search(start):
+def _script_version(file: Path, script: bytes) -> int | None:
+    """Return the major version that a server needs, None where an SQL script does not say."""
+    if _CREATES.search(script):
         raise DumpError(
             f"{file} makes a database of its own",
             cause="it was made with --create: what it holds would not be where the site looks",
             hint="dump it again without --create (pg_dump --format=custom)",
         )
-    return max((int(found) for found in _DUMPED_FROM.findall(start)), default=None)
+    return max((int(found) for found in _DUMPED_FROM.findall(script)), default=None)
+
+
+def _archive_version(file: Path, archive: bytes) -> int:
+    """Return the newer one of the server that an archive came from and the pg_dump that made it."""
+    header = io.BytesIO(archive[len(MAGIC) :])
+
+    def read(size: int) -> bytes:
+        if len(found := header.read(size)) < size:
+            raise ValueError(size)
+        return found
+
+    def read_text() -> str:
+        sign, *digits = read(1 + number_size)
+        length = 0 if sign else int.from_bytes(bytes(digits), "little")
+        return read(length).decode("utf-8", "replace")
+
+    try:
+        major, minor, _revision, number_size, _offset_size, _format = read(6)
+        read(1 if (major, minor) >= BYTE_OF_COMPRESSION else 1 + number_size)
+        read(7 * (1 + number_size))  # when it was made: second to year, and whether in summer time
+        _name, *versions = read_text(), read_text(), read_text()
+        return max(int(found[1]) for each in versions if (found := re.match(r"(\d+)", each)))
+    except ValueError as error:
+        raise damaged(f"{file} is damaged: its beginning does not tell which PostgreSQL it is of") from error

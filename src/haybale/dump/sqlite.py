@@ -40,7 +40,6 @@ class SQLite(Database):
     url = "sqlite:////data/db.sqlite3"
 
     def recognise(self, file: Path, start: bytes, *, is_folder: bool) -> Recognised | None:
-        """See `Database`."""
         del file, is_folder
         if start.startswith(MAGIC):
             return Recognised(database=self, format=FILE)
@@ -50,7 +49,6 @@ class SQLite(Database):
         return Recognised(database=self, format=SQL) if is_text and text.startswith(SQL_STARTS) else None
 
     def expected_size(self, stream: Stream, format_: str) -> int | None:
-        """See `Database`; of a database file, the size that its header says, where that is valid."""
         if format_ == SQL:
             return stream.size
         # SQLite file format, 1.3: the page size (1 stands for 65536), the size in pages, and the two counters
@@ -62,7 +60,6 @@ class SQLite(Database):
         return (65536 if page == 1 else page) * pages
 
     def read(self, stream: Stream, format_: str) -> Iterator[bytes]:
-        """See `Database`; a database file is as long as its header says."""
         if format_ == SQL:
             yield from stream.chunks()
             return
@@ -79,7 +76,6 @@ class SQLite(Database):
             raise _wrong_size(stream.file, size, expected)
 
     def prepare(self, file: Path, path: Path, format_: str) -> str:
-        """See `Database`; SQL becomes the database file that it makes."""
         if format_ == SQL:
             execute_sql(file, path)
         raise_if_damaged(file, path)
@@ -87,11 +83,9 @@ class SQLite(Database):
 
 
 def _wrong_size(file: Path, size: int, expected: int) -> DumpError:
-    what, cause = (
-        ("too long", "something was added to it, or its header is damaged")
-        if size > expected
-        else ("cut off", "it was copied before it was written whole")
-    )
+    what, cause = "cut off", "it was copied before it was written whole"
+    if size > expected:
+        what, cause = "too long", "something was added to it, or its header is damaged"
     message = f"the database in {file} is {what}: {size} bytes, where its header says {expected}"
     return DumpError(message, cause=cause, hint=DUMP_FILE_HINT)
 
