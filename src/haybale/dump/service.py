@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haybale.dump.reference import Unpacked, resolve_dump, unpack
@@ -16,6 +13,7 @@ from haybale.images.bases.base_image import ensure_base_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from haybale.checkout import Checkout
     from haybale.config import Project
@@ -51,7 +49,7 @@ def database_variables(checkout: Checkout, unpacked: Unpacked, say: Callable[[st
 def copy_fixtures(project: Project) -> Path:
     """Copy the fixtures to where the site's user can read them, each to FOLDER/NUMBER/; return the folder.
 
-    Raises `ConfigError` where one is not a file.
+    Other fixtures get another folder. Raises `ConfigError` where one is not a file.
     """
     hashed, contents = hashlib.sha256(), []
     for name in project.settings.fixtures:
@@ -65,17 +63,10 @@ def copy_fixtures(project: Project) -> Path:
         contents.append((file.name, file.read_bytes()))
         for part in (name.encode(), contents[-1][1]):
             hashed.update(len(part).to_bytes(8, "big") + part)
-    target = project.scratch / "fixtures" / hashed.hexdigest()[:16]
-    if target.is_dir():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix="new-", dir=target.parent))
+    folder = project.scratch / "fixtures" / hashed.hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
     for number, (name, content) in enumerate(contents, start=1):
-        write_atomically(aside / f"{number:03}" / name, content)
-    for folder in (aside, *aside.iterdir()):
-        folder.chmod(0o755)
-    try:
-        aside.rename(target)
-    except OSError:  # another run made it meanwhile
-        shutil.rmtree(aside)
-    return target
+        write_atomically(folder / f"{number:03}" / name, content)
+    for each in (folder, *folder.iterdir()):
+        each.chmod(0o755)
+    return folder
