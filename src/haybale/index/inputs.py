@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 from haybale.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 # Folders that have nothing of the site's own.
 IGNORED_FOLDERS = frozenset({"__pycache__", "node_modules", ".git", ".nox", ".haybale", ".venv"})
@@ -105,15 +105,39 @@ def raise_unreadable(error: OSError, why: str = "what is in that folder may dete
 
 def find_index_code(site: Site) -> set[str]:
     """Return the files that the search indexes are made of: their import closure, and their models' apps."""
-    roots = {
-        file
-        for file in site.files
-        if file.endswith(".py") and INDEX_MODULE in PurePosixPath(file).with_suffix("").parts
-    }
+    modules = (file for file in site.files if file.endswith(".py"))
+    roots = [file for file in modules if INDEX_MODULE in PurePosixPath(file).with_suffix("").parts]
+    return _closure(site, roots, _imported_files, _app_files)
+
+
+def find_templates(site: Site) -> set[str]:
+    """Return the documents' templates, and what they extend, include and load by name."""
+    roots = [file for file in site.files if INDEX_TEMPLATES in f"/{file}"]
+    return _closure(site, roots, _template_files, _imported_files)
+
+
+def find_settings(site: Site, environment: Iterable[str] = ()) -> set[str]:
+    """Return the settings module, with what it imports; nothing where no module of the site's is named.
+
+    The texts `environment` say what is set in the site's container. As in Django, that goes before what
+    manage.py sets, which counts only where they name none.
+    """
+    own = site.read("manage.py") if "manage.py" in site.files else b""
+    for text in ("\n".join(environment), own.decode(errors="replace")):
+        modules = (site.module_file(found["module"]) for found in SETTINGS.finditer(text))
+        if named := set(filter(None, modules)):
+            return _closure(site, named, _imported_files)
+    return set()
+
+
+def _closure(site: Site, roots: Iterable[str], *relations: Callable[[Site, str], Iterable[str]]) -> set[str]:
+    """Return these files and every file that the relations lead to, directly or not."""
     found: set[str] = set()
-    while roots - found:
-        found |= import_closure(site, roots - found)
-        roots = {part for file in found for part in _app_files(site, file)}
+    left = set(roots)
+    while left:
+        file = left.pop()
+        found.add(file)
+        left |= {each for relation in relations for each in relation(site, file)} - found
     return found
 
 
@@ -132,30 +156,16 @@ def _app_files(site: Site, file: str) -> Iterator[str]:
             yield each
 
 
-def import_closure(site: Site, roots: Iterable[str]) -> set[str]:
-    """Return these files and every module of the site that they import, directly or not."""
-    found: set[str] = set()
-    left = list(roots)
-    while left:
-        file = left.pop()
-        if file in found:
-            continue
-        found.add(file)
-        if file.endswith(".py"):
-            names = _imports(site.read(file), file)
-            left += [each for name in names for each in _module_files(site, name)]
-    return found
+def _imported_files(site: Site, file: str) -> Iterator[str]:
+    """Yield the files that importing a module runs: those that it imports, and each package on the way."""
+    names = _imported_names(site.read(file), file) if file.endswith(".py") else ()
+    for name in names:
+        parts = name.split(".")
+        modules = (site.module_file(".".join(parts[:number])) for number in range(1, len(parts) + 1))
+        yield from filter(None, modules)
 
 
-def _module_files(site: Site, name: str) -> Iterator[str]:
-    """Yield the files that importing a dotted name runs: each package on the way, and the module itself."""
-    parts = name.split(".")
-    for number in range(1, len(parts) + 1):
-        if file := site.module_file(".".join(parts[:number])):
-            yield file
-
-
-def _imports(source: bytes, file: str) -> Iterator[str]:
+def _imported_names(source: bytes, file: str) -> Iterator[str]:
     """Yield the dotted names that a file imports, wherever in it: of modules, or of what is in one."""
     package = PurePosixPath(file).with_suffix("").parts[:-1]
     # The packages that a module lies in are imported before it.
@@ -170,47 +180,24 @@ def _imports(source: bytes, file: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             # One dot is the package itself, each further one the package around it.
             base = package[: len(package) - node.level + 1] if node.level else ()
-            start = ".".join([*base, *([node.module] if node.module else [])])
-            for alias in node.names:
-                yield f"{start}.{alias.name}" if start else alias.name
+            start = [*base, *filter(None, [node.module])]
+            yield from (".".join([*start, alias.name]) for alias in node.names)
 
 
-def find_templates(site: Site) -> set[str]:
-    """Return the documents' templates, and what they extend, include and load by name."""
-    found: set[str] = set()
-    left = [file for file in site.files if INDEX_TEMPLATES in f"/{file}"]
-    libraries: set[str] = set()
-    while left:
-        file = left.pop()
-        if file in found:
-            continue
-        found.add(file)
-        text = site.read(file).decode(errors="replace")
-        for tag, rest in TAG.findall(text):
-            if tag == "load":
-                names = rest.partition(" from ")[2].split() or rest.split()
-                endings = tuple(f"/templatetags/{name}.py" for name in names)
-                libraries |= {each for each in site.files if f"/{each}".endswith(endings)}
-            elif literal := LITERAL.match(rest):
-                # Relative ones start in their own template's folder.
-                ending = "/" + literal["name"].lstrip("./")
-                paths = (f"/{each}" for each in site.files)
-                left += [path[1:] for path in paths if "/templates/" in path and path.endswith(ending)]
-    return found | import_closure(site, libraries)
-
-
-def find_settings(site: Site, environment: Iterable[str] = ()) -> set[str]:
-    """Return the settings module, with what it imports; nothing where no module of the site's is named.
-
-    The texts `environment` say what is set in the site's container; that goes before manage.py's word, as in
-    Django, which is asked only where they name none.
-    """
-    own = site.read("manage.py") if "manage.py" in site.files else b""
-    for text in ("\n".join(environment), own.decode(errors="replace")):
-        modules = (site.module_file(found["module"]) for found in SETTINGS.finditer(text))
-        if named := set(filter(None, modules)):
-            return import_closure(site, named)
-    return set()
+def _template_files(site: Site, file: str) -> Iterator[str]:
+    """Yield the files that a template extends, includes and loads by name."""
+    if file.endswith(".py"):
+        return
+    for tag, rest in TAG.findall(site.read(file).decode(errors="replace")):
+        if tag == "load":
+            names = rest.partition(" from ")[2].split() or rest.split()
+            endings = tuple(f"/templatetags/{name}.py" for name in names)
+            yield from (each for each in site.files if f"/{each}".endswith(endings))
+        elif literal := LITERAL.match(rest):
+            # Relative ones start in their own template's folder.
+            ending = "/" + literal["name"].lstrip("./")
+            paths = (f"/{each}" for each in site.files)
+            yield from (path[1:] for path in paths if "/templates/" in path and path.endswith(ending))
 
 
 def match_globs(root: Path, globs: Iterable[str]) -> set[str]:
