@@ -30,7 +30,6 @@ from haybale.tools.registry.transport import (
     TRANSIENT,
     Outcome,
     Transport,
-    host_of,
     is_success,
     retry_delay,
 )
@@ -300,7 +299,7 @@ class Repository:
 
         def send() -> requests.Response:
             # A registry may send an upload elsewhere; its login is its own.
-            known = self._authorization.get(actions) if host_of(url) == self._transport.host else None
+            known = self._authorization.get(actions) if urlsplit(url).netloc == self._transport.host else None
             # requests removes the login where a redirect leads to another host.
             login = {"Authorization": known} if known else {}
             return self._transport.send(

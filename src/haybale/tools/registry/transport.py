@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import requests
 import urllib3.util.ssl_
@@ -40,11 +41,6 @@ USER_CERTS = "docker/certs.d"
 SYSTEM_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
-def host_of(url: str) -> str:
-    """Return host and port of a URL."""
-    return re.sub(r"^\w+://", "", url).partition("/")[0]
-
-
 def url_scheme(host: str) -> str:
     """Return how a registry is reached: without TLS only on this machine, as in Docker."""
     name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
@@ -53,7 +49,7 @@ def url_scheme(host: str) -> str:
 
 def is_secure(url: str) -> bool:
     """Return whether a login may be sent to a URL: over TLS, or on this machine."""
-    return url.startswith(("https://", f"{url_scheme(host_of(url))}://"))
+    return url.startswith(("https://", f"{url_scheme(urlsplit(url).netloc)}://"))
 
 
 def is_success(response: requests.Response) -> bool:
@@ -66,7 +62,7 @@ def proxies(url: str) -> dict[str, str]:
 
     (Go, net/http: ProxyFromEnvironment.)
     """
-    return {} if url_scheme(host_of(url)) == "http" else dict(requests.utils.get_environ_proxies(url))
+    return {} if url_scheme(urlsplit(url).netloc) == "http" else dict(requests.utils.get_environ_proxies(url))
 
 
 @dataclass(frozen=True, kw_only=True)
