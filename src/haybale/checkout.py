@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from haybale import image_ref
 from haybale.image_ref import ImageRef
 from haybale.tools import git
-from haybale.version import Version, read_version, version_for_pull
+from haybale.version import PULL, Version, read_version, version_for_pull
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,8 +59,8 @@ class Checkout:
         return image_ref.index_image(self.repository, key)
 
     def for_pull_request(self, number: str | None) -> Checkout:
-        """Return this checkout as a pull request's; a number that the environment gave stays."""
-        if self.version.pull:
+        """Return this checkout as a pull request's; what the environment says (also "", for none) stays."""
+        if PULL in self.env:
             return self
         return replace(self, version=version_for_pull(self.version, number))
 

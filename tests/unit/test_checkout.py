@@ -30,7 +30,13 @@ def test_checkout_names_the_images_of_its_version(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("given", "number", "shown"),
-    [({}, "7", "v1.2.3-7"), ({}, None, "v1.2.3"), ({}, "", "v1.2.3"), ({"prNum": "8"}, "7", "v1.2.3-8")],
+    [
+        ({}, "7", "v1.2.3-7"),
+        ({}, None, "v1.2.3"),
+        ({}, "", "v1.2.3"),
+        ({"prNum": "8"}, "7", "v1.2.3-8"),
+        ({"prNum": ""}, "7", "v1.2.3"),
+    ],
 )
 def test_for_pull_request_keeps_the_number_of_the_environment(
     tmp_path: Path, given: dict[str, str], number: str | None, shown: str
