@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from haybale.dump.reference import identify_dump, resolve_dump
 from haybale.errors import ConfigError
@@ -43,9 +43,8 @@ DATABASE_COMPOSE_FILE = "docker-compose.database.yml"
 # The stages that the index is made with.
 STAGES = ("release", "solr")
 
-# Bytes that decide whether a file is text, as in git (xdiff-interface.c, buffer_is_binary); bytes of a read.
+# Bytes that decide whether a file is text, as in git (xdiff-interface.c, buffer_is_binary).
 TEXT_PREFIX = 8000
-CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +68,7 @@ class Component:
     def to_dict(self) -> dict[str, Any]:
         """Return {digest, files?, value?}."""
         files = {"files": dict(sorted(self.files.items()))} if self.files else {}
-        value = {} if self.value is None else {"value": self.value}
-        return {"digest": self.digest, **files, **value}
+        return {"digest": self.digest, **files, **({} if self.value is None else {"value": self.value})}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,12 +176,8 @@ def compute_key(project: Project) -> Key:
 def loader_digest() -> str:
     """Return the digest of the code that makes documents: a version number may be forgotten."""
     folder = resources.files("haybale.loader") / "documents"
-    parts: list[str] = []
-    for each in sorted(folder.iterdir(), key=lambda each: each.name):
-        if each.name.endswith(".py"):
-            with each.open("rb") as file:
-                parts += [each.name, digest_file(file)]
-    return digest_parts(parts)
+    files = sorted((each.name, each) for each in folder.iterdir() if each.name.endswith(".py"))
+    return digest_parts([part for name, file in files for part in (name, digest_content(file.read_bytes()))])
 
 
 def digest_parts(parts: Iterable[str]) -> str:
@@ -191,22 +185,14 @@ def digest_parts(parts: Iterable[str]) -> str:
     hashed = hashlib.sha256()
     for part in parts:
         content = part.encode("utf-8", "surrogateescape")
-        hashed.update(len(content).to_bytes(8, "big"))
-        hashed.update(content)
+        hashed.update(len(content).to_bytes(8, "big") + content)
     return hashed.hexdigest()
 
 
-def digest_file(file: IO[bytes]) -> str:
+def digest_content(content: bytes) -> str:
     """Return the SHA-256 (hex) of a file's content; of text, with CRLF as LF."""
-    hashed = hashlib.sha256()
-    chunk = file.read(max(TEXT_PREFIX, CHUNK))
-    is_text = b"\0" not in chunk[:TEXT_PREFIX]
-    while chunk:
-        while is_text and chunk.endswith(b"\r") and (more := file.read(1)):
-            chunk += more
-        hashed.update(chunk.replace(b"\r\n", b"\n") if is_text else chunk)
-        chunk = file.read(CHUNK)
-    return hashed.hexdigest()
+    is_text = b"\0" not in content[:TEXT_PREFIX]
+    return hashlib.sha256(content.replace(b"\r\n", b"\n") if is_text else content).hexdigest()
 
 
 def _within(folder: str, files: Iterable[str]) -> set[str]:
@@ -221,8 +207,7 @@ def _files(name: str, root: Path, paths: Iterable[str]) -> Component:
     digests: dict[str, str] = {}
     for path in sorted(paths):
         try:
-            with (root / path).open("rb") as file:
-                digests[path] = digest_file(file)
+            digests[path] = digest_content((root / path).read_bytes())
         except OSError as error:
             inputs.raise_unreadable(error, f"it determines the index ({name})")
     parts = [part for path, digest in digests.items() for part in (path, digest)]
