@@ -143,10 +143,7 @@ def identify_dump(dump: Dump, folder: Path) -> Content:
     if noted := _noted_content(folder, dump):
         return noted
     with _explain_os_error(dump, folder):
-        fingerprint = _dump_fingerprint(dump)
-        with open_content(dump.target) as opened:
-            content = _read(opened)
-        write_atomically(folder / CONTENT_NOTE, json.dumps({**fingerprint, **content.to_dict()}))
+        content, _ = _read_and_note(dump, folder)
     return content
 
 
@@ -180,12 +177,10 @@ def _explain_os_error(dump: Dump, folder: Path) -> Iterator[None]:
 
 
 def _unpack(dump: Dump, folder: Path) -> Unpacked:
-    fingerprint = _dump_fingerprint(dump)
     temporary = folder / "unpacking"
     _remove(temporary)
     try:
-        with open_content(dump.target) as opened:
-            content = _read(opened, temporary)
+        content, note = _read_and_note(dump, folder, temporary)
         format_ = content.database.prepare(dump.target, temporary, content.format)
         # The site's user reads it, whatever the umask of whoever unpacked it.
         for each in {temporary, *_files(temporary)}:
@@ -195,10 +190,8 @@ def _unpack(dump: Dump, folder: Path) -> Unpacked:
         temporary.replace(path)
     finally:
         _remove(temporary)
-    note = {**fingerprint, **content.to_dict()}
     unpacked = {**note, "format": format_, "unpacked": _fingerprint(path)}
     write_atomically(folder / UNPACKED_NOTE, json.dumps(unpacked))
-    write_atomically(folder / CONTENT_NOTE, json.dumps(note))
     # What earlier dumps became; a container that has one mounted keeps it until it ends.
     formats = {f".{each}" for database in DATABASES for each in database.formats}
     for other in folder.iterdir():
@@ -214,8 +207,17 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _read(opened: Stream | Folder, target: Path | None = None) -> Content:
-    """Read what a dump's file holds, and write it to `target` where that is not None."""
+def _read_and_note(dump: Dump, folder: Path, target: Path | None = None) -> tuple[Content, dict[str, Any]]:
+    """Read a dump, and write it to `target` where that is not None; return its content and its note."""
+    note: dict[str, Any] = {"looked": time.time_ns(), "archive": _fingerprint(dump.target)}
+    with open_content(dump.target) as opened:
+        content = _read(opened, target)
+    note |= content.to_dict()
+    write_atomically(folder / CONTENT_NOTE, json.dumps(note))
+    return content, note
+
+
+def _read(opened: Stream | Folder, target: Path | None) -> Content:
     if isinstance(opened, Folder):
         return _read_folder(opened, target)
     found = recognise(opened)
@@ -282,11 +284,6 @@ def _fingerprint(path: Path) -> list[list[str | int]]:
     """
     found = ((file, file.stat()) for file in _files(path))
     return [[str(file), s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for file, s in found]
-
-
-def _dump_fingerprint(dump: Dump) -> dict[str, Any]:
-    """Return a dump's fingerprint, and when it was taken (nanoseconds)."""
-    return {"looked": time.time_ns(), "archive": _fingerprint(dump.target)}
 
 
 def _is_unchanged(noted: Mapping[str, Any], dump: Dump) -> bool:
