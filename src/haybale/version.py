@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 # "_determine_config_file").
 VERSION_FILES = (".bumpversion.cfg", "setup.cfg")
 SECTION, OPTION = "bumpversion", "current_version"
+VALUE = re.compile(rf"^\[{SECTION}\].*?^(?i:{OPTION})\s*[=:]", re.MULTILINE | re.DOTALL)
 
 # What bump2version writes: no leading zeros, and no build 0.
 NUMBER = r"(?:0|[1-9][0-9]*)"
-FORM = re.compile(
-    rf"v?(?P<major>{NUMBER})\.(?P<minor>{NUMBER})\.(?P<patch>{NUMBER})(?:-r(?P<build>[1-9][0-9]*))?"
-)
+FORM = re.compile(rf"v?({NUMBER})\.({NUMBER})\.({NUMBER})(?:-r([1-9][0-9]*))?")
 
 # The beginnings of the lines that git leaves around two sides of a conflict.
 MARKERS = re.compile(r"(?:<{7}|\|{7}|>{7})(?: |$)|={7}$")
@@ -59,7 +58,7 @@ class Version:
         match = FORM.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is not a version M.m.p or M.m.p-rN")
-        major, minor, patch, build = (int(match[part] or 0) for part in ("major", "minor", "patch", "build"))
+        major, minor, patch, build = (int(part or 0) for part in match.groups())
         return cls(major=major, minor=minor, patch=patch, build=build)
 
 
@@ -74,7 +73,10 @@ def read_version(root: Path, env: Mapping[str, str]) -> Version:
     Raises `ConfigError` with file and line, or with the variable's name.
     """
     file = next((root / name for name in VERSION_FILES if (root / name).is_file()), root / VERSION_FILES[0])
-    text = _read_file(file)
+    try:
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8: {error}", hint="save it as UTF-8 and try again") from error
     value = _find_value(file, text)
     if value is None:
         raise ConfigError(
@@ -86,8 +88,10 @@ def read_version(root: Path, env: Mapping[str, str]) -> Version:
         # The file has no v before it: bump2version would carry it on into the tag's name, vv0.4.11.
         released = Version.parse("" if value.startswith("v") else value)
     except ValueError:
+        found = VALUE.search(text)
+        line = text.count("\n", 0, found.end()) + 1 if found else 1
         raise ConfigError(
-            f"{file}:{_value_line(text)}: {OPTION} is {value!r}",
+            f"{file}:{line}: {OPTION} is {value!r}",
             cause="a version is M.m.p or M.m.p-rN, such as 0.4.11 or 0.4.11-r1",
             hint="fix it and try again",
         ) from None
@@ -112,24 +116,12 @@ def version_for_pull(released: Version, number: str | None) -> Version:
     return version
 
 
-def _read_file(file: Path) -> str:
-    if not file.is_file():
-        return ""
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file} is not UTF-8: {error}", hint="save it as UTF-8 and try again") from error
-
-
 def _find_value(file: Path, text: str) -> str | None:
     """Return the file's current version, None where it has none; raises `ConfigError` with its line."""
     for number, line in enumerate(text.split("\n"), start=1):
-        if MARKERS.match(line.rstrip("\r")):
-            raise ConfigError(
-                f"{file}:{number}: a conflict marker",
-                cause="a merge was committed unresolved",
-                hint="resolve it",
-            )
+        if MARKERS.match(line):
+            message, cause = f"{file}:{number}: a conflict marker", "a merge was committed unresolved"
+            raise ConfigError(message, cause=cause, hint="resolve it")
     parser = configparser.RawConfigParser()
     try:
         parser.read_string(text, source=file.name)
@@ -146,14 +138,3 @@ def _error_line(error: configparser.Error) -> int:
     """Return the line of an error; a syntax error has several, each with its text."""
     lines = [number for number, _ in getattr(error, "errors", [])]
     return int(getattr(error, "lineno", None) or (lines or [1])[0])
-
-
-def _value_line(text: str) -> int:
-    """Return the line of the current version, in its section."""
-    section = ""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.startswith("["):
-            section = line.strip()
-        if section == f"[{SECTION}]" and re.match(rf"{OPTION}\s*[=:]", line, re.IGNORECASE):
-            return number
-    return 1
