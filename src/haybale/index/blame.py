@@ -47,12 +47,12 @@ class History:
         known = git.resolve_commit(root, since) if since else None
         return cls(root=root, since=known, shallow_roots=git.shallow_roots(root))
 
-    def blame(self, paths: Sequence[str], *, text: str = "") -> Blame:
+    def blame(self, paths: Sequence[str], *, text: str | None = None) -> Blame:
         """Return who changed one of these paths last; with `text`, who added or removed that in them."""
         if git.uncommitted_files(self.root, paths, text=text):
             return Blame(kind="uncommitted")
         kind: BlameKind = "commit"
-        commit = git.last_change(self.root, paths, self.since or "", text=text)
+        commit = git.last_change(self.root, paths, self.since, text=text)
         if commit is None and self.since:
             kind = "elsewhere"
             commit = git.last_change(self.root, paths, "HEAD", up_to=self.since, text=text)

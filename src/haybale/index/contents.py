@@ -71,8 +71,7 @@ def find_index_image(project: Project, name: str) -> tuple[ImageRef, Mapping[str
     keys = _keys_on_engine(repository)
     known = f"this engine has the keys {', '.join(keys)}" if keys else "this engine has no index image"
     hint = "give a key, or an image's name such as REGISTRY:solr-KEY"
-    image = ImageRef.parse(name) if not KEY_START.fullmatch(name) else None
-    if image is None:
+    if KEY_START.fullmatch(name):
         matching = [name] if len(name) == KEY_LENGTH else [key for key in keys if key.startswith(name)]
         if len(matching) != 1:
             raise UsageError(
@@ -81,15 +80,16 @@ def find_index_image(project: Project, name: str) -> tuple[ImageRef, Mapping[str
                 hint="give more of it; a key that only the registry has is given whole",
             )
         image = index_image(repository, matching[0])
+    else:
+        image = ImageRef.parse(name)
     found, store = sdk.find_image(image), open_store(project)
     labels = found.labels if found else store.labels(image) if store.covers(image) else None
     if labels is None:
         where = "on this engine or in the registry" if store.is_shared else "on this engine"
         raise UsageError(f"there is no image {image} {where}", cause=known, hint=hint)
     if KEY_LABEL not in labels:
-        raise UsageError(
-            f"{image} is not an index image", cause=f"it has no label {KEY_LABEL}; {known}", hint=hint
-        )
+        cause = f"it has no label {KEY_LABEL}; {known}"
+        raise UsageError(f"{image} is not an index image", cause=cause, hint=hint)
     return image, labels
 
 

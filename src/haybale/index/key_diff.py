@@ -155,13 +155,9 @@ def _labelled_baseline(labels: Mapping[str, str], source: str) -> Baseline:
 
 
 def _baseline(key: str, source: str, revision: str) -> Baseline:
-    commit = revision.removesuffix("-dirty")
-    return Baseline(
-        key=Key.from_json(key),
-        source=source,
-        commit=None if commit == UNKNOWN_REVISION else commit,
-        is_dirty=commit != revision,
-    )
+    name = revision.removesuffix("-dirty")
+    commit = None if name == UNKNOWN_REVISION else name
+    return Baseline(key=Key.from_json(key), source=source, commit=commit, is_dirty=name != revision)
 
 
 def compare_keys(old: Key, new: Key) -> tuple[ComponentChange, ...]:
@@ -169,12 +165,10 @@ def compare_keys(old: Key, new: Key) -> tuple[ComponentChange, ...]:
     changes = []
     for name in sorted({*old.components, *new.components}):
         missing = Component(name=name, digest="")
-        before, after = old.components.get(name, missing), new.components.get(name, missing)
-        if before.digest != after.digest:
-            files = _compare_files(before.files, after.files)
-            changes.append(
-                ComponentChange(component=name, files=files, before=before.value, after=after.value)
-            )
+        was, now = old.components.get(name, missing), new.components.get(name, missing)
+        if was.digest != now.digest:
+            files = _compare_files(was.files, now.files)
+            changes.append(ComponentChange(component=name, files=files, before=was.value, after=now.value))
     return tuple(changes)
 
 

@@ -30,6 +30,7 @@ from haybale.tools.registry.transport import (
     TRANSIENT,
     Outcome,
     Transport,
+    host_of,
     is_success,
     retry_delay,
 )
@@ -299,7 +300,7 @@ class Repository:
 
         def send() -> requests.Response:
             # A registry may send an upload elsewhere; its login is its own.
-            known = self._authorization.get(actions) if urlsplit(url).netloc == self._transport.host else None
+            known = self._authorization.get(actions) if host_of(url) == self._transport.host else None
             # requests removes the login where a redirect leads to another host.
             login = {"Authorization": known} if known else {}
             return self._transport.send(
@@ -314,10 +315,10 @@ class Repository:
                 if actions in self._authorization:
                     response = send()
         except TokenServiceError as refused:
-            return Outcome.from_response(refused.response, fault="token")
+            return Outcome.of_response(refused.response, fault="token")
         except requests.RequestException as error:
-            return Outcome.from_error(error)
-        return Outcome.from_response(response)
+            return Outcome.of_error(error)
+        return Outcome.of_response(response)
 
     def _log_in(self, challenge: str, actions: str) -> None:
         """Keep the Authorization header that answers a challenge, if there is one."""

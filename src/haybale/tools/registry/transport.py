@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 import requests
 import urllib3.util.ssl_
@@ -41,6 +40,11 @@ USER_CERTS = "docker/certs.d"
 SYSTEM_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
+def host_of(url: str) -> str:
+    """Return host and port of a URL."""
+    return re.sub(r"^\w+://", "", url).partition("/")[0]
+
+
 def url_scheme(host: str) -> str:
     """Return how a registry is reached: without TLS only on this machine, as in Docker."""
     name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
@@ -49,7 +53,7 @@ def url_scheme(host: str) -> str:
 
 def is_secure(url: str) -> bool:
     """Return whether a login may be sent to a URL: over TLS, or on this machine."""
-    return url.startswith(("https://", f"{url_scheme(urlsplit(url).netloc)}://"))
+    return url.startswith(("https://", f"{url_scheme(host_of(url))}://"))
 
 
 def is_success(response: requests.Response) -> bool:
@@ -62,7 +66,7 @@ def proxies(url: str) -> dict[str, str]:
 
     (Go, net/http: ProxyFromEnvironment.)
     """
-    return {} if url_scheme(urlsplit(url).netloc) == "http" else dict(requests.utils.get_environ_proxies(url))
+    return {} if url_scheme(host_of(url)) == "http" else dict(requests.utils.get_environ_proxies(url))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +83,13 @@ class Outcome:
     detail: str = ""
 
     @classmethod
-    def from_response(cls, response: requests.Response, fault: Literal["token"] | None = None) -> Outcome:
+    def of_response(cls, response: requests.Response, fault: Literal["token"] | None = None) -> Outcome:
         """Return the outcome of a request that was answered."""
         retry_after = response.headers.get("Retry-After", "")
         return cls(response=response, status=response.status_code, retry_after=retry_after, fault=fault)
 
     @classmethod
-    def from_error(cls, error: requests.RequestException) -> Outcome:
+    def of_error(cls, error: requests.RequestException) -> Outcome:
         """Return the outcome of a request that was not answered."""
         if isinstance(error, requests.exceptions.SSLError) and "certificate" in str(error).lower():
             return cls(fault="certificate", detail=str(error))
