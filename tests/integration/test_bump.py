@@ -28,7 +28,7 @@ def bumped(clone: Clone, *arguments: str, offline: bool = False) -> bump.Bumped:
     return bump.bump_version(clone.path, arguments, os.environ, offline=offline)
 
 
-def test_the_scheme(clone: Clone) -> None:
+def test_bump_version_scheme(clone: Clone) -> None:
     made = [
         str(bumped(clone, part).version) for part in ("build", "build", "patch", "build", "minor", "major")
     ]
@@ -40,11 +40,11 @@ def test_the_scheme(clone: Clone) -> None:
     assert clone.git("show", "-s", "--format=%s|%an", "HEAD") == "Release v1.0.0|Ada"
 
 
-def test_the_part_is_build_unless_it_is_named(clone: Clone) -> None:
+def test_bump_version_default_part(clone: Clone) -> None:
     assert str(bumped(clone).version) == "v0.4.11-r1"
 
 
-def test_a_dry_run_says_what_would_be_and_changes_nothing(clone: Clone) -> None:
+def test_bump_version_dry_run(clone: Clone) -> None:
     before = clone.state()
     made = bumped(clone, "patch", "--dry-run", "--verbose")
     assert (str(made.version), made.is_dry_run) == ("v0.4.12", True)
@@ -52,7 +52,7 @@ def test_a_dry_run_says_what_would_be_and_changes_nothing(clone: Clone) -> None:
     assert clone.state() == before
 
 
-def test_bump2version_s_own_flags_reach_it(clone: Clone) -> None:
+def test_bump_version_passes_options(clone: Clone) -> None:
     assert "new_version=0.5.0" in bumped(clone, "minor", "--list", "--no-tag").stdout
     assert clone.git("tag") == ""
     assert (
@@ -172,7 +172,7 @@ def other_tags(clone: Clone) -> None:
     ],
 )
 @pytest.mark.parametrize("flags", [(), ("--dry-run",)])
-def test_what_forbids_a_version_is_said_before_anything_is_changed(
+def test_bump_version_refusals_change_nothing(
     clone: Clone,
     spoil: Callable[[Clone], None],
     kind: type[HaybaleError],
@@ -190,7 +190,7 @@ def test_what_forbids_a_version_is_said_before_anything_is_changed(
     assert clone.state() == before
 
 
-def test_what_is_no_obstacle(clone: Clone) -> None:
+def test_bump_version_allows_untracked_files(clone: Clone) -> None:
     (clone.path / "untracked").write_text("x", encoding="utf-8")
     clone.commit("unpushed")
     clone.commit("heading.rst", "Title 1\n=======\n")
@@ -199,7 +199,7 @@ def test_what_is_no_obstacle(clone: Clone) -> None:
     assert (clone.path / "untracked").exists()
 
 
-def test_offline_leaves_just_the_remote_unasked(clone: Clone) -> None:
+def test_bump_version_offline(clone: Clone) -> None:
     vanished(clone)
     assert str(bumped(clone, "patch", offline=True).version) == "v0.4.12"
     clone.git("tag", "v0.4.13")
@@ -207,12 +207,12 @@ def test_offline_leaves_just_the_remote_unasked(clone: Clone) -> None:
         bumped(clone, "patch", offline=True)
 
 
-def test_a_repository_without_a_remote_has_none_to_ask(clone: Clone) -> None:
+def test_bump_version_without_remote(clone: Clone) -> None:
     clone.git("remote", "remove", "origin")
     assert str(bumped(clone, "patch").version) == "v0.4.12"
 
 
-def test_the_upstream_s_own_name_and_remote_count(clone: Clone) -> None:
+def test_bump_version_upstream(clone: Clone) -> None:
     """The branch here is called otherwise than the one that it follows."""
     clone.git("remote", "rename", "origin", "forge")
     clone.git("branch", "-q", "-m", "main", "mine")
@@ -223,7 +223,7 @@ def test_the_upstream_s_own_name_and_remote_count(clone: Clone) -> None:
         bumped(clone, "patch")
 
 
-def test_a_shallow_clone_says_how_to_see_further(clone: Clone) -> None:
+def test_bump_version_shallow_clone(clone: Clone) -> None:
     for name in ("one", "two", "three"):
         clone.commit(name)
     clone.git("push", "-q")
@@ -236,7 +236,7 @@ def test_a_shallow_clone_says_how_to_see_further(clone: Clone) -> None:
     assert "--unshallow" in told.value.hint
 
 
-def test_a_hook_that_refuses_leaves_the_files_as_they_were(clone: Clone) -> None:
+def test_bump_version_hook_refuses(clone: Clone) -> None:
     hook = clone.path / ".git/hooks/pre-commit"
     hook.write_text("#!/bin/sh\necho not today >&2; exit 1\n", encoding="utf-8")
     hook.chmod(0o755)
@@ -255,24 +255,24 @@ def test_a_hook_that_refuses_leaves_the_files_as_they_were(clone: Clone) -> None
         (("patch", "--config-file=x"), "--config-file is not available here"),
     ],
 )
-def test_a_slip_on_the_command_line_is_explained(clone: Clone, arguments: tuple[str, ...], what: str) -> None:
+def test_bump_version_explains_slips(clone: Clone, arguments: tuple[str, ...], what: str) -> None:
     with pytest.raises(UsageError, match=what):
         bumped(clone, *arguments)
 
 
-def test_a_version_of_another_form_is_refused(clone: Clone) -> None:
+def test_bump_version_refuses_other_form(clone: Clone) -> None:
     with pytest.raises(ReleaseError, match=r"would make the version 1\.2\.3-r0"):
         bumped(clone, "patch", "--new-version", "1.2.3-r0")
 
 
-def test_without_bump2version_the_session_is_named(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bump_version_without_bump2version(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HAYBALE_BUMP2VERSION", "/nowhere/bumpversion")
     with pytest.raises(PrerequisiteError, match="/nowhere/bumpversion, which cannot be run") as told:
         bumped(clone, "patch")
     assert "just bump" in told.value.hint
 
 
-def test_the_verb_prints_what_bump2version_prints(clone: Clone) -> None:
+def test_bump_command_prints_output(clone: Clone) -> None:
     settings = '[tool.haybale]\nname = "x"\nregistry = "localhost:5000/x"\ncore = "x"\n'
     clone.commit("pyproject.toml", settings)
     command = [sys.executable, "-m", "haybale", "bump", "patch", "--list"]
@@ -290,7 +290,7 @@ def test_the_verb_prints_what_bump2version_prints(clone: Clone) -> None:
 # The pipeline's: beside the work tree ------------------------------------------------------------------
 
 
-def test_a_release_tree_changes_nothing_in_the_user_s_tree_or_refs(clone: Clone) -> None:
+def test_make_release_tree_leaves_repository_alone(clone: Clone) -> None:
     (clone.path / "untracked").write_text("x", encoding="utf-8")
     before = clone.state()
     made = bump.make_release_tree(clone.path, "patch", clone.path.parent / "run" / "tree", os.environ)
@@ -307,14 +307,14 @@ def test_a_release_tree_changes_nothing_in_the_user_s_tree_or_refs(clone: Clone)
     assert not made.path.exists()
 
 
-def test_a_finished_release_tree_is_kept_as_it_is(clone: Clone) -> None:
+def test_make_release_tree_keeps_finished_tree(clone: Clone) -> None:
     folder = clone.path.parent / "tree"
     made = bump.make_release_tree(clone.path, "patch", folder, os.environ)
     assert bump.read_release_tree(folder) == made
     assert bump.make_release_tree(clone.path, "patch", folder, os.environ) == made
 
 
-def test_another_part_or_another_commit_makes_the_tree_anew(clone: Clone) -> None:
+def test_make_release_tree_again_for_other_part_or_commit(clone: Clone) -> None:
     folder = clone.path.parent / "tree"
     bump.make_release_tree(clone.path, "patch", folder, os.environ)
     assert str(bump.make_release_tree(clone.path, "build", folder, os.environ).version) == "v0.4.11-r1"
@@ -323,7 +323,7 @@ def test_another_part_or_another_commit_makes_the_tree_anew(clone: Clone) -> Non
     assert made.base == clone.git("rev-parse", "HEAD")
 
 
-def test_what_is_no_release_tree_is_not_taken_for_one(clone: Clone, tmp_path: Path) -> None:
+def test_read_release_tree_of_other_folders(clone: Clone, tmp_path: Path) -> None:
     """A folder inside of the user's work tree belongs to a repository too: the user's."""
     folder = clone.path / ".haybale" / "tree"
     assert bump.read_release_tree(folder) is None
@@ -335,7 +335,7 @@ def test_what_is_no_release_tree_is_not_taken_for_one(clone: Clone, tmp_path: Pa
         bump.remove_release_tree(clone.path, clone.path)
 
 
-def test_a_mark_that_was_cut_off_marks_nothing(clone: Clone) -> None:
+def test_read_release_tree_cut_off_mark(clone: Clone) -> None:
     folder = clone.path.parent / "tree"
     made = bump.make_release_tree(clone.path, "patch", folder, os.environ)
     bump._marker_file(folder).write_text("", encoding="ascii")
@@ -344,7 +344,7 @@ def test_a_mark_that_was_cut_off_marks_nothing(clone: Clone) -> None:
 
 
 @pytest.mark.parametrize("got", ["registered", "made the folder", "pointed from there", "pointed back"])
-def test_what_git_made_a_part_of_before_it_was_killed_is_made_anew(clone: Clone, got: str) -> None:
+def test_make_release_tree_after_git_was_killed(clone: Clone, got: str) -> None:
     """Git's own steps, in their order, as far as it got."""
     folder = clone.path.parent / "trees/tree"
     made = bump.make_release_tree(clone.path, "patch", folder, os.environ)
@@ -366,7 +366,7 @@ def test_what_git_made_a_part_of_before_it_was_killed_is_made_anew(clone: Clone,
     assert len(clone.git("worktree", "list").splitlines()) == 1
 
 
-def test_somebody_else_s_worktrees_stay(clone: Clone, tmp_path: Path) -> None:
+def test_remove_release_tree_keeps_other_worktrees(clone: Clone, tmp_path: Path) -> None:
     """Also one whose disk is away just now: `git worktree prune` would forget it."""
     clone.git("worktree", "add", "-q", "--detach", str(tmp_path / "theirs"))
     (tmp_path / "theirs").rename(tmp_path / "away")
@@ -376,7 +376,7 @@ def test_somebody_else_s_worktrees_stay(clone: Clone, tmp_path: Path) -> None:
     assert str(tmp_path / "theirs") in clone.git("worktree", "list")
 
 
-def test_a_failure_leaves_no_folder(clone: Clone) -> None:
+def test_make_release_tree_failure_leaves_no_folder(clone: Clone) -> None:
     clone.git("tag", "v0.4.12")
     folder = clone.path.parent / "tree"
     with pytest.raises(ReleaseError, match=r"v0\.4\.12 exists here"):
@@ -385,7 +385,7 @@ def test_a_failure_leaves_no_folder(clone: Clone) -> None:
     assert len(clone.git("worktree", "list").splitlines()) == 1
 
 
-def test_the_repository_s_hooks_have_no_say_in_the_pipeline_s_commit(clone: Clone) -> None:
+def test_make_release_tree_runs_no_hooks(clone: Clone) -> None:
     for name in ("pre-commit", "commit-msg", "post-checkout", "reference-transaction"):
         hook = clone.path / ".git/hooks" / name
         hook.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
@@ -410,7 +410,7 @@ def test_the_repository_s_hooks_have_no_say_in_the_pipeline_s_commit(clone: Clon
         ({"GITLAB_USER_NAME": "Ada L", "GITLAB_USER_EMAIL": "a@x.org"}, "Ada L <a@x.org>"),
     ],
 )
-def test_without_an_identity_the_ci_system_s_is_taken(
+def test_make_release_tree_identity_of_ci_system(
     clone: Clone, monkeypatch: pytest.MonkeyPatch, env: dict[str, str], author: str
 ) -> None:
     nobody(clone)
@@ -421,7 +421,7 @@ def test_without_an_identity_the_ci_system_s_is_taken(
     assert clone.git("show", "-s", "--format=%cn <%ce>", made.commit) == author
 
 
-def test_killed_at_any_moment_it_gives_the_same_version(clone: Clone, tmp_path: Path) -> None:
+def test_make_release_tree_killed_at_any_moment(clone: Clone, tmp_path: Path) -> None:
     """The process group is killed at ever later moments, until one attempt gets through."""
     folder = tmp_path / "tree"
     before = clone.state()

@@ -197,7 +197,7 @@ def _planned(site: Site, record: ReleaseRecord) -> DeploymentPlan:
     return plan_changes(site.project, "dev", refs, release, record.commit)
 
 
-def test_the_first_deployment_moves_one_tag_and_every_other_two(site: Site) -> None:
+def test_push_deployment_first_moves_one_tag(site: Site) -> None:
     first, second = site.release("v0.4.12"), site.release("v0.4.13")
     site.forget()
     site.deploy("dev", "v0.4.12")
@@ -209,7 +209,7 @@ def test_the_first_deployment_moves_one_tag_and_every_other_two(site: Site) -> N
     assert site.at("dev") == (second.commit, first.commit)
 
 
-def test_deploying_what_is_deployed_moves_nothing_and_keeps_the_way_back(site: Site) -> None:
+def test_plan_deployment_already_deployed(site: Site) -> None:
     first, second = site.release("v0.4.12"), site.release("v0.4.13")
     site.deploy("dev", "v0.4.12")
     site.deploy("dev", "v0.4.13")
@@ -219,7 +219,7 @@ def test_deploying_what_is_deployed_moves_nothing_and_keeps_the_way_back(site: S
     assert site.at("dev") == (second.commit, first.commit)
 
 
-def test_a_plan_moves_nothing(site: Site) -> None:
+def test_plan_deployment_moves_nothing(site: Site) -> None:
     site.release("v0.4.12")
     site.forget()
     (line,) = change_lines(plan_deployment(site.project, "dev", "v0.4.12"))
@@ -228,7 +228,7 @@ def test_a_plan_moves_nothing(site: Site) -> None:
     assert site.at("dev") == ("", "")
 
 
-def test_rolling_back_twice_is_a_round_trip(site: Site) -> None:
+def test_plan_rollback_twice_is_round_trip(site: Site) -> None:
     first, second = site.release("v0.4.12"), site.release("v0.4.13")
     site.deploy("dev", "v0.4.12")
     with pytest.raises(ReleaseError, match="there is nothing to roll dev back to"):
@@ -241,7 +241,7 @@ def test_rolling_back_twice_is_a_round_trip(site: Site) -> None:
 
 
 @pytest.mark.parametrize("part", ["site", "index"])
-def test_what_has_no_image_any_more_is_not_deployed_or_rolled_back_to(site: Site, part: str) -> None:
+def test_plan_refuses_missing_image(site: Site, part: str) -> None:
     first = site.release("v0.4.12")
     site.release("v0.4.13")
     site.deploy("dev", "v0.4.12")
@@ -257,7 +257,7 @@ def test_what_has_no_image_any_more_is_not_deployed_or_rolled_back_to(site: Site
     assert site.pushes() == []
 
 
-def test_an_environment_takes_only_what_was_in_the_one_before_it(site: Site) -> None:
+def test_plan_deployment_after_other_environment(site: Site) -> None:
     site.release("v0.4.12")
     site.release("v0.4.13")
     with pytest.raises(ReleaseError, match=r"v0\.4\.12 was not in dev yet"):
@@ -268,9 +268,7 @@ def test_an_environment_takes_only_what_was_in_the_one_before_it(site: Site) -> 
 
 
 @pytest.mark.parametrize("name", ["-x", "a/b", "..", "stage", "HEAD", "x" * 300, "\N{SNOWMAN}", ""])
-def test_what_is_no_environment_is_refused_before_git_sees_it(
-    site: Site, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_raise_if_undeclared_before_git(site: Site, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(git, "run", lambda *_, **__: pytest.fail("git was asked"))
     with pytest.raises(UsageError, match="there is no environment") as told:
         plan_deployment(site.project, name, "v1.0.0")
@@ -279,7 +277,7 @@ def test_what_is_no_environment_is_refused_before_git_sees_it(
         plan_rollback(site.project, name)
 
 
-def test_a_version_that_is_not_published_is_refused_with_those_that_are(site: Site) -> None:
+def test_plan_deployment_unpublished_version(site: Site) -> None:
     site.release("v0.4.12")
     with pytest.raises(ReleaseError, match=r"origin has no version v9\.9\.9") as told:
         site.deploy("dev", "v9.9.9")
@@ -288,7 +286,7 @@ def test_a_version_that_is_not_published_is_refused_with_those_that_are(site: Si
         site.deploy("dev")
 
 
-def test_a_release_holds_until_something_of_it_is_changed(site: Site) -> None:
+def test_verify_release_finds_changes(site: Site) -> None:
     made = site.release("v0.4.12")
     assert all(check.passed for check in verify_release(site.project, "v0.4.12"))
     assert (
@@ -302,7 +300,7 @@ def test_a_release_holds_until_something_of_it_is_changed(site: Site) -> None:
     assert site.failed_checks() == ["main", "record", "site image"]
 
 
-def test_the_record_refers_to_the_site_s_image_where_the_registry_lists_that(site: Site) -> None:
+def test_keep_record_lists_referrer(site: Site) -> None:
     made = site.release("v0.4.12")
     listed = site.repository.manifest(str(made.site.digest).replace(":", "-"))
     assert listed is not None
@@ -316,7 +314,7 @@ def test_the_record_refers_to_the_site_s_image_where_the_registry_lists_that(sit
     assert again.digest == before
 
 
-def test_status_tells_what_runs_where_and_a_tag_that_was_moved_by_hand(site: Site) -> None:
+def test_read_status_and_drift(site: Site) -> None:
     first, second = site.release("v0.4.12"), site.release("v0.4.13")
     site.deploy("dev", "v0.4.12")
     site.deploy("dev", "v0.4.13")
@@ -343,7 +341,7 @@ def test_status_tells_what_runs_where_and_a_tag_that_was_moved_by_hand(site: Sit
     assert json.loads(json.dumps(dev.to_dict()))["drift"] == list(dev.drift)
 
 
-def test_a_release_on_its_way_stays_and_one_that_was_given_up_goes(site: Site) -> None:
+def test_find_unused_keeps_newer_versions(site: Site) -> None:
     site.image("v0.4.10", {})
     site.release("v0.4.12")
     site.image("v0.4.13", {})
@@ -351,7 +349,7 @@ def test_a_release_on_its_way_stays_and_one_that_was_given_up_goes(site: Site) -
     assert set(site.unused().registry) == {"v0.4.10"}
 
 
-def test_only_what_nothing_refers_to_may_go(site: Site) -> None:
+def test_remove_unused_keeps_referred(site: Site) -> None:
     kept = site.release("v0.4.12")
     site.image("v0.4.10-pr7", {})
     site.image("last-solr", {})
@@ -368,9 +366,7 @@ def test_only_what_nothing_refers_to_may_go(site: Site) -> None:
     assert site.unused().registry == {}
 
 
-def test_who_rolls_back_while_somebody_deploys_changes_nothing(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_push_deployment_rollback_loses_race(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     for version in ("v0.4.12", "v0.4.13", "v0.4.14"):
         site.release(version)
     site.deploy("dev", "v0.4.12")
@@ -389,7 +385,7 @@ def test_who_rolls_back_while_somebody_deploys_changes_nothing(
     assert (dev.version, dev.last) == ("v0.4.14", "v0.4.13")
 
 
-def test_a_deployment_that_arrived_is_none_that_was_lost(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_push_deployment_arrived_is_not_lost(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     for version in ("v0.4.12", "v0.4.13", "v0.4.14"):
         site.release(version)
     site.deploy("dev", "v0.4.12")
@@ -408,7 +404,7 @@ def test_a_deployment_that_arrived_is_none_that_was_lost(site: Site, monkeypatch
     assert (dev.version, dev.last) == ("v0.4.14", "v0.4.13")
 
 
-def test_a_tag_of_somebody_s_own_gives_way_and_is_not_what_is_gone_back_to(site: Site) -> None:
+def test_plan_deployment_replaces_foreign_tag(site: Site) -> None:
     first, second = site.release("v0.4.12"), site.release("v0.4.13")
     site.deploy("dev", "v0.4.12")
     site.deploy("dev", "v0.4.13")
@@ -423,7 +419,7 @@ def test_a_tag_of_somebody_s_own_gives_way_and_is_not_what_is_gone_back_to(site:
     assert site.rollback("dev").version == "v0.4.12"
 
 
-def test_what_is_gone_back_to_is_what_the_record_says(site: Site) -> None:
+def test_plan_rollback_refuses_other_commit(site: Site) -> None:
     first, _, third = (site.release(version) for version in ("v0.4.12", "v0.4.13", "v0.4.14"))
     site.deploy("dev", "v0.4.12")
     site.deploy("dev", "v0.4.13")
@@ -435,9 +431,7 @@ def test_what_is_gone_back_to_is_what_the_record_says(site: Site) -> None:
     assert f"points to {third.commit[:12]}" in told.value.cause
 
 
-def test_the_record_that_was_looked_at_is_the_one_that_is_deployed(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plan_deployment_uses_checked_record(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     made = site.release("v0.4.12")
     real = verification.raise_if_invalid
 
@@ -463,16 +457,14 @@ def test_the_record_that_was_looked_at_is_the_one_that_is_deployed(
         ({"bases": {"site": "sha256:1", "index": "sha256:0"}}, "index base"),
     ],
 )
-def test_a_record_that_tells_another_tale_than_its_images_does_not_hold(
-    site: Site, changed: dict[str, Any], part: str
-) -> None:
+def test_verify_release_compares_record_with_labels(site: Site, changed: dict[str, Any], part: str) -> None:
     made = replace(site.release("v0.4.12"), **changed)
     keep_record(site.project, made)
     site.tag(made)
     assert site.failed_checks() == [part]
 
 
-def test_a_clone_that_does_not_go_back_far_enough_is_not_asked(site: Site) -> None:
+def test_verify_release_shallow_clone(site: Site) -> None:
     site.release("v0.4.12")
     site.release("v0.4.13")
     shallow = site.clone.another("shallow", "--depth=1")
@@ -483,7 +475,7 @@ def test_a_clone_that_does_not_go_back_far_enough_is_not_asked(site: Site) -> No
     assert "--unshallow" in told.value.hint
 
 
-def test_what_was_published_without_a_record_stays(site: Site) -> None:
+def test_find_unused_keeps_versions_without_record(site: Site) -> None:
     commit = site.clone.git("rev-parse", "HEAD")
     site.image("v0.4.10", {})
     site.image("v0.4.10-solr", {})
@@ -492,7 +484,7 @@ def test_what_was_published_without_a_record_stays(site: Site) -> None:
     assert site.unused().registry == {}
 
 
-def test_what_runs_stays_also_where_its_version_or_its_environment_is_not_known_any_more(site: Site) -> None:
+def test_find_unused_keeps_undeclared_deployments(site: Site) -> None:
     site.release("v0.4.12")
     site.release("v0.4.13")
     site.deploy("dev", "v0.4.12")
@@ -505,7 +497,7 @@ def test_what_runs_stays_also_where_its_version_or_its_environment_is_not_known_
         prune.find_unused(read_checkout(undeclared, {}), KEY)
 
 
-def test_what_an_image_in_use_is_made_of_stays(site: Site) -> None:
+def test_find_unused_keeps_platform_images(site: Site) -> None:
     one = site.image("v0.4.10-amd64", {})
     manifest = site.repository.manifest(one)
     assert manifest is not None
@@ -518,7 +510,7 @@ def test_what_an_image_in_use_is_made_of_stays(site: Site) -> None:
     assert site.unused().registry == {}
 
 
-def test_what_came_into_use_since_it_was_looked_at_stays(site: Site) -> None:
+def test_remove_unused_keeps_what_came_into_use(site: Site) -> None:
     digest = site.image("solr-0123", {})
     found = site.unused()
     assert set(found.registry) == {"solr-0123"}
@@ -529,7 +521,7 @@ def test_what_came_into_use_since_it_was_looked_at_stays(site: Site) -> None:
     assert site.repository.digest("solr-0123") == digest
 
 
-def test_a_registry_that_lets_nobody_remove_anything_says_so(
+def test_remove_unused_registry_refuses(
     clone: Clone, serve_registry: Callable[..., AbstractContextManager[Registry]]
 ) -> None:
     with serve_registry(files={"config.yml": KEEPS_ALL}) as server:
@@ -542,7 +534,7 @@ def test_a_registry_that_lets_nobody_remove_anything_says_so(
         assert site.repository.digest("solr-0123") == digest
 
 
-def test_an_environment_is_compared_with_the_one_before_it_wherever_that_is_declared(site: Site) -> None:
+def test_read_status_order_of_declaration(site: Site) -> None:
     site.release("v0.4.12")
     site.release("v0.4.13")
     site.deploy("dev", "v0.4.12")
@@ -608,7 +600,7 @@ def served(site: Site) -> Iterator[Site]:
         thread.join()
 
 
-def test_two_who_deploy_at_once_never_leave_half_of_it(served: Site) -> None:
+def test_push_deployment_two_at_once(served: Site) -> None:
     ours = served
     versions = [ours.release("v0.4.12"), ours.release("v0.4.13"), ours.release("v0.4.14")]
     url = ours.clone.git("remote", "get-url", "origin")
@@ -697,9 +689,7 @@ class Cut:
         self.listener.close()
 
 
-def test_a_push_that_is_cut_off_anywhere_leaves_both_tags_old_or_both_new(
-    served: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_push_deployment_cut_off_anywhere(served: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "PAUSE", (0, 0))
     versions = [served.release("v0.4.12"), served.release("v0.4.13"), served.release("v0.4.14")]
     served.deploy("dev", "v0.4.12")
@@ -736,7 +726,7 @@ def test_a_push_that_is_cut_off_anywhere_leaves_both_tags_old_or_both_new(
     assert True in arrived
 
 
-def test_names_of_images_on_the_engine_are_found_by_their_repository() -> None:
+def test_repository_tags_of_engine() -> None:
     name = f"haybale-test-{os.environ['HAYBALE_TEST_RUN']}-{secrets.token_hex(4)}"
     made = subprocess.run(
         ["docker", "import", "-", f"{name}:one"], input=b"\0" * 10240, capture_output=True, check=True

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from haybale.checkout import read_checkout
+from haybale.config import Project, Settings
 from haybale.errors import ReleaseError
 from haybale.release import bump, publish
 from haybale.release.event import Event, EventChoice, detect_event
-from haybale.tools import forge, git
-from haybale.version import read_version
+from haybale.tools import forge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -171,8 +172,8 @@ def none(system: str) -> tuple[int, Any]:
 def detect(
     clone: Clone, env: Mapping[str, str], choice: EventChoice = "auto", *, remote: str | None = "origin"
 ) -> Event:
-    head, version = git.read_head(clone.path), read_version(clone.path, {})
-    return detect_event(clone.path, "main", choice, env, head=head, version=version, remote=remote)
+    project = Project(root=clone.path, settings=Settings(name="site", registry="site", core="site"))
+    return detect_event(read_checkout(project, {}), choice, env, remote=remote)
 
 
 @pytest.mark.parametrize("system", ["GitHub", "Gitea", "GitLab"])
@@ -182,7 +183,7 @@ def detect(
     [(merge, "patch"), (squash, "patch"), (rebase, "patch"), (edit, "build")],
     ids=lambda each: each[0].__name__,
 )
-def test_check_11_the_expected_part_with_the_forge_s_answer(
+def test_detect_event_part_with_answer_of_forge(
     clone: Clone, api: Forge, system: str, run: str, arrival: tuple[Way, str]
 ) -> None:
     way, part = arrival
@@ -207,7 +208,7 @@ def test_check_11_the_expected_part_with_the_forge_s_answer(
     [(merge, "patch"), (squash, "patch"), (rebase, "build"), (edit, "build")],
     ids=lambda each: each[0].__name__,
 )
-def test_check_11_the_expected_part_where_no_forge_answers(
+def test_detect_event_part_without_answer_of_forge(
     clone: Clone, api: Forge, system: str, arrival: tuple[Way, str]
 ) -> None:
     """Git keeps no trace of a rebase merge; everything else is told right, and why is said."""
@@ -221,7 +222,7 @@ def test_check_11_the_expected_part_where_no_forge_answers(
         assert "answered 403 (the token may not read pull requests)" in found.reason
 
 
-def test_a_pull_is_a_direct_push(clone: Clone) -> None:
+def test_detect_event_pull_is_direct_push(clone: Clone) -> None:
     other = clone.another("other")
     other.commit("theirs")
     other.git("push", "-q")
@@ -231,7 +232,7 @@ def test_a_pull_is_a_direct_push(clone: Clone) -> None:
     assert detect(clone, {}).kind == "direct-push"
 
 
-def test_merging_what_was_fetched_is_a_direct_push(clone: Clone) -> None:
+def test_detect_event_merge_of_fetched_is_direct_push(clone: Clone) -> None:
     other = clone.another("other")
     other.commit("theirs")
     other.git("push", "-q")
@@ -242,7 +243,7 @@ def test_merging_what_was_fetched_is_a_direct_push(clone: Clone) -> None:
     assert detect(clone, {}).kind == "direct-push"
 
 
-def test_a_branch_asks_no_forge(clone: Clone, api: Forge) -> None:
+def test_detect_event_branch_asks_no_forge(clone: Clone, api: Forge) -> None:
     clone.git("checkout", "-q", "-b", "topic")
     env = {**runner("GitHub", clone, api), "GITHUB_REF": "refs/heads/topic"}
     assert detect(clone, env).kind == "branch"
@@ -250,7 +251,7 @@ def test_a_branch_asks_no_forge(clone: Clone, api: Forge) -> None:
     assert api.asked == []
 
 
-def test_a_detached_head_is_on_the_branch_that_points_to_it(clone: Clone) -> None:
+def test_detect_event_detached_head(clone: Clone) -> None:
     runner_clone = clone.another("runner")
     runner_clone.git("checkout", "-q", "--detach", "origin/main")
     runner_clone.git("branch", "-q", "-D", "main")
@@ -269,7 +270,7 @@ def released(clone: Clone) -> None:
     bump.remove_release_tree(clone.path, tree.path)
 
 
-def test_a_version_is_not_released_again(clone: Clone) -> None:
+def test_detect_event_released_version(clone: Clone) -> None:
     assert detect(clone, {}).released is None
     released(clone)
     assert detect(clone, {}).released == "v0.4.12"
@@ -278,7 +279,7 @@ def test_a_version_is_not_released_again(clone: Clone) -> None:
 
 
 @pytest.mark.parametrize("depth", ["--depth=1", "--depth=2"])
-def test_a_clone_without_tags_asks_the_remote(clone: Clone, depth: str) -> None:
+def test_detect_event_clone_without_tags_asks_remote(clone: Clone, depth: str) -> None:
     """What a CI system checks out for the push that a run made: no tag, no history."""
     released(clone)
     shallow = clone.another("shallow", depth, "--no-tags")
@@ -290,13 +291,13 @@ def test_a_clone_without_tags_asks_the_remote(clone: Clone, depth: str) -> None:
     assert detect(shallow, {}, remote=None).released is None
 
 
-def test_without_a_remote_at_hand_a_plain_commit_is_judged(clone: Clone) -> None:
+def test_detect_event_without_remote(clone: Clone) -> None:
     clone.commit("more")
     clone.remote.rename(clone.remote.with_name("away"))
     assert detect(clone, {}).part == "build"
 
 
-def test_check_10_notest_counts_through_the_version_s_commit(clone: Clone) -> None:
+def test_detect_event_notest_below_version(clone: Clone) -> None:
     commit = clone.commit("word", message="Mend a word [notest]")
     assert detect(clone, {}).notest == commit
     clone.git("push", "-q")
@@ -307,7 +308,7 @@ def test_check_10_notest_counts_through_the_version_s_commit(clone: Clone) -> No
     assert detect(clone, {}).notest is None
 
 
-def test_a_run_that_goes_on_from_the_winner_s_version_is_still_a_merge(clone: Clone, api: Forge) -> None:
+def test_detect_event_merge_below_versions_of_others(clone: Clone, api: Forge) -> None:
     """Two versions of others lie on top of the merge that the run is for."""
     merge(clone, WORDS["GitHub"][merge])
     clone.git("push", "-q")
@@ -334,7 +335,7 @@ def question(api: Forge) -> forge.PullRequestQuery:
 MERGED = [{"number": 7, "merged_at": "2026-01-01T00:00:00Z", "base": {"ref": "main"}}]
 
 
-def test_what_passes_is_asked_again(api: Forge) -> None:
+def test_find_merged_pull_asks_again(api: Forge) -> None:
     api.answers = [(502, {}), (429, {}), (200, MERGED)]
     api.headers = {"Retry-After": "0"}
     assert forge.find_merged_pull(question(api)).pull == "7"
@@ -351,7 +352,7 @@ def test_what_passes_is_asked_again(api: Forge) -> None:
         (503, "answered 503", forge.RETRIES + 1),
     ],
 )
-def test_what_does_not_pass_is_said(api: Forge, status: int, said: str, times: int) -> None:
+def test_find_merged_pull_explains_failure(api: Forge, status: int, said: str, times: int) -> None:
     api.answers = [(status, {})]
     api.headers = {"Retry-After": "0"}
     answer = forge.find_merged_pull(question(api))
@@ -360,12 +361,12 @@ def test_what_does_not_pass_is_said(api: Forge, status: int, said: str, times: i
     assert len(api.asked) == times
 
 
-def test_a_page_in_place_of_an_answer_is_none(api: Forge) -> None:
+def test_find_merged_pull_page_is_no_answer(api: Forge) -> None:
     api.answers = [(200, b"<html>Log in</html>")]
     assert not forge.find_merged_pull(question(api)).is_known
 
 
-def test_a_forge_that_is_not_there_or_does_not_speak_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_merged_pull_silent_or_absent_forge(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forge, "TIMEOUT", (0.2, 0.2))
     monkeypatch.setattr(forge, "RETRIES", 1)
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as silent:
@@ -382,7 +383,7 @@ def test_a_forge_that_is_not_there_or_does_not_speak_is_said(monkeypatch: pytest
     assert "did not answer" in gone.explanation
 
 
-def test_the_token_does_not_follow_to_another_host(api: Forge) -> None:
+def test_find_merged_pull_token_stays_with_host(api: Forge) -> None:
     """The same server, under another name for it: another host as far as HTTP goes."""
     elsewhere = api.url.replace("127.0.0.1", "localhost")
     api.answers = [(302, {}), (200, MERGED)]

@@ -163,7 +163,7 @@ def _strict(schema: dict[str, Any]) -> dict[str, Any]:
         'interval = "1.5h"\nurl = "ssh://git@git.example:22/a"\n',
     ],
 )
-def test_flux_takes_every_object(
+def test_render_objects_match_crds(
     site: Site, crds: dict[tuple[str, str], dict[str, Any]], forge: str, more: str
 ) -> None:
     project = site(f'[tool.haybale.flux]\nforge = "{forge}"\n{more}')
@@ -187,7 +187,7 @@ def test_flux_takes_every_object(
         ("prune: true", "prune: 1"),
     ],
 )
-def test_a_mistake_in_an_object_would_be_found(
+def test_render_objects_crds_find_mistakes(
     site: Site, crds: dict[tuple[str, str], dict[str, Any]], old: str, new: str
 ) -> None:
     text = render_objects(site().settings, "dev", "https://git.example/hay")
@@ -199,7 +199,7 @@ def test_a_mistake_in_an_object_would_be_found(
     assert not all(valid)
 
 
-def test_kubernetes_takes_the_secret_s_template_as_it_is(site: Site) -> None:
+def test_generated_files_secret_matches_kubernetes(site: Site) -> None:
     project = site()
     for name in project.settings.environments:
         (template,) = documents(written(project) / f"flux/{name}.secret.template")
@@ -207,9 +207,7 @@ def test_kubernetes_takes_the_secret_s_template_as_it_is(site: Site) -> None:
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_this_repository_s_overlays_build_what_kubernetes_takes(
-    root: Path, built: Build, environment: str
-) -> None:
+def test_overlays_match_kubernetes(root: Path, built: Build, environment: str) -> None:
     found = built(root / "deploy/overlays" / environment)
     assert {each["kind"] for each in found} == {
         "ConfigMap", "Deployment", "Ingress", "Namespace", "NetworkPolicy", "PodDisruptionBudget", "Service",
@@ -221,7 +219,7 @@ def test_this_repository_s_overlays_build_what_kubernetes_takes(
     assert homes == {f"sotu-{environment}"}
 
 
-def test_pods_have_no_rights_that_they_don_t_need(root: Path, built: Build) -> None:
+def test_overlays_pods_have_least_rights(root: Path, built: Build) -> None:
     """What Kubernetes calls restricted (its Pod Security Standards), and a file system that is only read."""
     pods = [
         each["spec"]["template"]["spec"]
@@ -245,7 +243,7 @@ def test_pods_have_no_rights_that_they_don_t_need(root: Path, built: Build) -> N
         assert all("emptyDir" in volume for volume in pod["volumes"])
 
 
-def test_nothing_may_talk_but_the_site_to_solr_and_its_database(root: Path, built: Build) -> None:
+def test_overlays_network_policies(root: Path, built: Build) -> None:
     policies = {
         each["metadata"]["name"]: each["spec"]
         for each in built(root / "deploy/overlays/dev")
@@ -264,7 +262,7 @@ def test_nothing_may_talk_but_the_site_to_solr_and_its_database(root: Path, buil
 # What is written -----------------------------------------------------------------------------------------
 
 
-def test_what_this_repository_has_is_what_would_be_written(root: Path) -> None:
+def test_generated_files_are_committed(root: Path) -> None:
     project = config.load(root, {})
     wanted = generated_files(project.settings, project.settings.flux.url or "")
     for path, text in wanted.items():
@@ -275,7 +273,7 @@ def test_what_this_repository_has_is_what_would_be_written(root: Path) -> None:
         assert (root / images_file(project, name)).read_text(encoding="utf-8") == placeholder_images_file()
 
 
-def test_written_twice_nothing_is_new(site: Site) -> None:
+def test_write_manifests_twice(site: Site) -> None:
     project = site()
     into = project.root / "deploy"
     assert len(write_manifests(project, into, quiet)) == 11
@@ -283,7 +281,7 @@ def test_written_twice_nothing_is_new(site: Site) -> None:
     assert [file.name for file in into.rglob(".*")] == []
 
 
-def test_an_overlay_belongs_to_the_user(site: Site) -> None:
+def test_write_manifests_keeps_overlays(site: Site) -> None:
     project = site()
     overlay = written(project) / "overlays/dev/kustomization.yaml"
     text = overlay.read_text(encoding="utf-8") + "replicas: [{name: site, count: 5}]\n"
@@ -292,7 +290,7 @@ def test_an_overlay_belongs_to_the_user(site: Site) -> None:
     assert overlay.read_text(encoding="utf-8") == text
 
 
-def test_a_file_that_somebody_changed_is_not_overwritten_and_nothing_else_either(site: Site) -> None:
+def test_write_manifests_refuses_changed_file(site: Site) -> None:
     project = site()
     into = written(project)
     changed = into / "flux/prod.yaml"
@@ -307,7 +305,7 @@ def test_a_file_that_somebody_changed_is_not_overwritten_and_nothing_else_either
     assert {file.name for file in write_manifests(project, into, quiet)} == {"dev.yaml", "prod.yaml"}
 
 
-def test_what_an_older_setting_wrote_is_written_again(site: Site) -> None:
+def test_write_manifests_after_setting_changed(site: Site) -> None:
     project = site()
     into = written(project)
     file = project.root / "pyproject.toml"
@@ -319,7 +317,7 @@ def test_what_an_older_setting_wrote_is_written_again(site: Site) -> None:
     assert "type: gitlab" in (into / "flux/dev.yaml").read_text(encoding="utf-8")
 
 
-def test_without_environments_it_says_how_to_declare_one(tmp_path: Path) -> None:
+def test_write_manifests_without_environments(tmp_path: Path) -> None:
     text = '[tool.haybale]\nname = "hay"\nregistry = "registry.example/hay"\ncore = "hay"\n'
     (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match="there is no environment"):
@@ -336,7 +334,7 @@ def pinned(project: config.Project, head: str, environment: str = "dev", site_: 
     )  # fmt: skip
 
 
-def test_a_deployment_adds_the_digests_to_the_version_and_nothing_else(site: Site) -> None:
+def test_make_deployment_commit_adds_only_digests(site: Site) -> None:
     project = site()
     written(project)
     head = git(project.root, "rev-parse", "HEAD")
@@ -351,7 +349,7 @@ def test_a_deployment_adds_the_digests_to_the_version_and_nothing_else(site: Sit
     assert git(project.root, "fsck", "--unreachable", "--no-reflogs").count(made) == 1
 
 
-def test_the_same_deployment_is_the_same_commit_on_every_machine(
+def test_make_deployment_commit_is_reproducible(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = site()
@@ -374,15 +372,13 @@ def test_the_same_deployment_is_the_same_commit_on_every_machine(
     assert pinned(other, head, site_=OTHER) != here
 
 
-def test_a_version_without_manifests_is_deployed_as_it_is(site: Site) -> None:
+def test_make_deployment_commit_without_manifests(site: Site) -> None:
     project = site()
     head = git(project.root, "rev-parse", "HEAD")
     assert pinned(project, head) == head
 
 
-def test_kustomize_gives_the_pods_of_a_deployment_its_digests(
-    site: Site, built: Build, tmp_path: Path
-) -> None:
+def test_make_deployment_commit_pins_pods(site: Site, built: Build, tmp_path: Path) -> None:
     project = site()
     head = commit(written(project))
     made = pinned(project, head)
@@ -396,9 +392,7 @@ def test_kustomize_gives_the_pods_of_a_deployment_its_digests(
     assert images == {"site": f"registry.example/hay@{DIGEST}", "solr": f"registry.example/hay@{OTHER}"}
 
 
-def test_a_release_with_the_same_index_leaves_solr_s_pods_alone(
-    site: Site, built: Build, tmp_path: Path
-) -> None:
+def test_make_deployment_commit_same_index_keeps_solr_pods(site: Site, built: Build, tmp_path: Path) -> None:
     """Kubernetes rolls what has another template."""
     project = site()
     head = commit(written(project))
@@ -425,7 +419,7 @@ def test_a_release_with_the_same_index_leaves_solr_s_pods_alone(
 
 @pytest.mark.parametrize("forge", FORGES)
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_what_was_written_and_committed_rehearses_well(site: Site, forge: str, environment: str) -> None:
+def test_rehearse_deployment_passes(site: Site, forge: str, environment: str) -> None:
     project = site(f'[tool.haybale.flux]\nforge = "{forge}"\n')
     written(project)
     seen = rehearse_deployment(project, environment, quiet)
@@ -436,7 +430,7 @@ def test_what_was_written_and_committed_rehearses_well(site: Site, forge: str, e
     assert {each.receiver for each in seen.deliveries if each.fired} == {environment}
 
 
-def test_a_rehearsal_leaves_the_repository_as_it_was(site: Site) -> None:
+def test_rehearse_deployment_leaves_repository_alone(site: Site) -> None:
     project = site()
     written(project)
     (project.root / ".git/hooks/pre-push").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
@@ -447,7 +441,7 @@ def test_a_rehearsal_leaves_the_repository_as_it_was(site: Site) -> None:
     assert git(project.root, "status", "--porcelain") == ""
 
 
-def test_a_shallow_clone_rehearses_too(site: Site, tmp_path: Path) -> None:
+def test_rehearse_deployment_shallow_clone(site: Site, tmp_path: Path) -> None:
     project = site()
     written(project)
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{project.root}", "shallow")
@@ -491,7 +485,7 @@ def test_a_shallow_clone_rehearses_too(site: Site, tmp_path: Path) -> None:
         ("flux/dev.secret.template", "name: hay-dev-webhook", "name: hook", "there is no Secret"),
     ],
 )
-def test_a_mistake_is_found_before_it_is_missed(site: Site, file: str, old: str, new: str, told: str) -> None:
+def test_rehearse_deployment_finds_mistakes(site: Site, file: str, old: str, new: str, told: str) -> None:
     project = site()
     path = written(project) / file
     text = path.read_text(encoding="utf-8")
@@ -503,7 +497,7 @@ def test_a_mistake_is_found_before_it_is_missed(site: Site, file: str, old: str,
         seen.raise_if_failed()
 
 
-def test_manifests_that_are_not_committed_are_told(site: Site) -> None:
+def test_rehearse_deployment_uncommitted_manifests(site: Site) -> None:
     project = site()
     write_manifests(project, project.root / "deploy", quiet)
     seen = rehearse_deployment(project, "dev", quiet)
@@ -512,7 +506,7 @@ def test_manifests_that_are_not_committed_are_told(site: Site) -> None:
     ]  # fmt: skip
 
 
-def test_a_change_that_is_not_committed_is_told(site: Site) -> None:
+def test_rehearse_deployment_notes_uncommitted_change(site: Site) -> None:
     project = site()
     overlay = written(project) / "overlays/dev/kustomization.yaml"
     overlay.write_text(overlay.read_text(encoding="utf-8") + "# more\n", encoding="utf-8")
@@ -520,13 +514,13 @@ def test_a_change_that_is_not_committed_is_told(site: Site) -> None:
     assert "deploy/overlays/dev/kustomization.yaml" in note
 
 
-def test_without_manifests_it_says_what_writes_them(site: Site) -> None:
+def test_rehearse_deployment_without_manifests(site: Site) -> None:
     with pytest.raises(ReleaseError) as told:
         rehearse_deployment(site(), "dev", quiet)
     assert told.value.hint == "just flux"
 
 
-def test_manifests_that_are_none_are_named(site: Site) -> None:
+def test_rehearse_deployment_names_invalid_manifests(site: Site) -> None:
     project = site()
     file = written(project) / "flux/prod.yaml"
     file.write_text("a: [\n", encoding="utf-8")
@@ -538,7 +532,7 @@ def test_manifests_that_are_none_are_named(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", ["-x", "a/b", "..", "dév", "x" * 300, "HEAD", "last", ""])
-def test_an_environment_that_is_not_declared_is_refused(site: Site, name: str) -> None:
+def test_rehearse_deployment_undeclared_environment(site: Site, name: str) -> None:
     with pytest.raises(UsageError, match="there is no environment"):
         rehearse_deployment(site(), name, quiet)
 
@@ -551,7 +545,7 @@ def haybale(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_the_verbs_write_rehearse_and_judge(site: Site) -> None:
+def test_flux_and_rehearse_deploy_commands(site: Site) -> None:
     project = site()
     wrote = haybale(project.root, "flux")
     assert (wrote.returncode, wrote.stdout) == (0, "")

@@ -47,7 +47,7 @@ def subjects(found: ReleaseNotes) -> list[str]:
     return [each.subject for each in found.commits]
 
 
-def test_a_version_is_told_against_the_one_before_it(clone: Clone, project: config.Project) -> None:
+def test_collect_notes_against_previous_version(clone: Clone, project: config.Project) -> None:
     release(clone, "v0.5.0")
     clone.commit("a", message="Add a")
     clone.commit("b", message="Add b")
@@ -61,7 +61,7 @@ def test_a_version_is_told_against_the_one_before_it(clone: Clone, project: conf
     assert found.index == IndexChange(rebuilt=True, changed=("solr-conf",), counts={"app.note": (3, 4)})
 
 
-def test_versions_between_two_are_looked_through(clone: Clone, project: config.Project) -> None:
+def test_collect_notes_over_versions_between(clone: Clone, project: config.Project) -> None:
     for version in ("v0.5.0", "v0.5.0-r1", "v0.5.0-r2", "v0.6.0"):
         clone.commit(version, message=f"Before {version}")
         release(clone, version)
@@ -72,7 +72,7 @@ def test_versions_between_two_are_looked_through(clone: Clone, project: config.P
     assert collect_notes(project, None, "v0.5.0").before is None
 
 
-def test_merges_are_left_out_and_what_they_bring_is_not(clone: Clone, project: config.Project) -> None:
+def test_collect_notes_without_merges(clone: Clone, project: config.Project) -> None:
     release(clone, "v0.5.0")
     clone.git("checkout", "-q", "-b", "work")
     clone.commit("a", message="Add a")
@@ -82,7 +82,7 @@ def test_merges_are_left_out_and_what_they_bring_is_not(clone: Clone, project: c
     assert subjects(collect_notes(project, None, "v0.6.0")) == ["Add a"]
 
 
-def test_a_version_on_another_branch_is_not_the_one_before(clone: Clone, project: config.Project) -> None:
+def test_collect_notes_ignores_other_branches(clone: Clone, project: config.Project) -> None:
     release(clone, "v0.5.0")
     clone.git("checkout", "-q", "-b", "old")
     release(clone, "v0.5.9")
@@ -91,16 +91,14 @@ def test_a_version_on_another_branch_is_not_the_one_before(clone: Clone, project
     assert collect_notes(project, None, "v0.6.0").before == "v0.5.0"
 
 
-def test_without_a_record_the_index_is_not_known(clone: Clone, project: config.Project) -> None:
+def test_collect_notes_without_record(clone: Clone, project: config.Project) -> None:
     release(clone, "v0.5.0", None)
     release(clone, "v0.6.0")
     assert collect_notes(project, None, "v0.6.0").index.rebuilt is None
     assert "Not known" in notes_markdown(collect_notes(project, None, None))
 
 
-def test_what_is_not_released_yet_is_told_from_the_last_version(
-    clone: Clone, project: config.Project
-) -> None:
+def test_collect_notes_unreleased(clone: Clone, project: config.Project) -> None:
     release(clone, "v0.5.0", None)
     clone.commit("a", message="Add a")
     found = collect_notes(project, None, None)
@@ -108,9 +106,7 @@ def test_what_is_not_released_yet_is_told_from_the_last_version(
 
 
 @pytest.mark.parametrize("name", ["v9.9.9", "main", "-x", "HEAD~1"])
-def test_a_version_that_is_not_there_is_refused_with_those_that_are(
-    clone: Clone, project: config.Project, name: str
-) -> None:
+def test_collect_notes_unknown_version(clone: Clone, project: config.Project, name: str) -> None:
     release(clone, "v0.5.0")
     with pytest.raises(UsageError) as told:
         collect_notes(project, name, "v0.5.0")

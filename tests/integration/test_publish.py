@@ -41,7 +41,7 @@ def pushed(clone: Clone, tree: ReleaseTree) -> publish.Published:
     return publish.push_version(clone.path, tree, "origin", "main", LINES)
 
 
-def test_commit_and_tag_arrive_there_and_here(clone: Clone) -> None:
+def test_push_version_commit_and_tag_arrive(clone: Clone) -> None:
     tree = tree_of(clone)
     done = pushed(clone, tree)
     assert clone.remote_refs() == {"refs/heads/main": tree.commit, "refs/tags/v0.4.12": done.tag}
@@ -60,13 +60,13 @@ def test_commit_and_tag_arrive_there_and_here(clone: Clone) -> None:
     assert done.notes == ()
 
 
-def test_nothing_is_seen_before_the_push(clone: Clone) -> None:
+def test_make_release_tree_is_not_visible(clone: Clone) -> None:
     before, there = clone.state(), clone.remote_refs()
     tree_of(clone)
     assert (clone.state(), clone.remote_refs()) == (before, there)
 
 
-def test_what_is_not_there_is_not_made_up(clone: Clone) -> None:
+def test_is_published_unknown_version(clone: Clone) -> None:
     assert not publish.is_published(clone.path, "origin", "v9.9.9", clone.git("rev-parse", "HEAD"))
     assert read_tag_messages(clone.path, "origin", {}) == {}
     clone.remote.rename(clone.remote.with_name("away"))
@@ -77,7 +77,7 @@ def test_what_is_not_there_is_not_made_up(clone: Clone) -> None:
         read_tag_messages(clone.path, "origin", missing)
 
 
-def test_a_detached_head_stays_where_it_is(clone: Clone) -> None:
+def test_push_version_detached_head(clone: Clone) -> None:
     """As CI systems check out."""
     head = clone.git("rev-parse", "HEAD")
     clone.git("checkout", "-q", "--detach")
@@ -87,7 +87,7 @@ def test_a_detached_head_stays_where_it_is(clone: Clone) -> None:
     assert clone.remote_refs()["refs/heads/main"] == tree.commit
 
 
-def test_a_change_of_the_user_s_that_is_in_the_way_stays(clone: Clone) -> None:
+def test_push_version_keeps_change_in_the_way(clone: Clone) -> None:
     tree = tree_of(clone)
     (clone.path / ".bumpversion.cfg").write_text("mine", encoding="utf-8")
     (note,) = pushed(clone, tree).notes
@@ -96,7 +96,7 @@ def test_a_change_of_the_user_s_that_is_in_the_way_stays(clone: Clone) -> None:
     assert clone.git("rev-parse", "HEAD") == tree.base
 
 
-def test_a_change_of_the_user_s_that_is_elsewhere_stays(clone: Clone) -> None:
+def test_push_version_keeps_change_elsewhere(clone: Clone) -> None:
     clone.commit("notes")
     clone.git("push", "-q")
     tree = tree_of(clone)
@@ -106,7 +106,7 @@ def test_a_change_of_the_user_s_that_is_elsewhere_stays(clone: Clone) -> None:
     assert clone.git("rev-parse", "HEAD") == tree.commit
 
 
-def test_a_commit_of_the_user_s_made_meanwhile_stays(clone: Clone) -> None:
+def test_push_version_keeps_new_commit(clone: Clone) -> None:
     tree = tree_of(clone)
     own = clone.commit("meanwhile")
     (note,) = pushed(clone, tree).notes
@@ -114,7 +114,7 @@ def test_a_commit_of_the_user_s_made_meanwhile_stays(clone: Clone) -> None:
     assert clone.git("rev-parse", "main") == own
 
 
-def test_other_tags_never_go_along(clone: Clone) -> None:
+def test_push_version_pushes_no_other_tags(clone: Clone) -> None:
     """A push of more than three tags at once gives no event on some forges."""
     clone.git("config", "push.followTags", "true")
     clone.git("tag", "-a", "-m", "mine", "mine")
@@ -124,7 +124,7 @@ def test_other_tags_never_go_along(clone: Clone) -> None:
 
 @pytest.mark.parametrize("refused", ["refs/heads/main", "refs/tags/v0.4.12"])
 @pytest.mark.parametrize("hook", ["update", "pre-receive"])
-def test_a_hook_that_refuses_either_leaves_both_as_they_were(clone: Clone, hook: str, refused: str) -> None:
+def test_push_version_refused_by_hook(clone: Clone, hook: str, refused: str) -> None:
     script = clone.remote / "hooks" / hook
     body = f'case "$1$(cat)" in *{refused}*) echo "no entry" >&2; exit 1;; esac'
     script.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
@@ -141,7 +141,7 @@ def test_a_hook_that_refuses_either_leaves_both_as_they_were(clone: Clone, hook:
     assert pushed(clone, tree).commit == tree.commit
 
 
-def test_a_remote_that_vanished_is_an_error_and_nothing_changes(clone: Clone) -> None:
+def test_push_version_remote_vanished(clone: Clone) -> None:
     tree = tree_of(clone)
     before = clone.state()
     clone.remote.rename(clone.remote.with_name("away"))
@@ -150,7 +150,7 @@ def test_a_remote_that_vanished_is_an_error_and_nothing_changes(clone: Clone) ->
     assert clone.state() == before
 
 
-def test_the_loser_hears_who_won_and_pushes_nothing(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_push_version_loser_hears_who_won(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     other = clone.another("other")
     tree = tree_of(clone)
     monkeypatch.setenv("GIT_COMMITTER_NAME", "Grace")
@@ -162,7 +162,7 @@ def test_the_loser_hears_who_won_and_pushes_nothing(clone: Clone, monkeypatch: p
     assert (clone.state(), clone.remote_refs()) == (before, there)
 
 
-def test_losing_is_noticed_before_images_are_pushed(clone: Clone) -> None:
+def test_raise_if_taken(clone: Clone) -> None:
     other = clone.another("other")
     tree, winner = tree_of(clone), tree_of(other)
     publish.raise_if_taken(clone.path, tree, "origin", "main")
@@ -173,9 +173,7 @@ def test_losing_is_noticed_before_images_are_pushed(clone: Clone) -> None:
     publish.raise_if_taken(other.path, winner, "origin", "main")
 
 
-def test_two_runs_with_the_very_same_commit_are_still_two(
-    clone: Clone, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_push_version_same_commit_twice(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runners share an identity, and the clock has seconds: one must not take the other's tag for its own."""
     for who in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{who}_DATE", "1700000000 +0000")
@@ -199,7 +197,7 @@ def before_push(clone: Clone, body: str) -> None:
     hook.chmod(0o755)
 
 
-def test_the_loser_to_another_part_hears_which_version_is_there(clone: Clone) -> None:
+def test_push_version_loses_to_other_part(clone: Clone) -> None:
     other = clone.another("other")
     tree = tree_of(clone)
     pushed(other, tree_of(other, "minor"))
@@ -209,7 +207,7 @@ def test_the_loser_to_another_part_hears_which_version_is_there(clone: Clone) ->
         pushed(clone, tree)
 
 
-def test_a_plain_commit_that_came_first_is_named(clone: Clone) -> None:
+def test_push_version_loses_to_plain_commit(clone: Clone) -> None:
     other = clone.another("other")
     tree = tree_of(clone)
     commit = other.commit("more")
@@ -221,7 +219,7 @@ def test_a_plain_commit_that_came_first_is_named(clone: Clone) -> None:
     assert clone.remote_refs() == there
 
 
-def test_a_tag_that_is_there_without_its_commit_is_never_moved(clone: Clone) -> None:
+def test_push_version_never_moves_tag(clone: Clone) -> None:
     tree = tree_of(clone)
     clone.git("push", "-q", "origin", "HEAD:refs/tags/v0.4.12")
     there = clone.remote_refs()
@@ -230,7 +228,7 @@ def test_a_tag_that_is_there_without_its_commit_is_never_moved(clone: Clone) -> 
     assert clone.remote_refs() == there
 
 
-def test_the_next_version_goes_on_top_of_the_winner_s(clone: Clone) -> None:
+def test_catch_up_then_next_version(clone: Clone) -> None:
     other = clone.another("other")
     tree = tree_of(clone)
     winner = pushed(other, tree_of(other))
@@ -243,7 +241,7 @@ def test_the_next_version_goes_on_top_of_the_winner_s(clone: Clone) -> None:
     assert clone.git("rev-parse", f"{following.commit}^") == winner.commit
 
 
-def test_catching_up_goes_only_forward(clone: Clone) -> None:
+def test_catch_up_only_forward(clone: Clone) -> None:
     other = clone.another("other")
     other.commit("theirs")
     other.git("push", "-q")
@@ -254,7 +252,7 @@ def test_catching_up_goes_only_forward(clone: Clone) -> None:
     assert clone.state() == before
 
 
-def test_catching_up_in_a_shallow_detached_clone_gets_the_versions_on_the_way_only(clone: Clone) -> None:
+def test_catch_up_shallow_detached_clone(clone: Clone) -> None:
     clone.git("tag", "-a", "-m", "old", "v0.4.11", "HEAD")
     clone.commit("more")
     clone.git("push", "-q", "--follow-tags")
@@ -268,7 +266,7 @@ def test_catching_up_in_a_shallow_detached_clone_gets_the_versions_on_the_way_on
     assert str(pushed(runner, tree_of(runner)).version) == "v0.4.13"
 
 
-def test_the_local_tag_of_another_commit_is_not_overwritten(clone: Clone) -> None:
+def test_push_version_keeps_local_tag(clone: Clone) -> None:
     tree = tree_of(clone)
     clone.git("tag", "v0.4.12", "HEAD")
     (note,) = pushed(clone, tree).notes
@@ -333,7 +331,7 @@ def at_once(publishers: list[subprocess.Popen[str]]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("moment", ["before the push", "while the remote takes it", "after the push"])
-def test_killed_at_the_push_it_goes_on_to_the_same_version(clone: Clone, tmp_path: Path, moment: str) -> None:
+def test_push_version_killed_then_resumed(clone: Clone, tmp_path: Path, moment: str) -> None:
     """The client is killed; the server goes on by itself, as a forge's would."""
     told, go = tmp_path / "told", tmp_path / "go"
     hooks = {
@@ -367,7 +365,7 @@ def test_killed_at_the_push_it_goes_on_to_the_same_version(clone: Clone, tmp_pat
     assert publish.push_version(clone.path, tree_of_again(folder), "origin", "main", ["else"]) == done
 
 
-def test_a_push_that_arrives_late_is_known_as_one_s_own(clone: Clone, tmp_path: Path) -> None:
+def test_push_version_arrives_late(clone: Clone, tmp_path: Path) -> None:
     """The remote is still at it when the run goes on; it comes through just before the second push."""
     told, go = tmp_path / "told", tmp_path / "go"
     os.mkfifo(told)
@@ -417,7 +415,7 @@ def history(clone: Clone) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("parts", [["patch"] * PUBLISHERS, ["patch", "build", "minor"] * 2])
-def test_check_7_of_six_publishers_at_once_exactly_one_wins(clone: Clone, parts: list[str]) -> None:
+def test_push_version_six_at_once_one_wins(clone: Clone, parts: list[str]) -> None:
     clones = [clone.another(f"runner{number}") for number in range(PUBLISHERS)]
     for number in range(1, 6):
         results = at_once([publisher(each, part=part) for each, part in zip(clones, parts, strict=True)])
@@ -433,7 +431,7 @@ def test_check_7_of_six_publishers_at_once_exactly_one_wins(clone: Clone, parts:
                 publish.catch_up(each.path, "origin", "main")
 
 
-def test_of_six_that_take_the_next_version_each_gets_one(clone: Clone) -> None:
+def test_push_version_six_at_once_each_next(clone: Clone) -> None:
     clones = [clone.another(f"runner{number}") for number in range(PUBLISHERS)]
     for number in range(1, 4):
         results = at_once([publisher(each, wanted="next") for each in clones])
@@ -468,7 +466,7 @@ def refusing() -> Iterator[str]:
         thread.join()
 
 
-def test_a_password_in_the_remote_s_address_is_never_printed(clone: Clone, refusing: str) -> None:
+def test_push_version_hides_password(clone: Clone, refusing: str) -> None:
     tree = tree_of(clone)
     clone.git("remote", "set-url", "origin", refusing)
     with pytest.raises(ReleaseError, match="could not be asked") as told:

@@ -81,7 +81,7 @@ def copied(root: Path, folder: Path, file: str, old: str, new: str) -> Path:
 # What their linters say ------------------------------------------------------------------------------------
 
 
-def test_the_linters_find_nothing(root: Path) -> None:
+def test_linters_find_nothing(root: Path) -> None:
     done = lint(root, root)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -109,7 +109,7 @@ def test_the_linters_find_nothing(root: Path) -> None:
         (GITLAB, "interruptible: false", "interruptible: perhaps", "perhaps"),
     ],
 )
-def test_the_linters_would_find_it(  # noqa: PLR0917
+def test_linters_find_mistakes(  # noqa: PLR0917
     root: Path, tmp_path: Path, file: str, old: str, new: str, complaint: str
 ) -> None:
     done = lint(root, copied(root, tmp_path, file, old, new))
@@ -130,7 +130,7 @@ def test_the_linters_would_find_it(  # noqa: PLR0917
         ("github.event_name == ", "github.event_name = ", "unexpected"),
     ],
 )
-def test_actionlint_would_find_it(root: Path, tmp_path: Path, old: str, new: str, complaint: str) -> None:
+def test_actionlint_finds_mistakes(root: Path, tmp_path: Path, old: str, new: str, complaint: str) -> None:
     done = lint(root, copied(root, tmp_path, GITHUB, old, new))
     assert done.returncode != 0
     assert complaint in done.stdout + done.stderr
@@ -140,7 +140,7 @@ def test_actionlint_would_find_it(root: Path, tmp_path: Path, old: str, new: str
 # No logic --------------------------------------------------------------------------------------------------
 
 
-def test_they_run_nothing_but_sessions_that_exist(
+def test_workflows_run_existing_sessions(
     root: Path, github: dict[str, Any], by_hand: dict[str, Any], gitlab: dict[str, Any]
 ) -> None:
     listed = subprocess.run(["./noxw", "--list"], cwd=root, capture_output=True, text=True, check=True).stdout
@@ -153,13 +153,13 @@ def test_they_run_nothing_but_sessions_that_exist(
         assert set(match[1].split()) <= sessions, command
 
 
-def test_both_run_the_same(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
+def test_workflows_run_the_same(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
     for name in ("pipeline", "publish"):
         (ours,) = [step["run"] for step in github["jobs"][name]["steps"] if "run" in step]
         assert gitlab[name]["script"] == [ours]
 
 
-def test_what_somebody_typed_reaches_a_command_as_one_argument(
+def test_workflows_quote_inputs(
     github: dict[str, Any], by_hand: dict[str, Any], gitlab: dict[str, Any]
 ) -> None:
     """By a variable in quotes; nothing else is one, and no secret at all."""
@@ -175,7 +175,7 @@ def test_what_somebody_typed_reaches_a_command_as_one_argument(
 # Pinned ----------------------------------------------------------------------------------------------------
 
 
-def test_every_action_is_pinned_by_its_commit_with_the_version_beside_it(root: Path) -> None:
+def test_workflows_pin_actions(root: Path) -> None:
     for file in (root / ".github").rglob("*.yml"):
         uses = [
             line.strip().removeprefix("- ")
@@ -189,7 +189,7 @@ def test_every_action_is_pinned_by_its_commit_with_the_version_beside_it(root: P
 # Rights ----------------------------------------------------------------------------------------------------
 
 
-def test_only_a_push_to_main_publishes(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
+def test_workflows_publish_only_main(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
     """Both ways: the job that publishes runs for nothing else, and the others run for everything else."""
     on_main = "github.event_name == 'push' && github.ref == 'refs/heads/main'"
     elsewhere = "github.event_name != 'push' || github.ref != 'refs/heads/main'"
@@ -206,7 +206,7 @@ def test_only_a_push_to_main_publishes(github: dict[str, Any], gitlab: dict[str,
     assert gitlab["pipeline"]["rules"] == [{"if": rule, "when": "never"}, {"if": '$ACTION == "none"'}]
 
 
-def test_only_the_job_that_publishes_may_write(github: dict[str, Any]) -> None:
+def test_workflows_only_publish_may_write(github: dict[str, Any]) -> None:
     assert github["permissions"] == {}
     for name, job in github["jobs"].items():
         if name != "publish":
@@ -216,7 +216,7 @@ def test_only_the_job_that_publishes_may_write(github: dict[str, Any]) -> None:
     }  # fmt: skip
 
 
-def test_only_the_job_that_publishes_keeps_credentials_for_git(github: dict[str, Any]) -> None:
+def test_workflows_only_publish_keeps_credentials(github: dict[str, Any]) -> None:
     kept = {
         name: step["with"]["persist-credentials"]
         for name, job in github["jobs"].items()
@@ -226,7 +226,7 @@ def test_only_the_job_that_publishes_keeps_credentials_for_git(github: dict[str,
     assert kept == {"check": False, "pipeline": False, "publish": True}
 
 
-def test_a_fork_s_pull_request_is_tested_without_secrets(github: dict[str, Any]) -> None:
+def test_workflows_fork_has_no_secrets(github: dict[str, Any]) -> None:
     """`pull_request_target` and `workflow_run` would give a fork's code this repository's rights."""
     (triggers,) = (value for name, value in github.items() if str(name) == "True")  # YAML 1.1: on is true
     assert set(triggers) == {"push", "pull_request", "workflow_dispatch"}
@@ -237,7 +237,7 @@ def test_a_fork_s_pull_request_is_tested_without_secrets(github: dict[str, Any])
 
 
 @pytest.mark.parametrize("action", ["deploy", "rollback"])
-def test_an_environment_s_own_rules_decide_who_deploys(
+def test_workflows_deploy_by_environment_rules(
     by_hand: dict[str, Any], gitlab: dict[str, Any], action: str
 ) -> None:
     """GitHub and GitLab hold a job back until the rules of the environment that it names are met."""
@@ -247,15 +247,13 @@ def test_an_environment_s_own_rules_decide_who_deploys(
 
 
 @pytest.mark.parametrize("action", ["deploy", "rollback"])
-def test_both_deploy_alike(by_hand: dict[str, Any], gitlab: dict[str, Any], action: str) -> None:
+def test_workflows_deploy_alike(by_hand: dict[str, Any], gitlab: dict[str, Any], action: str) -> None:
     ours = [step["run"] for step in by_hand["jobs"][action]["steps"] if "run" in step]
     assert gitlab[action]["script"] == ours
     assert ours[-1].startswith(f"./noxw -s {action} -- ")
 
 
-def test_deploying_is_started_by_a_person_and_does_just_that(
-    by_hand: dict[str, Any], gitlab: dict[str, Any]
-) -> None:
+def test_workflows_deploy_by_hand_only(by_hand: dict[str, Any], gitlab: dict[str, Any]) -> None:
     (triggers,) = (value for name, value in by_hand.items() if str(name) == "True")  # YAML 1.1: on is true
     assert set(triggers) == {"workflow_dispatch"}
     for action in ("deploy", "rollback"):
@@ -268,16 +266,14 @@ def test_deploying_is_started_by_a_person_and_does_just_that(
     assert gitlab["check"]["rules"] == [{"if": '$ACTION == "none"'}]
 
 
-def test_deploying_may_push_tags_and_only_see_images(by_hand: dict[str, Any]) -> None:
+def test_workflows_deploy_permissions(by_hand: dict[str, Any]) -> None:
     assert by_hand["permissions"] == {}
     assert "secrets." not in str(by_hand)
     for job in by_hand["jobs"].values():
         assert job["permissions"] == {"contents": "write", "packages": "read"}
 
 
-def test_one_deployment_to_an_environment_at_a_time_and_none_is_interrupted(
-    by_hand: dict[str, Any], gitlab: dict[str, Any]
-) -> None:
+def test_workflows_one_deployment_at_a_time(by_hand: dict[str, Any], gitlab: dict[str, Any]) -> None:
     for job in by_hand["jobs"].values():
         assert job["concurrency"] == {
             "group": "deploy-${{ inputs.environment }}", "cancel-in-progress": False,
@@ -291,18 +287,14 @@ def test_one_deployment_to_an_environment_at_a_time_and_none_is_interrupted(
 # One after the other ---------------------------------------------------------------------------------------
 
 
-def test_publishing_is_never_interrupted_and_never_at_the_same_time(
-    github: dict[str, Any], gitlab: dict[str, Any]
-) -> None:
+def test_workflows_publish_is_exclusive(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
     assert github["jobs"]["publish"]["concurrency"] == {"group": "publish", "cancel-in-progress": False}
     assert "concurrency" not in github
     assert gitlab["publish"]["resource_group"] == "publish"
     assert gitlab["publish"]["interruptible"] is False
 
 
-def test_a_push_to_main_is_published_also_when_the_next_one_follows_at_once(
-    github: dict[str, Any], gitlab: dict[str, Any]
-) -> None:
+def test_workflows_publish_every_push(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
     """What publishing waits for is not ended by a newer push either."""
     concurrency = github["jobs"][github["jobs"]["publish"]["needs"]]["concurrency"]
     assert concurrency["cancel-in-progress"] is False
@@ -315,20 +307,20 @@ def test_a_push_to_main_is_published_also_when_the_next_one_follows_at_once(
     assert on_main["auto_cancel"] == {"on_new_commit": "none"}
 
 
-def test_a_branch_s_newer_push_ends_the_older_run(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
+def test_workflows_newer_push_ends_older_run(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
     concurrency = github["jobs"]["pipeline"]["concurrency"]
     assert concurrency["cancel-in-progress"] is True
     assert "github.ref" in concurrency["group"]
     assert gitlab["pipeline"]["interruptible"] is True
 
 
-def test_the_history_is_there(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
+def test_workflows_fetch_history(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
     for name in ("pipeline", "publish"):
         assert github["jobs"][name]["steps"][0]["with"]["fetch-depth"] == 0
     assert gitlab["variables"]["GIT_DEPTH"] == "0"
 
 
-def test_reports_are_kept_when_tests_fail(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
+def test_workflows_keep_reports(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
     for name in ("pipeline", "publish"):
         last = github["jobs"][name]["steps"][-1]
         assert last["uses"].startswith("actions/upload-artifact@")
@@ -339,6 +331,6 @@ def test_reports_are_kept_when_tests_fail(github: dict[str, Any], gitlab: dict[s
     assert gitlab[".reports"]["artifacts"]["reports"] == {"junit": "reports/*.xml"}
 
 
-def test_nothing_runs_for_ever(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
+def test_workflows_have_timeouts(github: dict[str, Any], gitlab: dict[str, Any]) -> None:
     assert all(0 < job["timeout-minutes"] <= 60 for job in github["jobs"].values())
     assert {gitlab["check"]["timeout"], gitlab[".reports"]["timeout"]} == {"20 minutes", "60 minutes"}

@@ -22,19 +22,19 @@ if TYPE_CHECKING:
         (("patch", "--message", "a  b"), "patch", ("--message", "a  b")),
     ],
 )
-def test_the_part_comes_first_and_the_rest_is_bump2version_s(
+def test_parse_arguments_part_comes_first(
     arguments: tuple[str, ...], part: str, extra: tuple[str, ...]
 ) -> None:
     assert bump.parse_arguments(arguments) == (part, extra)
 
 
 @pytest.mark.parametrize("arguments", [("micro",), ("",), ("--dry-run", "minor"), ("patch", "--tag-name=x")])
-def test_a_slip_is_a_usage_error(arguments: tuple[str, ...]) -> None:
+def test_parse_arguments_refuses_slips(arguments: tuple[str, ...]) -> None:
     with pytest.raises(UsageError):
         bump.parse_arguments(arguments)
 
 
-def test_an_unknown_part_is_told_the_list() -> None:
+def test_parse_arguments_lists_parts() -> None:
     with pytest.raises(UsageError) as told:
         bump.parse_arguments(("micro",))
     assert "major, minor, patch, build" in told.value.cause
@@ -52,7 +52,7 @@ def test_an_unknown_part_is_told_the_list() -> None:
         ("<<<<<<<<<< ten\n", None),
     ],
 )
-def test_a_conflict_marker_is_found_and_a_heading_is_none(text: str, line: int | None) -> None:
+def test_conflict_marker_line_ignores_headings(text: str, line: int | None) -> None:
     assert bump.conflict_marker_line(text) == line
 
 
@@ -77,7 +77,7 @@ def test_a_conflict_marker_is_found_and_a_heading_is_none(text: str, line: int |
         ),
     ],
 )
-def test_who_a_ci_system_runs_for(env: dict[str, str], found: tuple[str, str] | None) -> None:
+def test_read_ci_user(env: dict[str, str], found: tuple[str, str] | None) -> None:
     assert bump.read_ci_user(env) == found
 
 
@@ -88,9 +88,7 @@ def executable(file: Path) -> str:
     return str(file)
 
 
-def test_bump2version_is_what_is_named_then_beside_python_then_on_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_find_bump2version_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "env/bin/python"))
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
     with pytest.raises(PrerequisiteError, match="there is no bump2version") as told:

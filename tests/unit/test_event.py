@@ -139,7 +139,7 @@ def decided(
         ),
     ],
 )
-def test_on_main(
+def test_decide_event_on_main(
     system: dict[str, str],
     commit: Commit,
     answer: forge.PullRequestAnswer | None,
@@ -166,7 +166,7 @@ def test_on_main(
         ({}, ("pull-request", "12", "topic")),
     ],
 )
-def test_a_pull_request(
+def test_decide_event_pull_request(
     system: dict[str, str], name: str, payload: dict[str, Any], expected: tuple[str, str | None, str]
 ) -> None:
     env = {
@@ -181,13 +181,13 @@ def test_a_pull_request(
     assert found.part == ("patch" if expected[0] == "pr-merge" else None)
 
 
-def test_a_merge_queue_tries_a_pull_request() -> None:
+def test_decide_event_merge_queue() -> None:
     ref = f"refs/heads/gh-readonly-queue/main/pr-12-{BASE}"
     found = decided(MERGE, {**GITHUB, "GITHUB_EVENT_NAME": "merge_group", "GITHUB_REF": ref})
     assert (found.kind, found.pull, found.part) == ("pull-request", "12", None)
 
 
-def test_a_merge_request_of_gitlab() -> None:
+def test_decide_event_gitlab_merge_request() -> None:
     env = {**GITLAB, "CI_PIPELINE_SOURCE": "merge_request_event", "CI_MERGE_REQUEST_IID": "12"}
     found = decided(MERGE_GITLAB, {**env, "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "topic"})
     assert (found.kind, found.pull, found.branch) == ("pull-request", "12", "topic")
@@ -202,7 +202,7 @@ def test_a_merge_request_of_gitlab() -> None:
         {**GITLAB, "CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": "topic"},
     ],
 )
-def test_a_branch_is_never_released_from(env: dict[str, str]) -> None:
+def test_decide_event_branch_is_never_released(env: dict[str, str]) -> None:
     """Not even where the commit is on main as well."""
     found = decided(MERGE, env, branches=("main", "topic"))
     assert (found.kind, found.pull, found.branch, found.part) == ("branch", None, "topic", None)
@@ -215,12 +215,12 @@ def test_a_branch_is_never_released_from(env: dict[str, str]) -> None:
         {**GITLAB, "CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1.2.3"},
     ],
 )
-def test_a_tag_is_on_no_branch(env: dict[str, str]) -> None:
+def test_decide_event_tag_is_on_no_branch(env: dict[str, str]) -> None:
     found = decided(MERGE, env, branches=("main",))
     assert (found.kind, found.branch) == ("branch", None)
 
 
-def test_main_is_what_is_configured() -> None:
+def test_decide_event_main_is_configurable() -> None:
     env = {**GITHUB, "GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/release/next"}
     assert decided(SQUASH, env, main="release/next").kind == "pr-merge"
     assert decided(SQUASH, {**GITHUB, **ON_MAIN}, main="release/next").kind == "branch"
@@ -236,14 +236,14 @@ def test_main_is_what_is_configured() -> None:
         (None, (), None, "branch"),
     ],
 )
-def test_without_a_ci_system_the_refs_say_the_branch(
+def test_decide_event_without_ci_system_goes_by_refs(
     branch: str | None, branches: tuple[str, ...], expected: str | None, kind: str
 ) -> None:
     found = decided(PLAIN, {}, branch=branch, branches=branches)
     assert (found.branch, found.kind) == (expected, kind)
 
 
-def test_what_ci_says_of_another_commit_does_not_count() -> None:
+def test_decide_event_ignores_ci_run_of_another_commit() -> None:
     """Somebody checked something else out: the run of main's push must not release that."""
     env = {**GITHUB, **ON_MAIN, "GITHUB_SHA": "d" * 40}
     found = decided(MERGE, env, branch="topic")
@@ -251,14 +251,14 @@ def test_what_ci_says_of_another_commit_does_not_count() -> None:
     assert "not what is checked out" in found.reason
 
 
-def test_what_ci_says_of_the_commit_below_a_version_counts() -> None:
+def test_decide_event_takes_ci_run_of_commit_below_version() -> None:
     """A run that was overtaken goes on from the winner's version, and is still what it was."""
     found = decided(MERGE, {**GITHUB, **ON_MAIN}, head=SIDE)
     assert (found.kind, found.pull) == ("pr-merge", "12")
 
 
 @pytest.mark.parametrize(("flag", "part"), [("pr-merge", "patch"), ("direct-push", "build")])
-def test_a_person_s_word_comes_first(flag: EventChoice, part: str) -> None:
+def test_decide_event_choice_counts_first(flag: EventChoice, part: str) -> None:
     for commit in (MERGE, PLAIN):
         facts = EventFacts(head=HEAD, subject=commit, branch="main", branches=(), main="main", ci_run=None)
         found = decide_event(facts, flag)
@@ -275,7 +275,7 @@ def test_a_person_s_word_comes_first(flag: EventChoice, part: str) -> None:
         ({**GITLAB, **LAB_MAIN}, None, ("GitLab's pipeline for a push event on main",)),
     ],
 )
-def test_the_evidence_is_a_sentence_that_names_its_source(
+def test_decide_event_reason_names_its_source(
     env: dict[str, str], answer: forge.PullRequestAnswer | None, words: tuple[str, ...]
 ) -> None:
     said = decided(PLAIN, env, answer=answer).reason
@@ -295,7 +295,7 @@ def test_the_evidence_is_a_sentence_that_names_its_source(
         ({**GITLAB, **LAB_MAIN, "CI_PROJECT_VISIBILITY": "public"}, "gitlab", ""),
     ],
 )
-def test_the_forge_is_asked_about_the_commit(env: dict[str, str], kind: str, token: str) -> None:
+def test_read_ci_run_query(env: dict[str, str], kind: str, token: str) -> None:
     ci_run = read_ci_run(env, {}, HEAD, "main")
     assert ci_run is not None
     assert ci_run.query is not None
@@ -306,14 +306,14 @@ def test_the_forge_is_asked_about_the_commit(env: dict[str, str], kind: str, tok
     "env",
     [{**GITLAB, **LAB_MAIN}, {"GITHUB_ACTIONS": "true", **ON_MAIN}, {**GITLAB, "CI_MERGE_REQUEST_IID": "1"}],
 )
-def test_who_can_t_be_asked_is_not_asked(env: dict[str, str]) -> None:
+def test_read_ci_run_without_query(env: dict[str, str]) -> None:
     ci_run = read_ci_run(env, {}, HEAD, "main")
     assert ci_run is not None
     assert ci_run.query is None
 
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[1]", '"text"'])
-def test_a_payload_that_can_t_be_read_is_none(tmp_path: Path, text: str) -> None:
+def test_read_payload_unreadable_is_empty(tmp_path: Path, text: str) -> None:
     file = tmp_path / "event.json"
     file.write_text(text, encoding="utf-8")
     assert read_payload({"GITHUB_EVENT_PATH": str(file)}) == {}
@@ -332,7 +332,7 @@ def test_a_payload_that_can_t_be_read_is_none(tmp_path: Path, text: str) -> None
         ("Say what notest does", False),
     ],
 )
-def test_notest(message: str, skips: bool) -> None:
+def test_asks_for_no_tests(message: str, skips: bool) -> None:
     assert asks_for_no_tests(message) is skips
 
 

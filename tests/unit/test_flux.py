@@ -52,7 +52,7 @@ def objects(its: config.Settings, environment: str = "dev") -> dict[str, dict[st
 # What is written -------------------------------------------------------------------------------------------
 
 
-def test_an_environment_follows_its_own_tag(tmp_path: Path) -> None:
+def test_render_objects_follows_own_tag(tmp_path: Path) -> None:
     its = settings(tmp_path)
     for environment in ("dev", "prod"):
         found = objects(its, environment)
@@ -61,7 +61,7 @@ def test_an_environment_follows_its_own_tag(tmp_path: Path) -> None:
         assert found["Kustomization"]["spec"]["path"] == f"./deploy/overlays/{environment}"
 
 
-def test_its_objects_name_each_other(tmp_path: Path) -> None:
+def test_render_objects_name_each_other(tmp_path: Path) -> None:
     its = settings(tmp_path)
     found = objects(its)
     name = found["GitRepository"]["metadata"]["name"]
@@ -72,7 +72,7 @@ def test_its_objects_name_each_other(tmp_path: Path) -> None:
     assert {each["metadata"]["namespace"] for each in [*found.values(), template]} == {"flux-system"}
 
 
-def test_the_template_of_the_secret_has_none_not_even_an_empty_one(tmp_path: Path) -> None:
+def test_generated_files_secret_has_no_token(tmp_path: Path) -> None:
     template = yaml.safe_load(generated_files(settings(tmp_path), URL)["flux/dev.secret.template"])
     assert template["stringData"] == {}
     assert "data" not in template
@@ -86,12 +86,14 @@ def test_the_template_of_the_secret_has_none_not_even_an_empty_one(tmp_path: Pat
         ("generic", "generic-hmac", None),
     ],
 )
-def test_each_forge_has_its_receiver(tmp_path: Path, forge: str, kind: str, events: list[str] | None) -> None:
+def test_render_objects_receiver_of_each_forge(
+    tmp_path: Path, forge: str, kind: str, events: list[str] | None
+) -> None:
     spec = objects(settings(tmp_path, f'[tool.haybale.flux]\nforge = "{forge}"\n'))["Receiver"]["spec"]
     assert (spec["type"], spec.get("events")) == (kind, events)
 
 
-def test_the_settings_of_flux_are_where_they_belong(tmp_path: Path) -> None:
+def test_render_objects_uses_settings(tmp_path: Path) -> None:
     more = 'credentials = "key"\nnamespace = "ops"\ninterval = "1h30m"\nfolder = "ops/k8s"\n'
     found = objects(settings(tmp_path, f"[tool.haybale.flux]\n{more}"))
     assert found["GitRepository"]["spec"]["secretRef"] == {"name": "key"}
@@ -112,12 +114,12 @@ def test_the_settings_of_flux_are_where_they_belong(tmp_path: Path) -> None:
         ("git@git.example:/a/b.git", "ssh://git@git.example/a/b.git"),
     ],
 )
-def test_flux_fetches_from_where_origin_is(tmp_path: Path, origin: str, url: str) -> None:
+def test_repository_url_of_origin(tmp_path: Path, origin: str, url: str) -> None:
     assert repository_url(settings(tmp_path).flux, origin) == url
 
 
 @pytest.mark.parametrize("origin", [None, "", "/srv/git/a.git", "git://git.example/a"])
-def test_where_flux_can_t_fetch_the_setting_is_asked_for(tmp_path: Path, origin: str | None) -> None:
+def test_repository_url_asks_for_setting(tmp_path: Path, origin: str | None) -> None:
     with pytest.raises(ConfigError) as told:
         repository_url(settings(tmp_path).flux, origin)
     assert "[tool.haybale.flux]" in told.value.hint
@@ -126,25 +128,25 @@ def test_where_flux_can_t_fetch_the_setting_is_asked_for(tmp_path: Path, origin:
 
 
 @pytest.mark.parametrize("url", ["git@host:a/b", "file:///a", "https://", 'https://a\\"b', "https://a b"])
-def test_a_url_that_flux_does_not_take_is_refused_with_its_line(tmp_path: Path, url: str) -> None:
+def test_settings_refuse_url_with_its_line(tmp_path: Path, url: str) -> None:
     with pytest.raises(ConfigError, match=r":11: flux\.url is a URL that begins with https:// or ssh://"):
         settings(tmp_path, f"[tool.haybale.flux]\nurl = '{url}'\n")
 
 
 @pytest.mark.parametrize("host", ["Dev.example", "dev.example:80", "https://dev.example", "-dev", "a..b"])
-def test_a_host_that_is_none_is_refused(tmp_path: Path, host: str) -> None:
+def test_settings_refuse_invalid_host(tmp_path: Path, host: str) -> None:
     with pytest.raises(ConfigError, match=r"environments\.dev\.host is a host name"):
         settings(tmp_path, text=SETTINGS.replace('"dev.example"', f'"{host}"'))
 
 
-def test_a_name_that_kubernetes_does_not_take_is_told(tmp_path: Path) -> None:
+def test_object_name_too_long(tmp_path: Path) -> None:
     its = settings(tmp_path, text=SETTINGS.replace("hay_stack", "h" * 60))
     with pytest.raises(ConfigError, match="64 characters"):
         render_objects(its, "dev", URL)
     assert len(secret_name(replace(its, name="h" * 59), "dev")) <= 63
 
 
-def test_an_overlay_says_where_it_runs_and_who_may_ask(tmp_path: Path) -> None:
+def test_initial_files_namespace_and_hosts(tmp_path: Path) -> None:
     its = settings(tmp_path)
     files = {path: yaml.safe_load(text) for path, text in initial_files(its).items()}
     dev, prod = (files[f"overlays/{name}/kustomization.yaml"] for name in ("dev", "prod"))
@@ -157,7 +159,7 @@ def test_an_overlay_says_where_it_runs_and_who_may_ask(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("namespace", ["123", "1e3", "0x1f", "true", "no", "null", "2026-11-23", "n"])
-def test_a_name_that_yaml_takes_for_something_else_stays_a_text(tmp_path: Path, namespace: str) -> None:
+def test_render_objects_quotes_ambiguous_names(tmp_path: Path, namespace: str) -> None:
     text = SETTINGS.replace('"hay"\n', f'"{namespace}"\n').replace('name = "hay_stack"', 'name = "1"')
     more = f'[tool.haybale.flux]\nnamespace = "{namespace}"\ncredentials = "{namespace}"\n'
     its = settings(tmp_path, more, text.replace('core = "hay"', 'core = "c"'))
@@ -169,7 +171,7 @@ def test_a_name_that_yaml_takes_for_something_else_stays_a_text(tmp_path: Path, 
     assert overlay["overlays/prod/namespace.yaml"]["metadata"]["name"] == namespace
 
 
-def test_what_was_written_says_whether_somebody_changed_it() -> None:
+def test_is_unchanged_by_stamp() -> None:
     text = add_stamp("a: 1\n")
     assert is_unchanged(text)
     assert not is_unchanged(text.replace("a: 1", "a: 2"))
@@ -181,7 +183,7 @@ def test_what_was_written_says_whether_somebody_changed_it() -> None:
 # Which images ---------------------------------------------------------------------------------------------
 
 
-def test_images_are_pinned_by_digest() -> None:
+def test_render_images_file_pins_digests() -> None:
     said = yaml.safe_load(
         render_images_file(
             "v1.2.3-r4",
@@ -197,7 +199,7 @@ def test_images_are_pinned_by_digest() -> None:
     assert said["labels"] == [{"pairs": {"app.kubernetes.io/version": "v1.2.3-r4"}}]
 
 
-def test_on_branches_there_is_no_image() -> None:
+def test_placeholder_images_file_has_no_image() -> None:
     for each in yaml.safe_load(placeholder_images_file())["images"]:
         assert each["newName"].endswith(".invalid/none")
         assert each["digest"] == "sha256:" + "0" * 64

@@ -36,32 +36,32 @@ def written(
     )
 
 
-def test_a_changed_schema_is_called_out() -> None:
+def test_compare_index_changed_schema() -> None:
     found = compare_index(record(), {**COMPONENTS, "solr-conf": "2" * 64}, {})
     assert (found.rebuilt, found.changed) == (True, ("solr-conf",))
     assert "**the schema (Solr's configuration) changed: index rebuilt**" in written(found)
 
 
-def test_the_same_components_are_the_same_index() -> None:
+def test_compare_index_same_components() -> None:
     found = compare_index(record(), COMPONENTS, {})
     assert found.rebuilt is False
     assert "Unchanged: the same index as before." in written(found)
 
 
 @pytest.mark.parametrize("components", [None, COMPONENTS])
-def test_without_both_records_nothing_is_claimed(components: dict[str, str] | None) -> None:
+def test_compare_index_without_both_records(components: dict[str, str] | None) -> None:
     found = compare_index(record() if components is None else None, components, None)
     assert found.rebuilt is None
     assert "Not known" in written(found)
 
 
-def test_what_came_and_what_went_changed_too_the_data_first() -> None:
+def test_compare_index_orders_changes() -> None:
     now = {**COMPONENTS, "a-new-one": "3" * 64, "dump": "2" * 64}
     del now["fixtures"]
     assert compare_index(record(), now, {}).changed == ("dump", "fixtures", "a-new-one")
 
 
-def test_models_with_other_numbers_are_told() -> None:
+def test_compare_index_counts() -> None:
     found = compare_index(
         record(address=233, topic=22, gone=1),
         {**COMPONENTS, "dump": "2"},
@@ -71,28 +71,28 @@ def test_models_with_other_numbers_are_told() -> None:
     assert "- address: 233 documents before, 1,234 now" in written(found)
 
 
-def test_what_is_not_released_has_no_numbers_yet() -> None:
+def test_compare_index_unreleased_has_no_counts() -> None:
     assert compare_index(record(address=233), {**COMPONENTS, "dump": "2"}, None).counts == {}
 
 
-def test_every_component_of_the_key_has_a_meaning_on_its_page() -> None:
+def test_meaning_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs/index-key.md").read_text(encoding="utf-8")
     assert [name for name in MEANING if f"`{name}`" not in page] == []
 
 
-def test_commits_are_written_so_that_markdown_shows_them_as_they_are() -> None:
+def test_notes_markdown_escapes_commits() -> None:
     text = written(compare_index(record(), COMPONENTS, {}), commit("Take *all* of <x> and `y_z`", "A_da"))
     assert "- Take \\*all\\* of \\<x\\> and \\`y\\_z\\` (ccccccccc, A\\_da)" in text
     assert "1 change since v1.0.0." in text
 
 
-def test_the_first_release_and_what_is_none_yet_say_so() -> None:
+def test_notes_markdown_first_and_unreleased() -> None:
     found = compare_index(None, None, None)
     assert "since the beginning" in written(found, before=None)
     assert written(found, version=UNRELEASED).startswith("# Not released yet (2026-11-23)\n")
 
 
-def test_notes_are_for_programs_too() -> None:
+def test_release_notes_to_dict() -> None:
     found = compare_index(record(address=1), {**COMPONENTS, "dump": "2"}, {"address": 2})
     made = ReleaseNotes(before="v1.0.0", version="v1.1.0", day="", index=found, commits=(commit("Mend it"),))
     said = json.loads(json.dumps(made.to_dict()))

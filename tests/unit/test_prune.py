@@ -1,7 +1,7 @@
 from haybale.deploy.prune import select_unused
 
 
-def test_nothing_goes_whose_digest_is_in_use_under_any_name() -> None:
+def test_select_unused_keeps_digests_in_use() -> None:
     tags = {
         "v1": "sha256:a", "v1-solr": "sha256:b", "solr-key": "sha256:b", "another": "sha256:a",
         "old": "sha256:c", "older": "sha256:c", "named": "sha256:d", "last": "sha256:e",

@@ -235,7 +235,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("its", "request_", "status", "fires"), CASES.values(), ids=CASES)
-def test_a_receiver_does_what_flux_does(
+def test_receive_does_what_flux_does(
     its: dict[str, Any], request_: WebhookRequest, status: int, fires: bool
 ) -> None:
     answer = receive(its, {"hook": TOKEN}, [SOURCE], request_)
@@ -243,7 +243,7 @@ def test_a_receiver_does_what_flux_does(
     assert answer.reason
 
 
-def test_an_empty_token_lets_everybody_in_as_it_does_in_flux() -> None:
+def test_receive_empty_token_accepts_everybody() -> None:
     """go-github then looks at no signature; so the Secret's template has no token at all."""
     unsigned = with_header(sent(PUSH), **{"X-Hub-Signature-256": ""})
     assert receive(receiver(), {"hook": ""}, [SOURCE], unsigned).fetched == FIRES
@@ -251,7 +251,7 @@ def test_an_empty_token_lets_everybody_in_as_it_does_in_flux() -> None:
     assert receive(receiver("generic"), {"hook": ""}, [SOURCE], unsigned).status == 400
 
 
-def test_what_fails_for_one_object_still_reaches_the_others() -> None:
+def test_receive_failure_still_reaches_other_objects() -> None:
     both = [{"kind": "GitRepository", "name": name} for name in ("gone", "hay-dev")]
     answer = receive(receiver(resources=both), {"hook": TOKEN}, [SOURCE], sent(PUSH))
     assert (answer.status, answer.fetched) == (500, FIRES)
@@ -265,13 +265,13 @@ def names(forge: str, *changes: RefChange) -> list[tuple[str | None, str | None]
     return [(each.name, each.ref) for each in push_events(forge, changes)]
 
 
-def test_github_tells_a_new_tag_twice_and_a_moved_one_once() -> None:
+def test_push_events_github_new_tag_twice() -> None:
     assert names("github", NEW) == [("create", DEV), ("push", DEV)]
     assert names("github", MOVED) == [("push", DEV)]
     assert names("github", GONE) == [("delete", DEV), ("push", DEV)]
 
 
-def test_github_s_create_has_the_short_name_and_its_push_the_full_one() -> None:
+def test_push_events_github_names() -> None:
     create, push = (json.loads(each.body) for each in push_events("github", [NEW]))
     assert create == {"ref": "dev/deploy", "ref_type": "tag"}
     assert push == {
@@ -281,7 +281,7 @@ def test_github_s_create_has_the_short_name_and_its_push_the_full_one() -> None:
     assert (moved["before"], moved["created"], moved["forced"]) == ("1" * 40, False, True)
 
 
-def test_more_than_three_tags_at_once_are_told_by_nobody() -> None:
+def test_push_events_none_for_four_tags() -> None:
     tags = [replace(NEW, ref=f"refs/tags/{number}") for number in range(4)]
     branch = replace(NEW, ref="refs/heads/main")
     assert names("github", *tags) == []
@@ -293,17 +293,17 @@ def test_more_than_three_tags_at_once_are_told_by_nobody() -> None:
     assert names("gitlab", *tags, branch) == []
 
 
-def test_gitlab_has_one_event_for_tags() -> None:
+def test_push_events_gitlab_one_event_for_tags() -> None:
     assert names("gitlab", NEW, replace(MOVED, ref=LAST)) == [("Tag Push Hook", DEV), ("Tag Push Hook", LAST)]
     (told,) = (json.loads(each.body) for each in push_events("gitlab", [NEW]))
     assert (told["object_kind"], told["ref"], told["before"]) == ("tag_push", DEV, "0" * 40)
 
 
-def test_a_webhook_of_one_s_own_tells_every_ref() -> None:
+def test_push_events_generic_every_ref() -> None:
     assert names("generic", NEW, replace(MOVED, ref=LAST)) == [(None, DEV), (None, LAST)]
 
 
-def test_a_signature_is_that_of_the_bytes_which_are_sent() -> None:
+def test_sign_request_signs_sent_bytes() -> None:
     for content in (JSON, FORM):
         request = sign_request("github", PUSH, TOKEN, content=content)
         digest = hmac.new(TOKEN.encode(), request.body, hashlib.sha256).hexdigest()

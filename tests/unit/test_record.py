@@ -25,13 +25,13 @@ RECORD = ReleaseRecord(
 )
 
 
-def test_a_record_comes_back_from_its_document() -> None:
+def test_from_json_round_trip() -> None:
     assert ReleaseRecord.from_json(RECORD.to_json()) == RECORD
     assert find_record(["Release v0.4.12", "", RECORD.tag_line, "release-id: 1"]) == RECORD
     assert find_record(["Release v0.4.12"]) is None
 
 
-def test_one_record_has_one_text() -> None:
+def test_to_json_is_canonical() -> None:
     turned = replace(RECORD, components=dict(sorted(RECORD.components.items(), reverse=True)))
     assert turned.to_json() == RECORD.to_json()
     assert RECORD.to_json().isascii()
@@ -51,13 +51,13 @@ def test_one_record_has_one_text() -> None:
         ({"counts": {"app.note": "many"}}, "no release record"),
     ],
 )
-def test_what_is_no_record_of_this_format_is_refused(changed: dict[str, object], words: str) -> None:
+def test_from_json_refuses_other_formats(changed: dict[str, object], words: str) -> None:
     with pytest.raises(ReleaseError, match=words):
         ReleaseRecord.from_json(json.dumps({**json.loads(RECORD.to_json()), **changed}))
 
 
 @pytest.mark.parametrize("name", sorted(json.loads(RECORD.to_json())))
-def test_a_part_that_is_missing_is_named(name: str) -> None:
+def test_from_json_names_missing_field(name: str) -> None:
     document = json.loads(RECORD.to_json())
     del document[name]
     with pytest.raises(ReleaseError) as told:
@@ -66,12 +66,12 @@ def test_a_part_that_is_missing_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"record"'])
-def test_what_is_no_document_is_no_record(text: str) -> None:
+def test_from_json_refuses_other_documents(text: str) -> None:
     with pytest.raises(ReleaseError, match="no release record"):
         ReleaseRecord.from_json(text)
 
 
-def test_the_same_record_is_kept_as_the_same_bytes() -> None:
+def test_record_manifest_is_canonical() -> None:
     subject = {"size": 3, "digest": "sha256:" + "1" * 64, "mediaType": "a/b"}
     made = record_manifest(RECORD, subject)
     assert made == record_manifest(ReleaseRecord.from_json(RECORD.to_json()), dict(reversed(subject.items())))

@@ -63,7 +63,7 @@ def wrong(found: list[Delivery]) -> list[tuple[str, int | None, bool]]:
 @pytest.mark.parametrize("forge", ["github", "gitlab", "generic"])
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 @pytest.mark.parametrize("new", [True, False])
-def test_what_is_written_wakes_its_environment_and_no_other(
+def test_deliver_events_wakes_only_its_environment(
     tmp_path: Path, forge: str, environment: str, new: bool
 ) -> None:
     its = settings(tmp_path, f'[tool.haybale.flux]\nforge = "{forge}"\n')
@@ -75,7 +75,7 @@ def test_what_is_written_wakes_its_environment_and_no_other(
     assert found[-1].status == 400
 
 
-def test_the_environment_s_names_may_begin_alike(tmp_path: Path) -> None:
+def test_deliver_events_similar_names(tmp_path: Path) -> None:
     its = settings(tmp_path, "[tool.haybale.environments.dev-dev]\n[tool.haybale.environments.ev]\n")
     for name in its.environments:
         found = deliver_events("github", name, manifests_of(its), moves(f"{name}/deploy", new=True))
@@ -102,7 +102,7 @@ def with_receiver(found: dict[str, Manifests], **spec: Any) -> dict[str, Manifes
         ({"suspend": True}, {("dev", 503, False)}),
     ],
 )
-def test_a_mistake_in_another_receiver_is_found_too(
+def test_deliver_events_finds_mistake_in_another_receiver(
     tmp_path: Path, spec: dict[str, Any], told: set[tuple[str, int, bool]]
 ) -> None:
     manifests = with_receiver(manifests_of(settings(tmp_path)), **spec)
@@ -110,7 +110,7 @@ def test_a_mistake_in_another_receiver_is_found_too(
     assert set(wrong(found)) == told
 
 
-def test_a_receiver_that_sleeps_through_its_own_tag_is_found(tmp_path: Path) -> None:
+def test_deliver_events_finds_receiver_that_misses_its_tag(tmp_path: Path) -> None:
     manifests = with_receiver(
         manifests_of(settings(tmp_path)), resourceFilter="has(req.ref) && req.ref == 'dev/deploy'"
     )
@@ -121,7 +121,7 @@ def test_a_receiver_that_sleeps_through_its_own_tag_is_found(tmp_path: Path) -> 
         rehearsal.raise_if_failed()
 
 
-def test_a_push_of_too_many_tags_is_found(tmp_path: Path) -> None:
+def test_deliver_events_finds_too_many_tags(tmp_path: Path) -> None:
     moved = moves("dev/deploy", "last/dev/deploy", "v1", "v2")
     found = deliver_events("github", "dev", manifests_of(settings(tmp_path)), moved)
     assert [each.detail for each in found if not each.passed] == [

@@ -26,7 +26,7 @@ def shown(environments: list[EnvironmentStatus]) -> str:
     return str(console.file.getvalue())  # type: ignore[attr-defined]
 
 
-def test_the_table_has_a_line_for_each_environment() -> None:
+def test_status_table_row_for_each_environment() -> None:
     lines = {line.split()[1]: line for line in shown(ENVIRONMENTS).splitlines() if line.startswith("│")}
     for part in ("v0.4.12", "2026-11-23T10:00:00Z", "Ada <&> Co", "v0.4.11", " 3 ", "0123456789ab"):
         assert part in lines["dev"]
@@ -34,18 +34,18 @@ def test_the_table_has_a_line_for_each_environment() -> None:
     assert set(lines) == {"dev", "prod", "stage"}
 
 
-def test_what_does_not_hold_is_told_with_its_environment() -> None:
+def test_drift_lines_name_environment() -> None:
     assert drift_lines(ENVIRONMENTS) == ["prod: site image: there is no [r/site]"]
 
 
-def test_the_page_has_the_same_and_no_markup_of_others() -> None:
+def test_status_page_escapes_markup() -> None:
     page = status_page(ENVIRONMENTS)
     assert page.lstrip().startswith("<!DOCTYPE html>")
     assert "Ada &lt;&amp;&gt; Co" in page
     assert "prod: site image: there is no [r/site]" in page
 
 
-def test_the_document_is_for_programs() -> None:
+def test_environment_status_to_dict() -> None:
     _, prod, stage = json.loads(json.dumps([each.to_dict() for each in ENVIRONMENTS]))
     assert (prod["environment"], prod["drift"]) == ("prod", ["site image: there is no [r/site]"])
     assert (stage["environment"], stage["behind"]) == ("stage", None)

@@ -85,12 +85,9 @@ def gather_facts(checkout: Checkout, key: Key, options: Options, env: Mapping[st
     Raises `RegistryError` where the registry cannot say whether it has an image.
     """
     project = checkout.project
-    event = detect_event(
-        project.root, project.settings.main, options.event, env, head=checkout.head,
-        version=replace(checkout.version, pull=None),
-        # Only a run that would make a version asks the remote whether this is one.
-        remote=REMOTE if options.publish else None,
-    )  # fmt: skip
+    # Only a run that would make a version asks the remote whether this is one.
+    asked = REMOTE if options.publish else None
+    event = detect_event(checkout, options.event, env, remote=asked)
     is_local = find_local_image(checkout, key) is not None
     in_registry = not is_local and open_store(project).exists(checkout.index_image(key.value))
     return Facts(

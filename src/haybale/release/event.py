@@ -20,8 +20,8 @@ from haybale.version import VERSION_FILES, is_version
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
+    from haybale.checkout import Checkout
     from haybale.release.bump import VersionPart
-    from haybale.version import Version
 
 EventKind = Literal["pr-merge", "direct-push", "pull-request", "branch"]
 # What --event takes.
@@ -100,21 +100,15 @@ class EventFacts:
 
 
 def detect_event(
-    root: Path,
-    main: str,
-    choice: EventChoice,
-    env: Mapping[str, str],
-    *,
-    head: git.Head | None,
-    version: Version,
-    remote: str | None = None,
+    checkout: Checkout, choice: EventChoice, env: Mapping[str, str], *, remote: str | None = None
 ) -> Event:
-    """Find out which event it is; `head` and `version` are what is checked out.
+    """Find out which event it is.
 
     `remote` is asked whether HEAD is a version where this clone does not show it; None for a run that makes
     no versions. Raises `PrerequisiteError` where there is no git, no repository or no commit, and
     `ReleaseError` where the remote does not answer.
     """
+    root, head, main = checkout.project.root, checkout.head, checkout.settings.main
     if head is None:
         raise PrerequisiteError(
             f"there is no commit in {root}",
@@ -131,7 +125,7 @@ def detect_event(
         main=main,
         ci_run=read_ci_run(env, read_payload(env), subject.hash, main),
     )
-    current = str(replace(version, pull=None))
+    current = str(replace(checkout.version, pull=None))
     return replace(
         decide_event(_ask_forge(facts) if choice == "auto" else facts, choice),
         released=current if tags.get(current) == head.commit.hash else None,
