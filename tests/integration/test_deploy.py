@@ -20,8 +20,8 @@ import pytest
 
 from haybale import config
 from haybale.checkout import read_checkout
+from haybale.commands.deploy import change_lines
 from haybale.deploy import prune
-from haybale.deploy.rendering import change_lines
 from haybale.deploy.status import read_status
 from haybale.deploy.tags import (
     checked_out_version,
@@ -39,15 +39,16 @@ from haybale.images.build import BASE_DIGEST, REVISION
 from haybale.index.image import COUNTS_LABEL
 from haybale.index.key import KEY_LABEL, Component, Key
 from haybale.release import publish, remote, verification
-from haybale.release.published import (
+from haybale.release.record import (
     INDEX_TYPE,
     MANIFEST_TYPE,
     Release,
+    ReleaseRecord,
+    Suite,
     find_release,
     keep_record,
     read_kept_record,
 )
-from haybale.release.record import ReleaseRecord, Suite
 from haybale.release.verification import Check, verify_release
 from haybale.tools import git, process
 from haybale.tools.engine import sdk

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale import config
+from haybale.commands.release import notes_markdown
 from haybale.errors import UsageError
 from haybale.image_ref import ImageRef
 from haybale.release.notes import UNRELEASED, IndexChange, ReleaseNotes, collect_notes
 from haybale.release.record import ReleaseRecord
-from haybale.release.rendering import notes_markdown
 from haybale.tools import git
 
 if TYPE_CHECKING:

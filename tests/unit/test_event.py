@@ -17,7 +17,7 @@ from haybale.release.event import (
     read_payload,
 )
 from haybale.tools import forge
-from haybale.tools.git import Commit
+from haybale.tools.git import Commit, Head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,16 +80,23 @@ def pull_request(action: str, *, merged: bool = False, base: str = "main") -> di
     }
 
 
+def checked_out(head: str = HEAD, branch: str | None = None, branches: tuple[str, ...] = ()) -> Head:
+    commit = Commit(hash=head, parents=(), message="")
+    return Head(commit=commit, branch=branch, branches=branches, changed_files=())
+
+
 def decided(
     commit: Commit,
     env: Mapping[str, str],
     payload: Mapping[str, Any] | None = None,
     answer: forge.PullRequestAnswer | None = None,
-    **more: Any,
+    *,
+    main: str = "main",
+    **checkout: Any,
 ) -> Event:
-    where: dict[str, Any] = {"branch": None, "branches": (), "main": "main", "head": HEAD, **more}
-    ci_run = read_ci_run(env, payload or {}, commit.hash, where["main"])
-    return decide_event(EventFacts(subject=commit, ci_run=ci_run, answer=answer, **where))
+    ci_run = read_ci_run(env, payload or {}, commit.hash, main)
+    facts = EventFacts(head=checked_out(**checkout), subject=commit, main=main, ci_run=ci_run, answer=answer)
+    return decide_event(facts)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +267,7 @@ def test_decide_event_takes_ci_run_of_commit_below_version() -> None:
 @pytest.mark.parametrize(("flag", "part"), [("pr-merge", "patch"), ("direct-push", "build")])
 def test_decide_event_choice_counts_first(flag: EventChoice, part: str) -> None:
     for commit in (MERGE, PLAIN):
-        facts = EventFacts(head=HEAD, subject=commit, branch="main", branches=(), main="main", ci_run=None)
+        facts = EventFacts(head=checked_out(branch="main"), subject=commit, main="main", ci_run=None)
         found = decide_event(facts, flag)
         assert (found.kind, found.part) == (flag, part)
         assert flag in found.reason

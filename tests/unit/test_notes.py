@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from haybale.commands.release import notes_markdown
 from haybale.image_ref import ImageRef
 from haybale.release.notes import MEANING, UNRELEASED, IndexChange, ReleaseNotes, compare_index
 from haybale.release.record import ReleaseRecord
-from haybale.release.rendering import notes_markdown
 from haybale.tools.git import CommitSummary
 
 IMAGE = ImageRef.parse(f"r/hay@sha256:{'1' * 64}")

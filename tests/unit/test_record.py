@@ -8,8 +8,7 @@ import pytest
 
 from haybale.errors import ReleaseError
 from haybale.image_ref import ImageRef
-from haybale.release.published import record_manifest
-from haybale.release.record import ReleaseRecord, Suite, find_record
+from haybale.release.record import ReleaseRecord, Suite, find_record, record_manifest
 
 RECORD = ReleaseRecord(
     version="v0.4.12",

@@ -5,7 +5,7 @@ import json
 
 from rich.console import Console
 
-from haybale.deploy.rendering import drift_lines, status_page, status_table
+from haybale.commands.status import drift_lines, status_page, status_table
 from haybale.deploy.status import EnvironmentStatus
 
 ENVIRONMENTS = [

@@ -12,7 +12,6 @@ from haybale.checkout import read_checkout
 from haybale.commands import current_project, plan_option
 from haybale.deploy.flux import write_manifests
 from haybale.deploy.prune import find_unused, remove_unused
-from haybale.deploy.rendering import change_lines
 from haybale.deploy.tags import checked_out_version, plan_deployment, plan_rollback, push_deployment
 from haybale.index.key import compute_key
 from haybale.terminal import Terminal
@@ -52,6 +51,14 @@ def _push_unless_planned(project: Project, plan: DeploymentPlan, *, only_plan: b
         return
     push_deployment(project, plan)
     terminal.done(f"{plan.environment} has {plan.version} now (before: {plan.before or 'nothing'})")
+
+
+def change_lines(plan: DeploymentPlan) -> list[str]:
+    """Return the refs that change, a line each."""
+    return [
+        f"{ref.removeprefix('refs/tags/')}: {before[:12] or 'nothing'} -> {after[:12]}"
+        for ref, (before, after) in plan.changes.items()
+    ]
 
 
 @click.command()

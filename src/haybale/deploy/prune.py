@@ -14,7 +14,7 @@ from haybale.deploy.tags import read_deployment
 from haybale.errors import ReleaseError
 from haybale.image_ref import index_image, stage_image
 from haybale.images.store import open_store
-from haybale.release.published import RECORD_SUFFIX, read_records
+from haybale.release.record import RECORD_SUFFIX, read_records
 from haybale.release.remote import REMOTE, remote_refs
 from haybale.tools.engine import sdk
 from haybale.tools.registry.client import Repository

@@ -14,7 +14,7 @@ from haybale.deploy.tags import (
 )
 from haybale.errors import HaybaleError
 from haybale.images.build import format_timestamp
-from haybale.release.published import find_release
+from haybale.release.record import find_release
 from haybale.release.remote import REMOTE, remote_branch
 from haybale.release.verification import check_release, failure_lines
 from haybale.tools import git

@@ -13,7 +13,7 @@ from haybale.deploy.commit import make_deployment_commit
 from haybale.errors import PrerequisiteError, ReleaseError, UsageError
 from haybale.images.store import open_store
 from haybale.release import verification
-from haybale.release.published import find_release, published_versions
+from haybale.release.record import find_release, published_versions
 from haybale.release.remote import REMOTE, fetch_refs, push_refs, remote_refs
 from haybale.tools import git
 from haybale.version import read_version
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from haybale.config import Project
-    from haybale.release.published import Release
-    from haybale.release.record import ReleaseRecord
+    from haybale.release.record import Release, ReleaseRecord
     from haybale.release.remote import RefChanges, Refs
 
 # Versions that an environment's tag remembers.

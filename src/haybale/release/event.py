@@ -85,15 +85,12 @@ class CiRun:
 class EventFacts:
     """Everything that decides which event it is.
 
-    `head` is the commit checked out; `subject` is the one whose way here counts: HEAD too, unless that is a
-    version's commit. `branch` is the one checked out (None: HEAD is detached), `branches` are all that point
-    to HEAD. `answer` is the forge's, None where it was not asked.
+    `subject` is the commit whose way here counts: HEAD, unless that is a version's commit. `answer` is the
+    forge's, None where it was not asked.
     """
 
-    head: str
+    head: git.Head
     subject: git.Commit
-    branch: str | None
-    branches: tuple[str, ...]
     main: str
     ci_run: CiRun | None
     answer: forge.PullRequestAnswer | None = None
@@ -117,14 +114,8 @@ def detect_event(
         )
     tags = _version_tags(root, head.commit.hash, remote)
     subject = _skip_versions(root, head.commit, set(tags.values()))
-    facts = EventFacts(
-        head=head.commit.hash,
-        subject=subject,
-        branch=head.branch,
-        branches=head.branches,
-        main=main,
-        ci_run=read_ci_run(env, read_payload(env), subject.hash, main),
-    )
+    ci_run = read_ci_run(env, read_payload(env), subject.hash, main)
+    facts = EventFacts(head=head, subject=subject, main=main, ci_run=ci_run)
     current = str(replace(checkout.version, pull=None))
     return replace(
         decide_event(_ask_forge(facts) if choice == "auto" else facts, choice),
@@ -316,7 +307,11 @@ def _merged_pull(commit: git.Commit) -> tuple[str | None, str | None]:
 
 def _is_run_for_head(facts: EventFacts) -> bool:
     """Whether what the CI system says is about the commit that is checked out."""
-    return facts.ci_run is not None and facts.ci_run.commit in {None, facts.head, facts.subject.hash}
+    return facts.ci_run is not None and facts.ci_run.commit in {
+        None,
+        facts.head.commit.hash,
+        facts.subject.hash,
+    }
 
 
 def _find_branch(facts: EventFacts) -> tuple[str | None, str]:
@@ -329,11 +324,12 @@ def _find_branch(facts: EventFacts) -> tuple[str | None, str]:
             return None, f"it is {run.source}, which is on no branch"
     elif run:
         prefix = f"{run.source} is for {(run.commit or '')[:12]}, which is not what is checked out; "
-    if facts.branch:
-        return facts.branch, f"{prefix}{facts.branch} is checked out"
-    if not facts.branches:
+    head = facts.head
+    if head.branch:
+        return head.branch, f"{prefix}{head.branch} is checked out"
+    if not head.branches:
         return None, f"{prefix}HEAD is detached and no branch points to it"
-    branch = facts.main if facts.main in facts.branches else facts.branches[0]
+    branch = facts.main if facts.main in head.branches else head.branches[0]
     return branch, f"{prefix}HEAD is detached where {branch} is"
 
 

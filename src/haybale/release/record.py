@@ -1,7 +1,7 @@
-"""The release record: everything that one version is made of, in one document.
+"""The release record: everything that one version is made of, in one document (docs/deploy.md).
 
-Made by the pipeline when all of it is known, carried by the version's tag and kept in the registry beside the
-images (docs/deploy.md).
+A record is in two places: in the message of the version's tag, on the git remote, and in the registry, as an
+artifact that refers to the site's image (OCI image specification, "Guidelines for Artifact Usage").
 """
 
 from __future__ import annotations
@@ -11,16 +11,32 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from haybale.errors import ConfigError, ReleaseError
+from haybale.errors import ConfigError, RegistryError, ReleaseError
 from haybale.image_ref import ImageRef
+from haybale.release.remote import REMOTE, read_tag_messages, remote_tags
+from haybale.tools.registry.client import Repository
+from haybale.version import Version, is_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from haybale.config import Project
 
 FORMAT_VERSION = 1
 
 # How the line of a tag's message begins that carries a record.
 TAG_PREFIX = "record: "
+
+# A version's record has the tag VERSION-record in the registry.
+RECORD_SUFFIX = "record"
+RECORD_TYPE = "application/vnd.haybale.release.v1+json"
+
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+# OCI image specification, "Guidance for an Empty Descriptor".
+EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
+EMPTY = b"{}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,3 +150,109 @@ def canonical_json(document: Mapping[str, Any]) -> str:
 def sha256_digest(content: bytes) -> str:
     """Return the SHA-256 of these bytes as registries write it, sha256:..."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """A published version: its record, the digest of the record's text, and the commit of its tag."""
+
+    record: ReleaseRecord
+    digest: str
+    commit: str
+
+
+def find_release(root: Path, version: str) -> Release:
+    """Return a published version.
+
+    Raises `ReleaseError` where the remote has no such tag, or where its tag carries no record that can be
+    read.
+    """
+    tags = remote_tags(root, REMOTE, version)
+    if version not in tags:
+        raise ReleaseError(
+            f"{REMOTE} has no version {version}",
+            cause=f"published are: {', '.join(published_versions(root)[:5]) or 'none'}",
+            hint="name one of them",
+        )
+    text = find_record_text(read_tag_messages(root, REMOTE, tags)[version])
+    if text is None:
+        raise ReleaseError(
+            f"the tag {version} carries no release record",
+            cause="it was made by hand, or by an older haybale",
+            hint="release another version (just pipeline --publish)",
+        )
+    return Release(
+        record=ReleaseRecord.from_json(text), digest=sha256_digest(text.encode()), commit=tags[version].commit
+    )
+
+
+def published_versions(root: Path) -> list[str]:
+    """Return the versions whose tags are on the remote, the newest first."""
+    return sorted(filter(is_version, remote_tags(root, REMOTE, "v*")), key=Version.parse, reverse=True)
+
+
+def read_records(root: Path, pattern: str = "v*") -> dict[str, ReleaseRecord | None]:
+    """Return the record of each published version that matches, None where its tag carries none."""
+    tags = {name: tag for name, tag in remote_tags(root, REMOTE, pattern).items() if is_version(name)}
+    return {name: find_record(lines) for name, lines in read_tag_messages(root, REMOTE, tags).items()}
+
+
+def keep_record(project: Project, record: ReleaseRecord) -> None:
+    """Keep a record in the registry, under the version's name; the same record is kept as the same bytes.
+
+    Raises `RegistryError`.
+    """
+    repository = Repository(ImageRef.parse(project.settings.registry))
+    site = repository.manifest(record.site.digest or "")
+    if site is None:
+        raise RegistryError(f"{record.site} is not in the registry", hint="push it, and publish again")
+    repository.put_blob(EMPTY)
+    repository.put_blob(record.to_json().encode("ascii"))
+    subject = {"mediaType": site.media_type, "digest": site.digest, "size": len(site.content)}
+    content = record_manifest(record, subject)
+    if not repository.put_manifest(f"{record.version}-{RECORD_SUFFIX}", content, MANIFEST_TYPE):
+        _list_as_referrer(repository, site.digest, content)
+
+
+def record_manifest(record: ReleaseRecord, subject: Mapping[str, Any]) -> bytes:
+    """Return the manifest of a record that refers to the site's image, always the same bytes for the same."""
+    document = record.to_json().encode("ascii")
+    return canonical_json({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "artifactType": RECORD_TYPE,
+        "config": {"mediaType": EMPTY_TYPE, "digest": sha256_digest(EMPTY), "size": len(EMPTY)},
+        "layers": [{"mediaType": RECORD_TYPE, "digest": record.digest, "size": len(document)}],
+        "subject": dict(subject),
+        "annotations": {"org.opencontainers.image.version": record.version},
+    }).encode("ascii")  # fmt: skip
+
+
+def _list_as_referrer(repository: Repository, subject: str, content: bytes) -> None:
+    """List a record where a registry without the referrers API is asked for them.
+
+    Source: OCI distribution specification, "Referrers Tag Schema".
+    """
+    tag = subject.replace(":", "-", 1)
+    found = repository.manifest(tag)
+    listed = list(found.document.get("manifests", [])) if found else []
+    own = {
+        "mediaType": MANIFEST_TYPE, "digest": sha256_digest(content), "size": len(content),
+        "artifactType": RECORD_TYPE,
+    }  # fmt: skip
+    if own not in listed:
+        index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [*listed, own]}
+        repository.put_manifest(tag, canonical_json(index).encode("ascii"), INDEX_TYPE)
+
+
+def read_kept_record(project: Project, version: str) -> ReleaseRecord | None:
+    """Return the record that the registry has of a version, None where it has none; `RegistryError`."""
+    repository = Repository(ImageRef.parse(project.settings.registry))
+    found = repository.manifest(f"{version}-{RECORD_SUFFIX}")
+    if found is None:
+        return None
+    layers = found.document.get("layers") or [{}]
+    content = repository.blob(str(layers[0].get("digest", "")))
+    if content is None:
+        raise RegistryError(f"the record of {version} is incomplete in the registry", hint="publish it again")
+    return ReleaseRecord.from_json(content.decode("utf-8", "replace"))

@@ -14,7 +14,7 @@ from haybale.images.build import BASE_DIGEST, REVISION
 from haybale.images.store import open_store
 from haybale.index.image import read_counts
 from haybale.index.key import KEY_LABEL, Key
-from haybale.release.published import find_release, read_kept_record
+from haybale.release.record import find_release, read_kept_record
 from haybale.release.remote import REMOTE, fetch_refs, remote_branch
 from haybale.tools import git
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from haybale.config import Project
-    from haybale.release.published import Release
-    from haybale.release.record import ReleaseRecord
+    from haybale.release.record import Release, ReleaseRecord
 
 
 @dataclass(frozen=True, kw_only=True)
