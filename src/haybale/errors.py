@@ -21,85 +21,60 @@ class HaybaleError(Exception):
 
     def __init__(self, message: str, *, cause: str = "", hint: str = "", log: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.cause = cause
-        self.hint = hint
-        self.log = log
+        self.message, self.cause, self.hint, self.log = message, cause, hint, log
+
+    def __init_subclass__(cls, exit_code: int | None = None) -> None:
+        if exit_code is not None:
+            cls.exit_code = exit_code
 
 
-class UsageError(HaybaleError):
+class UsageError(HaybaleError, exit_code=2):
     """The command line is wrong (2, as in every other tool)."""
 
-    exit_code = 2
 
-
-class ConfigError(HaybaleError):
+class ConfigError(HaybaleError, exit_code=3):
     """A setting, a Dockerfile or a version file is wrong."""
 
-    exit_code = 3
 
-
-class PrerequisiteError(HaybaleError):
+class PrerequisiteError(HaybaleError, exit_code=4):
     """The environment lacks something: an executable, an engine, rights, space."""
 
-    exit_code = 4
 
-
-class DumpError(HaybaleError):
+class DumpError(HaybaleError, exit_code=5):
     """The reference dump is missing, ambiguous, damaged or unsafe."""
 
-    exit_code = 5
 
-
-class BuildError(HaybaleError):
+class BuildError(HaybaleError, exit_code=6):
     """An image could not be built, pulled or pushed."""
 
-    exit_code = 6
 
-
-class LoadError(HaybaleError):
+class LoadError(HaybaleError, exit_code=7):
     """The index could not be loaded: the site, its database or Solr failed midway."""
 
-    exit_code = 7
 
-
-class VerifyError(HaybaleError):
+class VerifyError(HaybaleError, exit_code=8):
     """An index was made, but is not the database's."""
 
-    exit_code = 8
 
-
-class RequirementsError(HaybaleError):
+class RequirementsError(HaybaleError, exit_code=9):
     """The site's requirements cannot be compiled, or are stale."""
 
-    exit_code = 9
 
-
-class ServiceError(HaybaleError):
+class ServiceError(HaybaleError, exit_code=10):
     """A service or a container did not start, or did not stay up."""
 
-    exit_code = 10
 
-
-class TestsFailedError(HaybaleError):
+class TestsFailedError(HaybaleError, exit_code=11):
     """Tests ran, and some failed."""
 
-    exit_code = 11
 
-
-class RegistryError(HaybaleError):
+class RegistryError(HaybaleError, exit_code=12):
     """The image registry refused, failed or did not answer; it never means that an image is absent."""
 
-    exit_code = 12
 
-
-class ReleaseError(HaybaleError):
+class ReleaseError(HaybaleError, exit_code=13):
     """A version was not made or not published: something forbade it, or somebody else was faster."""
 
-    exit_code = 13
 
-
-class InputsError(HaybaleError):
+class InputsError(HaybaleError, exit_code=14):
     """Preparing documents read something that the index key does not know."""
-
-    exit_code = 14
