@@ -1,7 +1,7 @@
 """The site's requirements: one input, one resolution, two outputs.
 
-Everything is compiled once; production is then compiled within that result, so that its pins are a subset of
-it, always. Both outputs are replaced together, or neither is.
+Everything is compiled once; production is then compiled within that result, so that its pins are always a
+subset of it. Both outputs are replaced together, or neither is.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import difflib
 import importlib.util
 import os
 import re
+import secrets
 import shutil
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haybale.errors import PrerequisiteError, RequirementsError, UsageError
+from haybale.files import write_atomically
 from haybale.requirements.pins import (
     describe_changes,
     differing_pins,
@@ -35,22 +37,21 @@ if TYPE_CHECKING:
 
     from haybale.config import Project, RequirementsSettings
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+
 # Lines of pip-compile's input.
 INCLUDE = re.compile(r"^(?:-r|--requirement)[\s=]*(?P<file>\S+)")
-REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?")
+REQUIREMENT = re.compile(rf"^(?P<name>{NAME})")
 
 # In its output: a list of "via" comments with one entry.
 VIA = re.compile(r"^( +# via)\n +#   (.*\n)(?! +#   )", re.MULTILINE)
 
 # A heading that may have been meant as the marker.
-DEV_HEADING = re.compile(
-    r"#+\W*dev(elopment)?(\s+(requirements|dependencies|packages|only))?\W*", re.IGNORECASE
-)
+DEV_HEADING = re.compile(r"(?i)#+\W*dev(elopment)?(\s+(requirements|dependencies|packages|only))?\W*")
 
 # Who asks for what, in the words of pip_compile.explain and of pip.
-ASKED = re.compile(r"^  ([A-Za-z0-9][A-Za-z0-9._-]*).* is asked for by (.*)$", re.MULTILINE)
-WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-UNKNOWN = re.compile(r"No matching distribution found for ([A-Za-z0-9][A-Za-z0-9._-]*)")
+ASKED = re.compile(rf"^  ({NAME}).* is asked for by (.*)$", re.MULTILINE)
+UNKNOWN = re.compile(rf"No matching distribution found for ({NAME})")
 
 OPTIONS = (
     "--quiet", "--no-config", "--generate-hashes", "--allow-unsafe", "--strip-extras", "--no-header",
@@ -61,7 +62,7 @@ OPTIONS = (
 def regenerate_requirements(
     project: Project, *, upgrade: bool, upgrade_packages: Sequence[str], say: Callable[[str], None]
 ) -> None:
-    """Compile both files and put them in their places together.
+    """Compile both files and replace them together.
 
     Pins stay as they are unless `upgrade`, or their package is in `upgrade_packages`. Raises
     `RequirementsError` for a wrong heading or a conflict, `PrerequisiteError` without pip-tools.
@@ -72,16 +73,14 @@ def regenerate_requirements(
     before = read_pins(_read(everything))
     raise_if_unknown(upgrade_packages, {*before, *read_direct_requirements(project)})
     options = ["--upgrade"] if upgrade else []
-    for name in upgrade_packages:
-        options += ["--upgrade-package", name]
-    compiled = compile_both(project, options)
+    compiled = compile_both(project, options + [f"--upgrade-package={name}" for name in upgrade_packages])
     try:
         replace_all(compiled)
     except OSError as error:
         raise PrerequisiteError(
             f"the requirements cannot be written: {error}",
-            cause="no right to write there, or no space; both files are as they were",
-            hint="make room or give the right, then: just regen-requirements",
+            cause="no permission to write there, or no space; both files are as they were",
+            hint="make room or give the permission, then: just regen-requirements",
         ) from error
     for line in describe_changes(before, read_pins(compiled[everything])):
         say(line)
@@ -94,29 +93,23 @@ def raise_if_unknown(upgrade_packages: Sequence[str], known: Collection[str]) ->
         name = normalize_name(match["name"]) if match else package
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            raise UsageError(
-                f"{package!r} cannot be upgraded: there is no such package among the pins",
-                hint=f"did you mean {near[0]!r}?" if near else "name a package that is pinned",
-            )
+            hint = f"did you mean {near[0]!r}?" if near else "name a package that is pinned"
+            raise UsageError(f"{package!r} cannot be upgraded: no pin has that name", hint=hint)
 
 
 def check_requirements(project: Project) -> None:
     """Raise `RequirementsError` where a file is not what compiling would give: each line, and why."""
     settings = project.settings.requirements
-    compiled = compile_both(project, [])
-    direct = read_direct_requirements(project)
+    compiled, direct = compile_both(project, []), read_direct_requirements(project)
+    everything, production = compiled
     stale = [f"{file}: is missing" for file in compiled if not file.is_file()]
-    pins = {}
+    pins = {file: read_pins(_read(file)) for file in compiled}
     for file in [file for file in compiled if file.is_file()]:
-        text = _read(file)
-        pins[file] = read_pins(text)
-        reasons = stale_lines(text, output_heading(settings))
+        reasons = stale_lines(_read(file), output_heading(settings))
         reasons += stale_pins(pins[file], read_pins(compiled[file]), direct)
+        if file == production:
+            reasons += differing_pins(pins[production], pins[everything], settings.everything)
         stale += [f"{file}{reason}" for reason in reasons]
-    if len(pins) == len(compiled):
-        everything, production = compiled
-        reasons = differing_pins(pins[production], pins[everything], settings.everything)
-        stale += [f"{production}{reason}" for reason in reasons]
     if stale:
         raise RequirementsError(
             "the requirements are stale:\n" + "\n".join(stale),
@@ -126,7 +119,7 @@ def check_requirements(project: Project) -> None:
 
 
 def compile_both(project: Project, options: Sequence[str]) -> dict[Path, str]:
-    """Return what both files should be, everything's and production's, without touching them."""
+    """Return the texts that both files should have, everything's first, without touching them."""
     settings = project.settings.requirements
     source, *more = input_files(project)
     if more:
@@ -135,19 +128,19 @@ def compile_both(project: Project, options: Sequence[str]) -> dict[Path, str]:
     if importlib.util.find_spec("piptools") is None:
         raise PrerequisiteError(
             "pip-tools is not in this environment",
-            cause="the verb was started outside of its session",
+            cause="the verb was run outside of its nox session",
             hint="just regen-requirements",
         )
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
         full, part_only = Path(folder, "everything.txt"), Path(folder, "production.txt")
-        # pip-compile keeps the pins that it finds in its output. Their hashes are asked for anew: it would
-        # keep a wrong one, and the lack of one for a wheel that was uploaded later.
+        # pip-compile keeps the pins that it finds in its output. They get no hashes: it would keep a wrong
+        # one, and miss that of a wheel that was uploaded later.
         kept = read_pins(_read(project.path(settings.everything))).values()
         full.write_text("".join(f"{pin}\n" for pin in kept if not pin.is_address), encoding="utf-8")
-        # By paths that start beside the input: pip-compile writes the inputs' names into its comments.
+        # Relative to the input's folder: pip-compile writes the inputs' names into its comments.
         names = [os.path.relpath(file, source.parent) for file in (source, *more)]
         _pip_compile(project, ["--output-file", str(full), *options, *names])
-        # Here the hashes are kept too; the constraint rules out all other versions.
+        # Here the hashes are kept too; the constraint excludes all other versions.
         shutil.copyfile(full, part_only)
         with file_beside(source, part) as name:
             _pip_compile(project, ["--constraint", str(full), "--output-file", str(part_only), name])
@@ -166,21 +159,20 @@ def input_files(project: Project) -> list[Path]:
     files = [project.path(name) for name in (settings.source, settings.dev_source) if name]
     for file in files:
         if not file.is_file():
-            raise RequirementsError(f"{file} does not exist", hint="write what the site asks for into it")
+            raise RequirementsError(f"{file} does not exist", hint="write the site's requirements into it")
     return files
 
 
 def read_direct_requirements(project: Project) -> dict[str, str]:
     """Return what the inputs ask for: normal name -> "REQUIREMENT in FILE:LINE"."""
     direct: dict[str, str] = {}
-    files = input_files(project)
+    files = input_files(project)  # included files are appended while it is gone through, each once
     for file in files:
         for number, line in enumerate(_read(file).splitlines(), start=1):
             requirement = re.split(r"(?:^|\s)#", line)[0].strip()
             included, match = INCLUDE.match(requirement), REQUIREMENT.match(requirement)
             if included:
                 more = file.parent / included["file"]
-                # Appended to what is gone through, once.
                 if more.is_file() and more not in files:
                     files.append(more)
             elif match:
@@ -192,26 +184,21 @@ def read_direct_requirements(project: Project) -> dict[str, str]:
 def file_beside(source: Path, part: str | None) -> Iterator[str]:
     """Give the name of a temporary file beside the input with a part of it; the input's own for None.
 
-    Beside it, because paths after `-r` and `-c` in it start there.
+    Beside it, because paths after `-r` and `-c` in it are relative to it.
     """
     if part is None:
         yield source.name
         return
-    with contextlib.ExitStack() as stack:
-        try:
-            file = stack.enter_context(
-                tempfile.NamedTemporaryFile(
-                    "w", dir=source.parent, prefix=".haybale-", suffix=".in", encoding="utf-8"
-                )
-            )
-            file.write(part)
-            file.flush()
-        except OSError as error:
-            raise PrerequisiteError(
-                f"{source.parent} cannot be written: {error}",
-                hint="make room or give the right, and try again",
-            ) from error
-        yield Path(file.name).name
+    file = source.with_name(f".haybale-{secrets.token_hex(4)}.in")
+    try:
+        write_atomically(file, part)
+    except OSError as error:
+        hint = "make room or give the permission, and try again"
+        raise PrerequisiteError(f"{source.parent} cannot be written: {error}", hint=hint) from error
+    try:
+        yield file.name
+    finally:
+        file.unlink()
 
 
 def output_heading(settings: RequirementsSettings) -> str:
@@ -223,22 +210,21 @@ def output_heading(settings: RequirementsSettings) -> str:
 
 
 def production_part(file: Path, text: str, marker: str) -> str:
-    """Return the part before the marker; raises `RequirementsError` with the line of a wrong one."""
+    """Return the part before the heading `marker`; raises `RequirementsError` with a wrong one's line."""
     lines = [line.strip() for line in text.splitlines()]
     found = [number for number, line in enumerate(lines, start=1) if line == marker]
-    similar = [n for n, line in enumerate(lines, start=1) if line != marker and _resembles(line, marker)]
+    similar = [number for number, line in enumerate(lines, start=1) if _resembles(line, marker)]
     if len(found) == 1 and not similar:
         return "\n".join([*text.splitlines()[: found[0] - 1], ""])
     if len(found) > 1:
-        line, message = found[1], f"the heading {marker!r} is there already, in line {found[0]}"
+        line, message = found[1], f"the heading {marker!r} exists already, in line {found[0]}"
         cause, hint = "only one can begin the development part", "remove one of them"
     elif found:
         line, message = similar[0], f"{lines[similar[0] - 1]!r} looks like the heading in line {found[0]}"
         cause, hint = "it is not certain which part is which", "reword that comment, or remove it"
     elif similar:
         line, message = similar[0], f"{lines[similar[0] - 1]!r} is not the heading {marker!r}"
-        cause = "the development part begins only with exactly that line"
-        hint = f"write {marker}"
+        cause, hint = "the development part begins only with exactly that line", f"write {marker}"
     else:
         line, message = len(lines) or 1, f"the heading {marker!r} is missing"
         cause = "nothing says where the development part begins"
@@ -247,13 +233,14 @@ def production_part(file: Path, text: str, marker: str) -> str:
 
 
 def _resembles(line: str, marker: str) -> bool:
-    """Return whether a line is a comment that may have been meant as the marker."""
-    words = [re.sub(r"\W+", " ", text).strip().lower() for text in (line, marker)]
-    return line.startswith("#") and (bool(DEV_HEADING.fullmatch(line)) or words[0] == words[1])
+    """Whether a line is a comment that may have been meant as the marker, but is not."""
+    words, wanted = (re.sub(r"\W+", " ", text).strip().lower() for text in (line, marker))
+    is_similar = words == wanted or DEV_HEADING.fullmatch(line) is not None
+    return line.startswith("#") and line != marker and is_similar
 
 
 def raise_if_heading(file: Path, text: str, marker: str) -> None:
-    """Raise `RequirementsError` where an input has the marker although there is a second input."""
+    """Raise `RequirementsError` where an input has the heading although there is a second input."""
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip() == marker:
             raise RequirementsError(
@@ -266,33 +253,30 @@ def raise_if_heading(file: Path, text: str, marker: str) -> None:
 def _pip_compile(project: Project, arguments: Sequence[str]) -> None:
     """Run pip-compile beside the input, for the image's Python; `RequirementsError` has its output."""
     settings = project.settings.requirements
-    # -P: a module of the site's, beside the input, is none of pip's.
-    command = [
-        sys.executable, "-P", "-m", "haybale.requirements.pip_compile", settings.python, settings.machine,
-        *OPTIONS, *arguments,
-    ]  # fmt: skip
+    # -P: a module of the site, beside the input, is not to be imported in place of pip's.
+    python = [sys.executable, "-P", "-m", "haybale.requirements.pip_compile"]
     done = process.run(
-        command, cwd=project.path(settings.source).parent, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    )
+        [*python, settings.python, settings.machine, *OPTIONS, *arguments],
+        cwd=project.path(settings.source).parent, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+    )  # fmt: skip
     if not done.ok:
         cause, hint = explain_failure(done.output, read_direct_requirements(project))
-        raise RequirementsError(
-            f"{settings.source} cannot be resolved", cause=cause, hint=hint, log=done.output
-        )
+        message = f"{settings.source} cannot be resolved"
+        raise RequirementsError(message, cause=cause, hint=hint, log=done.output)
 
 
 def explain_failure(output: str, direct: Mapping[str, str]) -> tuple[str, str]:
-    """Return the probable cause of a failed compilation and what to do, from its output."""
+    """Return the cause that pip-compile's output shows, and what to do; `direct` are the inputs' own."""
     unknown = [normalize_name(name) for name in UNKNOWN.findall(output)]
     if unknown:
         return (
             f"nothing on the package index fits {direct.get(unknown[0], unknown[0])}",
-            "correct its name or version, or look at which index pip is configured for (pip config list)",
+            "correct its name or version, or check which index pip uses (pip config list)",
         )
     words = {
         normalize_name(word)
         for requirement, who in ASKED.findall(output)
-        for word in (requirement, *WORD.findall(who))
+        for word in (requirement, *re.findall(NAME, who))
     }
     if words:
         places = ", ".join(place for name, place in direct.items() if name in words)
@@ -304,7 +288,7 @@ def explain_failure(output: str, direct: Mapping[str, str]) -> tuple[str, str]:
 
 
 def rename_in_comments(text: str, renamed: Mapping[str, str | None]) -> str:
-    """Return an output with other names in its "via" comments; None drops the entry."""
+    """Return an output with other names in its "via" comments; None removes the entry."""
     lines = []
     for line in text.splitlines():
         entry = line.strip().removeprefix("#").strip().removeprefix("via ").strip()
@@ -312,7 +296,7 @@ def rename_in_comments(text: str, renamed: Mapping[str, str | None]) -> str:
             lines.append(line)
         elif (name := renamed[entry]) is not None:
             lines.append(line.replace(entry, name))
-    # An entry that is left alone stands on the line of its "via", as pip-compile itself has it.
+    # A single entry stands on the line of its "via", as pip-compile itself writes it.
     return VIA.sub(r"\1 \2", "\n".join([*lines, ""]))
 
 
@@ -320,7 +304,7 @@ def replace_all(texts: Mapping[Path, str]) -> None:
     """Write several files: all of them, or the old texts stay."""
     # All are written before any is replaced: a full disk shows by then.
     temporary = {file: file.with_name(f".{file.name}.new") for file in texts}
-    before = {file: file.read_bytes() if file.is_file() else None for file in texts}
+    before = {file: file.read_bytes() for file in texts if file.is_file()}
     replaced: list[Path] = []
     try:
         for file, text in texts.items():
@@ -330,11 +314,7 @@ def replace_all(texts: Mapping[Path, str]) -> None:
             replaced.append(file)
     except BaseException:
         for file in replaced:
-            content = before[file]
-            if content is None:
-                file.unlink()
-            else:
-                file.write_bytes(content)
+            file.write_bytes(before[file]) if file in before else file.unlink()
         raise
     finally:
         for file in temporary.values():

@@ -1,4 +1,4 @@
-"""The pins of a compiled file: reading them, and what is wrong with or different in them."""
+"""The pins of a compiled file: reading, checking and comparing them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from haybale.errors import RequirementsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# A pin of pip-compile's: by version, or by the address of an archive.
+# A pin as pip-compile writes it: by version, or by the address of an archive.
 PIN = re.compile(
     r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:==(?P<version>[^\s;\\]+)| @ (?P<address>[^\s\\]+))"
     r"(?:\s*;\s*(?P<marker>[^\\]*?))?\s*\\?$"
 )
 HASH = re.compile(r"--hash=(\S+)")
-# What a compiled file has besides pins: their hashes, and comments.
+# The other lines of a compiled file: the pins' hashes, and comments.
 HASHES_OR_COMMENT = re.compile(r"^((\s+--hash=\S+)+( \\)?|\s*(#.*)?)$")
 
 
@@ -66,36 +66,31 @@ def read_pins(text: str) -> dict[str, Pin]:
 
 def other_lines(text: str) -> list[tuple[int, str]]:
     """Return the lines of a compiled file that are neither pins nor their hashes nor comments, numbered."""
+    lines = enumerate(text.splitlines(), start=1)
     return [
-        (number, line)
-        for number, line in enumerate(text.splitlines(), start=1)
-        if not PIN.match(line) and not HASHES_OR_COMMENT.match(line)
+        (number, line) for number, line in lines if not PIN.match(line) and not HASHES_OR_COMMENT.match(line)
     ]
 
 
 def raise_if_not_subset(production: str, everything: str) -> None:
-    """Raise `RequirementsError` where production has a pin, or a hash, that everything has not."""
-    known = read_pins(everything)
-    pins = read_pins(production).values()
-    strange = [str(pin) for pin in pins if pin.name not in known or not pin.is_same_as(known[pin.name])]
-    if strange:
+    """Raise `RequirementsError` where production has a pin, or a hash, that `everything` lacks."""
+    known, pins = read_pins(everything), read_pins(production).values()
+    extra = [str(pin) for pin in pins if pin.name not in known or not pin.is_same_as(known[pin.name])]
+    if extra:
         raise RequirementsError(
-            f"production's pins are not among all pins: {', '.join(strange)}",
-            cause="the package index changed while it was asked",
+            f"production's pins are not among all pins: {', '.join(extra)}",
+            cause="the package index changed while it was read",
             hint="just regen-requirements, again",
         )
 
 
 def raise_if_unpinned(text: str, direct: Mapping[str, str]) -> None:
     """Raise `RequirementsError` where a compiled file does not install the same everywhere."""
-    pins = read_pins(text).values()
-    loose = [
-        direct.get(pin.name, str(pin)) for pin in pins if not pin.hashes or pin.version.startswith("file:")
-    ]
-    loose += [line for _, line in other_lines(text)]
-    if loose:
+    loose = [pin for pin in read_pins(text).values() if not pin.hashes or pin.version.startswith("file:")]
+    names = [direct.get(pin.name, str(pin)) for pin in loose] + [line for _, line in other_lines(text)]
+    if names:
         raise RequirementsError(
-            f"these cannot be pinned with hashes: {', '.join(loose)}",
+            f"these cannot be pinned with hashes: {', '.join(names)}",
             cause="a folder, an editable install or a version control system gives no archive to pin",
             hint="ask for a released version, or for the https address of an archive",
         )
@@ -112,22 +107,21 @@ def stale_pins(present: Mapping[str, Pin], wanted: Mapping[str, Pin], direct: Ma
             rule = direct.get(name, "what the other packages ask for")
             reasons.append(f"{place} does not fit {rule}; {wanted[name].version} does")
         elif wanted[name].marker != pin.marker:
-            now, then = pin.marker or "always", wanted[name].marker or "always"
-            reasons.append(f"{place} is for another case: {now}, not {then}")
+            found, expected = pin.marker or "always", wanted[name].marker or "always"
+            reasons.append(f"{place} is for another case: {found}, not {expected}")
         elif not pin.hashes:
             reasons.append(f"{place} has no hashes")
         elif not pin.hashes <= wanted[name].hashes:
             reasons.append(f"{place} has a hash that the package index does not know")
-    reasons += [
-        f": {pin} is missing, needed for {direct.get(name, 'another package')}"
-        for name, pin in wanted.items()
-        if name not in present
+    missing = [(name, pin) for name, pin in wanted.items() if name not in present]
+    needed = [
+        f": {pin} is missing, needed for {direct.get(name, 'another package')}" for name, pin in missing
     ]
-    return reasons
+    return reasons + needed
 
 
 def stale_lines(text: str, heading: str) -> list[str]:
-    """Return ":LINE: REASON" for each line of a compiled file that compiling would not write, pins apart."""
+    """Return ":LINE: REASON" for each line, pins apart, that compiling would not write."""
     reasons = [f":{number}: {line.strip()!r} is not a pin" for number, line in other_lines(text)]
     if not text.startswith(heading):
         reasons.insert(0, f":1: does not begin with {heading.strip()!r}: it was compiled for something else")
@@ -135,7 +129,7 @@ def stale_lines(text: str, heading: str) -> list[str]:
 
 
 def differing_pins(production: Mapping[str, Pin], everything: Mapping[str, Pin], file: str) -> list[str]:
-    """Return ":LINE: REASON" for each of production's pins that is not the same in `file`, among all pins."""
+    """Return ":LINE: REASON" for each of production's pins that differs from `everything`'s, in `file`."""
     return [
         f":{pin.line}: {pin} is not as in {file}:{everything[pin.name].line}"
         for pin in production.values()

@@ -1,11 +1,11 @@
 """pip-compile for another Python than its own: `python -m haybale.requirements.pip_compile 3.13 x86_64 ...`.
 
-pip resolves for its own interpreter. It can be told another target, but only where it downloads, and never
-for environment markers; pip-compile hands neither on. So the three places where pip asks what it resolves for
-are answered here: the tags of wheels, Requires-Python, and markers (pip: PackageFinder's target_python, the
-resolver's py_version_info, packaging's default_environment).
+pip resolves for its own interpreter. It takes another target only where it downloads, never for environment
+markers, and pip-compile passes neither on. So the three things that pip resolves for are replaced here: the
+tags of wheels, Requires-Python, and markers (pip: PackageFinder's target_python, the resolver's
+py_version_info, packaging's default_environment).
 
-Runs in the environment that has pip-tools; nothing of haybale imports it.
+Runs in the environment that has pip-tools; no module of haybale imports it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,8 @@ def resolve_for(python: str, machine: str) -> None:
         return make_resolver(*arguments, **named | {"py_version_info": version})
 
     def finder(*arguments: Any, **named: Any) -> Any:
-        target = TargetPython(
-            platforms=wheel_platforms(machine), py_version_info=version, implementation="cp"
-        )
+        platforms = wheel_platforms(machine)
+        target = TargetPython(platforms=platforms, py_version_info=version, implementation="cp")
         return make_finder(*arguments, **named | {"target_python": target})
 
     # `make_resolver` is a class method, bound already.
@@ -47,23 +46,21 @@ def resolve_for(python: str, machine: str) -> None:
 
 
 def explain(error: PipError) -> str:
-    """Return what pip cannot do, and where it is a conflict who asks for what, each on a line.
+    """Return pip's error, and for a conflict who asks for what, each on a line.
 
-    pip logs that only when it is told to log everything; its exception has it (resolvelib: "causes").
+    pip logs that only when it logs everything, but its exception has it (resolvelib: "causes").
     """
     lines = {"": str(error)}
     for cause in getattr(error.__cause__, "causes", ()):
-        wish = cause.requirement.format_for_error()
-        if cause.parent is None:
-            lines[wish] = f"  {wish} is asked for by the input"
+        requirement, parent = cause.requirement.format_for_error(), cause.parent
+        if parent is None:
+            lines[requirement] = f"  {requirement} is asked for by the input"
             continue
-        found = cause.parent.get_install_requirement()
+        found = parent.get_install_requirement()
         path = f" ({found.from_path()})" if found else ""
+        line = f"  {requirement} is asked for by {parent.name} {parent.version}{path}"
         # Of all the versions that were tried the first, the newest, says enough.
-        lines.setdefault(
-            f"{wish} {cause.parent.name}",
-            f"  {wish} is asked for by {cause.parent.name} {cause.parent.version}{path}",
-        )
+        lines.setdefault(f"{requirement} {parent.name}", line)
     return "\n".join(lines.values())
 
 
@@ -75,7 +72,7 @@ def main() -> None:
     try:
         piptools_compile.cli()
     except PipError as error:
-        # pip-compile leaves pip's errors to the interpreter, which shows a traceback and no explanation.
+        # pip-compile does not catch pip's errors: Python would print a traceback without an explanation.
         print(explain(error), file=sys.stderr)  # noqa: T201
         sys.exit(1)
 

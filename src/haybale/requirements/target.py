@@ -1,8 +1,8 @@
-"""What requirements are compiled for: CPython on Linux, in the words of wheels and of environment markers."""
+"""What requirements are compiled for: CPython on Linux, as wheels' tags and environment markers name it."""
 
 from __future__ import annotations
 
-# glibc versions (2.N) whose wheels are taken: up to what the image's distribution has.
+# glibc versions (2.N) whose wheels are installed: up to the one of the image's distribution.
 OLDEST_GLIBC, NEWEST_GLIBC = 5, 36
 
 # Older names of three of them (PEP 600, "Legacy manylinux tags").
