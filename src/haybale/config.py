@@ -1,8 +1,8 @@
 """The settings: `[tool.haybale]` in the repository's pyproject.toml, and environment variables over it.
 
 A setting is declared once, as a field of a class below. All are checked before anything is started; every
-complaint names the file and the line. Plain dataclasses: every verb waits for this module, and a
-validation library costs a third of what `version` may take (docs/adr/0004).
+problem is named with its file and line. Plain dataclasses: every verb waits for this module, and a validation
+library costs a third of what `version` may take (docs/adr/0004).
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ def setting(
     variable: str | None = None,
     parse: Callable[[str], Any] = str,
 ) -> Any:
-    """Declare a setting: what it is for, its default, which values are right, and what overrides it.
+    """Declare a setting: what it is for, its default, which values are valid, and what overrides it.
 
-    A text is right where it matches `pattern` whole (`form` says that in words), and `complaint` does not
-    return what it should have been ("is ..."). `variable` is the environment variable that is stronger than
-    the file; `parse` makes of its text what the file would say. Where the default is None, "" means that too.
+    A string is valid where it matches `pattern` whole (`form` says that in words), and `complaint` does not
+    return what it should have been ("is ..."). `variable` is the environment variable that overrides the
+    file, `parse` makes a value of its text. Where the default is None, "" means None too.
     """
     metadata = {
         "description": description, "pattern": pattern, "form": form, "minimum": minimum,
@@ -76,6 +76,11 @@ def _image_complaint(name: str) -> str | None:
     return None
 
 
+def image_setting(description: str, default: str, variable: str) -> Any:
+    """Declare a setting that names an image."""
+    return setting(description, default, complaint=_image_complaint, variable=variable)
+
+
 def _repository_complaint(name: str) -> str | None:
     complaint = _image_complaint(name)
     if complaint is None and (ImageRef.parse(name).tag or ImageRef.parse(name).digest):
@@ -83,12 +88,8 @@ def _repository_complaint(name: str) -> str | None:
     return complaint
 
 
-def _yes_or_no(text: str) -> bool | str:
-    return TRUTH.get(text.lower(), text)
-
-
 def _lowercase_path(name: str) -> str:
-    """Return an image's name as it may be: CI systems put in a repository's name as its owner wrote it."""
+    """Return an image's name as registries want it: CI systems give a repository's as its owner wrote it."""
     host, slash, path = name.partition("/")
     return host + slash + path.lower()
 
@@ -97,20 +98,10 @@ def _lowercase_path(name: str) -> str:
 class ImageSettings:
     """The base images (`[tool.haybale.images]`)."""
 
-    python: str = setting(
-        "base of the site's image", "python:3.13-slim", complaint=_image_complaint, variable="PYTHON_IMAGE"
-    )
-    solr: str = setting(
-        "the Solr that indexes and serves",
-        "solr:9.10.1-slim",
-        complaint=_image_complaint,
-        variable="SOLR_IMAGE",
-    )
-    postgres: str = setting(
-        "the server that a PostgreSQL dump is restored to, at least as new as the dump's",
-        "postgres:17",
-        complaint=_image_complaint,
-        variable="POSTGRES_IMAGE",
+    python: str = image_setting("base of the site's image", "python:3.13-slim", "PYTHON_IMAGE")
+    solr: str = image_setting("the Solr that indexes and serves", "solr:9.10.1-slim", "SOLR_IMAGE")
+    postgres: str = image_setting(
+        "restores a PostgreSQL dump: at least as new as the dump's server", "postgres:17", "POSTGRES_IMAGE"
     )
 
 
@@ -228,7 +219,7 @@ class Settings:
         "there is no registry: images stay on this engine; HAYBALE_LOCAL overrides it",
         default=False,
         variable="HAYBALE_LOCAL",
-        parse=_yes_or_no,
+        parse=lambda text: TRUTH.get(text.lower(), text),
     )
     main: str = setting(
         "the branch that versions are released from", "main", pattern=BRANCH, form="the name of a branch"
@@ -253,8 +244,8 @@ class Settings:
 class Project:
     """A repository and its settings.
 
-    `root` (absolute) is the work tree that is read and built. A version is built from a work tree of its own:
-    `origin` is the user's then, with the dump, the notes and the reports; else it is None.
+    `root` (absolute) is the work tree that is read and built. A version is built from a temporary work tree:
+    `origin` is the user's then, with the dump, the notes and the reports; otherwise it is None.
     """
 
     root: Path
@@ -263,7 +254,7 @@ class Project:
 
     @property
     def home(self) -> Path:
-        """The user's work tree, whichever is built: dump, reports and `.haybale` are there."""
+        """The user's work tree, whichever one is built: dump, reports and `.haybale` are there."""
         return self.origin or self.root
 
     @property
@@ -282,9 +273,9 @@ class Project:
 
 
 def load(start: Path, env: Mapping[str, str]) -> Project:
-    """Find the repository from `start` upwards and read its settings, over which `env` lays its variables.
+    """Find the repository from `start` upwards, and read its settings; variables in `env` override the file.
 
-    Raises `ConfigError` where there is no `[tool.haybale]`, or where it holds something unknown or wrong.
+    Raises `ConfigError` where there is no `[tool.haybale]`, or where it has something unknown or wrong.
     """
     start = start.resolve()
     for root in (start, *start.parents):
@@ -295,16 +286,12 @@ def load(start: Path, env: Mapping[str, str]) -> Project:
             text = file.read_text(encoding="utf-8")
             document = tomllib.loads(text)
         except (OSError, ValueError) as error:  # neither UTF-8 nor TOML are a ValueError of their own
-            raise ConfigError(
-                f"{file}: {error}",
-                cause="it cannot be read, or is not valid TOML",
-                hint="fix it and try again",
-            ) from error
+            cause = "it cannot be read, or is not valid TOML"
+            raise ConfigError(f"{file}: {error}", cause=cause, hint="fix it and try again") from error
         tool = document.get("tool")
         table = tool.get("haybale") if isinstance(tool, dict) else None
         if isinstance(table, dict):
-            reader = _Reader(file, text, env)
-            return Project(root=root, settings=reader.read(table))
+            return Project(root=root, settings=_Reader(file, text, env).read(table))
     raise ConfigError(
         f"no {FILE} with a [{TABLE}] table in {start} or above it",
         cause="this is not a repository that haybale knows",
@@ -313,7 +300,7 @@ def load(start: Path, env: Mapping[str, str]) -> Project:
 
 
 class _Reader:
-    """Makes settings of a file's table and the environment, and notes every problem with its place."""
+    """Makes settings from a file's table and the environment, and notes every problem with its place."""
 
     def __init__(self, file: Path, text: str, env: Mapping[str, str]) -> None:
         self._file, self._text, self._env = file, text, env
@@ -330,7 +317,7 @@ class _Reader:
         return settings
 
     def _table(self, kind: type[T], data: Any, path: tuple[str, ...]) -> T:
-        """Make a table: of each setting what its variable says, else the file, else its default."""
+        """Make a table: each setting from its variable, else from the file, else its default."""
         data = self._checked_table(data, path)
         known = {each.name: each for each in dataclasses.fields(kind)}  # type: ignore[arg-type]
         for key in [key for key in data if key not in known]:
@@ -359,7 +346,9 @@ class _Reader:
     def _tables(self, kind: type[T], data: Any, path: tuple[str, ...]) -> Mapping[str, T]:
         """Make a table for each name in a table of tables."""
         data = self._checked_table(data, path)
-        rule = "a name is of small letters, digits and, between them, dashes, at most 40, and not `last`"
+        rule = (
+            "a name has lower case letters, digits and, between them, dashes, at most 40, and is not `last`"
+        )
         for name in data:
             if not re.fullmatch(NAME, name) or name == "last":
                 self._note((*path, name), f"{'.'.join(path)} has {name!r}; {rule}")
@@ -372,12 +361,11 @@ class _Reader:
         return {}
 
     def _checked(self, value: Any, type_: Any, each: dataclasses.Field[Any], path: tuple[str, ...]) -> Any:
-        """Return a value as the setting has it; notes where it is wrong."""
+        """Return a value as the setting has it; note where it is wrong."""
         if each.default is None and value == "":
             return None
         checked = tuple(value) if isinstance(value, list) else value
-        complaint = _complaint(checked, type_, each.metadata)
-        if complaint:
+        if complaint := _complaint(checked, type_, each.metadata):
             description = each.metadata["description"]
             self._note(path, f"{'.'.join(path)} {complaint}, not {value!r} ({description})")
         return checked
@@ -386,30 +374,30 @@ class _Reader:
         """Note an environment that comes after one that does not exist, or after itself."""
         for name, environment in environments.items():
             path, order = ("environments", name, "after"), [name]
-            setting_ = ".".join(path)
             while (after := environments[order[-1]].after) and after in environments and after not in order:
                 order.append(after)
             if environment.after and environment.after not in environments:
                 known = ", ".join(environments)
-                self._note(path, f"{setting_} is {environment.after!r}; known here: {known}")
+                self._note(path, f"{'.'.join(path)} is {environment.after!r}; known here: {known}")
             elif after == name:
-                self._note(path, f"{setting_} leads back to it: {' after '.join([*order, name])}")
+                self._note(path, f"{'.'.join(path)} leads back to it: {' after '.join([*order, name])}")
 
     def _note(self, path: tuple[str, ...], problem: str) -> None:
-        place = f"{self._file}:{line_of(self._text, path)}"
-        if path in self._variables:
-            place = f"environment variable {self._variables[path]}"
+        variable = self._variables.get(path)
+        place = (
+            f"environment variable {variable}" if variable else f"{self._file}:{line_of(self._text, path)}"
+        )
         self._problems.append(f"{place}: {problem}")
 
 
 def _complaint(value: Any, type_: Any, rule: Mapping[str, Any]) -> str | None:
-    """Return what a value should have been, None where it is right."""
+    """Return what a value should have been, None where it is valid."""
     if type_ == tuple[str, ...]:
-        right = isinstance(value, tuple) and all(isinstance(part, str) for part in value)
-        return None if right else "is a list of words"
+        is_valid = isinstance(value, tuple) and all(isinstance(part, str) for part in value)
+        return None if is_valid else "is a list of strings"
     # bool is an int to Python, but not to somebody who writes `batch = true`.
     if not isinstance(value, type_) or (type_ is int and isinstance(value, bool)):
-        return {int: "is a whole number", bool: "is true or false"}.get(type_, "is a text in quotes")
+        return {int: "is a whole number", bool: "is true or false"}.get(type_, "is a string in quotes")
     if type_ is int and value < rule["minimum"]:
         return f"is at least {rule['minimum']}"
     if rule["pattern"] and not re.fullmatch(rule["pattern"], value):
@@ -418,9 +406,9 @@ def _complaint(value: Any, type_: Any, rule: Mapping[str, Any]) -> str | None:
 
 
 def line_of(text: str, path: Sequence[str]) -> int:
-    """Return the line (from 1) where a setting begins in the file's text, whichever way TOML writes it.
+    """Return the line (from 1) where a setting begins in the text of a TOML file, however it is written.
 
-    That of the table which it should stand in, where it does not stand there. The text is valid TOML.
+    Where the setting is missing, that of the table that it belongs to. The text is valid TOML.
     """
     wanted, lines = (*TABLE.split("."), *path), text.split("\n")
     found, depth, start = 1, 0, 1

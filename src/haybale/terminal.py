@@ -1,4 +1,4 @@
-"""What a person sees while haybale works: what it does, and how far the loading is.
+"""What a person sees while haybale works: what it does, and the progress of loading.
 
 Everything goes to the error stream: standard output belongs to what a verb prints for other programs. On a
 terminal there is a progress bar, elsewhere (CI's log) plain lines.
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from haybale.errors import HaybaleError
 
-# Where there is no terminal, a model's progress is a line each time so many percent are done.
+# Without a terminal, a model's progress is a line every so many percent.
 LINE_EVERY = 20
 
-# Seconds that a rate is worked out from, at least: a small model's documents come all at once.
+# A rate needs at least so many seconds: a small model's documents come all at once.
 SHORTEST = 0.1
 
 
@@ -49,11 +49,11 @@ class Terminal:
         self.console.print(Text.assemble(("• ", "cyan"), text))
 
     def advise(self, text: str) -> None:
-        """Print what works as it is and could be better."""
+        """Print what works as it is, but could be better."""
         self.console.print(Text.assemble(("! ", "yellow"), text))
 
     def state(self, name: str, reason: str, *, skipped: bool = False) -> None:
-        """Print a state of the pipeline and why it is there."""
+        """Print a state of the pipeline, and the reason for it."""
         mark, style = ("○ ", "dim") if skipped else ("▸ ", "bold cyan")
         self.console.print(Text.assemble((mark, style), (name, style), (f"  {reason}", "dim")))
 
@@ -62,7 +62,7 @@ class Terminal:
         self.console.print(Text.assemble(("✓ ", "green"), text))
 
     def error(self, error: HaybaleError) -> None:
-        """Print a failure: its log first, so that the explanation is what the eye finds at the end."""
+        """Print a failure: its log first, so that the explanation is what stands at the end."""
         if error.log:
             self.console.print(Text(error.log.rstrip(), style="dim"))
             self.console.print()
@@ -75,16 +75,10 @@ class Terminal:
     @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:
         """Give a function that takes (model, documents done, documents in all)."""
-        if self.console.is_terminal:
-            with self._bars() as advance:
-                yield advance
-        else:
+        if not self.console.is_terminal:
             yield _ProgressLines(self.say, self._clock).advance
-
-    @contextlib.contextmanager
-    def _bars(self) -> Iterator[Callable[[str, int, int], None]]:
+            return
         tasks: dict[str, TaskID] = {}
-        started: dict[str, float] = {}
         with Progress(
             TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"), TimeRemainingColumn(compact=True, elapsed_when_finished=True),
@@ -93,11 +87,11 @@ class Terminal:
 
             def advance(model: str, done: int, total: int) -> None:
                 if model not in tasks:
-                    started[model] = self._clock()
-                    tasks[model] = bars.add_task(model, total=total, rate="")
-                if bars.tasks[tasks[model]].finished and total:
+                    tasks[model] = bars.add_task(model, total=total, rate="", started=self._clock())
+                task = bars.tasks[tasks[model]]
+                if task.finished and total:
                     return  # reported twice; its rate was that of the first time
-                rate = format_rate(done, self._clock() - started[model])
+                rate = format_rate(done, self._clock() - task.fields["started"])
                 bars.update(tasks[model], completed=done, total=total, rate=rate)
 
             yield advance
@@ -116,12 +110,12 @@ class _ProgressLines:
         percent = 100 * done // total if total else 100
         if percent < self._next.get(model, LINE_EVERY):
             return
-        # The last line comes wherever the one before was, and once.
+        # The last line is always printed, and only once.
         self._next[model] = min(percent + LINE_EVERY, 100) if percent < 100 else 101  # noqa: PLR2004
         rate = format_rate(done, self._clock() - started)
         self._say(f"{model}: {done} of {total} documents {rate}".rstrip())
 
 
 def format_rate(done: int, seconds: float) -> str:
-    """Return documents per second for people, "" before there is a rate."""
+    """Return documents per second for people; "" where there is no rate yet."""
     return f"{done / seconds:,.0f} docs/s" if done and seconds >= SHORTEST else ""
