@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from haybale import config
 from haybale.checkout import Checkout, read_checkout
 from haybale.dump.reference import resolve_dump
+from haybale.errors import ReleaseError
 from haybale.images.store import open_store
 from haybale.index.image import find_local_image
 from haybale.pipeline.graph import Facts, Strategy
+from haybale.release.bump import ReleaseTree
 from haybale.release.event import EventChoice, detect_event
 from haybale.release.remote import REMOTE
 from haybale.tools import git
@@ -23,8 +24,23 @@ if TYPE_CHECKING:
     from haybale.images.store import ImageStore
     from haybale.index.key import Key
     from haybale.pipeline.journal import Run
-    from haybale.release.bump import ReleaseTree
     from haybale.terminal import Terminal
+
+
+class Result(Protocol):
+    """What a step made: plain values for the journal, and back. By itself, its fields."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """Return what `to_dict` gave."""
+        return cls(**document)
+
+
+R = TypeVar("R", bound=Result)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,38 +61,45 @@ class Options:
 class Context:
     """What every step of a run works with.
 
-    `checkout` is what the run began with, `release` the version's own commit, once the run has made that.
-    `push_index`: whether others get the index image; `is_resumed`: whether the run died before.
+    `checkout` is what the run began with, `built` what images are built from: that, until the run has made
+    the version's own commit. `push_index`: whether others get the index image; `is_resumed`: whether the run
+    died before; `results`: what its steps made so far.
     """
 
     checkout: Checkout
-    release: Checkout | None = None
+    built: Checkout
     key: Key
+    store: ImageStore
     env: Mapping[str, str]
     run: Run
     terminal: Terminal
     push_index: bool
     is_resumed: bool = False
+    results: tuple[Result, ...] = ()
 
     @property
     def project(self) -> Project:
         """The repository that the run began in."""
         return self.checkout.project
 
-    @property
-    def built(self) -> Checkout:
-        """What images are built from."""
-        return self.release or self.checkout
+    def with_result(self, result: Result) -> Context:
+        """Return this context after a step: with what it made, and built from a release's work tree then."""
+        built = self.built
+        if isinstance(result, ReleaseTree):
+            project = replace(config.load(result.path, self.env), origin=self.project.root)
+            built = read_checkout(project, self.env)
+        return replace(self, built=built, results=(*self.results, result))
 
-    @cached_property
-    def store(self) -> ImageStore:
-        """Where the project's images are kept."""
-        return open_store(self.project)
+    def find(self, kind: type[R]) -> R | None:
+        """Return the last result of a kind; None where no step has made one."""
+        return next((each for each in reversed(self.results) if isinstance(each, kind)), None)
 
-    def with_release(self, tree: ReleaseTree) -> Context:
-        """Return this context with a release's work tree."""
-        project = replace(config.load(tree.path, self.env), origin=self.project.root)
-        return replace(self, release=read_checkout(project, self.env))
+    def require(self, kind: type[R]) -> R:
+        """Return the last result of a kind; `ReleaseError` where the plan has no step that makes one."""
+        found = self.find(kind)
+        if found is None:
+            raise ReleaseError(f"the plan has no step that makes the {kind.__name__} that this one needs")
+        return found
 
 
 def gather_facts(checkout: Checkout, key: Key, options: Options, env: Mapping[str, str]) -> Facts:

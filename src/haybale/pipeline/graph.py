@@ -185,19 +185,15 @@ class Graph:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the graph as plain values (docs/pipeline.md says what is in them)."""
-        return {
-            "version": FORMAT_VERSION,
-            "states": [
-                {"name": node.state, "kind": node.kind, "inside": node.inside, "meaning": node.meaning,
-                 "ours": node.ours}
-                for node in self.nodes
-            ],
-            "edges": [
-                {"within": edge.within, "from": edge.source, "to": edge.target, "label": edge.label or "",
-                 "ours": edge.ours}
-                for edge in self.edges
-            ],
-        }  # fmt: skip
+        states = [
+            {"name": node.state, "kind": node.kind, "inside": node.inside, "meaning": node.meaning,
+             "ours": node.ours} for node in self.nodes
+        ]  # fmt: skip
+        edges = [
+            {"within": edge.within, "from": edge.source, "to": edge.target, "label": edge.label or "",
+             "ours": edge.ours} for edge in self.edges
+        ]  # fmt: skip
+        return {"version": FORMAT_VERSION, "states": states, "edges": edges}
 
 
 # The labels of edges that a question chooses from; those of the choices are "True" and "False".

@@ -37,7 +37,7 @@ KEPT = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A run began with this plan (docs/pipeline.md, "The plan as JSON")."""
+    """A run began with this plan (docs/pipeline.md, "The plan")."""
 
     run: str
     plan: Mapping[str, Any]

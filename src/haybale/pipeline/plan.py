@@ -10,7 +10,7 @@ from haybale.pipeline.graph import GRAPH, Edge, Facts, Graph, Kind, State
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-# The version of the form of the document that `Plan.to_dict` returns (docs/pipeline.md, "The plan as JSON").
+# The version of the form of the document that `Plan.to_dict` returns (docs/pipeline.md, "The plan").
 FORMAT_VERSION = 2
 
 
@@ -32,14 +32,10 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values."""
-        return {
-            "version": FORMAT_VERSION,
-            "facts": asdict(self.facts),
-            "steps": [
-                {"state": str(step.state), "runs": not step.skip, "reason": step.reason}
-                for step in self.steps
-            ],
-        }
+        steps = [
+            {"state": str(step.state), "runs": not step.skip, "reason": step.reason} for step in self.steps
+        ]
+        return {"version": FORMAT_VERSION, "facts": asdict(self.facts), "steps": steps}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Plan:

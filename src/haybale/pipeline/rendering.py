@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from haybale.pipeline.graph import State
@@ -75,7 +75,7 @@ def format_duration(seconds: float) -> str:
 
 
 def _format_seconds(step: StepOutcome) -> str:
-    """Return what a step took, "" where that is nothing worth a look."""
+    """Return what a step took, "" where that is next to nothing."""
     return format_duration(step.seconds) if step.seconds >= WORTH_SHOWING else ""
 
 
@@ -109,9 +109,9 @@ def render_table(summary: RunSummary) -> RenderableType:
     parts: list[RenderableType] = [Text.assemble((f"{sign} ", style), (summary.title, title_style))]
     if summary.skipped_tests:
         parts.append(Text(f"  tests were skipped: {to_line(summary.skipped_tests.reason)}", style="yellow"))
-    overview = Table.grid("", "", padding=(0, 2))
+    overview = Table.grid(Column(style="dim"), Column(overflow="fold"), padding=(0, 2))
     for name, value in _overview(summary).items():
-        overview.add_row(Text(f"  {name}", style="dim"), Text(to_line(value)))
+        overview.add_row(Text(f"  {name}"), Text(to_line(value)))
     parts += [Text(), overview]
     if summary.steps:
         parts += [Text(), _steps(summary.steps)]
@@ -124,23 +124,23 @@ def render_table(summary: RunSummary) -> RenderableType:
     return Padding(Group(*parts), (1, 0))
 
 
+def _table(*columns: Column) -> Table:
+    return Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+
+
 def _steps(steps: Sequence[StepOutcome]) -> Table:
-    rows = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    rows.add_column("  state", no_wrap=True)
-    rows.add_column("time", justify="right", no_wrap=True)
-    rows.add_column("outcome", no_wrap=True)
-    rows.add_column("reason", overflow="fold")
+    rows = _table(
+        Column("  state", no_wrap=True), Column("time", justify="right", no_wrap=True),
+        Column("outcome", no_wrap=True), Column("reason", overflow="fold"),
+    )  # fmt: skip
     for step in steps:
         sign, style = MARKS[step.outcome]
         quiet = style if step.outcome == "skipped" else ""
         if step.outcome == "skipped" and step.state is State.RUN_TESTS:
             style = quiet = "yellow"
-        rows.add_row(
-            Text.assemble((f"{sign} ", style), (step.state, style if step.outcome == "failed" else quiet)),
-            Text(_format_seconds(step)),
-            Text(step.outcome, style=style),
-            Text(to_line(step.reason), style=quiet),
-        )
+        state = Text.assemble((f"{sign} ", style), (step.state, style if step.outcome == "failed" else quiet))
+        outcome, reason = Text(step.outcome, style=style), Text(to_line(step.reason), style=quiet)
+        rows.add_row(state, Text(_format_seconds(step)), outcome, reason)
     return rows
 
 
@@ -152,9 +152,7 @@ def _images(images: Mapping[str, str]) -> Iterator[Text]:
 
 
 def _counts(counts: Mapping[str, int]) -> Table:
-    rows = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    rows.add_column("  model")
-    rows.add_column("documents", justify="right", no_wrap=True)
+    rows = _table(Column("  model"), Column("documents", justify="right", no_wrap=True))
     for name, value in _documents(counts):
         rows.add_row(Text(f"  {name}"), Text(value))
     return rows
@@ -180,18 +178,15 @@ def render_markdown(summary: RunSummary) -> str:
         parts.append(f"> ⚠️ **Tests were skipped.** {escape_markdown(summary.skipped_tests.reason)}")
     if summary.error is not None:
         parts.append(_fenced(_describe(summary.error)))
+    steps = (
+        (step.state, f"{MARKS[step.outcome][0]} {step.outcome}", _format_seconds(step), step.reason)
+        for step in summary.steps
+    )
     parts += [
         _markdown_table(("", ""), _overview(summary).items()),
         "### The way it took",
         _fenced(_graph(summary.steps), "mermaid"),
-        _markdown_table(
-            ("state", "outcome", "time", "reason"),
-            (
-                (step.state, f"{MARKS[step.outcome][0]} {step.outcome}", _format_seconds(step), step.reason)
-                for step in summary.steps
-            ),
-            right=2,
-        ),
+        _markdown_table(("state", "outcome", "time", "reason"), steps, right=2),
     ]
     if summary.counts:
         documents = _markdown_table(("model", "documents"), _documents(summary.counts), right=1)

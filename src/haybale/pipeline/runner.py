@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 from haybale.checkout import read_checkout
 from haybale.errors import HaybaleError, ReleaseError, UsageError
 from haybale.files import write_atomically
+from haybale.images.store import open_store
 from haybale.index import build
 from haybale.index.image import IndexImage
 from haybale.index.key import compute_key
 from haybale.pipeline import journal
-from haybale.pipeline.context import Context, Options, gather_facts
+from haybale.pipeline.context import Context, Options, Result, gather_facts
 from haybale.pipeline.graph import State
 from haybale.pipeline.plan import Plan, PlannedStep, make_plan
 from haybale.pipeline.rendering import render_markdown, render_table, write_step_summary
-from haybale.pipeline.steps import STEPS, PublishedVersion, Result, Results
+from haybale.pipeline.steps import STEPS, PublishedVersion
 from haybale.pipeline.summary import Outcome, RunSummary, StepOutcome
 from haybale.release.bump import ReleaseTree, remove_release_tree
 from haybale.release.publish import PublishedFirstError, catch_up, is_published
@@ -60,9 +61,10 @@ def run_pipeline(
                 checkout, key = read_checkout(project, env), compute_key(project)
                 plan = make_plan(gather_facts(checkout, key, options, env))
                 run.write(journal.Planned(run=run.name, plan=plan.to_dict()))
+                checkout = checkout.for_pull_request(plan.facts.tested_pull)
                 context = Context(
-                    checkout=checkout.for_pull_request(plan.facts.tested_pull), key=key, run=run,
-                    terminal=terminal, env=env, push_index=options.push_index or options.publish,
+                    checkout=checkout, built=checkout, key=key, store=open_store(project), env=env, run=run,
+                    terminal=terminal, push_index=options.push_index or options.publish,
                 )  # fmt: skip
                 Runner(context, plan).run_steps({State.CHANGE_DETECTED: time.monotonic() - began})
         except PublishedFirstError as lost:
@@ -88,29 +90,28 @@ def resume_pipeline(
         history = run.history()
         plan = history.plan
         if history.has_passed or plan is None:
-            raise UsageError(
-                f"the run {run.name} cannot be resumed",
-                cause="it passed" if history.has_passed else "it has no plan that this haybale can read",
-                hint="just pipeline begins another one",
-            )
+            cause = "it passed" if history.has_passed else "it has no plan that this haybale can read"
+            raise _cannot_resume(run, cause)
         checkout, key = read_checkout(project, env), compute_key(project)
         revision = checkout.head.revision if checkout.head else ""
         # A run that died after it had published has brought the version's commit here.
         tree = _made_tree(history)
         if key.value != plan.facts.key or revision not in {plan.facts.revision, tree and tree.commit}:
-            raise UsageError(
-                f"the run {run.name} cannot be resumed",
-                cause=f"it began with commit {plan.facts.revision} and index key {plan.facts.key};"
-                f" now they are {revision} and {key}",
-                hint="just pipeline begins another one",
-            )
+            began = f"it began with commit {plan.facts.revision} and index key {plan.facts.key}"
+            raise _cannot_resume(run, f"{began}; now they are {revision} and {key}")
         remove_leftovers(project, run.name)
         run.write(journal.Resumed())
+        checkout = checkout.for_pull_request(plan.facts.tested_pull)
         context = Context(
-            checkout=checkout.for_pull_request(plan.facts.tested_pull), key=key, run=run, terminal=terminal,
-            env=env, push_index=push_index or plan.facts.publish, is_resumed=True,
+            checkout=checkout, built=checkout, key=key, store=open_store(project), env=env, run=run,
+            terminal=terminal, push_index=push_index or plan.facts.publish, is_resumed=True,
         )  # fmt: skip
         Runner(context, plan, history).run_steps()
+
+
+def _cannot_resume(run: journal.Run, cause: str) -> UsageError:
+    message, hint = f"the run {run.name} cannot be resumed", "just pipeline begins another one"
+    return UsageError(message, cause=cause, hint=hint)
 
 
 class Runner:
@@ -121,7 +122,6 @@ class Runner:
         self._context = context
         self._plan = plan
         self._history = history or journal.History()
-        self._results = Results()
         self._outcomes: list[StepOutcome] = []
 
     def run_steps(self, spent: Mapping[State, float] | None = None) -> None:
@@ -133,7 +133,7 @@ class Runner:
             self._end(error)
             raise
         self._end(None)
-        tree = self._results.find(ReleaseTree)
+        tree = self._context.find(ReleaseTree)
         if tree is not None:
             remove_release_tree(self._context.project.root, tree.path)
         journal.remove_old_runs(_runs(self._context.project))
@@ -159,9 +159,7 @@ class Runner:
         )  # fmt: skip
         self._note(step.state, outcome, seconds, step.reason)
         if result is not None:
-            self._results = Results(made=(*self._results.made, result))
-        if isinstance(result, ReleaseTree):
-            self._context = context.with_release(result)
+            self._context = context.with_result(result)
 
     def _find_or_make(self, planned: PlannedStep) -> tuple[Outcome, Result | None]:
         """Return what a step made before the run died, where that is still there; else what it makes now."""
@@ -171,10 +169,10 @@ class Runner:
         document = self._history.last_result(planned.state)
         if document is not None:
             result: Result = step.result.from_dict(document)
-            if step.is_present(self._context, self._results, result):
+            if step.is_present(self._context, result):
                 self._context.terminal.say("done before, and still there")
                 return "resumed", result
-        return "done", step.run(self._context, self._results)
+        return "done", step.run(self._context)
 
     def _note(self, state: State, outcome: Outcome, seconds: float, reason: str) -> None:
         self._outcomes.append(StepOutcome(state=state, outcome=outcome, seconds=seconds, reason=reason))
@@ -183,7 +181,7 @@ class Runner:
         """Journal the end of the run, and show its summary wherever one is looked for."""
         context = self._context
         context.run.write(journal.Ended(outcome="failed" if error else "passed"))
-        index, published = self._results.find(IndexImage), self._results.find(PublishedVersion)
+        index, published = context.find(IndexImage), context.find(PublishedVersion)
         summary = RunSummary(
             run=context.run.name, version=str(context.built.version), facts=self._plan.facts,
             steps=tuple(self._outcomes), images=published.images if published else {},

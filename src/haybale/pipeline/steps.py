@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 from haybale.errors import ReleaseError
 from haybale.image_ref import ImageRef
@@ -22,6 +22,7 @@ from haybale.index.image import (
     pull_index_image,
     verify_index_image,
 )
+from haybale.pipeline.context import Context, R, Result
 from haybale.pipeline.graph import State
 from haybale.release.bump import ReleaseTree, VersionPart, make_release_tree, read_release_tree
 from haybale.release.publish import is_published, push_version, raise_if_taken
@@ -34,60 +35,24 @@ from haybale.tools.engine import sdk
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from haybale.pipeline.context import Context
-
 # The plain local name that untagSolrImage gives the index image.
 PLAIN = ImageRef.parse("solr:latest")
-
-
-class Result(Protocol):
-    """What a step made: plain values for the journal, and back. By itself, its fields."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return dict(vars(self))
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        """Return what `to_dict` gave."""
-        return cls(**document)
-
-
-R = TypeVar("R", bound=Result)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Results:
-    """What the steps of a run made so far."""
-
-    made: tuple[Result, ...] = ()
-
-    def find(self, kind: type[R]) -> R | None:
-        """Return the last result of a kind; None where there is none."""
-        return next((each for each in reversed(self.made) if isinstance(each, kind)), None)
-
-    def require(self, kind: type[R]) -> R:
-        """Return the last result of a kind; `ReleaseError` where the plan has no step that makes one."""
-        found = self.find(kind)
-        if found is None:
-            raise ReleaseError(f"the plan has no step that makes the {kind.__name__} that this one needs")
-        return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step(Generic[R]):
     """A step: what it does, what it makes, and whether that is still there."""
 
-    run: Callable[[Context, Results], R]
+    run: Callable[[Context], R]
     result: type[R]
-    is_present: Callable[[Context, Results, R], bool]
+    is_present: Callable[[Context, R], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NamedImages(Result):
     """Names of images on this engine, and the ids that they stand for; None where they are of no image."""
 
-    ids: Mapping[str, str | None]
+    images: Mapping[str, str | None]
 
 
 class TestedImages(NamedImages):
@@ -95,10 +60,9 @@ class TestedImages(NamedImages):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PassedTests(Result):
-    """The suites that passed, and the images that they ran on: name -> id."""
+class PassedTests(TestedImages):
+    """The suites that passed on these images."""
 
-    images: Mapping[str, str | None]
     suites: Mapping[str, Suite]
 
     def to_dict(self) -> dict[str, Any]:
@@ -121,10 +85,7 @@ class PublishedVersion(Result):
     images: Mapping[str, str]
 
 
-# The index image --------------------------------------------------------------------------------------
-
-
-def regenerate_index(context: Context, _: Results) -> IndexImage:
+def regenerate_index(context: Context) -> IndexImage:
     """Index the dump and bake the image; push it where that is asked for."""
     # A run that died may have come as far as the image, and not as far as writing that down.
     found = find_verified_image(context.checkout, context.key) if context.is_resumed else None
@@ -133,7 +94,7 @@ def regenerate_index(context: Context, _: Results) -> IndexImage:
     return _share(context, found)
 
 
-def pull_index(context: Context, _: Results) -> IndexImage:
+def pull_index(context: Context) -> IndexImage:
     """Get the index image from the engine or the registry, verified; push it where that is asked for."""
     found = find_local_image(context.checkout, context.key)
     if found is None:
@@ -158,22 +119,22 @@ def _pull(context: Context) -> IndexImage:
     return pull_index_image(context.checkout, context.key, context.store, context.run.name)
 
 
-def is_index_present(context: Context, _: Results, made: IndexImage) -> bool:
+def is_index_present(context: Context, made: IndexImage) -> bool:
     """Return whether the engine has the index image, verified."""
     found = find_verified_image(context.checkout, context.key)
     return found is not None and found.id == made.id
 
 
-def tag_index(context: Context, earlier: Results, *, name: ImageRef | None = None) -> NamedImages:
+def tag_index(context: Context, *, name: ImageRef | None = None) -> NamedImages:
     """Give the index image another name (None: the version's)."""
     name = name or context.built.stage_image("solr")
-    sdk.tag_image(earlier.require(IndexImage).id, name)
-    return NamedImages(ids=_find_ids(name))
+    sdk.tag_image(context.require(IndexImage).id, name)
+    return NamedImages(images=_find_ids(name))
 
 
-def is_tag_present(_: Context, earlier: Results, made: NamedImages) -> bool:
+def is_tag_present(context: Context, made: NamedImages) -> bool:
     """Return whether the names are the index image's."""
-    return set(_find_ids(*map(ImageRef.parse, made.ids)).values()) == {earlier.require(IndexImage).id}
+    return set(_find_ids(*map(ImageRef.parse, made.images)).values()) == {context.require(IndexImage).id}
 
 
 def _find_ids(*names: ImageRef) -> dict[str, str | None]:
@@ -181,79 +142,63 @@ def _find_ids(*names: ImageRef) -> dict[str, str | None]:
     return {name: image.id if image else None for name, image in found.items()}
 
 
-# The version ------------------------------------------------------------------------------------------
-
-
-def bump_version(context: Context, _: Results, *, part: VersionPart) -> ReleaseTree:
+def bump_version(context: Context, *, part: VersionPart) -> ReleaseTree:
     """Make the commit of the next version, in a work tree of its own."""
     tree = make_release_tree(context.project.root, part, context.run.folder / "tree", context.env)
     context.terminal.say(f"{tree.version} will be commit {tree.commit[:12]}")
     return tree
 
 
-def is_tree_present(_: Context, __: Results, made: ReleaseTree) -> bool:
+def is_tree_present(_: Context, made: ReleaseTree) -> bool:
     """Return whether the version's work tree is as it was made."""
     return read_release_tree(made.path) == made
 
 
-# What is tested ---------------------------------------------------------------------------------------
-
-
-def build_tester(context: Context, earlier: Results) -> TestedImages:
+def build_tester(context: Context) -> TestedImages:
     """Build what is released, and what tests it."""
     for stage in TESTED_STAGES:
         if not ensure_stage(context.built, stage, context.terminal.say):
             context.terminal.say(f"the image of the stage {stage} is of this commit already")
-    return _find_tested(context, earlier)
+    return TestedImages(images=_find_tested(context))
 
 
-def _find_tested(context: Context, earlier: Results) -> TestedImages:
-    built = map(context.built.stage_image, TESTED_STAGES)
-    return TestedImages(ids=_find_ids(*built, earlier.require(IndexImage).name))
+def _find_tested(context: Context) -> dict[str, str | None]:
+    return _find_ids(*map(context.built.stage_image, TESTED_STAGES), context.require(IndexImage).name)
 
 
-def are_images_present(context: Context, earlier: Results, made: TestedImages) -> bool:
+def are_images_present(context: Context, made: TestedImages) -> bool:
     """Return whether the names of what is tested still stand for the same images."""
-    return _find_tested(context, earlier) == made
+    return _find_tested(context) == made.images
 
 
-def run_tests(context: Context, earlier: Results) -> PassedTests:
+def run_tests(context: Context) -> PassedTests:
     """Bring up the site with the index image, and run every suite."""
-    index = earlier.require(IndexImage)
-    run_suites(context.built, index.name, context.terminal, run=context.run.name)
-    images = _raise_if_replaced(context, earlier)
-    return PassedTests(images=images.ids, suites=read_results(context.built.project.reports))
+    run_suites(context.built, context.require(IndexImage).name, context.terminal, run=context.run.name)
+    images = _raise_if_replaced(context)
+    return PassedTests(images=images, suites=read_results(context.built.project.reports))
 
 
-def is_tested(context: Context, earlier: Results, made: PassedTests) -> bool:
-    """Return whether the tests passed on just the images that are there."""
-    return made.images == _find_tested(context, earlier).ids
-
-
-def _raise_if_replaced(context: Context, earlier: Results) -> TestedImages:
-    """Return the tested images; `ReleaseError` where their names stand for others by now."""
-    images = earlier.require(TestedImages)
-    if not are_images_present(context, earlier, images):
+def _raise_if_replaced(context: Context) -> Mapping[str, str | None]:
+    """Return the tested images, name -> id; `ReleaseError` where the names stand for others by now."""
+    tested = context.require(TestedImages)
+    if not are_images_present(context, tested):
         raise ReleaseError(
             "the images of this run were replaced while it ran",
             cause="another run on this engine builds the same version",
             hint="run one after the other: just pipeline --resume",
         )
-    return images
+    return tested.images
 
 
-# Publishing -------------------------------------------------------------------------------------------
-
-
-def publish_version(context: Context, earlier: Results) -> PublishedVersion:
+def publish_version(context: Context) -> PublishedVersion:
     """Push the images, then the version's commit and tag; leave what somebody else published as it is."""
-    tree = earlier.require(ReleaseTree)
-    _raise_if_replaced(context, earlier)
+    tree = context.require(ReleaseTree)
+    _raise_if_replaced(context)
     root, main = context.project.root, context.project.settings.main
     raise_if_taken(root, tree, REMOTE, main)
     try:
-        digests = _push_images(context, earlier)
-        record = _make_record(context, earlier, *digests)
+        digests = _push_images(context)
+        record = _make_record(context, *digests)
         if context.store.is_shared:
             keep_record(context.project, record)
         published = push_version(root, tree, REMOTE, main, [record.tag_line])
@@ -267,11 +212,11 @@ def publish_version(context: Context, earlier: Results) -> PublishedVersion:
     return PublishedVersion(version=str(tree.version), commit=tree.commit, images=images)
 
 
-def _push_images(context: Context, earlier: Results) -> tuple[str, str]:
+def _push_images(context: Context) -> tuple[str, str]:
     """Bring the version's images to where images are kept; return the digests of the site's, the index's."""
     site, index = _names(context)
     context.terminal.say(f"pushing {site}, and naming the index {index}")
-    return context.store.push(site), context.store.retag(earlier.require(IndexImage).name, index)
+    return context.store.push(site), context.store.retag(context.require(IndexImage).name, index)
 
 
 def _names(context: Context) -> tuple[ImageRef, ImageRef]:
@@ -279,9 +224,9 @@ def _names(context: Context) -> tuple[ImageRef, ImageRef]:
     return context.built.stage_image("release"), context.built.stage_image("solr")
 
 
-def _make_record(context: Context, earlier: Results, site: str, index: str) -> ReleaseRecord:
+def _make_record(context: Context, site: str, index: str) -> ReleaseRecord:
     """Return what the version is made of: `site` and `index` are the digests of its images."""
-    tree, tests = earlier.require(ReleaseTree), earlier.find(PassedTests)
+    tree, tests = context.require(ReleaseTree), context.find(PassedTests)
     repository, components = context.built.repository, context.key.components
     bases = zip(("site", "index"), map(_base, _names(context)), strict=True)
     return ReleaseRecord(
@@ -289,7 +234,7 @@ def _make_record(context: Context, earlier: Results, site: str, index: str) -> R
         site=repository.with_digest(site), index=repository.with_digest(index),
         key=str(context.key), dump=components["dump"].value or "",
         components={name: each.digest for name, each in components.items()}, bases=dict(bases),
-        counts=dict(earlier.require(IndexImage).counts), tests=tests.suites if tests else {},
+        counts=dict(context.require(IndexImage).counts), tests=tests.suites if tests else {},
     )  # fmt: skip
 
 
@@ -311,7 +256,7 @@ def _repair_names(context: Context, tree: ReleaseTree) -> None:
         keep_record(context.project, record)
 
 
-def is_version_published(context: Context, _: Results, made: PublishedVersion) -> bool:
+def is_version_published(context: Context, made: PublishedVersion) -> bool:
     """Return whether the version's tag is on the remote."""
     return is_published(context.project.root, REMOTE, made.version, made.commit)
 
@@ -329,7 +274,7 @@ STEPS: Mapping[State, Step[Any]] = {
                          is_present=is_tree_present),
     State.RETAG_SOLR_IMAGE: Step(run=tag_index, result=NamedImages, is_present=is_tag_present),
     State.BUILD_TEST_RUNNER: Step(run=build_tester, result=TestedImages, is_present=are_images_present),
-    State.RUN_TESTS: Step(run=run_tests, result=PassedTests, is_present=is_tested),
+    State.RUN_TESTS: Step(run=run_tests, result=PassedTests, is_present=are_images_present),
     State.PUBLISH: Step(run=publish_version, result=PublishedVersion, is_present=is_version_published),
 }
 # fmt: on

@@ -16,7 +16,7 @@ from haybale.images.build import ensure_stage
 from haybale.images.stack import new_run_name
 from haybale.images.store import open_store
 from haybale.index.build import regenerate
-from haybale.index.image import find_local_image, find_verified_image, pull_index_image, verify_index_image
+from haybale.index.image import find_local_image, is_verified, pull_index_image, verify_index_image
 from haybale.index.key import compute_key
 from haybale.release.record import Suite
 from haybale.testing.stack import TESTED_STAGES, prepare_test_stack
@@ -55,12 +55,10 @@ def run_tests(checkout: Checkout, terminal: Terminal, *, keep: bool = False) -> 
 def _get_index(checkout: Checkout, terminal: Terminal, *, keep: bool) -> IndexImage:
     """Return the index image of the present inputs: verified on this engine, pulled, or regenerated."""
     key = compute_key(checkout.project)
-    image = find_verified_image(checkout, key)
-    if image is not None:
-        return image
     image = find_local_image(checkout, key)
     if image is not None:
-        terminal.say(f"starting {image.name} to count its documents")
+        if not is_verified(checkout, image.id):
+            terminal.say(f"starting {image.name} to count its documents")
         verify_index_image(checkout, image)
         return image
     store, name = open_store(checkout.project), checkout.index_image(key.value)
