@@ -119,18 +119,18 @@ def test_recipes_hand_arguments_on_unharmed(
     root: Path, tmp_path: Path, arguments: list[str], expected: list[str]
 ) -> None:
     """A stand-in for nox writes down what it was given."""
-    told = tmp_path / "told.json"
+    received = tmp_path / "received.json"
     stand_in = tmp_path / "nox"
     stand_in.write_text(
         f"#!{sys.executable}\nimport json, sys\n"
-        f"json.dump(sys.argv[1:], open({str(told)!r}, 'w', encoding='utf-8'))\n",
+        f"json.dump(sys.argv[1:], open({str(received)!r}, 'w', encoding='utf-8'))\n",
         encoding="utf-8",
     )
     stand_in.chmod(0o755)
     subprocess.run(
         ["./noxw", "just", *arguments], cwd=root, check=True, env={"NOX": str(stand_in), "PATH": path()}
     )
-    assert json.loads(told.read_text(encoding="utf-8")) == ["-s", *expected]
+    assert json.loads(received.read_text(encoding="utf-8")) == ["-s", *expected]
 
 
 def path() -> str:
