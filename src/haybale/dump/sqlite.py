@@ -60,9 +60,6 @@ class SQLite(Database):
         return (65536 if page == 1 else page) * pages
 
     def read(self, stream: Stream, format_: str) -> Iterator[bytes]:
-        if format_ == SQL:
-            yield from stream.chunks()
-            return
         expected = self.expected_size(stream, format_)
         if stream.size is not None and expected is not None and stream.size != expected:
             raise _wrong_size(stream.file, stream.size, expected)
