@@ -51,7 +51,7 @@ def copy_fixtures(project: Project) -> Path:
 
     Other fixtures get another folder. Raises `ConfigError` where one is not a file.
     """
-    hashed, contents = hashlib.sha256(), []
+    contents: list[tuple[str, bytes]] = []
     for name in project.settings.fixtures:
         file = project.root / name
         if not file.is_file():
@@ -61,9 +61,8 @@ def copy_fixtures(project: Project) -> Path:
                 hint="restore it, or correct the setting",
             )
         contents.append((file.name, file.read_bytes()))
-        for part in (name.encode(), contents[-1][1]):
-            hashed.update(len(part).to_bytes(8, "big") + part)
-    folder = project.scratch / "fixtures" / hashed.hexdigest()[:16]
+    digests = [(name, hashlib.sha256(content).hexdigest()) for name, content in contents]
+    folder = project.scratch / "fixtures" / hashlib.sha256(repr(digests).encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     for number, (name, content) in enumerate(contents, start=1):
         write_atomically(folder / f"{number:03}" / name, content)
