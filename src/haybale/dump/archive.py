@@ -146,7 +146,7 @@ def _only_database(file: Path, members: Sequence[zipfile.ZipInfo]) -> zipfile.Zi
 def _open_member(file: Path, raw: IO[bytes], archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Stream:
     """Open a zip's member; raises `DumpError` where that is not possible, or its two sizes differ."""
     if member.flag_bits & 1:
-        raise DumpError(f"{file} is encrypted", cause="nobody asks for a password here", hint=REPACK_HINT)
+        raise DumpError(f"{file} is encrypted", cause="haybale asks for no password", hint=REPACK_HINT)
     if member.compress_type not in ZIP_METHODS:
         raise unusual_packing(file, f"its compression, method {member.compress_type}, is not known here")
     with explain_damage(file):

@@ -121,7 +121,7 @@ def unusual_packing(file: Path, why: str) -> DumpError:
     return DumpError(f"{file} cannot be read: {why}", cause=cause, hint=f"{REPACK_HINT} (zip -9)")
 
 
-def wrong_declared_size(file: Path, declared: int, but: str) -> DumpError:
+def wrong_declared_size(file: Path, declared: int, found: str) -> DumpError:
     """Return the error for a file that is not as long as it declares."""
-    message = f"{file} lies about its size: it declares {declared} bytes, and {but}"
+    message = f"{file} lies about its size: it declares {declared} bytes, and {found}"
     return DumpError(message, cause="it is damaged, or was made to fill a disk", hint=FETCH_HINT)

@@ -39,10 +39,10 @@ TAR_HEADER_SIZE = 512
 BYTE_OF_COMPRESSION = (1, 15)
 
 # What pg_dump writes at the beginning and, where it came to its end, at the end of an SQL script.
-_DUMPED_FROM = re.compile(rb"^-- Dumped (?:from database|by pg_dump) version (\d+)", re.MULTILINE)
-_COMPLETE = b"-- PostgreSQL database dump complete"
-_END_SIZE = 512
-_CREATES = re.compile(rb"^CREATE DATABASE ", re.MULTILINE)
+DUMPED_FROM = re.compile(rb"^-- Dumped (?:from database|by pg_dump) version (\d+)", re.MULTILINE)
+COMPLETE = b"-- PostgreSQL database dump complete"
+END_SIZE = 512
+CREATES = re.compile(rb"^CREATE DATABASE ", re.MULTILINE)
 
 
 class PostgreSQL(Database):
@@ -80,9 +80,9 @@ class PostgreSQL(Database):
         # Of an archive, only pg_restore can say whether it is whole.
         end = b""
         for chunk in stream.chunks():
-            end = (end + chunk[-_END_SIZE:])[-_END_SIZE:]
+            end = (end + chunk[-END_SIZE:])[-END_SIZE:]
             yield chunk
-        if format_ == PLAIN and _COMPLETE not in end:
+        if format_ == PLAIN and COMPLETE not in end:
             raise DumpError(
                 f"the SQL in {stream.file} is cut off: it does not end as pg_dump ends",
                 cause="dumping it failed midway, or it was cut off on its way here",
@@ -108,13 +108,13 @@ class PostgreSQL(Database):
 
 def _script_version(file: Path, script: bytes) -> int | None:
     """Return the major version that a server needs, None where an SQL script does not say."""
-    if _CREATES.search(script):
+    if CREATES.search(script):
         raise DumpError(
             f"{file} makes a database of its own",
             cause="it was made with --create: what it holds would not be where the site looks",
             hint="dump it again without --create (pg_dump --format=custom)",
         )
-    return max((int(found) for found in _DUMPED_FROM.findall(script)), default=None)
+    return max((int(found) for found in DUMPED_FROM.findall(script)), default=None)
 
 
 def _archive_version(file: Path, archive: bytes) -> int:

@@ -115,16 +115,13 @@ def resolve_dump(root: Path, pattern: str) -> Dump:
         )
     (link,) = links
     try:
-        target = link.resolve()
-        exists = target.exists()
-    except (OSError, RuntimeError):  # a link to itself
-        target, exists = link, False
-    if not exists:
+        target = link.resolve(strict=True)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
         raise DumpError(
-            f"{link} leads to {link.readlink() if link.is_symlink() else target}, which does not exist",
+            f"{link} leads to {link.readlink()}, which does not exist",
             cause="the dump was renamed or not fetched, and the link was left behind",
             hint="put the file there, or point the link at the newest dump",
-        )
+        ) from error
     if not (target.is_file() or any((target / marker).is_file() for marker in FOLDER_MARKERS)):
         raise DumpError(
             f"{target} is not a file",
