@@ -22,6 +22,7 @@ DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[A-Fa-f0-9:]+\])(?::[0-9]+)?
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 PATH = re.compile(rf"{_PART}(?:/{_PART})*")
+PATH_RULE = "between slashes are lower case letters and digits, with one . or _, two _ or some - between"
 LONGEST_PATH = 255
 
 # The algorithms that a digest may have, with the length of their hexadecimal digits.
@@ -64,10 +65,7 @@ class ImageRef:
         if not DOMAIN.fullmatch(domain):
             raise _invalid(name, f"{domain!r} is not a domain with or without a port")
         if not PATH.fullmatch(path) or len(path) > LONGEST_PATH:
-            raise _invalid(
-                name,
-                "between slashes are lower case letters and digits, with one . or _, two _ or some - between",
-            )
+            raise _invalid(name, PATH_RULE)
         return cls(domain=domain, path=path, tag=tag or None, digest=digest or None)
 
     @property

@@ -126,15 +126,11 @@ def _find_value(file: Path, text: str) -> str | None:
     try:
         parser.read_string(text, source=file.name)
     except configparser.Error as error:
+        # A syntax error has several lines, each with its text.
+        lines = (getattr(error, "lineno", None), *(number for number, _ in getattr(error, "errors", ())))
         raise ConfigError(
-            f"{file}:{_error_line(error)}: cannot be read",
+            f"{file}:{next(filter(None, lines), 1)}: cannot be read",
             cause=" ".join(error.message.split()),
             hint="fix it and try again",
         ) from error
     return parser.get(SECTION, OPTION, fallback=None)
-
-
-def _error_line(error: configparser.Error) -> int:
-    """Return the line of an error; a syntax error has several, each with its text."""
-    lines = [number for number, _ in getattr(error, "errors", [])]
-    return int(getattr(error, "lineno", None) or (lines or [1])[0])
