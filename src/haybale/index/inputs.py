@@ -122,8 +122,8 @@ def find_settings(site: Site, environment: Iterable[str] = ()) -> set[str]:
     The texts `environment` say what is set in the site's container. As in Django, that goes before what
     manage.py sets, which counts only where they name none.
     """
-    own = site.read("manage.py") if "manage.py" in site.files else b""
-    for text in ("\n".join(environment), own.decode(errors="replace")):
+    manage_py = site.read("manage.py") if "manage.py" in site.files else b""
+    for text in ("\n".join(environment), manage_py.decode(errors="replace")):
         modules = (site.module_file(found["module"]) for found in SETTINGS.finditer(text))
         if named := set(filter(None, modules)):
             return _closure(site, named, _imported_files)

@@ -1,7 +1,7 @@
 """The index key: a digest over everything that determines the index, and the components it is made of.
 
-How things count is in docs/index-key.md. Every part is hashed with its length before it, and in sorted order,
-so that no two sets of inputs give the same bytes.
+docs/index-key.md says what counts. Every part is hashed with its length before it, and in sorted order, so
+that no two sets of inputs give the same bytes.
 """
 
 from __future__ import annotations
@@ -210,6 +210,6 @@ def _files(name: str, root: Path, paths: Iterable[str]) -> Component:
             digests[path] = digest_content((root / path).read_bytes())
         except OSError as error:
             inputs.raise_unreadable(error, f"it determines the index ({name})")
-    parts = [part for path, digest in digests.items() for part in (path, digest)]
+    parts = [part for each in digests.items() for part in each]
     files = {path: digest[:FILE_DIGEST_LENGTH] for path, digest in digests.items()}
     return Component(name=name, digest=digest_parts(parts), files=files)
