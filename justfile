@@ -62,7 +62,7 @@ solr-dc *args="ps":
 ci-dc *args="ps":
     @"{{ nox }}" -s ci_dc -- "$@"
 
-# Take a push the whole way (index, version, tests, publishing): [--plan] [--publish] [--resume] and more
+# Run the pipeline of a push (index, version, tests, publishing): [--plan] [--publish] [--resume] and more
 [group('release')]
 pipeline *args:
     @"{{ nox }}" -s pipeline -- "$@"
@@ -87,7 +87,7 @@ verify-release version *args:
 deploy environment *args:
     @"{{ nox }}" -s deploy -- "$@"
 
-# Give an environment back what it had before: ENVIRONMENT [--plan]
+# Put an environment back to what it had before: ENVIRONMENT [--plan]
 [group('deploy')]
 rollback environment *args:
     @"{{ nox }}" -s rollback -- "$@"
@@ -97,7 +97,7 @@ rollback environment *args:
 status *args:
     @"{{ nox }}" -s status -- "$@"
 
-# Write what Flux needs of each environment: [--into FOLDER]
+# Write the manifests that Flux needs for each environment: [--into FOLDER]
 [group('deploy')]
 flux *args:
     @"{{ nox }}" -s flux -- "$@"

@@ -1,7 +1,7 @@
 """The sessions: names and environments, a few lines each.
 
 Every session has an environment of its own, made once from a lock in requirements/ and kept until the lock
-changes. Sessions that are haybale's verbs hand their arguments on (`nox -s build -- tester --load ''`).
+changes. Sessions that are haybale's verbs pass their arguments on (`nox -s build -- tester --load ''`).
 Needs only nox and the standard library.
 """
 
@@ -26,7 +26,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "typecheck", "unit"]
 
-# In an environment: the digest of what was installed into it.
+# The file in an environment with the digest of what was installed into it.
 STAMP = "haybale-lock"
 
 
@@ -34,15 +34,15 @@ STAMP = "haybale-lock"
 
 
 def add_session(verb: Verb) -> None:
-    """Make a session of a verb, which hands its arguments on."""
+    """Make the session of a verb, which passes its arguments on."""
 
     def run_verb(session: nox.Session) -> None:
         install(session, verb.lock)
-        # The repository's own tests make versions.
+        # The repository's own tests make versions, with bump2version.
         env = bump2version_variable(session) if verb.lock == "tests" else None
         arguments = session.posargs if verb.passes_arguments else ()
-        # The error stream stays apart from the output, so that `$(just tag)` holds nothing else; an interrupt
-        # gives the verb the time to take its containers down.
+        # The error stream stays apart from the output, so that `$(just tag)` is only the tag; after an
+        # interrupt the verb has the time to remove its containers.
         session.run("haybale", verb.name, *arguments, env=env, stderr=None, interrupt_timeout=None)
 
     run_verb.__doc__ = f"{verb.summary}."
@@ -116,7 +116,7 @@ def lock(session: nox.Session) -> None:
 
 
 def install(session: nox.Session, lock: str, *, package: bool = True) -> None:
-    """Install a lock (and this package) into the session's environment, unless it has exactly that."""
+    """Install a lock (and this package) into the session's environment, unless that has been done."""
     stamp = Path(session.virtualenv.location, STAMP)
     wanted = lock_digest(lock, package=package)
     if stamp.is_file() and stamp.read_text(encoding="ascii") == wanted:
@@ -134,7 +134,7 @@ def lock_file(lock: str) -> Path:
 
 
 def lock_digest(lock: str, *, package: bool = True) -> str:
-    """Return the digest of what an environment is made of."""
+    """Return the digest of what is installed into an environment."""
     own = [ROOT / "pyproject.toml", ROOT / ".bumpversion.cfg"] if package else []
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in [lock_file(lock), *own])).hexdigest()
 
@@ -155,7 +155,7 @@ def bump2version_variable(session: nox.Session) -> dict[str, str]:
 
 
 def uv_settings() -> dict[str, str]:
-    """Give uv what this machine has configured for pip, which uv does not read."""
+    """Return this machine's settings of pip, which uv does not read, as variables for uv."""
     pairs = {
         "UV_DEFAULT_INDEX": "PIP_INDEX_URL",
         "UV_INDEX": "PIP_EXTRA_INDEX_URL",

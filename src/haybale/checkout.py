@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from haybale.config import Project, Settings
 
 
-# The revision of what is in no git repository.
+# The revision outside of a git repository.
 UNKNOWN_REVISION = "unknown"
 
 
@@ -25,9 +25,8 @@ UNKNOWN_REVISION = "unknown"
 class Checkout:
     """A repository and its settings, with the version and the commit that are checked out.
 
-    `head` is None outside of a git repository. `env` are the environment variables of the command.
-
-    A release is built from a work tree of its own, which is another `Checkout` (`Project.origin`).
+    `head` is None outside of a git repository. `env` are the environment variables of the command. The
+    temporary work tree that a release is built from is another `Checkout` (`Project.origin`).
     """
 
     project: Project
@@ -59,7 +58,7 @@ class Checkout:
         return image_ref.index_image(self.repository, key)
 
     def for_pull_request(self, number: str | None) -> Checkout:
-        """Return this checkout as a pull request's; what the environment says (also "", for none) stays."""
+        """Return this checkout as a pull request's; `prNum` in `env` (also "", for none) is stronger."""
         if PULL in self.env:
             return self
         return replace(self, version=version_for_pull(self.version, number))
@@ -70,6 +69,5 @@ def read_checkout(project: Project, env: Mapping[str, str]) -> Checkout:
 
     Raises `ConfigError` where the version cannot be read.
     """
-    return Checkout(
-        project=project, env=env, version=read_version(project.root, env), head=git.read_head(project.root)
-    )
+    version, head = read_version(project.root, env), git.read_head(project.root)
+    return Checkout(project=project, env=env, version=version, head=head)

@@ -34,7 +34,7 @@ class LazyCommand(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Hand the arguments to the command itself."""
+        """Pass the arguments to the command itself."""
         command: click.Command = import_attribute(self._module, self._function)
         command.help = self.help
         return command.make_context(info_name, args, parent, **extra)
@@ -91,9 +91,9 @@ def _exit_interrupted(code: int) -> NoReturn:
 
 
 def chain_of_failures(error: HaybaleError) -> list[HaybaleError]:
-    """Return a failure and those that came of it (cleaning up failed as well), the first one first.
+    """Return a failure and those that followed it (cleaning up failed as well), the first one first.
 
-    An error that was raised `from` another one says that in the words of its caller: the other is left out.
+    An error that another one was raised `from` is left out: the other one says the same with more knowledge.
     """
     failures: list[HaybaleError] = []
     each: BaseException | None = error

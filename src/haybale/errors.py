@@ -37,7 +37,7 @@ class ConfigError(HaybaleError, exit_code=3):
 
 
 class PrerequisiteError(HaybaleError, exit_code=4):
-    """The environment lacks something: an executable, an engine, rights, space."""
+    """The machine lacks something: an executable, an engine, permissions, space."""
 
 
 class DumpError(HaybaleError, exit_code=5):
@@ -53,7 +53,7 @@ class LoadError(HaybaleError, exit_code=7):
 
 
 class VerifyError(HaybaleError, exit_code=8):
-    """An index was made, but is not the database's."""
+    """An index was made, but differs from the database."""
 
 
 class RequirementsError(HaybaleError, exit_code=9):
@@ -73,7 +73,7 @@ class RegistryError(HaybaleError, exit_code=12):
 
 
 class ReleaseError(HaybaleError, exit_code=13):
-    """A version was not made or not published: something forbade it, or somebody else was faster."""
+    """A version was not made or not published: a rule forbids it, or somebody else published first."""
 
 
 class InputsError(HaybaleError, exit_code=14):

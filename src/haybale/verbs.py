@@ -19,10 +19,9 @@ RECIPES_END = "# Looking after this repository.\n"
 class Verb:
     """A verb: `haybale NAME`, `nox -s NAME` (with _ for -) and `just NAME`.
 
-    `module` is the one of haybale.commands that carries it out, in the function NAME_command. `group` is the
-    heading that lists show it under, `arguments` is how they show what it takes, `parameters` the same in the
-    words of the justfile. Its session installs the lock requirements/`lock`.txt, and hands its own arguments
-    on where `passes_arguments`.
+    Its command is NAME_command in the module `module` of haybale.commands. Lists show it under the heading
+    `group`, with its `arguments`; `parameters` are the same in the justfile's syntax. Its session installs
+    requirements/`lock`.txt, and passes its own arguments on where `passes_arguments`.
     """
 
     name: str
@@ -50,13 +49,11 @@ VERBS = (
     # Runs before other sessions on one command line, whose arguments are not its own.
     Verb(name="engine", group="build", module="build", passes_arguments=False,
          help="Make sure that a container engine with compose and buildx answers"),
-    Verb(name="build", group="build", module="build",
-         help="Build a stage as TAG (release) or TAG-STAGE",
+    Verb(name="build", group="build", module="build", help="Build a stage as TAG (release) or TAG-STAGE",
          arguments="[STAGE=release] [--load|--push] [VERBOSITY=1, '' is quiet] [BUILDX ARGUMENTS]",
          parameters='stage="release" action="--load" verbosity="1" *args'),
-    Verb(name="push", group="build", module="build",
-         help="Build a stage and push it", arguments="[STAGE=release] [BUILDX ARGUMENTS]",
-         parameters='stage="release" *args'),
+    Verb(name="push", group="build", module="build", help="Build a stage and push it",
+         arguments="[STAGE=release] [BUILDX ARGUMENTS]", parameters='stage="release" *args'),
     Verb(name="regen-requirements", group="build", module="build", lock="requirements",
          help="Compile the site's requirements", arguments="[--check] [--upgrade] [--upgrade-package NAME]"),
 
@@ -77,13 +74,12 @@ VERBS = (
          help="Run docker compose on the environment that tests", arguments="[ARGUMENTS=ps]"),
 
     Verb(name="pipeline", group="release", module="pipeline", lock="tests",
-         help="Take a push the whole way (index, version, tests, publishing)",
+         help="Run the pipeline of a push (index, version, tests, publishing)",
          arguments="[--plan] [--publish] [--resume] and more"),
     Verb(name="bump", group="release", module="release", lock="bump", parameters='part="build" *args',
-         help="Make the next version with bump2version",
-         arguments="[PART=build] [ITS OPTIONS] [--offline]"),
-    Verb(name="notes", group="release", module="release",
-         help="Write release notes", arguments="[FROM] [TO] [--json]"),
+         help="Make the next version with bump2version", arguments="[PART=build] [ITS OPTIONS] [--offline]"),
+    Verb(name="notes", group="release", module="release", help="Write release notes",
+         arguments="[FROM] [TO] [--json]"),
     Verb(name="verify-release", group="release", module="release", parameters="version *args",
          help="Check a release against its record, in git and in the registry", arguments="VERSION [--json]"),
 
@@ -91,22 +87,20 @@ VERBS = (
          help="Deploy a version to an environment",
          arguments="ENVIRONMENT [VERSION=the one checked out] [--plan]"),
     Verb(name="rollback", group="deploy", module="deploy", parameters="environment *args",
-         help="Give an environment back what it had before", arguments="ENVIRONMENT [--plan]"),
+         help="Put an environment back to what it had before", arguments="ENVIRONMENT [--plan]"),
     Verb(name="status", group="deploy", module="status",
          help="Show what runs in each environment, and whether that still holds",
          arguments="[--json] [--html FILE]"),
     Verb(name="flux", group="deploy", module="deploy",
-         help="Write what Flux needs of each environment", arguments="[--into FOLDER]"),
+         help="Write the manifests that Flux needs for each environment", arguments="[--into FOLDER]"),
     Verb(name="rehearse-deploy", group="deploy", module="rehearsal", lock="rehearse",
-         parameters="environment *args",
-         help="Deploy on a scratch remote, and show what Flux would do",
+         parameters="environment *args", help="Deploy on a scratch remote, and show what Flux would do",
          arguments="ENVIRONMENT [--json]"),
     Verb(name="prune", group="deploy", module="deploy",
          help="List the images that nothing refers to, or remove them", arguments="[--yes]"),
 
     Verb(name="version", group="print", module="project", help="Print the version"),
-    Verb(name="registry", group="print", module="project",
-         help="Print the repository that images belong to"),
+    Verb(name="registry", group="print", module="project", help="Print the repository that images belong to"),
     Verb(name="tag", group="print", module="project", help="Print REGISTRY:VERSION"),
     Verb(name="layers", group="print", module="project",
          help="Print the names of the Dockerfile's stages, a line each"),
@@ -128,7 +122,7 @@ def render_recipe(verb: Verb) -> str:
 
 
 def replace_recipes(justfile: str) -> str:
-    """Return the text of a justfile with the verbs' recipes as they should be."""
+    """Return the text of a justfile with the verbs' recipes as they are declared here."""
     before, begin, rest = justfile.partition(RECIPES_BEGIN)
     _, end, after = rest.partition(RECIPES_END)
     return "\n".join([before + begin, *map(render_recipe, VERBS), end + after])

@@ -13,14 +13,14 @@ import click
 from haybale import config
 from haybale.checkout import Checkout, read_checkout
 
-# Arguments that belong to another tool arrive as they are, options of its own included.
+# Every argument is passed to another tool as it is, also --help.
 VERBATIM = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
 # A positional argument may begin with dashes: an action is --load or --push.
 POSITIONAL = {"ignore_unknown_options": True}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-keep_option = click.option("--keep", is_flag=True, help="Leave the services of this run, for debugging.")
-plan_option = click.option("--plan", "only_plan", is_flag=True, help="Print what would move; touch nothing.")
+keep_option = click.option("--keep", is_flag=True, help="Keep the services of this run, for debugging.")
+plan_option = click.option("--plan", "only_plan", is_flag=True, help="Print what would move; change nothing.")
 
 
 def current_project() -> config.Project:

@@ -1,4 +1,4 @@
-"""What images are made with and of: the engine, the site's requirements, the Dockerfile's stages."""
+"""What images need: the engine, the site's requirements, the Dockerfile's stages."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _build(stage: str, action: str, verbosity: str, extra: tuple[str, ...]) -> N
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Change nothing; fail where a line is stale, and say why.")
+@click.option("--check", is_flag=True, help="Change nothing; fail where a file is stale, and say why.")
 @click.option("--upgrade", is_flag=True, help="Move every pin to the newest version that fits.")
 @click.option("--upgrade-package", "-P", metavar="NAME", multiple=True, help="Move this pin.")
 def regen_requirements_command(*, check: bool, upgrade: bool, upgrade_package: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Environments: what they run, what Flux needs of them, and which images nobody needs."""
+"""Deploying to environments, what Flux needs for that, and which images are unused."""
 
 from __future__ import annotations
 
@@ -62,10 +62,7 @@ def change_lines(plan: DeploymentPlan) -> list[str]:
 
 
 @click.command()
-@click.option(
-    "--into", type=click.Path(file_okay=False, path_type=Path),
-    help="Another folder than the one in the settings.",
-)  # fmt: skip
+@click.option("--into", type=click.Path(file_okay=False, path_type=Path), help="Instead of flux.folder.")
 def flux_command(into: Path | None) -> None:
     project, terminal = current_project(), Terminal()
     written = write_manifests(project, into or project.path(project.settings.flux.folder), terminal.say)

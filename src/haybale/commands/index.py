@@ -1,4 +1,4 @@
-"""The index image: making it, and what it is made of."""
+"""The index image: making, explaining and inspecting it."""
 
 from __future__ import annotations
 

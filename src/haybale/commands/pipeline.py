@@ -1,4 +1,4 @@
-"""The way of a push."""
+"""The pipeline of a push: planned, drawn, run or resumed."""
 
 from __future__ import annotations
 
@@ -24,24 +24,18 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--plan", "only_plan", is_flag=True, help="Print the way and its reasons; touch nothing.")
+@click.option("--plan", "only_plan", is_flag=True, help="Print the plan and its reasons; change nothing.")
 @json_option
 @click.option("--graph", type=click.Choice(["mermaid", "json"]), help="Print the graph of all states.")
-@click.option(
-    "--strategy", type=click.Choice(["key", "head"]), default="key", help="How newData is answered."
-)
+@click.option("--strategy", type=click.Choice(["key", "head"]), default="key", help="How to decide newData.")
 @click.option(
     "--event", type=click.Choice(["pr-merge", "direct-push", "auto"]), default="auto",
     help="What kind of push this is.",
 )  # fmt: skip
 @click.option("--publish", is_flag=True, help="On main: make a version, push its images, commit and tag.")
-@click.option(
-    "--next", "take_next", is_flag=True, help="Somebody was faster: make the next version on theirs."
-)
-@click.option("--push-index", is_flag=True, help="Push the index image, so that others need not make it.")
-@click.option(
-    "--resume", is_flag=False, flag_value="", default=None, metavar="[RUN]", help="Resume where a run died."
-)
+@click.option("--next", "take_next", is_flag=True, help="If somebody published first, make the next version.")
+@click.option("--push-index", is_flag=True, help="Push the index image, so that others can pull it.")
+@click.option("--resume", is_flag=False, flag_value="", metavar="[RUN]", help="Resume a run that failed.")
 def pipeline_command(
     *, only_plan: bool, as_json: bool, graph: str | None, strategy: Strategy, event: EventChoice,
     publish: bool, take_next: bool, push_index: bool, resume: str | None,

@@ -1,6 +1,6 @@
 """Verbs that print just one thing, so that `$(just tag)-solr` works in a shell.
 
-They are to be quick: nothing here imports the engine's SDK or rich.
+They must be quick: nothing here imports the engine's SDK or rich.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Versions: making one, checking one, telling what is new in one."""
+"""Versions: making one, checking one, and the notes of one."""
 
 from __future__ import annotations
 
