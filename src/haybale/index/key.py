@@ -115,16 +115,9 @@ class Key:
                     hint="regenerate the index",
                 )
             (value,) = KEY_PATTERN.findall(document["key"])
-            components = {
-                str(name): Component(
-                    name=str(name),
-                    digest=str(each["digest"]),
-                    files={str(path): str(digest) for path, digest in each.get("files", {}).items()},
-                    value=str(each["value"]) if "value" in each else None,
-                )
-                for name, each in document["components"].items()
-            }
-            return cls(value=value, components=components)
+            components = document["components"].items()
+            by_name = {name: Component(name=name, **each) for name, each in components}
+            return cls(value=value, components=by_name)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(
                 f"this is not an index key: {text[:80]}",
