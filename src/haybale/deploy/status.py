@@ -5,23 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from haybale.deploy.tags import (
-    deploy_ref,
-    deployment_commit,
-    last_ref,
-    read_deployment,
-    read_environment_refs,
-)
+from haybale.deploy.tags import deploy_ref, deployment_commit, last_ref, read_deployment
 from haybale.errors import HaybaleError
 from haybale.images.build import format_timestamp
 from haybale.release.record import find_release
-from haybale.release.remote import REMOTE, remote_branch
+from haybale.release.remote import REMOTE, remote_refs
 from haybale.release.verification import check_release, failure_lines
 from haybale.tools import git
 
 if TYPE_CHECKING:
     from haybale.config import Project
     from haybale.deploy.tags import Deployment
+    from haybale.release.remote import Refs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +49,12 @@ class EnvironmentStatus:
 
 def read_status(project: Project) -> list[EnvironmentStatus]:
     """Return every declared environment; raises `ReleaseError` where git's remote does not answer."""
-    main, root = project.settings.main, project.root
-    head = remote_branch(root, REMOTE, main)
-    git.fetch(root, REMOTE, f"refs/heads/{main}")
-    is_shallow = git.is_shallow(root)
-    found = [_read_environment(project, name) for name in project.settings.environments]
+    root, main, names = project.root, f"refs/heads/{project.settings.main}", project.settings.environments
+    tags = [ref(name) for name in names for ref in (deploy_ref, last_ref)]
+    refs = remote_refs(root, REMOTE, main, *tags)
+    git.fetch(root, REMOTE, main)
+    head, is_shallow = refs.get(main), git.is_shallow(root)
+    found = [_read_environment(project, name, refs) for name in names]
     commits = {each.environment: each.commit for each in found}
 
     def count_between(old: str | None, new: str | None) -> int | None:
@@ -77,9 +73,8 @@ def read_status(project: Project) -> list[EnvironmentStatus]:
     ]
 
 
-def _read_environment(project: Project, name: str) -> EnvironmentStatus:
+def _read_environment(project: Project, name: str, refs: Refs) -> EnvironmentStatus:
     after = project.settings.environments[name].after or None
-    refs = read_environment_refs(project, name)
     now = read_deployment(project, refs, deploy_ref(name))
     if now is None:
         return EnvironmentStatus(environment=name, after=after)
