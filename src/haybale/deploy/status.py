@@ -25,7 +25,7 @@ class EnvironmentStatus:
 
     `since` is a time (RFC 3339), `behind` the number of commits of main that are not there, `after` the
     environment that it comes after and `differs` the number of commits that are there and not here. What
-    cannot be told, or where nothing is deployed, is None.
+    is not known, or where nothing is deployed, is None.
     """
 
     environment: str

@@ -259,7 +259,7 @@ class _ScratchRemote:
         return {ref: hashed for ref, hashed in found.items() if not ref.endswith("^{}")}
 
     def check(self, environment: str, manifests: Manifests) -> list[Check]:
-        """Return whether Flux would apply what was deployed last, once it was told."""
+        """Return whether Flux would apply what was deployed last, once it fetches."""
         commit = self.deployed[-1]
         ref = manifests.source["spec"].get("ref", {})
         followed = git.resolve_commit(self.remote, f"refs/tags/{ref['tag']}") if ref.get("tag") else None

@@ -1,6 +1,6 @@
 """Release notes: what came between two versions, and what that did to the index.
 
-The commits are git's; what became of the index is told by the two release records, so that "the schema
+The commits are git's; what became of the index is read from the two release records, so that "the schema
 changed" is said where it did, and not where some commit says so.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from haybale.release.record import ReleaseRecord
     from haybale.tools.git import CommitSummary
 
-# What a component of the index key is to people (docs/index-key.md), in the order in which it is told.
+# What a component of the index key is to people (docs/index-key.md), in the order of reports.
 MEANING: Mapping[str, str] = {
     "dump": "the reference data",
     "fixtures": "the fixtures",

@@ -100,7 +100,7 @@ class ReleaseRecord:
             texts = {name: document[name] for name in ("version", "commit", "site", "index", "key", "dump")}
             for name, text in texts.items():
                 if not isinstance(text, str):
-                    raise TypeError(f"its {name} is no text")  # noqa: TRY301 - told as every other mistake
+                    raise TypeError(f"its {name} is no text")  # noqa: TRY301 - reported as every other mistake
             return cls(
                 site=ImageRef.parse(texts.pop("site")),
                 index=ImageRef.parse(texts.pop("index")),
