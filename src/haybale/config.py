@@ -124,9 +124,7 @@ class RequirementsSettings:
     dev_source: str | None = setting("a second input file, in place of the heading", None)
     everything: str = setting("output: production and development", "web/requirements.txt")
     production: str = setting("output: production only", "web/requirements.prod.txt")
-    python: str = setting(
-        "the Python that they are for: the image's", "3.13", pattern=r"3\.[0-9]+(\.[0-9]+)?"
-    )
+    python: str = setting("the image's Python, which they are for", "3.13", pattern=r"3\.[0-9]+(\.[0-9]+)?")
     machine: str = setting("the machine that they are for", "x86_64", pattern="x86_64|aarch64")
 
 
@@ -142,15 +140,9 @@ class IndexSettings:
         "Solr's heap while it indexes, such as 1g; none: by the memory", None, pattern="[0-9]+[mg]"
     )
     optimize: bool = setting("rewrite the index into one segment before it is baked", default=True)
-    inputs: tuple[str, ...] = setting(
-        "globs of further files that determine the index; they count for the index key", ()
-    )
-    ignore: tuple[str, ...] = setting(
-        "what preparing documents may read without its counting for the index key: globs, HOST:PORT", ()
-    )
-    unknown: str = setting(
-        "what happens when preparing documents reads something else", "fail", pattern="fail|warn"
-    )
+    inputs: tuple[str, ...] = setting("globs of further files that count for the index key", ())
+    ignore: tuple[str, ...] = setting("inputs that do not count for the index key: globs, HOST:PORT", ())
+    unknown: str = setting("what to do when the loader reads something else", "fail", pattern="fail|warn")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,9 +150,7 @@ class TestSettings:
     """What `test` runs (`[tool.haybale.test]`); each is a command, [] to leave it out."""
 
     site: tuple[str, ...] = setting("the site's tests, in the tester container", ("pytest", "/tests/site"))
-    browser: tuple[str, ...] = setting(
-        "the browser tests, in the tester container", ("pytest", "/tests/browser")
-    )
+    browser: tuple[str, ...] = setting("browser tests, in the tester container", ("pytest", "/tests/browser"))
     repository: tuple[str, ...] = setting(
         "the repository's own tests, on this machine",
         ("python", "-m", "pytest", "tests/unit", "tests/integration"),
@@ -172,9 +162,7 @@ class Environment:
     """A place that versions are deployed to (`[tool.haybale.environments.NAME]`)."""
 
     after: str | None = setting("the environment that a version must have been deployed to before", None)
-    namespace: str | None = setting(
-        "the Kubernetes namespace that it runs in; none: NAME-ENVIRONMENT", None, pattern=NAME
-    )
+    namespace: str | None = setting("its Kubernetes namespace; none: NAME-ENVIRONMENT", None, pattern=NAME)
     host: str | None = setting("the host name that it is reached by", None, pattern=HOST, form="a host name")
 
 
@@ -193,13 +181,9 @@ class FluxSettings:
         pattern=GIT_URL,
         form="a URL that begins with https:// or ssh://",
     )
-    credentials: str | None = setting(
-        "the Secret that lets Flux fetch the repository; none: everybody may", None, pattern=NAME
-    )
+    credentials: str | None = setting("the Secret that Flux fetches with; none: public", None, pattern=NAME)
     namespace: str = setting("the namespace of Flux's own objects", "flux-system", pattern=NAME)
-    interval: str = setting(
-        "how often Flux looks by itself", "10m", pattern=r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+"
-    )
+    interval: str = setting("how often Flux polls", "10m", pattern=r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+")
     folder: str = setting("the folder of the manifests", "deploy", pattern=r"\w[\w.-]*(/\w[\w.-]*)*")
 
 
@@ -221,14 +205,10 @@ class Settings:
         variable="HAYBALE_LOCAL",
         parse=lambda text: TRUTH.get(text.lower(), text),
     )
-    main: str = setting(
-        "the branch that versions are released from", "main", pattern=BRANCH, form="the name of a branch"
-    )
+    main: str = setting("the branch to release from", "main", pattern=BRANCH, form="the name of a branch")
     site: str = setting("the site's folder, the working directory of its image", "web")
     dump: str = setting("glob that matches the dump's symlink", "dumps/*latest.sql*")
-    fixtures: tuple[str, ...] = setting(
-        "files of the repository that Django's loaddata loads after the dump, in this order", ()
-    )
+    fixtures: tuple[str, ...] = setting("files that Django's loaddata loads after the dump, in order", ())
     solr_conf: str = setting("folder with schema.xml and solrconfig.xml", "solr_conf")
     dockerfile: str = setting("the Dockerfile with the stages", "Dockerfile")
     images: ImageSettings = field(default_factory=ImageSettings)

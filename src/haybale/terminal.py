@@ -102,16 +102,15 @@ class _ProgressLines:
 
     def __init__(self, say: Callable[[str], None], clock: Callable[[], float]) -> None:
         self._say, self._clock = say, clock
-        self._next: dict[str, int] = {}
+        self._parts: dict[str, int] = {}
         self._started: dict[str, float] = {}
 
     def advance(self, model: str, done: int, total: int) -> None:
         started = self._started.setdefault(model, self._clock())
-        percent = 100 * done // total if total else 100
-        if percent < self._next.get(model, LINE_EVERY):
+        part = (100 * done // total if total else 100) // LINE_EVERY
+        if part <= self._parts.get(model, 0):
             return
-        # The last line is always printed, and only once.
-        self._next[model] = min(percent + LINE_EVERY, 100) if percent < 100 else 101  # noqa: PLR2004
+        self._parts[model] = part
         rate = format_rate(done, self._clock() - started)
         self._say(f"{model}: {done} of {total} documents {rate}".rstrip())
 

@@ -20,16 +20,8 @@ from typing import TYPE_CHECKING
 
 from haybale.errors import PrerequisiteError, RequirementsError, UsageError
 from haybale.files import write_atomically
-from haybale.requirements.pins import (
-    describe_changes,
-    differing_pins,
-    normalize_name,
-    raise_if_not_subset,
-    raise_if_unpinned,
-    read_pins,
-    stale_lines,
-    stale_pins,
-)
+from haybale.requirements import pins
+from haybale.requirements.pins import normalize_name, read_pins
 from haybale.tools import process
 
 if TYPE_CHECKING:
@@ -82,7 +74,7 @@ def regenerate_requirements(
             cause="no permission to write there, or no space; both files are as they were",
             hint="make room or give the permission, then: just regen-requirements",
         ) from error
-    for line in describe_changes(before, read_pins(compiled[everything])):
+    for line in pins.describe_changes(before, read_pins(compiled[everything])):
         say(line)
 
 
@@ -103,12 +95,12 @@ def check_requirements(project: Project) -> None:
     compiled, direct = compile_both(project, []), read_direct_requirements(project)
     everything, production = compiled
     stale = [f"{file}: is missing" for file in compiled if not file.is_file()]
-    pins = {file: read_pins(_read(file)) for file in compiled}
+    present = {file: read_pins(_read(file)) for file in compiled}
     for file in [file for file in compiled if file.is_file()]:
-        reasons = stale_lines(_read(file), output_heading(settings))
-        reasons += stale_pins(pins[file], read_pins(compiled[file]), direct)
+        reasons = pins.stale_lines(_read(file), output_heading(settings))
+        reasons += pins.stale_pins(present[file], read_pins(compiled[file]), direct)
         if file == production:
-            reasons += differing_pins(pins[production], pins[everything], settings.everything)
+            reasons += pins.differing_pins(present[production], present[everything], settings.everything)
         stale += [f"{file}{reason}" for reason in reasons]
     if stale:
         raise RequirementsError(
@@ -148,8 +140,8 @@ def compile_both(project: Project, options: Sequence[str]) -> dict[Path, str]:
         everything, production = (
             output_heading(settings) + rename_in_comments(_read(file), renamed) for file in (full, part_only)
         )
-    raise_if_unpinned(everything, read_direct_requirements(project))
-    raise_if_not_subset(production, everything)
+    pins.raise_if_unpinned(everything, read_direct_requirements(project))
+    pins.raise_if_not_subset(production, everything)
     return {project.path(settings.everything): everything, project.path(settings.production): production}
 
 
@@ -213,7 +205,7 @@ def production_part(file: Path, text: str, marker: str) -> str:
     """Return the part before the heading `marker`; raises `RequirementsError` with a wrong one's line."""
     lines = [line.strip() for line in text.splitlines()]
     found = [number for number, line in enumerate(lines, start=1) if line == marker]
-    similar = [number for number, line in enumerate(lines, start=1) if _resembles(line, marker)]
+    similar = [number for number, line in enumerate(lines, start=1) if _is_similar(line, marker)]
     if len(found) == 1 and not similar:
         return "\n".join([*text.splitlines()[: found[0] - 1], ""])
     if len(found) > 1:
@@ -232,7 +224,7 @@ def production_part(file: Path, text: str, marker: str) -> str:
     raise RequirementsError(f"{file}:{line}: {message}", cause=cause, hint=hint)
 
 
-def _resembles(line: str, marker: str) -> bool:
+def _is_similar(line: str, marker: str) -> bool:
     """Whether a line is a comment that may have been meant as the marker, but is not."""
     words, wanted = (re.sub(r"\W+", " ", text).strip().lower() for text in (line, marker))
     is_similar = words == wanted or DEV_HEADING.fullmatch(line) is not None
@@ -241,13 +233,13 @@ def _resembles(line: str, marker: str) -> bool:
 
 def raise_if_heading(file: Path, text: str, marker: str) -> None:
     """Raise `RequirementsError` where an input has the heading although there is a second input."""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip() == marker:
-            raise RequirementsError(
-                f"{file}:{number}: the heading {marker!r} has no meaning here",
-                cause="requirements.dev_source is set: all of this file is for production",
-                hint="move what stands below into that file, or leave the setting out",
-            )
+    lines = [line.strip() for line in text.splitlines()]
+    if marker in lines:
+        raise RequirementsError(
+            f"{file}:{lines.index(marker) + 1}: the heading {marker!r} has no meaning here",
+            cause="requirements.dev_source is set: all of this file is for production",
+            hint="move what follows it into that file, or remove the setting",
+        )
 
 
 def _pip_compile(project: Project, arguments: Sequence[str]) -> None:

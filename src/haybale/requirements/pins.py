@@ -113,10 +113,8 @@ def stale_pins(present: Mapping[str, Pin], wanted: Mapping[str, Pin], direct: Ma
             reasons.append(f"{place} has no hashes")
         elif not pin.hashes <= wanted[name].hashes:
             reasons.append(f"{place} has a hash that the package index does not know")
-    missing = [(name, pin) for name, pin in wanted.items() if name not in present]
-    needed = [
-        f": {pin} is missing, needed for {direct.get(name, 'another package')}" for name, pin in missing
-    ]
+    missing = [pin for name, pin in wanted.items() if name not in present]
+    needed = [f": {pin} is missing, needed for {direct.get(pin.name, 'another package')}" for pin in missing]
     return reasons + needed
 
 
