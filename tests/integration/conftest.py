@@ -1,7 +1,7 @@
 """Integration tests use the real engine; where there is none they are skipped visibly, in CI they fail.
 
-Several workers run them side by side (pytest-xdist), and beside whatever else uses the engine: what a test
-makes has the run in its name or in its label, and nothing else is looked at, counted or removed.
+Several workers run them side by side (pytest-xdist), on an engine that others use meanwhile: all that a test
+creates has the run's id in its name or in a label, and tests look at nothing else, and remove nothing else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +38,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 
-# This run: set by the first process, inherited by the workers.
+# The id of this run: the first process chooses it, the workers inherit it.
 RUN = os.environ.setdefault("HAYBALE_TEST_RUN", secrets.token_hex(4))
 LABELS = {"io.haybale.test": RUN}
 
-# The files that take longest, in that order: begun first, so that no worker is left with one at the end.
+# The slowest files, the slowest first: they start first, so that no worker is left with one at the end.
 SLOWEST = (
     "test_pipeline", "test_deploy", "test_regenerate", "test_bench", "test_databases", "test_loader",
     "test_publish", "test_flux", "test_compiling", "test_building",
@@ -49,7 +50,7 @@ SLOWEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slowest files; the quick ones of tests/unit come last, and fill what is left."""
+    """Start with the slowest files, and end with the quick tests of tests/unit."""
     place = {name: number for number, name in enumerate(SLOWEST)}
     ours = Path(__file__).parent
     items.sort(key=lambda item: (item.path.parent != ours, place.get(item.path.stem, len(place))))
@@ -57,27 +58,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Remove what the run left on the engine, once the workers have ended, or were killed."""
+    """Remove what the run left on the engine, when all workers have ended or were killed."""
     if not hasattr(session.config, "workerinput"):
         with contextlib.suppress(DockerException):
-            remove(RUN)
+            remove_named(RUN)
 
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
-    """Give a function that makes something for all workers: (name, what makes it and describes it)."""
-    own = tmp_path_factory.getbasetemp()
-    folder = own if worker_id == "master" else own.parent
+    """Return a function that calls another once for all workers and returns its text: (name, function)."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base if worker_id == "master" else base.parent
 
-    def make_once(name: str, make: Callable[[], str]) -> str:
-        made = folder / f"{name}.made"
+    def call_once(name: str, function: Callable[[], str]) -> str:
+        result = folder / f"{name}.txt"
         with (folder / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not made.is_file():
-                made.write_text(make(), encoding="utf-8")
-        return made.read_text(encoding="utf-8")
+            if not result.is_file():
+                result.write_text(function(), encoding="utf-8")
+        return result.read_text(encoding="utf-8")
 
-    return make_once
+    return call_once
 
 
 @pytest.fixture(scope="session")
@@ -213,7 +214,7 @@ def engine() -> None:
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What is on the engine: containers and volumes by their id, networks and images by their name."""
+    """Containers by id; volumes, networks and images by name."""
 
     containers: frozenset[str] = frozenset()
     volumes: frozenset[str] = frozenset()
@@ -225,9 +226,9 @@ class Leftovers:
 
 
 class Watch:
-    """What has come onto the engine since, with one of the words in its name, its labels or its image's name.
+    """Watches the engine for whatever has one of the words in its name, its labels or its image's name.
 
-    The volumes of such a container count too, which have no name of their own.
+    The anonymous volumes of such containers count too.
     """
 
     def __init__(self, *words: str) -> None:
@@ -243,21 +244,20 @@ class Watch:
         self._events.close()
         self._client.close()
 
-    def left(self) -> Leftovers:
-        """Return what of it is there now."""
+    def leftovers(self) -> Leftovers:
+        """Return what exists now."""
         self._read()
-        there = self._client.api.volumes()["Volumes"] or ()
-        found = named(self._client, *self._words)
-        volumes = frozenset(each["Name"] for each in there if each["Name"] in self._volumes)
-        return Leftovers(found.containers, found.volumes | volumes, found.networks, found.images)
+        existing = {each["Name"] for each in self._client.api.volumes()["Volumes"] or ()}
+        found = find_named(self._client, *self._words)
+        return replace(found, volumes=found.volumes | existing & self._volumes)
 
-    def came(self) -> int:
-        """Return how many containers came, whether they are there now or not."""
+    def container_count(self) -> int:
+        """Return how many containers were created since, also those that are gone."""
         self._read()
         return len(self._containers)
 
     def _read(self) -> None:
-        """Read what the engine told until now: until it tells of a volume that is made here, and removed."""
+        """Read the events until now, which is where the engine reports a volume that is created here."""
         mark = self._client.volumes.create(labels=LABELS)
         for event in self._events:
             actor, attributes = event["Actor"]["ID"], event["Actor"]["Attributes"]
@@ -270,31 +270,33 @@ class Watch:
         mark.remove()
 
 
-def named(client: docker.DockerClient, *words: str) -> Leftovers:
-    """Return what on the engine has one of the words in its name, its labels or its image's name."""
+def find_named(client: docker.DockerClient, *words: str) -> Leftovers:
+    """Return all that has one of the words in its name, its labels or its image's name."""
     api = client.api
 
-    def chosen(found: list[dict[str, Any]] | None, *names: str) -> list[dict[str, Any]]:
-        texts = ((each, str([each.get(name) for name in names])) for each in found or ())
+    def matching(listed: list[dict[str, Any]] | None, *keys: str) -> list[dict[str, Any]]:
+        texts = ((each, str([each.get(key) for key in keys])) for each in listed or ())
         return [each for each, text in texts if any(word in text for word in words)]
 
     return Leftovers(
-        frozenset(each["Id"] for each in chosen(api.containers(all=True), "Names", "Image", "Labels")),
-        frozenset(each["Name"] for each in chosen(api.volumes()["Volumes"], "Name", "Labels")),
-        frozenset(each["Name"] for each in chosen(api.networks(), "Name", "Labels")),
+        frozenset(each["Id"] for each in matching(api.containers(all=True), "Names", "Image", "Labels")),
+        frozenset(each["Name"] for each in matching(api.volumes()["Volumes"], "Name", "Labels")),
+        frozenset(each["Name"] for each in matching(api.networks(), "Name", "Labels")),
         frozenset(
-            tag
-            for each in chosen(api.images(), "RepoTags", "Labels")
-            for tag in each.get("RepoTags") or [each["Id"]]
+            # A base image that is not the tests' may have one name that is.
+            name
+            for each in api.images()
+            for name in each.get("RepoTags") or [each["Id"]]
+            if any(word in f"{name} {each.get('Labels')}" for word in words)
         ),
     )
 
 
-def remove(word: str) -> None:
-    """Remove what on the engine has a word in its name, its labels or its image's name."""
+def remove_named(word: str) -> None:
+    """Remove all that has a word in its name, its labels or its image's name."""
     client = docker.from_env()
-    found = named(client, word)
-    for kind, names, options in (
+    found = find_named(client, word)
+    for remove, names, options in (
         (client.api.remove_container, found.containers, {"force": True, "v": True}),
         (client.api.remove_volume, found.volumes, {}),
         (client.api.remove_network, found.networks, {}),
@@ -302,13 +304,13 @@ def remove(word: str) -> None:
     ):
         for name in names:
             with contextlib.suppress(NotFound):
-                kind(name, **options)
+                remove(name, **options)
     client.close()
 
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory, once: Once) -> Path:
-    """This repository as it is in the work tree, for clones."""
+    """A copy of this work tree, without what git ignores; tests copy it once more."""
 
     def copy() -> str:
         folder = tmp_path_factory.mktemp("template")
@@ -326,7 +328,7 @@ def template(tmp_path_factory: pytest.TempPathFactory, once: Once) -> Path:
 
 @pytest.fixture(scope="session")
 def solr_image(engine: None, once: Once) -> str:  # noqa: ARG001 - it must answer
-    """Solr's base image for clones: its JVM has only the first compiler, as no Solr of a test lives long."""
+    """Solr's base image for clones, whose JVM skips the second compiler: in a test no Solr runs for long."""
 
     def build() -> str:
         name, base = f"haybale-test-solr:{RUN}", config.load(ROOT, {}).settings.images.solr
@@ -343,10 +345,10 @@ def solr_image(engine: None, once: Once) -> str:  # noqa: ARG001 - it must answe
 
 @pytest.fixture
 def site(tmp_path: Path, template: Path, solr_image: str) -> Iterator[Path]:
-    """A clone of this repository as it is in the work tree, for a test to spoil; its images go with it."""
+    """A repository like this work tree, for a test to change; its images are removed afterwards."""
     clone, name = tmp_path / "site", f"spoiled-{RUN}-{secrets.token_hex(4)}"
     shutil.copytree(template, clone, symlinks=True)
-    _rename(clone / "pyproject.toml", name, solr_image)
+    give_own_names(clone / "pyproject.toml", name, solr_image)
     for command in (
         ["init", "--quiet"],
         ["add", "--all"],
@@ -354,11 +356,11 @@ def site(tmp_path: Path, template: Path, solr_image: str) -> Iterator[Path]:
     ):
         subprocess.run(["git", *command], cwd=clone, check=True)
     yield clone
-    remove(name)
+    remove_named(name)
 
 
-def _rename(file: Path, name: str, solr_image: str) -> None:
-    """Give the clone images and projects of its own."""
+def give_own_names(file: Path, name: str, solr_image: str) -> None:
+    """Give the clone names of its own for images and compose projects, and Solr's image for tests."""
     text = file.read_text(encoding="utf-8")
     text = text.replace('\nname = "sotu"', f'\nname = "{name}"')
     text = text.replace('registry = "localhost:5000/sotu"', f'registry = "localhost:5000/{name}"')
@@ -366,16 +368,16 @@ def _rename(file: Path, name: str, solr_image: str) -> None:
 
 
 @pytest.fixture
-def watching(engine: None) -> Iterator[Callable[..., Watch]]:  # noqa: ARG001 - it must answer
-    """Give a function that watches what comes onto the engine with one of these words in its name."""
+def watch_engine(engine: None) -> Iterator[Callable[..., Watch]]:  # noqa: ARG001 - it must answer
+    """Return a function that watches the engine for some words."""
     with contextlib.ExitStack() as stack:
         yield lambda *words: stack.enter_context(contextlib.closing(Watch(*words)))
 
 
 @pytest.fixture
-def watch(site: Path, watching: Callable[..., Watch]) -> Watch:
-    """What comes onto the engine because of the clone."""
-    return watching(config.load(site, {}).settings.name)
+def watch(site: Path, watch_engine: Callable[..., Watch]) -> Watch:
+    """A watch over what the site's runs create."""
+    return watch_engine(config.load(site, {}).settings.name)
 
 
 # A registry server of the distribution, over the Python base, which is on the engine anyway.
@@ -391,6 +393,10 @@ REGISTRY_CONFIG = (
 )
 
 
+# Seconds that it gets to answer.
+PATIENCE = 60
+
+
 @dataclass(frozen=True)
 class Registry:
     """A registry server on loopback: HOST:PORT, and its container."""
@@ -404,7 +410,7 @@ class Registry:
 
 @pytest.fixture(scope="session")
 def registry_image(engine: None, tmp_path_factory: pytest.TempPathFactory, once: Once) -> str:  # noqa: ARG001 - it must answer
-    """The image of a registry server."""
+    """The name of a registry server's image."""
 
     def build() -> str:
         folder = tmp_path_factory.mktemp("registry")
@@ -421,22 +427,22 @@ def registry_image(engine: None, tmp_path_factory: pytest.TempPathFactory, once:
 
 @pytest.fixture(scope="session")
 def serve_registry(registry_image: str) -> Callable[..., AbstractContextManager[Registry]]:
-    """Give a function that runs a registry: (more configuration, files beside it, how to ask it)."""
+    """Return a function that runs a registry: (more configuration, more files, scheme, options)."""
 
     @contextlib.contextmanager
     def serve(
-        more: str = "", files: Mapping[str, bytes] | None = None, scheme: str = "http", **ask: object
+        more: str = "", files: Mapping[str, bytes] | None = None, scheme: str = "http", **options: object
     ) -> Iterator[Registry]:
         container = docker.from_env().containers.create(
             registry_image, labels=LABELS, ports={"5000/tcp": ("127.0.0.1", 0)}
         )
         try:
             beside = {"config.yml": (REGISTRY_CONFIG + more).encode(), **(files or {})}
-            container.put_archive("/", _tar("registry", beside))
+            container.put_archive("/", pack("registry", beside))
             container.start()
             container.reload()
             address = f"127.0.0.1:{(container.ports['5000/tcp'] or [{}])[0]['HostPort']}"
-            _await(f"{scheme}://{address}/v2/", ask)
+            wait_for_registry(f"{scheme}://{address}/v2/", options)
             yield Registry(address=address, container=str(container.id))
         finally:
             container.remove(force=True, v=True)
@@ -457,7 +463,7 @@ def registry(registry_server: Registry) -> str:
     return registry_server.address
 
 
-def _tar(folder: str, files: Mapping[str, bytes]) -> bytes:
+def pack(folder: str, files: Mapping[str, bytes]) -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
         for name, content in files.items():
@@ -467,9 +473,11 @@ def _tar(folder: str, files: Mapping[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
-def _await(url: str, ask: Mapping[str, object]) -> None:
-    for _ in range(3000):
+def wait_for_registry(url: str, options: Mapping[str, object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
         with contextlib.suppress(requests.ConnectionError):
-            if requests.get(url, timeout=10, **ask).status_code in {200, 401}:  # type: ignore[arg-type]
+            if requests.get(url, timeout=10, **options).status_code in {200, 401}:  # type: ignore[arg-type]
                 return
+        time.sleep(0.05)
     pytest.fail("the registry does not answer")

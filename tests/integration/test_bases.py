@@ -224,15 +224,15 @@ def test_run_container_explains_what_cannot_be_started(images: config.ImageSetti
 
 
 def test_run_container_leaves_nothing(
-    images: config.ImageSettings, built: list[str], watching: Callable[..., Watch]
+    images: config.ImageSettings, built: list[str], watch_engine: Callable[..., Watch]
 ) -> None:
     name = f"haybale-test-{RUN}:{secrets.token_hex(4)}"
-    watch = watching(name)
+    watch = watch_engine(name)
     sdk.tag_image(images.python, ImageRef.parse(name))
     built.append(name)
     assert sdk.run_container(name, ["python", "-c", "import sys; print('out'); sys.exit(3)"]) == (3, "out")
-    assert watch.came() == 1
-    assert not watch.left().containers
+    assert watch.container_count() == 1
+    assert not watch.leftovers().containers
 
 
 def test_copy_from_container_reads_a_stopped_one(images: config.ImageSettings, tmp_path: Path) -> None:

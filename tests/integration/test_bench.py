@@ -50,11 +50,11 @@ def measured(root: Path, folder: Path, solr: str, *options: str) -> tuple[dict[s
     ("option", "name"), [([], f"{SIZE} documents"), (["--postgresql"], f"{SIZE} documents in PostgreSQL")]
 )
 def test_bench_measures_every_variant_and_leaves_nothing(  # noqa: PLR0917
-    root: Path, tmp_path: Path, solr: str, watching: Callable[..., Watch], option: list[str], name: str
+    root: Path, tmp_path: Path, solr: str, watch_engine: Callable[..., Watch], option: list[str], name: str
 ) -> None:
     images = config.load(root, {}).settings.images
     ensure_base_image(ImageRef.parse(images.postgres), "postgres", os.environ, print)
-    watch = watching("haybale-bench", measure.LABEL, solr)
+    watch = watch_engine("haybale-bench", measure.LABEL, solr)
     found, said = measured(root, tmp_path, solr, *option)
     found = found[name]
     assert found["documents"] == SIZE
@@ -67,16 +67,16 @@ def test_bench_measures_every_variant_and_leaves_nothing(  # noqa: PLR0917
     assert found["floor"]["seconds"] > 0
     assert (tmp_path / "bench.svg").read_text(encoding="utf-8").startswith("<svg")
     assert "of the floor" in said
-    assert watch.came()
-    left = watch.left()
+    assert watch.container_count()
+    left = watch.leftovers()
     assert (left.containers, left.volumes, left.networks) == (frozenset(), frozenset(), frozenset())
     assert left.images == {solr}
 
 
 def test_bench_adds_verification_and_baking_to_earlier_results(
-    root: Path, tmp_path: Path, solr: str, watching: Callable[..., Watch]
+    root: Path, tmp_path: Path, solr: str, watch_engine: Callable[..., Watch]
 ) -> None:
-    watch = watching("haybale-bench", measure.LABEL, solr)
+    watch = watch_engine("haybale-bench", measure.LABEL, solr)
     (tmp_path / "bench.json").write_text('{"1 document": {"documents": 1}}', encoding="utf-8")
     measured(root, tmp_path, solr, "--measure", "verification")
     found, said = measured(root, tmp_path, solr, "--measure", "baking")
@@ -87,7 +87,7 @@ def test_bench_adds_verification_and_baking_to_earlier_results(
     assert list(found["baking"]["steps"])[-1] == "prove"
     assert found["baking"]["index_mb"] > 0
     assert "x the least" in said
-    assert watch.came()
-    left = watch.left()
+    assert watch.container_count()
+    left = watch.leftovers()
     assert (left.containers, left.volumes, left.networks) == (frozenset(), frozenset(), frozenset())
     assert left.images == {solr}

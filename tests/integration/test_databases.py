@@ -243,7 +243,7 @@ def test_restore_shows_the_error_of_pg_restore(
 
 
 def test_check_server_refuses_a_newer_dump_before_anything_starts(
-    project: config.Project, another: config.Project, server: Server, watching: Callable[..., Watch]
+    project: config.Project, another: config.Project, server: Server, watch_engine: Callable[..., Watch]
 ) -> None:
     dumped = server.dump("newer", [])
     text = dumped.read_text(encoding="utf-8")
@@ -251,14 +251,14 @@ def test_check_server_refuses_a_newer_dump_before_anything_starts(
     newer.write_text(re.sub(r"(Dumped from database version) \d+", r"\1 99", text), encoding="utf-8")
     linked(another.root, newer)
     image = f"haybale-test-{RUN}:17"
-    watch = watching(image)
+    watch = watch_engine(image)
     sdk.tag_image(project.settings.images.postgres, ImageRef.parse(image))
     found = config.load(another.root, {"POSTGRES_IMAGE": image})
     with pytest.raises(DumpError, match=f"the dump is of PostgreSQL 99, and {image} is PostgreSQL 17"):
         restoring(found, project)
     sdk.remove_image(image)
-    assert watch.came() == 1, "the server was asked for its version"
-    assert not watch.left()
+    assert watch.container_count() == 1, "the server was asked for its version"
+    assert not watch.leftovers()
 
 
 def test_check_server_names_an_image_without_a_server(project: config.Project) -> None:
@@ -286,6 +286,6 @@ def test_regenerate_indexes_a_site_from_postgresql(site: Path, watch: Watch, ser
     assert found.counts["archive.passage"] == server.counts["archive_passage"]
     assert "postgres" in (made.components["bases"].value or "")
     assert identify_dump(resolve_dump(site, "dumps/*latest.sql*"), site / "x").format == "directory"
-    left = watch.left()
-    assert watch.came()
+    left = watch.leftovers()
+    assert watch.container_count()
     assert (left.containers, left.volumes, left.networks) == (frozenset(), frozenset(), frozenset())

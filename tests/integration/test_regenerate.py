@@ -80,7 +80,7 @@ def rest(process: subprocess.Popen[str]) -> str:
 
 
 def assert_nothing_is_left(watch: Watch) -> None:
-    left = watch.left()
+    left = watch.leftovers()
     assert (left.containers, left.volumes, left.networks) == (frozenset(), frozenset(), frozenset())
     assert not {name for name in left.images if "solr" in name}
 
@@ -89,8 +89,8 @@ def test_regenerate_leaves_one_image_with_the_database_s_counts(site: Path, watc
     with regenerating(site) as process:
         said = rest(process)
     assert process.returncode == 0, said
-    left = watch.left()
-    assert watch.came()
+    left = watch.leftovers()
+    assert watch.container_count()
     assert (left.containers, left.volumes, left.networks) == (frozenset(), frozenset(), frozenset())
     project = config.load(site, {})
     checkout = read_checkout(project, {})
@@ -124,8 +124,8 @@ def tiny(name: str) -> str:
     return found.id
 
 
-def test_tag_image_removes_only_an_image_that_loses_its_last_name(watching: Callable[..., Watch]) -> None:
-    watch = watching(TINY)
+def test_tag_image_removes_only_an_image_that_loses_its_last_name(watch_engine: Callable[..., Watch]) -> None:
+    watch = watch_engine(TINY)
     one, two = tiny("one"), tiny("two")
     try:
         sdk.tag_image(f"{TINY}:one", ImageRef.parse(f"{TINY}:latest"))
@@ -137,7 +137,7 @@ def test_tag_image_removes_only_an_image_that_loses_its_last_name(watching: Call
     finally:
         for name in ("one", "two", "latest"):
             sdk.remove_image(f"{TINY}:{name}")
-    assert not watch.left()
+    assert not watch.leftovers()
 
 
 def test_regenerate_explains_a_failing_loader_and_leaves_nothing(site: Path, watch: Watch) -> None:
