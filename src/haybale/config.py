@@ -27,15 +27,15 @@ FILE = "pyproject.toml"
 TABLE = "tool.haybale"
 
 WORD = r"[a-z0-9][a-z0-9_-]*"
-# A host name (RFC 1123, 2.1); Kubernetes takes no capitals.
+# A host name (RFC 1123, 2.1); Kubernetes allows no capitals.
 LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 HOST = rf"{LABEL}(\.{LABEL})*"
 # What can be part of a git ref, a host name and a Kubernetes name alike (RFC 1123, 2.1), with room for more.
 NAME = r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?"
 
-# What Flux's GitRepository takes (its CRD); git's user@host:path is ssh://user@host/path there.
+# What Flux's GitRepository accepts (its CRD); git's user@host:path is ssh://user@host/path there.
 GIT_URL = r"(https?|ssh)://[^\s\"'\\]+"
-# The rules of git-check-ref-format(1) that a typing error breaks.
+# The rules of git-check-ref-format(1) that a typing error may break.
 BRANCH = r"(?![-/])(?!.*(\.\.|@\{|//|\.lock(/|$)))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])"
 
 # How an environment variable says yes or no.
@@ -152,8 +152,7 @@ class TestSettings:
     site: tuple[str, ...] = setting("the site's tests, in the tester container", ("pytest", "/tests/site"))
     browser: tuple[str, ...] = setting("browser tests, in the tester container", ("pytest", "/tests/browser"))
     repository: tuple[str, ...] = setting(
-        "the repository's own tests, on this machine",
-        ("python", "-m", "pytest", "tests/unit", "tests/integration"),
+        "the repository's tests, on the host", ("python", "-m", "pytest", "tests/unit", "tests/integration")
     )
 
 
@@ -171,9 +170,7 @@ class FluxSettings:
     """How Flux learns of a deployment (`[tool.haybale.flux]`)."""
 
     forge: str = setting(
-        "who tells it: the repository's forge, or a webhook of your own",
-        "github",
-        pattern="github|gitlab|generic",
+        "who tells it: the repository's forge, or your own webhook", "github", pattern="github|gitlab|generic"
     )
     url: str | None = setting(
         "where Flux fetches the repository from; none: where `origin` is",

@@ -1,4 +1,4 @@
-"""The verbs: each parses its arguments, calls what does the work, and prints what came of it.
+"""The verbs: each parses its arguments, calls what does the work, and prints the result.
 
 Their help is in verbs.py.
 """

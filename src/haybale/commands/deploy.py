@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from haybale.checkout import read_checkout
-from haybale.commands import current_project, plan_option
+from haybale.commands import current_checkout, current_project, plan_option
 from haybale.deploy.flux import write_manifests
 from haybale.deploy.prune import find_unused, remove_unused
 from haybale.deploy.tags import checked_out_version, plan_deployment, plan_rollback, push_deployment
@@ -72,8 +71,8 @@ def flux_command(into: Path | None) -> None:
 @click.command()
 @click.option("--yes", "remove", is_flag=True, help="Remove them; otherwise they are only listed.")
 def prune_command(*, remove: bool) -> None:
-    project, terminal = current_project(), Terminal()
-    checkout, key = read_checkout(project, os.environ), compute_key(project)
+    checkout, terminal = current_checkout(), Terminal()
+    key = compute_key(checkout.project)
     unused = find_unused(checkout, key)
     for place, names in (("registry", unused.registry), ("engine", unused.engine)):
         for tag, digest in sorted(names.items()):
