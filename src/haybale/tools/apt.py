@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import os
 import shlex
 from dataclasses import dataclass
@@ -71,25 +72,12 @@ def parse_deb822(text: str) -> list[Source]:
     """Return the enabled binary sources of a deb822 file."""
     found = []
     for stanza in text.split("\n\n"):
-        fields: dict[str, str] = {}
-        key = ""
-        for line in stanza.splitlines():
-            if line.startswith("#"):
-                continue
-            if line[:1].isspace():  # a field goes on: a key that stands in Signed-By itself
-                fields[key] = f"{fields.get(key, '')}\n{line}"
-                continue
-            key, _, value = line.partition(":")
-            key = key.lower()
-            fields[key] = value.strip()
-        if "deb" in fields.get("types", "").split() and fields.get("enabled", "yes") != "no":
-            found.append(
-                Source(
-                    uris=fields.get("uris", ""),
-                    suites=tuple(fields.get("suites", "").split()),
-                    signed_by=fields.get("signed-by", ""),
-                )
-            )
+        lines = (line for line in stanza.splitlines() if line and not line.startswith("#"))
+        fields = email.message_from_string("\n".join(lines))
+        if "deb" in fields.get("Types", "").split() and fields.get("Enabled", "yes") != "no":
+            suites = tuple(fields.get("Suites", "").split())
+            signed_by = fields.get("Signed-By", "")
+            found.append(Source(uris=fields.get("URIs", ""), suites=suites, signed_by=signed_by))
     return found
 
 

@@ -22,6 +22,13 @@ TRANSIENT = (429, 500, 502, 503, 504)
 
 Kind = Literal["github", "gitea", "gitlab"]
 
+# How each takes a token.
+TOKEN_HEADERS: dict[Kind, tuple[str, str]] = {
+    "github": ("Authorization", "Bearer {}"),
+    "gitea": ("Authorization", "token {}"),
+    "gitlab": ("PRIVATE-TOKEN", "{}"),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class PullRequestQuery:
@@ -85,16 +92,9 @@ def request_url(query: PullRequestQuery) -> str:
 
 def request_headers(query: PullRequestQuery) -> dict[str, str]:
     """Return the headers of a query: the media type, and the token."""
-    headers = {"Accept": "application/json"}
-    if not query.token:
-        return headers
-    match query.kind:
-        case "github":
-            return {**headers, "Authorization": f"Bearer {query.token}"}
-        case "gitea":
-            return {**headers, "Authorization": f"token {query.token}"}
-        case "gitlab":
-            return {**headers, "PRIVATE-TOKEN": query.token}
+    name, value = TOKEN_HEADERS[query.kind]
+    token = {name: value.format(query.token)} if query.token else {}
+    return {"Accept": "application/json", **token}
 
 
 def parse_response(query: PullRequestQuery, status: int, document: Any) -> PullRequestAnswer:

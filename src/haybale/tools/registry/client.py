@@ -315,10 +315,10 @@ class Repository:
                 if actions in self._authorization:
                     response = send()
         except TokenServiceError as refused:
-            return Outcome.of_response(refused.response, fault="token")
+            return Outcome.from_response(refused.response, fault="token")
         except requests.RequestException as error:
-            return Outcome.of_error(error)
-        return Outcome.of_response(response)
+            return Outcome.from_error(error)
+        return Outcome.from_response(response)
 
     def _log_in(self, challenge: str, actions: str) -> None:
         """Keep the Authorization header that answers a challenge, if there is one."""

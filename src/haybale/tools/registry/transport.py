@@ -83,13 +83,13 @@ class Outcome:
     detail: str = ""
 
     @classmethod
-    def of_response(cls, response: requests.Response, fault: Literal["token"] | None = None) -> Outcome:
+    def from_response(cls, response: requests.Response, fault: Literal["token"] | None = None) -> Outcome:
         """Return the outcome of a request that was answered."""
         retry_after = response.headers.get("Retry-After", "")
         return cls(response=response, status=response.status_code, retry_after=retry_after, fault=fault)
 
     @classmethod
-    def of_error(cls, error: requests.RequestException) -> Outcome:
+    def from_error(cls, error: requests.RequestException) -> Outcome:
         """Return the outcome of a request that was not answered."""
         if isinstance(error, requests.exceptions.SSLError) and "certificate" in str(error).lower():
             return cls(fault="certificate", detail=str(error))
