@@ -109,8 +109,7 @@ def gather_facts(checkout: Checkout, key: Key, options: Options, env: Mapping[st
     """
     project = checkout.project
     # Only a run that would make a version asks the remote whether this is one.
-    asked = REMOTE if options.publish else None
-    event = detect_event(checkout, options.event, env, remote=asked)
+    event = detect_event(checkout, options.event, env, remote=REMOTE if options.publish else None)
     is_local = find_local_image(checkout, key) is not None
     in_registry = not is_local and open_store(project).exists(checkout.index_image(key.value))
     return Facts(

@@ -206,14 +206,6 @@ def _always(reason: str) -> Callable[[Facts], Decision]:
     return lambda _: Decision(reason=reason)
 
 
-def _start(facts: Facts) -> Decision:
-    return Decision(reason=facts.evidence)
-
-
-def _detect_change(facts: Facts) -> Decision:
-    return Decision(reason=f"index key {facts.key}, by strategy {facts.strategy}")
-
-
 def _find_image(facts: Facts) -> Decision:
     where = "nowhere"
     if facts.image_exists:
@@ -238,20 +230,16 @@ def _pull(facts: Facts) -> Decision:
 
 
 def _bump(facts: Facts) -> Decision:
-    return Decision(
-        reason=facts.why_no_version or f"a push to {facts.branch} that is published",
-        label=ON_MERGE if facts.event == "pr-merge" else ON_DIRECT_PUSH,
-        skip=facts.why_no_version is not None,
-    )
+    reason = facts.why_no_version or f"a push to {facts.branch} that is published"
+    label = ON_MERGE if facts.event == "pr-merge" else ON_DIRECT_PUSH
+    return Decision(reason=reason, label=label, skip=facts.why_no_version is not None)
 
 
 def _run_tests(facts: Facts) -> Decision:
     skipped = f"[notest] in {facts.notest}: tests are skipped" if facts.notest else None
-    return Decision(
-        reason=skipped or "the site, the browser, the repository",
-        label=None if facts.why_no_version else WHEN_ASKED,
-        skip=skipped is not None,
-    )
+    reason = skipped or "the site, the browser, the repository"
+    label = None if facts.why_no_version else WHEN_ASKED
+    return Decision(reason=reason, label=label, skip=skipped is not None)
 
 
 def _publish(facts: Facts) -> Decision:
@@ -260,9 +248,11 @@ def _publish(facts: Facts) -> Decision:
 
 # fmt: off
 NODES = (
-    Node(state=State.ON_PUSH, inside=None, kind=Kind.COMPOSITE, decide=_start,
+    Node(state=State.ON_PUSH, inside=None, kind=Kind.COMPOSITE,
+         decide=lambda facts: Decision(reason=facts.evidence),
          meaning="a push came in; everything else follows from it"),
-    Node(state=State.CHANGE_DETECTED, inside=State.ON_PUSH, kind=Kind.COMPOSITE, decide=_detect_change,
+    Node(state=State.CHANGE_DETECTED, inside=State.ON_PUSH, kind=Kind.COMPOSITE,
+         decide=lambda facts: Decision(reason=f"index key {facts.key}, by strategy {facts.strategy}"),
          meaning="find out whether the index is still the right one, and have the right one at hand"),
     Node(state=State.NEW_DATA, inside=State.CHANGE_DETECTED, kind=Kind.CHOICE, decide=_find_new_data,
          meaning="is there anything new that the index is made of?", note="newData"),

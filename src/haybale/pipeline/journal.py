@@ -213,12 +213,8 @@ def _hold(folder: Path) -> Iterator[Run]:
         except BlockingIOError as error:
             message = f"the run {folder.name} is still running"
             raise UsageError(message, cause="another process has it", hint="wait for it") from error
-        _drop_half_line(file)
+        # A last line that a crash cut off is dropped, so that the next one begins on its own.
+        content = file.read_bytes()
+        if not content.endswith(b"\n"):
+            os.truncate(file, content.rfind(b"\n") + 1)
         yield Run(name=folder.name, folder=folder, file=opened)
-
-
-def _drop_half_line(file: Path) -> None:
-    """Drop a last line that a crash cut off, so that the next one begins on its own."""
-    content = file.read_bytes()
-    if not content.endswith(b"\n"):
-        os.truncate(file, content.rfind(b"\n") + 1)

@@ -84,10 +84,10 @@ def strip_controls(text: str) -> str:
     return CONTROLS.sub("", ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
-def to_line(text: str, longest: int = LONGEST_CELL) -> str:
-    """Return a text as one line of at most so many characters."""
+def to_line(text: str) -> str:
+    """Return a text as one line of at most `LONGEST_CELL` characters."""
     line = " ".join(strip_controls(text).split())
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+    return line if len(line) <= LONGEST_CELL else f"{line[: LONGEST_CELL - 1]}…"
 
 
 def _overview(summary: RunSummary) -> Mapping[str, str]:
@@ -116,11 +116,17 @@ def render_table(summary: RunSummary) -> RenderableType:
     if summary.steps:
         parts += [Text(), _steps(summary.steps)]
     if summary.counts:
-        parts += [Text(), _counts(summary.counts)]
+        models = _table(Column("  model"), Column("documents", justify="right", no_wrap=True))
+        for name, value in _documents(summary.counts):
+            models.add_row(Text(f"  {name}"), Text(value))
+        parts += [Text(), models]
     if summary.advice:
         parts += [Text(), *(Text(f"  sooner  {to_line(each)}") for each in summary.advice)]
     if summary.images:
-        parts += [Text(), *_images(summary.images)]
+        parts.append(Text())
+    for name, digest in sorted(summary.images.items()):
+        # A digest on a line of its own fits there, and can be copied whole.
+        parts += [Text(f"  {name}", style="dim"), Text(f"    {digest}", overflow="fold")]
     return Padding(Group(*parts), (1, 0))
 
 
@@ -141,20 +147,6 @@ def _steps(steps: Sequence[StepOutcome]) -> Table:
         state = Text.assemble((f"{sign} ", style), (step.state, style if step.outcome == "failed" else quiet))
         outcome, reason = Text(step.outcome, style=style), Text(to_line(step.reason), style=quiet)
         rows.add_row(state, Text(_format_seconds(step)), outcome, reason)
-    return rows
-
-
-def _images(images: Mapping[str, str]) -> Iterator[Text]:
-    """Yield each image, and its digest on a line of its own: it fits there, and can be copied whole."""
-    for name, digest in sorted(images.items()):
-        yield Text(f"  {name}", style="dim")
-        yield Text(f"    {digest}", overflow="fold")
-
-
-def _counts(counts: Mapping[str, int]) -> Table:
-    rows = _table(Column("  model"), Column("documents", justify="right", no_wrap=True))
-    for name, value in _documents(counts):
-        rows.add_row(Text(f"  {name}"), Text(value))
     return rows
 
 

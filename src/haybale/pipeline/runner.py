@@ -41,12 +41,7 @@ ATTEMPTS = 10
 
 
 def run_pipeline(
-    project: Project,
-    options: Options,
-    terminal: Terminal,
-    env: Mapping[str, str],
-    *,
-    take_next: bool = False,
+    project: Project, options: Options, terminal: Terminal, env: Mapping[str, str], *, take_next: bool = False
 ) -> None:
     """Take a push the whole way (docs/pipeline.md).
 
@@ -142,21 +137,18 @@ class Runner:
         """Run a step, unless it is skipped or was done before; journal how it went, and what it made."""
         context = self._context
         context.terminal.state(step.state, step.reason, skipped=step.skip)
-        began = time.monotonic()
+        began = time.monotonic() - spent
         context.run.write(journal.Started(state=step.state))
         try:
             outcome, result = self._find_or_make(step)
         except HaybaleError as error:
             context.run.write(journal.Failed(state=step.state, message=error.message))
-            self._note(step.state, "failed", spent + time.monotonic() - began, error.message)
+            self._note(step.state, "failed", time.monotonic() - began, error.message)
             raise
-        seconds = spent + time.monotonic() - began
-        context.run.write(
-            journal.Finished(
-                state=step.state, outcome=outcome, seconds=round(seconds, 3),
-                result=result.to_dict() if result else None,
-            )
-        )  # fmt: skip
+        seconds = time.monotonic() - began
+        made = result.to_dict() if result else None
+        finished = journal.Finished(state=step.state, outcome=outcome, seconds=round(seconds, 3), result=made)
+        context.run.write(finished)
         self._note(step.state, outcome, seconds, step.reason)
         if result is not None:
             self._context = context.with_result(result)
@@ -213,18 +205,14 @@ def _clean_up_dead_runs(project: Project, living: str) -> None:
     for dead in journal.dead_runs(_runs(project), living):
         remove_leftovers(project, dead.name)
         history = dead.history()
+        tree = _made_tree(history) if history.has_started(State.PUBLISH) else None
         try:
-            if history.has_started(State.PUBLISH) and _has_published(project, history):
+            # A run that died while it published may have brought its version to the remote.
+            if tree is not None and is_published(project.root, REMOTE, str(tree.version), tree.commit):
                 dead.write(journal.Ended(outcome="passed"))
         except ReleaseError:
             continue  # the remote does not answer: what was to be published may still be wanted
         remove_release_tree(project.root, dead.folder / "tree")
-
-
-def _has_published(project: Project, history: journal.History) -> bool:
-    """Return whether the version of a run that died while it published has arrived on the remote."""
-    tree = _made_tree(history)
-    return tree is not None and is_published(project.root, REMOTE, str(tree.version), tree.commit)
 
 
 def _made_tree(history: journal.History) -> ReleaseTree | None:
