@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # BuildKit, frontend/dockerfile/parser: directives.go, parser.go ("reHeredoc", "lineContinuationRegex").
-DIRECTIVE = re.compile(r"#\s*(?P<key>[A-Za-z][A-Za-z0-9]*)\s*=\s*(?P<value>.+?)\s*")
-DIRECTIVES = ("syntax", "escape", "check")
+DIRECTIVE = re.compile(r"#\s*(?P<key>syntax|escape|check)\s*=\s*(?P<value>.+?)\s*", re.IGNORECASE)
 # Blanks after << are newer there; a number after them is taken for a shift in the shell's arithmetic.
 HEREDOC = re.compile(r"""[0-9]*<<(?P<dash>-?)(?:\s+(?=["'A-Za-z_]))?(?P<word>[^<\s][^<]*)""")
 HEREDOC_INSTRUCTIONS = ("RUN", "COPY", "ADD")
@@ -179,7 +178,7 @@ def _escape(lines: Sequence[str], name: str) -> str:
     """Return the escape character: directives stand first, before any comment or empty line."""
     for number, line in enumerate(lines, start=1):
         match = DIRECTIVE.fullmatch(line.strip())
-        if match is None or match["key"].lower() not in DIRECTIVES:
+        if match is None:
             break
         if match["key"].lower() == "escape":
             if match["value"] not in {"\\", "`"}:

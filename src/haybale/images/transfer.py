@@ -25,25 +25,19 @@ class PullRefusal(enum.Enum):
 
 
 # What the engine says, over both of its image stores; the first that matches counts.
-_REFUSALS = (
-    (PullRefusal.LIMITED, r"toomanyrequests|too many requests|\b429\b|pull rate limit"),
-    (
-        PullRefusal.DENIED,
-        r"unauthorized|authentication required|access denied|denied:|\b40[13] (?:Unauthorized|Forbidden)",
+_REFUSALS = {
+    PullRefusal.LIMITED: r"toomanyrequests|too many requests|\b429\b|pull rate limit",
+    PullRefusal.DENIED: (
+        r"unauthorized|authentication required|access denied|denied:|\b40[13] (?:Unauthorized|Forbidden)"
     ),
-    (
-        PullRefusal.UNREACHABLE,
-        (
-            r"dial tcp|no such host|connection refused|connection reset|network is unreachable"
-            r"|no route to host|i/o timeout|TLS handshake timeout|Client\.Timeout|deadline exceeded"
-            r"|proxyconnect"
-            # A proxy that lets nobody through: Go names the status of its answer to CONNECT, and no more.
-            r'|(?:Head|Get) "https?://[^"]+": '
-            r"(?:Forbidden|Bad Gateway|Service Unavailable|Gateway Timeout)\s*$"
-        ),
+    PullRefusal.UNREACHABLE: (
+        r"dial tcp|no such host|connection refused|connection reset|network is unreachable|no route to host"
+        r"|i/o timeout|TLS handshake timeout|Client\.Timeout|deadline exceeded|proxyconnect"
+        # A proxy that lets nobody through: Go names the status of its answer to CONNECT, and no more.
+        r'|(?:Head|Get) "https?://[^"]+": (?:Forbidden|Bad Gateway|Service Unavailable|Gateway Timeout)\s*$'
     ),
-    (PullRefusal.ABSENT, r"manifest unknown|manifest for .* not found|name unknown|: not found\s*$"),
-)
+    PullRefusal.ABSENT: r"manifest unknown|manifest for .* not found|name unknown|: not found\s*$",
+}
 
 _HINTS = {
     PullRefusal.LIMITED: "docker login {domain} raises the limit; or wait and try again",
@@ -89,7 +83,7 @@ def push_image(image: ImageRef) -> None:
 
 def classify_refusal(output: str) -> PullRefusal:
     """Return why an image could not be pulled, from what the engine printed."""
-    for refusal, pattern in _REFUSALS:
+    for refusal, pattern in _REFUSALS.items():
         if re.search(pattern, output, flags=re.IGNORECASE | re.MULTILINE):
             return refusal
     return PullRefusal.OTHER

@@ -77,9 +77,7 @@ PYTHON = System(
     changes=('CMD ["python3"]', "ENV LANG=C.UTF-8"),
 )
 JAVA = System(
-    suite="trixie",
-    packages=("ca-certificates", "openjdk-21-jre-headless"),
-    changes=("ENV LANG=C.UTF-8",),
+    suite="trixie", packages=("ca-certificates", "openjdk-21-jre-headless"), changes=("ENV LANG=C.UTF-8",)
 )
 POSTGRES = System(
     suite="trixie",
@@ -143,7 +141,9 @@ def import_system(wanted: System, name: str) -> None:
             env={"SOURCE_DATE_EPOCH": str(EPOCH)},
         )
         # By way of a file: a pipe would make an image of nothing where mmdebstrap fails.
-        _run(import_command(wanted, tarball, name), f"{name} could not be imported", "the engine refused it")
+        changes = (f"--change={change}" for change in (f"LABEL {LABEL}=packages", *wanted.changes))
+        command = ["docker", "import", *changes, str(tarball), name]
+        _run(command, f"{name} could not be imported", "the engine refused it")
 
 
 def package_sources(suite: str) -> str:
@@ -168,21 +168,14 @@ def mmdebstrap(wanted: System, tarball: Path, sources: Path | None) -> list[str]
     ]  # fmt: skip
 
 
-def import_command(wanted: System, tarball: Path, name: str) -> list[str]:
-    """Return the command line that makes an image of the root file system."""
-    changes = (f"LABEL {LABEL}=packages", *wanted.changes)
-    return ["docker", "import", *(f"--change={change}" for change in changes), str(tarball), name]
-
-
 def _need_mmdebstrap() -> None:
     if process.find_executable("mmdebstrap"):
         return
-    if not (apt.is_root() and process.find_executable("apt-get")):
+    has_apt = process.find_executable("apt-get")
+    if not (apt.is_root() and has_apt):
         raise BuildError(
             "base images cannot be built here: mmdebstrap is not installed",
-            cause="only root can install it"
-            if process.find_executable("apt-get")
-            else "this is no Debian or Ubuntu",
+            cause="only root can install it" if has_apt else "this is no Debian or Ubuntu",
             hint="install mmdebstrap (Debian, Ubuntu: apt-get install mmdebstrap debian-archive-keyring), "
             "or load the image (docker load)",
         )
@@ -227,11 +220,7 @@ def _run(command: Sequence[str], message: str, cause: str, *, env: Mapping[str, 
 def check_python(image: str) -> None:
     """Make sure that an image has Python with pip and venv; raises `BuildError`."""
     script = "import ensurepip, ssl, sqlite3, sys, venv; sys.exit(sys.version_info[:2] != (3, 13))"
-    for command in (
-        ["python3", "-c", script],
-        ["python", "-m", "pip", "--version"],
-        ["pip", "--version"],
-    ):
+    for command in (["python3", "-c", script], ["python", "-m", "pip", "--version"], ["pip", "--version"]):
         code, log = sdk.run_container(image, command)
         if code:
             raise BuildError(
@@ -250,19 +239,14 @@ def check_solr(image: str) -> None:
 def check_postgres(image: str) -> None:
     """Start PostgreSQL with an empty database, wait until it answers, and stop it in good order."""
     ready = ["psql", "--host", "127.0.0.1", "--username", "site", "--command", "SELECT 1", "site"]
-    environment = {"POSTGRES_USER": "site", "POSTGRES_PASSWORD": "tried", "PGPASSWORD": "tried"}
-    _check_server("PostgreSQL", image, ready, stopped=0, environment=environment)
+    variables = {"POSTGRES_USER": "site", "POSTGRES_PASSWORD": "tried", "PGPASSWORD": "tried"}
+    _check_server("PostgreSQL", image, ready, stopped=0, variables=variables)
 
 
 def _check_server(
-    server: str,
-    image: str,
-    ready: Sequence[str],
-    *,
-    stopped: int,
-    environment: Mapping[str, str] | None = None,
+    server: str, image: str, ready: Sequence[str], *, stopped: int, variables: Mapping[str, str] | None = None
 ) -> None:
-    with sdk.started_container(image, environment=environment) as container:
+    with sdk.started_container(image, environment=variables) as container:
         end = time.monotonic() + PATIENCE
         while sdk.execute_in_container(container, ready) != 0:
             if not sdk.is_container_running(container) or time.monotonic() > end:
