@@ -56,12 +56,8 @@ class IndexImage:
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
         """Return the image that `to_dict` gave."""
-        return cls(
-            name=ImageRef.parse(document["name"]),
-            id=document["id"],
-            counts=document["counts"],
-            advice=tuple(document["advice"]),
-        )
+        name, advice = ImageRef.parse(document["name"]), tuple(document["advice"])
+        return cls(name=name, id=document["id"], counts=document["counts"], advice=advice)
 
 
 def find_local_image(checkout: Checkout, key: Key) -> IndexImage | None:
@@ -71,9 +67,8 @@ def find_local_image(checkout: Checkout, key: Key) -> IndexImage | None:
     if image is None:
         return None
     raise_if_not_of_key(name, image.labels, key)
-    return IndexImage(
-        name=name, id=image.id, counts=read_counts(image.labels), advice=read_advice(image.labels)
-    )
+    counts, advice = read_counts(image.labels), read_advice(image.labels)
+    return IndexImage(name=name, id=image.id, counts=counts, advice=advice)
 
 
 def find_verified_image(checkout: Checkout, key: Key) -> IndexImage | None:

@@ -90,7 +90,8 @@ def run_suites(
             for suite, command in (("site", settings.site), ("browser", settings.browser)):
                 if command:
                     terminal.say(f"running the {suite} tests")
-                    if run_attached(_tester_command(services, suite, command)):
+                    report = f"--junit-xml={REPORTS}/{suite}.xml"
+                    if run_attached(services.command("exec", "-T", "tester", *command, report)):
                         failed.append(suite)
         finally:
             _copy_reports(services, reports)
@@ -115,15 +116,9 @@ def read_results(reports: Path) -> dict[str, Suite]:
         file = reports / f"{suite}.xml"
         if file.is_file():
             counts = [each.attrib for each in ET.parse(file).iter("testsuite")]  # noqa: S314 - our own
-            found[suite] = Suite(
-                tests=sum(int(each.get("tests", 0)) for each in counts),
-                skipped=sum(int(each.get("skipped", 0)) for each in counts),
-            )
+            tests, skipped = (sum(int(each.get(name, 0)) for each in counts) for name in ("tests", "skipped"))
+            found[suite] = Suite(tests=tests, skipped=skipped)
     return found
-
-
-def _tester_command(services: Compose, suite: str, command: tuple[str, ...]) -> list[str]:
-    return services.command("exec", "-T", "tester", *command, f"--junit-xml={REPORTS}/{suite}.xml")
 
 
 def _copy_reports(services: Compose, reports: Path) -> None:
