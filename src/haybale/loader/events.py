@@ -103,10 +103,16 @@ class Failure(Exception):  # noqa: N818 - it becomes an event
         self.log = log
 
     @classmethod
-    def unforeseen(cls, error: Exception) -> Failure:
-        """Return the failure that reports an exception which nobody expected; call it while it is handled."""
+    def from_exception(cls, error: Exception) -> Failure:
+        """Return a failure as it is, or one that reports another exception; call it while that is handled."""
+        if isinstance(error, Failure):
+            return error
         message = "the site's container failed: " + summarize(error)
         return cls(message, "not foreseen by haybale; the log shows where", log=traceback.format_exc())
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the fields of the event `error`, which make the same failure again."""
+        return {"message": self.message, "cause": self.cause, "hint": self.hint, "log": self.log}
 
 
 class Events:
@@ -123,21 +129,14 @@ class Events:
         while line:
             line = line[os.write(self.descriptor, line) :]
 
-    def send_error(self, failure: Failure) -> None:
-        """Write the last event of a loader that failed."""
-        self.send("error", message=failure.message, cause=failure.cause, hint=failure.hint, log=failure.log)
-
 
 def run_reporting_errors(main: Callable[[Events], None]) -> int:
     """Run `main`, turn its failure into an error event, and return the exit code."""
     events = Events()
     try:
         main(events)
-    except Failure as failure:
-        events.send_error(failure)
-        return 1
     except Exception as error:  # noqa: BLE001 - whatever it is, the host must hear of it
-        events.send_error(Failure.unforeseen(error))
+        events.send("error", **Failure.from_exception(error).to_dict())
         return 1
     return 0
 

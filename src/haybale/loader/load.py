@@ -6,7 +6,9 @@ Nothing is deleted, and nothing is committed before the end.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, Sequence
 
 from django.conf import settings
@@ -19,7 +21,7 @@ from .checks.schema import check_schemas, read_schema
 from .checks.verification import report_verification
 from .documents import site
 from .documents.site import NAMES, Partition, Source
-from .events import Events, Failure, Refusal
+from .events import Events, Failure, LoadProgress, Refusal
 from .options import ALL_DOCUMENTS, Options
 from .startup import make_worker
 from .worker import Finish, WorkerResult
@@ -57,7 +59,8 @@ def load_and_verify(events: Events, options: Options) -> None:
     audit = process_audit(options.inputs)
     with audit.starting():
         sources = site.find_sources(lambda text: events.send("note", text=text))
-    cores = site.unique_cores(sources)
+    # Each once, whatever goes into it.
+    cores = list({source.core.url: source.core for source in sources}.values())
     for core in cores:
         core.require_empty()
     # Nothing changes them meanwhile.
@@ -109,7 +112,7 @@ class LoadSummary:
         self._events = events
         self._sent = 0.0
         self.models: dict[tuple[str, str], dict[str, Any]] = {}
-        self.types: dict[str, dict[str, int]] = {}
+        self.types: dict[str, Counter[str]] = {}
         self.refused: list[Refusal] = []
         self.refused_total = 0
         self.batch = 0
@@ -117,16 +120,10 @@ class LoadSummary:
 
     def add_model(self, source: Source) -> dict[str, Any]:
         """Return a model's new entry; the number of its rows is not known yet."""
-        model = {
-            "alias": source.alias,
-            "core": source.core.name,
-            "model": source.type,
-            "database": None,
-            "documents": 0,
-            "skipped": 0,
-        }
+        model: dict[str, Any] = {"alias": source.alias, "core": source.core.name, "model": source.type}
+        model.update(database=None, documents=0, skipped=0)
         self.models[source.alias, source.label] = model
-        self.types.setdefault(source.core.name, {})
+        self.types.setdefault(source.core.name, Counter())
         return model
 
     def count_rows(self, model: dict[str, Any], source: Source) -> None:
@@ -155,21 +152,15 @@ class LoadSummary:
         self.batch = max(self.batch, result.batch)
         self.profiles.append(result.profiles)
         for core, types in result.types.items():
-            sums = self.types[core]
-            for name, number in types.items():
-                sums[name] = sums.get(name, 0) + number
+            self.types[core].update(types)
 
     def _send_progress(self, model: Mapping[str, Any]) -> None:
         if model["database"] is None:
             return
         self._sent = time.monotonic()
-        self._events.send(
-            "progress",
-            alias=model["alias"],
-            model=model["model"],
-            done=model["documents"] + model["skipped"],
-            total=model["database"],
-        )
+        done = model["documents"] + model["skipped"]
+        progress = LoadProgress(model["alias"], model["model"], done, model["database"])
+        self._events.send("progress", **progress._asdict())
 
 
 class IdleCpus:
@@ -224,13 +215,10 @@ def load_partitions(
     pool: WorkerPool, partitions: Iterable[Partition], summary: LoadSummary
 ) -> Iterator[WorkerResult]:
     """Have every partition loaded; yield each worker's result."""
-    for kind, value in pool.run(partitions):
+    for kind, value in chain(pool.run(partitions), pool.run_on_each(Finish())):
         if kind == REPORT:
             summary.add_report(value)
-    for kind, value in pool.run_on_each(Finish()):
-        if kind == REPORT:
-            summary.add_report(value)
-        else:
+        elif isinstance(value, WorkerResult):
             summary.add_result(value)
             yield value
 

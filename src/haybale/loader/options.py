@@ -25,19 +25,14 @@ class Options(NamedTuple):
 
 def parse_options() -> Options:
     """Return the options that the command line gives."""
-    parser = argparse.ArgumentParser(
-        prog="haybale_loader", description="Load the site's search index into its empty Solr core."
-    )
+    description = "Load the site's search index into its empty Solr core."
+    parser = argparse.ArgumentParser(prog="haybale_loader", description=description)
     parser.add_argument("--batch", type=int, default=0, help="documents a request; 0: as many as pays")
     parser.add_argument("--workers", type=int, default=0, help="processes; 0: as many as pay")
     parser.add_argument("--rows", type=int, default=0, help="of a partition; 0: by their number")
     parser.add_argument("--start", choices=START_METHODS, help="how the processes are started")
     parser.add_argument("--inputs", help="what may be read (JSON, see checks/audit.py); else no audit")
-    parser.add_argument(
-        "--sample",
-        type=int,
-        default=0,
-        help="then compare so many documents of each model; {}: all".format(ALL_DOCUMENTS),
-    )
+    sample_help = "then compare so many documents of each model; {}: all".format(ALL_DOCUMENTS)
+    parser.add_argument("--sample", type=int, default=0, help=sample_help)
     parser.add_argument("--seed", type=int, help="that chooses the sample; by chance")
     return Options(**vars(parser.parse_args()))

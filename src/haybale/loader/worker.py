@@ -24,7 +24,7 @@ class Finish(NamedTuple):
 class WorkerResult(NamedTuple):
     """What a worker did in all. `types` maps a core's name to its documents of each type."""
 
-    types: dict[str, dict[str, int]]
+    types: Mapping[str, Mapping[str, int]]
     audited: AuditResult
     batch: int
     profiles: Mapping[tuple[str, str], Profile]
@@ -55,8 +55,7 @@ class LoadingWorker(Worker):
             return self._comparers[task.partition.alias, task.partition.label].compare(task, report)
         if isinstance(task, Finish):
             self._loader.finish()
-            return WorkerResult(
-                self._loader.types, self._audit.result(), self._loader.batch, self._profiler.profiles
-            )
+            types, batch = self._loader.types, self._loader.batch
+            return WorkerResult(types, self._audit.result(), batch, self._profiler.profiles)
         with self._audit.preparing(task.label):
             return self._loader.load(task, report)

@@ -140,7 +140,7 @@ class WorkerPool:
             except (EOFError, ConnectionResetError) as error:
                 raise _death(busy[pipe]) from error
             if kind == FAILURE:
-                raise Failure(*value)
+                raise Failure(**value)
             if kind == RESULT:
                 del busy[pipe]
             yield kind, value
@@ -166,18 +166,11 @@ def _death(worker: WorkerHandle) -> Failure:
     worker.process.join()
     code = worker.process.exitcode
     how = "signal {}".format(signal.Signals(-code).name) if code and code < 0 else "exit code {}".format(code)
-    message = "a worker process died ({})".format(how)
+    cause, hint = "something that it imports ended it, or crashed", "try with index.workers = 1"
     if code == -signal.SIGKILL:
-        return Failure(
-            message,
-            cause="it was killed, most probably for want of memory",
-            hint="give the machine more memory, or set index.workers to a smaller number",
-        )
-    return Failure(
-        message,
-        cause="something that it imports ended it, or crashed",
-        hint="try with index.workers = 1",
-    )
+        cause = "it was killed, most probably because memory ran out"
+        hint = "give the machine more memory, or set index.workers to a smaller number"
+    return Failure("a worker process died ({})".format(how), cause, hint)
 
 
 def _run_worker(
@@ -196,5 +189,4 @@ def _run_worker(
         # Whoever gave the work is gone, or was interrupted.
         os._exit(1)
     except Exception as error:  # noqa: BLE001 - whatever it is, the owner must hear of it
-        failure = error if isinstance(error, Failure) else Failure.unforeseen(error)
-        pipe.send((FAILURE, (failure.message, failure.cause, failure.hint, failure.log)))
+        pipe.send((FAILURE, Failure.from_exception(error).to_dict()))

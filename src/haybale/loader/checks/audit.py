@@ -27,7 +27,7 @@ import sys
 import threading
 import time
 from importlib.util import source_from_cache
-from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple
+from typing import Any, Callable, ContextManager, Iterable, Iterator, Mapping, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ..documents.django_setup import preparing_field
@@ -115,11 +115,9 @@ class Audit:
         self._installed = True
         sys.addaudithook(quick)
 
-    @contextlib.contextmanager
-    def starting(self) -> Iterator[None]:
+    def starting(self) -> ContextManager[None]:
         """In the block the site is imported."""
-        with self._phased(STARTING, ""):
-            yield
+        return self._phased(STARTING, "")
 
     @contextlib.contextmanager
     def preparing(self, label: str) -> Iterator[None]:
@@ -170,12 +168,8 @@ class Audit:
         if self._phase == NOT_AUDITING or flags & os.O_ACCMODE == os.O_WRONLY:
             return
         for_good = self._check_file(full) and self._phase == PREPARING
-        if (
-            for_good
-            and isinstance(path, str)
-            and os.path.isabs(path)
-            and len(self._checked_paths) < MAX_REMEMBERED
-        ):
+        is_absolute = isinstance(path, str) and os.path.isabs(path)
+        if for_good and is_absolute and len(self._checked_paths) < MAX_REMEMBERED:
             self._checked_paths.add(path)
 
     @staticmethod
@@ -289,14 +283,11 @@ class Audit:
         mine = [frame for frame in frames if self._is_site(_file(frame))]
         return mine[-1].f_code.co_name if mine else self._label
 
-    @contextlib.contextmanager
-    def _code_checked(self) -> Iterator[None]:
+    def _code_checked(self) -> ContextManager[None]:
         """Check which code runs in the block."""
         if not self._installed:
-            yield
-            return
-        with _monitored(self._code_started) if hasattr(sys, "monitoring") else self._traced_first():
-            yield
+            return contextlib.nullcontext()
+        return _monitored(self._code_started) if hasattr(sys, "monitoring") else self._traced_first()
 
     def _code_started(self, code: Any) -> bool:
         """Check code that runs; return whether that is done for good; never raises."""

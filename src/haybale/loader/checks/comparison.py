@@ -111,9 +111,8 @@ class IndexComparer:
                 wrong += [Difference(model, str(key), *each) for each in differences]
         not_comparable = frozenset(name for name, field in fields.items() if field.source is None)
         compared = sum(1 for each in prepared.values() if each is not None)
-        return ComparisonResult(
-            len(prepared), compared, len(wrong), tuple(wrong[:MAX_DIFFERENCES]), not_comparable
-        )
+        first = tuple(wrong[:MAX_DIFFERENCES])
+        return ComparisonResult(len(prepared), compared, len(wrong), first, not_comparable)
 
     def _query(self, prepared: Prepared) -> dict[str, Any]:
         """Return Solr's documents by id; finds out how Solr holds those fields that are new."""
@@ -127,15 +126,10 @@ class IndexComparer:
             return {}
         # Some fields are given back only when asked for by name.
         explicit = [name for name, field in self._fields.items() if field.explicit]
-        answer = core.select(
-            {
-                # `ids` itself is a parameter of Solr's own distributed search.
-                "q": "{!terms f=%s separator=$haybale_separator v=$haybale_ids}" % NAMES.id,
-                "haybale_separator": SEPARATOR,
-                "haybale_ids": SEPARATOR.join(ids),
-                "fl": ",".join(["*", *explicit]),
-                "rows": str(len(ids)),
-            }
-        )
+        query = {"fl": ",".join(["*", *explicit]), "rows": str(len(ids))}
+        query["q"] = "{!terms f=%s separator=$haybale_separator v=$haybale_ids}" % NAMES.id
+        # `ids` itself is a parameter of Solr's own distributed search.
+        query.update(haybale_separator=SEPARATOR, haybale_ids=SEPARATOR.join(ids))
+        answer = core.select(query)
         self._page_size = max(LEAST, min(MOST, len(ids) * ANSWER_BYTES // core.answer_size))
         return {document[NAMES.id]: document for document in answer["response"]["docs"]}

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 # How far a coordinate from Solr's doc values may lie from the one that was sent: they have 32 bits.
 COORDINATE = 1e-6
 
-MILLISECOND = 1000
-
 # Characters that are shown of a value at most.
 MAX_CHARACTERS = 200
 
@@ -89,7 +87,7 @@ def _to_date(value: Any) -> Any:
     if found is None:
         return str(value)
     whole, fraction = found.groups()
-    return (whole, int((fraction or "0").ljust(6, "0")[:6]) // MILLISECOND)
+    return (whole, int((fraction or "").ljust(3, "0")[:3]))
 
 
 # By the beginning of a field type's class.
@@ -111,8 +109,7 @@ def _converter(kind: str) -> Callable[[Any], Any]:
 def is_same(one: Any, other: Any) -> bool:
     """Return whether two converted values are the same."""
     if isinstance(one, tuple) and isinstance(other, tuple) and isinstance(one[0], float):
-        pairs = zip(one, other)
-        return all(abs(a - b) <= COORDINATE for a, b in pairs)
+        return all(abs(a - b) <= COORDINATE for a, b in zip(one, other))
     return bool(one == other)
 
 

@@ -46,10 +46,9 @@ def explain_missing(core: Core, sources: Iterable[Source], sent: int) -> Failure
                     "of which Solr keeps only the last",
                     hint="make the id unique",
                 )
+    found = core.count_by(NAMES.type)[0]
     return Failure(
-        "the core {} holds {} documents, and was sent {}".format(
-            core.name, core.count_by(NAMES.type)[0], sent
-        ),
+        "the core {} holds {} documents, and was sent {}".format(core.name, found, sent),
         cause="something else wrote into it, or its configuration drops documents (an update processor?)",
         hint="load again into a fresh core; see Solr's log",
     )

@@ -72,6 +72,5 @@ def read_known_inputs(file: str | None) -> KnownInputs:
     if file:
         with open(file, encoding="utf-8") as stream:
             known = json.load(stream)
-    return KnownInputs(
-        os.getcwd(), frozenset(known["inputs"]), compile_globs(known["ignore"]), library_folders()
-    )
+    inputs, ignored = frozenset(known["inputs"]), compile_globs(known["ignore"])
+    return KnownInputs(os.getcwd(), inputs, ignored, library_folders())

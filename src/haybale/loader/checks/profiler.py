@@ -57,9 +57,9 @@ class Cost(NamedTuple):
 class Profile(NamedTuple):
     """What was measured of an index: documents, all seconds of preparing them, and each field's cost."""
 
-    documents: int
-    seconds: float
-    fields: Mapping[str | None, Cost]
+    documents: int = 0
+    seconds: float = 0.0
+    fields: Mapping[str | None, Cost] = {}
 
     def plus(self, other: Profile) -> Profile:
         """Return both together."""
@@ -89,8 +89,7 @@ class Profiler:
             began = time.perf_counter()
             document = self._prepare(source, row)
             seconds = time.perf_counter() - began
-        profile = Profile(1, seconds, costs)
-        self.profiles[place] = self.profiles[place].plus(profile) if place in self.profiles else profile
+        self.profiles[place] = self.profiles.get(place, Profile()).plus(Profile(1, seconds, costs))
         return document
 
     @contextlib.contextmanager
@@ -124,12 +123,10 @@ class Profiler:
             for connection in connections.all():
                 stack.enter_context(connection.execute_wrapper(query))
             for name, field in source.index.fields.items():
-                stack.enter_context(_attribute_replaced(field, "prepare", timed(name, field.prepare)))
-                own = "prepare_" + name
-                if hasattr(source.index, own):
-                    stack.enter_context(
-                        _attribute_replaced(source.index, own, timed(name, getattr(source.index, own)))
-                    )
+                for owner, method in ((field, "prepare"), (source.index, "prepare_" + name)):
+                    if hasattr(owner, method):
+                        replacement = timed(name, getattr(owner, method))
+                        stack.enter_context(_attribute_replaced(owner, method, replacement))
             yield
 
 
@@ -185,10 +182,7 @@ def _prepared_by(source: Source, name: str | None) -> str:
 
 def _remedy(source: Source, cost: Cost, profile: Profile) -> str:
     """Return what would spare the queries."""
-    if (
-        cost.repeats >= REPEATED * max(1, profile.documents - 1)
-        and cost.repeats >= REPEATED * cost.queries - 1
-    ):
+    if cost.repeats >= max(REPEATED * max(1, profile.documents - 1), REPEATED * cost.queries - 1):
         return "it is always the same one, ask once and keep the answer"
     model = source.index.get_model()
     ways = [way for table in cost.tables if (way := find_prefetch(model, table))]
@@ -238,12 +232,10 @@ def _through(field: Any) -> str | None:
     return str(through._meta.db_table) if through is not None else None
 
 
-def merge_profiles(
-    profiles: Iterable[Mapping[tuple[str, str], Profile]],
-) -> dict[tuple[str, str], Profile]:
+def merge_profiles(profiles: Iterable[Mapping[tuple[str, str], Profile]]) -> dict[tuple[str, str], Profile]:
     """Return what several workers measured, together."""
     merged: dict[tuple[str, str], Profile] = {}
     for each in profiles:
         for place, profile in each.items():
-            merged[place] = merged[place].plus(profile) if place in merged else profile
+            merged[place] = merged.get(place, Profile()).plus(profile)
     return merged

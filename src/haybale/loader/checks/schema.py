@@ -90,21 +90,17 @@ def check_schemas(sources: Iterable[Source], id_field: str, schemas: Mapping[str
                 hint="write <uniqueKey>{}</uniqueKey> in schema.xml".format(id_field),
             )
         fields = describe_fields(schema, source.field_names())
-        known = {name for name, field in fields.items() if field.kind}
-        for name in sorted(set(fields) - known):
-            line = source.schema_line(name)
-            missing.append(
-                "field `{}` is in {} and not in the schema".format(name, definition_place(source.index))
-            )
-            if line not in lines:
-                lines.append(line)
+        for name in sorted(name for name, field in fields.items() if not field.kind):
+            place = definition_place(source.index)
+            missing.append("field `{}` is in {} and not in the schema".format(name, place))
+            lines.append(source.schema_line(name))
         notes += _multiple_in_single(source, fields)
     if missing:
         more = " and {} more".format(len(missing) - 1) if len(missing) > 1 else ""
         raise Failure(
             missing[0] + more,
             cause="schema.xml is older than the search index, or of another site",
-            hint="add to schema.xml: " + " ".join(lines),
+            hint="add to schema.xml: " + " ".join(dict.fromkeys(lines)),
             log="\n".join(missing),
         )
     return notes
@@ -117,9 +113,7 @@ def _multiple_in_single(source: Source, fields: Mapping[str, Field]) -> list[str
             field.index_fieldname, definition_place(source.index)
         )
         for field in source.index.fields.values()
-        if field.is_multivalued
-        and field.index_fieldname in fields
-        and not fields[field.index_fieldname].multiple
+        if field.is_multivalued and not fields[field.index_fieldname].multiple
     ]
 
 
@@ -127,8 +121,7 @@ def definition_place(index: Any) -> str:
     """Return where a search index is defined: FILE:LINE, relative to the site's folder."""
     kind = type(index)
     try:
-        return "{}:{}".format(
-            os.path.relpath(inspect.getsourcefile(kind) or ""), inspect.getsourcelines(kind)[1]
-        )
+        line = inspect.getsourcelines(kind)[1]
+        return "{}:{}".format(os.path.relpath(inspect.getsourcefile(kind) or ""), line)
     except (OSError, TypeError):
         return "{}.{}".format(kind.__module__, kind.__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Iterable, Mapping, Sequence
 
 from ..documents.site import NAMES, Source, count_rows
+from ..events import LoadProgress
 from ..worker_pool import REPORT
 from .comparison import ComparisonResult
 
@@ -43,13 +44,8 @@ def report_verification(
         model = models[place]
         if kind == REPORT:
             done[place] += value
-            events.send(
-                "progress",
-                alias=model["alias"],
-                model=model["model"],
-                done=done[place],
-                total=model["database"],
-            )
+            progress = LoadProgress(model["alias"], model["model"], done[place], model["database"])
+            events.send("progress", **progress._asdict())
         else:
             model["sample"] += value.compared
             total = total.plus(value)

@@ -59,13 +59,11 @@ def _settings_of_manage(folder: str) -> str | None:
 def site_frames(error: BaseException) -> str:
     """Return where an exception came from: the last frames in the site's code, else the last ones of all."""
     every = traceback.extract_tb(error.__traceback__)
-    library = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
+    library = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), PACKAGE, "<frozen")
     site = [
         frame
         for frame in every
-        if "site-packages" not in frame.filename
-        and "dist-packages" not in frame.filename
-        and not frame.filename.startswith((*library, PACKAGE, "<frozen"))
+        if not re.search("(site|dist)-packages", frame.filename) and not frame.filename.startswith(library)
     ]
     lines = traceback.format_list((site or list(every))[-FRAMES:])
     return "".join(lines) + summarize(error)

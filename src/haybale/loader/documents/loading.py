@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple
 
 from django.db import reset_queries
@@ -49,7 +50,7 @@ class PartitionLoader:
         self._prepare = prepare
         self._batch_size = BatchSize(batch)
         self._senders: dict[str, Sender] = {}
-        self.types: dict[str, dict[str, int]] = {}
+        self.types: dict[str, Counter[str]] = {}
 
     @property
     def batch(self) -> int:
@@ -94,7 +95,7 @@ class PartitionLoader:
             self._senders[core.url] = Sender(
                 core, self._batch_size, lambda document, reason: report(_refusal(document, reason))
             )
-            self.types.setdefault(core.name, {})
+            self.types.setdefault(core.name, Counter())
         return self._senders[core.url]
 
     def _encode(self, source: Source, row: Any) -> EncodedDocument | None:
@@ -107,8 +108,7 @@ class PartitionLoader:
         # By what the document says: a custom prepare may say another type, nested ones may say none.
         types = self.types[source.core.name]
         for each in flatten(fields) if NESTED in fields else (fields,):
-            name = str(each.get(NAMES.type, ""))
-            types[name] = types.get(name, 0) + 1
+            types[str(each.get(NAMES.type, ""))] += 1
         return EncodedDocument(source, row.pk, encode_document(fields))
 
 

@@ -71,11 +71,10 @@ class Source(NamedTuple):
         """Return the line of schema.xml for a field: Haystack's own proposal, else a plain one."""
         fields = connections[self.alias].get_unified_index().all_searchfields()
         form = '<field name="{}" type="{}" indexed="{}" stored="{}" multiValued="{}"/>'
+        attributes = ("type", "indexed", "stored", "multi_valued")
         for field in self.backend.build_schema(fields)[1]:
             if field["field_name"] == name:
-                return form.format(
-                    name, field["type"], field["indexed"], field["stored"], field["multi_valued"]
-                )
+                return form.format(name, *(field[each] for each in attributes))
         return form.format(name, "string", "true", "true", "true")
 
 
@@ -126,11 +125,6 @@ def find_sources(note: Callable[[str], None]) -> list[Source]:
             hint="look at INSTALLED_APPS and HAYSTACK_CONNECTIONS as the site's container has them",
         )
     return found
-
-
-def unique_cores(sources: Iterable[Source]) -> list[Core]:
-    """Return the cores of sources, each once."""
-    return list({source.core.url: source.core for source in sources}.values())
 
 
 def close_connections(cores: Iterable[Core]) -> None:

@@ -232,10 +232,9 @@ def _authorization(parts: Any, auth: Any) -> dict[str, str]:
 
 def _connection(parts: Any, verify: Any) -> http.client.HTTPConnection:
     if parts.scheme not in ("http", "https") or not parts.hostname:
+        without_password = parts.geturl().rpartition("@")[2]
         raise Failure(
-            "the Haystack connection's URL is no URL of a Solr core: {!r}".format(
-                parts.geturl().rpartition("@")[2]
-            ),
+            "the Haystack connection's URL is no URL of a Solr core: {!r}".format(without_password),
             hint="give it as http://HOST:8983/solr/CORE",
         )
     if parts.scheme == "http":
