@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 from dataclasses import asdict, dataclass, fields
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from haybale.errors import UsageError
 from haybale.pipeline.graph import State
@@ -82,9 +82,7 @@ class Ended:
 
 
 Event: TypeAlias = Planned | Resumed | Started | Finished | Failed | Ended
-EVENTS: Mapping[str, type[Event]] = {
-    each.__name__.lower(): each for each in (Planned, Resumed, Started, Finished, Failed, Ended)
-}
+EVENTS: Mapping[str, type[Event]] = {each.__name__.lower(): each for each in get_args(Event)}
 
 
 def event_to_dict(event: Event) -> dict[str, Any]:

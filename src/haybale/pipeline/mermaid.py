@@ -51,9 +51,7 @@ def draw_graph(
 def _draw_inside(graph: Graph, composite: State | None, indent: str) -> Iterator[str]:
     """Yield the lines of everything that stands in a composite."""
     nodes = graph.children(composite)
-    for node in nodes:
-        if node.kind is Kind.CHOICE:
-            yield f"{indent}state {node.state} <<choice>>"
+    yield from (f"{indent}state {node.state} <<choice>>" for node in nodes if node.kind is Kind.CHOICE)
     for edge in graph.edges:
         if edge.within == composite:
             label = f" : {edge.label}" if edge.label else ""
@@ -63,6 +61,4 @@ def _draw_inside(graph: Graph, composite: State | None, indent: str) -> Iterator
             yield f"{indent}state {node.state} {{"
             yield from _draw_inside(graph, node.state, f"{indent}    ")
             yield f"{indent}}}"
-    for node in nodes:
-        if node.note:
-            yield f"{indent}note right of {node.state} : {node.note}"
+    yield from (f"{indent}note right of {node.state} : {node.note}" for node in nodes if node.note)

@@ -110,10 +110,9 @@ def _cannot_resume(run: journal.Run, cause: str) -> UsageError:
 
 
 class Runner:
-    """Runs the steps of a plan, one after the other."""
+    """Runs the steps of a plan, one after the other; `history` is what a run that resumes did before."""
 
     def __init__(self, context: Context, plan: Plan, history: journal.History | None = None) -> None:
-        """`history` is what happened so far in a run that resumes."""
         self._context = context
         self._plan = plan
         self._history = history or journal.History()

@@ -192,12 +192,13 @@ def _raise_if_replaced(context: Context) -> Mapping[str, str | None]:
 
 def publish_version(context: Context) -> PublishedVersion:
     """Push the images, then the version's commit and tag; leave what somebody else published as it is."""
-    tree = context.require(ReleaseTree)
+    tree, (site, index) = context.require(ReleaseTree), _names(context)
     _raise_if_replaced(context)
     root, main = context.project.root, context.project.settings.main
     raise_if_taken(root, tree, REMOTE, main)
     try:
-        digests = _push_images(context)
+        context.terminal.say(f"pushing {site}, and naming the index {index}")
+        digests = context.store.push(site), context.store.retag(context.require(IndexImage).name, index)
         record = _make_record(context, *digests)
         if context.store.is_shared:
             keep_record(context.project, record)
@@ -208,15 +209,8 @@ def publish_version(context: Context) -> PublishedVersion:
     for note in published.notes:
         context.terminal.say(note)
     context.terminal.done(f"published {tree.version}")
-    images = dict(zip(map(str, _names(context)), digests, strict=True))
+    images = dict(zip((str(site), str(index)), digests, strict=True))
     return PublishedVersion(version=str(tree.version), commit=tree.commit, images=images)
-
-
-def _push_images(context: Context) -> tuple[str, str]:
-    """Bring the version's images to where images are kept; return the digests of the site's, the index's."""
-    site, index = _names(context)
-    context.terminal.say(f"pushing {site}, and naming the index {index}")
-    return context.store.push(site), context.store.retag(context.require(IndexImage).name, index)
 
 
 def _names(context: Context) -> tuple[ImageRef, ImageRef]:
@@ -228,19 +222,15 @@ def _make_record(context: Context, site: str, index: str) -> ReleaseRecord:
     """Return what the version is made of: `site` and `index` are the digests of its images."""
     tree, tests = context.require(ReleaseTree), context.find(PassedTests)
     repository, components = context.built.repository, context.key.components
-    bases = zip(("site", "index"), map(_base, _names(context)), strict=True)
+    images = dict(zip(("site", "index"), map(sdk.find_image, _names(context)), strict=True))
     return ReleaseRecord(
         version=str(tree.version), commit=tree.commit,
         site=repository.with_digest(site), index=repository.with_digest(index),
         key=str(context.key), dump=components["dump"].value or "",
-        components={name: each.digest for name, each in components.items()}, bases=dict(bases),
+        components={name: each.digest for name, each in components.items()},
+        bases={part: image.labels.get(BASE_DIGEST, "") if image else "" for part, image in images.items()},
         counts=dict(context.require(IndexImage).counts), tests=tests.suites if tests else {},
     )  # fmt: skip
-
-
-def _base(name: ImageRef) -> str:
-    found = sdk.find_image(name)
-    return found.labels.get(BASE_DIGEST, "") if found else ""
 
 
 def _repair_names(context: Context, tree: ReleaseTree) -> None:
