@@ -183,9 +183,8 @@ def _build(
     project, settings, env = checkout.project, checkout.settings, checkout.env
     kind, name = ("solr", settings.images.solr) if stage == SOLR else ("python", settings.images.python)
     base = ensure_base_image(ImageRef.parse(name), kind, env, say)
-    caches: tuple[ImageRef, ...] = ()
-    if use_cache and settings.build.cache and is_registry_available(checkout.repository):
-        caches = cache_images(checkout.repository, stage)
+    has_cache = use_cache and settings.build.cache and is_registry_available(checkout.repository)
+    caches = cache_images(checkout.repository, stage) if has_cache else ()
     writes_cache = caches and not env.get("NO_CACHE_TO") and sdk.engine_info().has_containerd_store
     time = checkout.head.commit.time if checkout.head else 0
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:

@@ -51,10 +51,8 @@ def find_ca_bundle(env: Mapping[str, str]) -> Path | None:
 
 def write_secrets(folder: Path, env: Mapping[str, str]) -> dict[str, Path]:
     """Return this machine's BuildKit secrets (id -> file); what has no file yet is written to `folder`."""
-    secrets = {}
     bundle = find_ca_bundle(env)
-    if bundle is not None:
-        secrets["ca"] = bundle
+    secrets = {"ca": bundle} if bundle else {}
     configuration = pip_configuration(env, pip_files(env))
     if configuration is not None:
         secrets["pip"] = folder / "pip.conf"
@@ -83,8 +81,6 @@ def pip_configuration(env: Mapping[str, str], files: Sequence[Path]) -> str | No
         for section in ("global", "install"):
             if parser.has_section(section):
                 found |= {key: value for key, value in parser.items(section) if key in PIP_KEYS}
-    for key in PIP_KEYS:
-        value = env.get("PIP_" + key.upper().replace("-", "_"))
-        if value:
-            found[key] = value
+    named = {key: env.get("PIP_" + key.upper().replace("-", "_")) for key in PIP_KEYS}
+    found |= {key: value for key, value in named.items() if value}
     return "".join(["[global]\n", *(f"{key} = {value}\n" for key, value in found.items())]) if found else None

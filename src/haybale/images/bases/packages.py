@@ -61,26 +61,22 @@ _TRIM = (
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """A root file system from Debian packages: release, packages, mmdebstrap hooks, image configuration."""
+    """A root file system from Debian packages: packages, release, mmdebstrap hooks, image configuration."""
 
-    suite: str
     packages: tuple[str, ...]
+    suite: str = "trixie"
     hooks: tuple[str, ...] = _TRIM
     changes: tuple[str, ...] = ()
 
 
 PYTHON = System(
-    suite="trixie",
     packages=("ca-certificates", "python3", "python3-venv", "python3-pip", "python-is-python3"),
     # As in Python's own image, pip installs where it is told.
     hooks=('rm "$1"/usr/lib/python3*/EXTERNALLY-MANAGED', *_TRIM),
     changes=('CMD ["python3"]', "ENV LANG=C.UTF-8"),
 )
-JAVA = System(
-    suite="trixie", packages=("ca-certificates", "openjdk-21-jre-headless"), changes=("ENV LANG=C.UTF-8",)
-)
+JAVA = System(packages=("ca-certificates", "openjdk-21-jre-headless"), changes=("ENV LANG=C.UTF-8",))
 POSTGRES = System(
-    suite="trixie",
     packages=("ca-certificates", "postgresql-17"),
     hooks=(
         # What compiles queries while they run is more than half of it all, and slow queries are not ours.
