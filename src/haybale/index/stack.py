@@ -44,15 +44,18 @@ def prepare_index_stack(checkout: Checkout, run: str | None, key: Key, say: Call
     ensure_stage(checkout, "release", say)
     heap = settings.index.heap or default_heap(sdk.engine_info().memory)
     empty_image = empty_solr_image(project, name)
+    solrconfig = project.scratch / "solrconfig" / f"{name}.xml"
     say("building the stage solr, without an index")
     with tempfile.TemporaryDirectory(prefix="haybale-") as nothing:
         build_solr_image(checkout, empty_image, Path(nothing), {}, say)
+    # A folder of haybale's: the engine can mount what is in it.
+    write_atomically(solrconfig, tune(read_solrconfig(project.path(settings.solr_conf) / SOLRCONFIG), heap))
     variables = {
         "HAYBALE_RELEASE_IMAGE": str(checkout.stage_image("release")),
         "HAYBALE_SOLR_EMPTY_IMAGE": str(empty_image),
         "HAYBALE_SOLR_HEAP": heap,
         "HAYBALE_SOLR_OPTS": " ".join(JVM_OPTIONS),
-        "HAYBALE_SOLRCONFIG": str(write_solrconfig(project, name, heap)),
+        "HAYBALE_SOLRCONFIG": str(solrconfig),
         "HAYBALE_LOADER": str(prepare_loader(project, name, key)),
         **database,
     }
@@ -71,14 +74,6 @@ def run_solr_compose(checkout: Checkout, arguments: Sequence[str], say: Callable
 def empty_solr_image(project: Project, run: str) -> ImageRef:
     """Return the name of a run's Solr with an empty core."""
     return ImageRef.parse(f"{project.settings.name}-solr-empty:{run}")
-
-
-def write_solrconfig(project: Project, run: str, heap: str) -> Path:
-    """Write Solr's configuration for indexing where the engine can mount it; raises `ConfigError`."""
-    target = project.scratch / "solrconfig" / f"{run}.xml"
-    own = read_solrconfig(project.path(project.settings.solr_conf) / SOLRCONFIG)
-    write_atomically(target, tune(own, heap))
-    return target
 
 
 def prepare_loader(project: Project, run: str, key: Key) -> Path:
