@@ -57,13 +57,9 @@ def write_inputs(file: Path, inputs: frozenset[str], site: str, ignore: Sequence
     `inputs` are files and `ignore` globs (or HOST:PORT) as seen from the repository's root; the loader sees
     the site's folder `site` only.
     """
-    known = {
-        "inputs": sorted(_relative_to_site(inputs, site)),
-        "ignore": [
-            *(each for each in ignore if _is_absolute(each)),
-            *_relative_to_site((each for each in ignore if not _is_absolute(each)), site),
-        ],
-    }
+    anywhere = [each for each in ignore if _is_absolute(each)]
+    in_site = _relative_to_site((each for each in ignore if not _is_absolute(each)), site)
+    known = {"inputs": sorted(_relative_to_site(inputs, site)), "ignore": [*anywhere, *in_site]}
     write_atomically(file, json.dumps(known, indent=1) + "\n")
 
 

@@ -48,7 +48,7 @@ def stop_solr(container: str) -> None:
     if code != STOPPED_CLEANLY:
         raise LoadError(
             f"Solr did not stop cleanly (exit code {code}, not {STOPPED_CLEANLY})",
-            cause="it was killed, by the engine for want of memory or after its time was up",
+            cause="it was killed, by the engine because memory ran out or its time was up",
             hint="raise index.heap, or the machine's memory, and regenerate",
             log=sdk.container_log_tail(container),
         )

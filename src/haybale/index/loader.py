@@ -49,7 +49,7 @@ CAUSES = {
     2: "the loader did not understand its arguments",
     126: "python cannot be run in the site's image",
     127: "there is no python in the site's image",
-    KILLED: "it was killed, most probably for want of memory",
+    KILLED: "it was killed, most probably because memory ran out",
     139: "Python itself crashed (a broken extension module?)",
     143: "its container was stopped",
 }
@@ -241,17 +241,13 @@ def _death(code: int | None, log: Iterable[str], *, finished: bool) -> LoadError
     """Return the error that says how the loader ended without an error event."""
     how = "after its last event" if finished else "before it was done"
     if code is None:
-        return LoadError(
-            f"the loader's stream ended {how}",
-            cause="its container is gone, or the engine stopped",
-            hint="look at the engine and at the container's log",
-            log="\n".join(log),
-        )
-    return LoadError(
-        f"the loader died {how}, with exit code {code}",
-        cause=CAUSES.get(code, "not known: its log may say, its container may be gone"),
-        hint="give the machine more memory, or make batches smaller (index.batch)"
-        if code == KILLED
-        else "look at the site's container",
-        log="\n".join(log),
-    )
+        message = f"the loader's stream ended {how}"
+        cause = "its container is gone, or the engine stopped"
+        hint = "look at the engine and at the container's log"
+    else:
+        message = f"the loader died {how}, with exit code {code}"
+        cause = CAUSES.get(code, "not known: its log may say, its container may be gone")
+        hint = "look at the site's container"
+    if code == KILLED:
+        hint = "give the machine more memory, or make batches smaller (index.batch)"
+    return LoadError(message, cause=cause, hint=hint, log="\n".join(log))

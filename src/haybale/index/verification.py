@@ -155,10 +155,9 @@ def find_mismatches(report: VerificationReport) -> list[str]:
             )
     for core in report.cores:
         found.extend(_count_mismatches(core.expected, core.found))
-        if core.total != sum(core.found.values()):
-            found.append(
-                f"{core.core}: {core.total} documents in all, {sum(core.found.values())} by their type"
-            )
+        by_type = sum(core.found.values())
+        if core.total != by_type:
+            found.append(f"{core.core}: {core.total} documents in all, {by_type} by their type")
     if not any(core.expected for core in report.cores):
         found.append("nothing was loaded at all")
     return found + [

@@ -5,6 +5,7 @@ Nothing is deleted, and nothing is committed before the end.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -69,13 +70,9 @@ def load_and_verify(events: Events, options: Options) -> None:
         events.send("note", text=text)
     summary = LoadSummary(events)
     start_times = {core.url: core.start_time for core in cores}
-    with WorkerPool(
-        make_worker,
-        (options, start_times, schemas),
-        lambda: site.close_connections(cores),
-        options.start,
-        (events.descriptor,),
-    ) as pool:
+    arguments = (options, start_times, schemas)
+    close = functools.partial(site.close_connections, cores)
+    with WorkerPool(make_worker, arguments, close, options.start, (events.descriptor,)) as pool:
         for _ in range(options.workers or available_cpus()):
             pool.start_worker()
         partitions = split_all(pool, sources, summary, options.rows, grow=not options.workers)
@@ -99,10 +96,8 @@ def load_and_verify(events: Events, options: Options) -> None:
         models = list(summary.models.values())
         events.send("loaded", models=models, workers=len(pool), batch=summary.batch)
         if options.sample:
-            whole = options.sample == ALL_DOCUMENTS
-            report_verification(
-                events, sources, summary.models, summary.types, pool.run(tasks), seed=seed, whole=whole
-            )
+            sample = {"seed": seed, "whole": options.sample == ALL_DOCUMENTS}
+            report_verification(events, sources, summary.models, summary.types, pool.run(tasks), **sample)
 
 
 class LoadSummary:

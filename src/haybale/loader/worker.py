@@ -40,14 +40,12 @@ class LoadingWorker(Worker):
         with self._audit.starting():
             # What is left out, the main process notes.
             sources = find_sources(lambda _: None)
+        self._comparers = {}
         for source in sources:
             source.core.start_time = start_times[source.core.url]
+            self._comparers[source.alias, source.label] = IndexComparer(source, schemas[source.core.url])
         self._profiler = Profiler(prepare)
         self._loader = PartitionLoader(sources, options.batch, self._profiler.prepare)
-        self._comparers = {
-            (source.alias, source.label): IndexComparer(source, schemas[source.core.url])
-            for source in sources
-        }
 
     def do(self, task: Partition | Finish | CompareTask, report: Report) -> Any:
         """Load a partition, or send what is left and return a `WorkerResult`, or compare."""

@@ -367,10 +367,8 @@ class Audit:
             if not (finding.kind in ("database", "file") and self._is_own(finding, when, own))
             and not (finding.kind == "socket" and finding.what.rpartition(":")[0] in hosts)
         ]
-        return {
-            "findings": [each._asdict() for each in unknown[:MAX_FINDINGS]],
-            "total": len(unknown) + self._dropped,
-        }
+        findings = [each._asdict() for each in unknown[:MAX_FINDINGS]]
+        return {"findings": findings, "total": len(unknown) + self._dropped}
 
     def _is_own(self, finding: Finding, when: float, databases: set[str]) -> bool:
         """Return whether a file is a database, or another process of the site's had made it before."""
