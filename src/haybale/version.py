@@ -67,12 +67,17 @@ def is_version(tag: str) -> bool:
     return tag.startswith("v") and FORM.fullmatch(tag) is not None
 
 
+def version_file(root: Path) -> Path:
+    """Return the repository's file with bump2version's configuration; the usual one where there is none."""
+    return next((root / name for name in VERSION_FILES if (root / name).is_file()), root / VERSION_FILES[0])
+
+
 def read_version(root: Path, env: Mapping[str, str]) -> Version:
     """Return the repository's version; `prNum` in the environment is the pull request's number.
 
     Raises `ConfigError` with file and line, or with the variable's name.
     """
-    file = next((root / name for name in VERSION_FILES if (root / name).is_file()), root / VERSION_FILES[0])
+    file = version_file(root)
     try:
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
     except UnicodeDecodeError as error:

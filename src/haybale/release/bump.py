@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from haybale.errors import ConfigError, PrerequisiteError, ReleaseError, UsageError
 from haybale.release.remote import remote_refs
 from haybale.tools import git, process
-from haybale.version import MARKERS, SECTION, VERSION_FILES, Version, read_version
+from haybale.version import MARKERS, SECTION, VERSION_FILES, Version, read_version, version_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -133,9 +133,8 @@ def find_bump2version(env: Mapping[str, str]) -> str:
     beside = Path(sys.executable).with_name("bumpversion")
     found = named or (str(beside) if beside.is_file() else process.find_executable("bumpversion"))
     if not found or process.find_executable(found) is None:
-        problem = f"{EXECUTABLE} is {named}, which cannot be run" if named else "there is no bump2version"
         raise PrerequisiteError(
-            problem,
+            f"{EXECUTABLE} is {named}, which cannot be run" if named else "there is no bump2version",
             cause="it has an environment of its own",
             hint="run the session, which makes it: just bump, or nox -s bump",
         )
@@ -316,7 +315,7 @@ def _next_version(folder: Path, program: str, part: VersionPart, extra: Sequence
     name = _read_configuration(folder).get(SECTION, "tag_name", fallback=TAG_NAME)
     if name != TAG_NAME:
         raise ConfigError(
-            f"{folder / _configuration_file(folder)}: tag_name is {name!r}",
+            f"{version_file(folder)}: tag_name is {name!r}",
             cause="everything here finds a version by its tag, vM.m.p or vM.m.p-rN",
             hint=f"set tag_name = {TAG_NAME}",
         )
@@ -361,26 +360,19 @@ def _raise_if_remote_forbids(root: Path, new: Version) -> None:
 
 def _written_files(root: Path, extra: Sequence[str] = ()) -> list[str]:
     """Return the files that bump2version writes to, as far as they exist: paths from `root`."""
-    named, configuration = [_configuration_file(root)], _read_configuration(root)
-    for section in configuration.sections():
-        match = FILE_SECTION.fullmatch(section)
-        if match:
-            path = match["path"]
-            found = [str(each.relative_to(root)) for each in root.glob(path)]
-            named += found if match["kind"] == "glob" else [path]
+    named, configuration = [version_file(root).name], _read_configuration(root)
+    for match in filter(None, map(FILE_SECTION.fullmatch, configuration.sections())):
+        found = [str(each.relative_to(root)) for each in root.glob(match["path"])]
+        named += found if match["kind"] == "glob" else [match["path"]]
     named += configuration.get(SECTION, "files", fallback="").split()
     named += [each for each in extra if not each.startswith("-")]
     return [file for file in dict.fromkeys(named) if (root / file).is_file()]
 
 
-def _configuration_file(root: Path) -> str:
-    return next((name for name in VERSION_FILES if (root / name).is_file()), VERSION_FILES[0])
-
-
 def _read_configuration(root: Path) -> RawConfigParser:
     """Return bump2version's configuration; read_version has checked the file before."""
     parser = RawConfigParser()
-    parser.read(root / _configuration_file(root), encoding="utf-8")
+    parser.read(version_file(root), encoding="utf-8")
     return parser
 
 
