@@ -152,22 +152,6 @@ def _ask_forge(facts: EventFacts) -> EventFacts:
     return replace(facts, answer=forge.find_merged_pull(query))
 
 
-def _version_commits(root: Path, head: str, remote: str | None) -> dict[str, list[str]]:
-    """Return the commits that have versions' tags: hash -> tags.
-
-    What is here suffices, unless HEAD changed the version's file and has no tag here: a CI system's clone has
-    no tags. Then the remote is asked.
-    """
-    tags = git.local_version_tags(root)
-    if remote and head not in tags.values() and git.file_differs(root, "HEAD^", "HEAD", VERSION_FILES[0]):
-        tags.update((name, tag.commit) for name, tag in remote_tags(root, remote, "v*").items())
-    found: dict[str, list[str]] = {}
-    for name, commit in tags.items():
-        if is_version(name):
-            found.setdefault(commit, []).append(name)
-    return found
-
-
 def read_payload(env: Mapping[str, str]) -> Mapping[str, Any]:
     """Return the event that GitHub, Gitea or Forgejo wrote down for the run; {} where there is none."""
     try:
@@ -307,11 +291,8 @@ def _merged_pull(commit: git.Commit) -> tuple[str | None, str | None]:
 
 def _is_run_for_head(facts: EventFacts) -> bool:
     """Whether what the CI system says is about the commit that is checked out."""
-    return facts.ci_run is not None and facts.ci_run.commit in {
-        None,
-        facts.head.commit.hash,
-        facts.subject.hash,
-    }
+    run = facts.ci_run
+    return run is not None and run.commit in {None, facts.head.commit.hash, facts.subject.hash}
 
 
 def _find_branch(facts: EventFacts) -> tuple[str | None, str]:
