@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from haybale.deploy.commit import fill_template, placeholder_images_file
@@ -156,12 +157,9 @@ def _site_variables(environment: Environment) -> list[str]:
 
 def _ignore_patterns(folder: str) -> list[str]:
     """Return the patterns, as in .gitignore, that leave nothing but a folder."""
-    lines, path = ["/*"], ""
-    parts = folder.split("/")
-    for depth, part in enumerate(parts, start=1):
-        path += f"/{part}"
-        lines += [f"!{path}"] if depth == len(parts) else [f"!{path}", f"{path}/*"]
-    return lines
+    paths = accumulate(f"/{part}" for part in folder.split("/"))
+    *lines, _ = (line for path in paths for line in (f"!{path}", f"{path}/*"))
+    return ["/*", *lines]
 
 
 def add_stamp(text: str) -> str:

@@ -102,8 +102,7 @@ def find_unused(checkout: Checkout, key: Key) -> UnusedImages:
 def _newer_versions(tags: Iterable[str], used: InUse) -> set[str]:
     """Return the versions among the tags that are newer than every one that was published."""
     newest = max(map(Version.parse, used.versions), default=None)
-    found = {tag for tag in tags if is_version(tag)}
-    return {tag for tag in found if newest is None or Version.parse(tag) > newest}
+    return {tag for tag in filter(is_version, tags) if newest is None or Version.parse(tag) > newest}
 
 
 def _platform_digests(repository: Repository, digests: Iterable[str]) -> Iterator[str]:
