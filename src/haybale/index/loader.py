@@ -108,9 +108,9 @@ def loader_command(
 ) -> list[str]:
     """Return the loader's command line in the site's container.
 
-    That is for `workers` processes and requests of up to `batch` documents, 0 for as many as pay. `sample`
-    documents of each model are compared afterwards (0: none, ALL_DOCUMENTS: all), chosen by `seed`. `inputs`
-    is the file that `audit.write_inputs` wrote, None for no audit. The loader is in `folder`.
+    `workers` processes send requests of up to `batch` documents; 0 lets the loader choose. `sample` documents
+    of each model are compared afterwards (0: none, ALL_DOCUMENTS: all), chosen by `seed`. `inputs` is the
+    file that `audit.write_inputs` wrote, None for no audit. The loader is in `folder`.
     """
     # As `python -m`, which would need PYTHONPATH: that is the site's. Our folder is the last on its path.
     code = (

@@ -48,7 +48,7 @@ IDLE_SECONDS = 1.0
 # Seconds between two progress events.
 PROGRESS_SECONDS = 0.2
 
-# An index is advised about that takes this share of the time of preparing all.
+# Advice is sent for an index that takes this share of the time of preparing all documents.
 ADVISED_SHARE = 0.05
 
 # Refused documents that an error lists.
@@ -64,7 +64,7 @@ def load_and_verify(events: Events, options: Options) -> None:
     cores = list({source.core.url: source.core for source in sources}.values())
     for core in cores:
         core.require_empty()
-    # Nothing changes them meanwhile.
+    # Read once: nothing changes them while documents are loaded.
     schemas = {core.url: read_schema(core) for core in cores}
     for text in check_schemas(sources, NAMES.id, schemas):
         events.send("note", text=text)
@@ -83,7 +83,7 @@ def load_and_verify(events: Events, options: Options) -> None:
         seed = options.seed if options.seed is not None else random_seed()
         with ThreadPoolExecutor(1) as thread:
             committing = thread.submit(commit, cores, sources, summary)
-            # Solr takes a while for it.
+            # Solr takes a while to commit: the sample is chosen meanwhile.
             tasks = list(compare_tasks(sources, options.sample, seed)) if options.sample else []
             committing.result()
         for core in cores:

@@ -12,7 +12,7 @@ ALL_DOCUMENTS = -1
 
 
 class Options(NamedTuple):
-    """What the loader is to do; 0 and None: whatever pays, or nothing of the kind."""
+    """What the loader is to do; 0 and None: what the loader finds to be best, or nothing."""
 
     batch: int
     workers: int
@@ -27,12 +27,12 @@ def parse_options() -> Options:
     """Return the options that the command line gives."""
     description = "Load the site's search index into its empty Solr core."
     parser = argparse.ArgumentParser(prog="haybale_loader", description=description)
-    parser.add_argument("--batch", type=int, default=0, help="documents a request; 0: as many as pays")
-    parser.add_argument("--workers", type=int, default=0, help="processes; 0: as many as pay")
-    parser.add_argument("--rows", type=int, default=0, help="of a partition; 0: by their number")
+    parser.add_argument("--batch", type=int, default=0, help="documents per request; 0: by what is measured")
+    parser.add_argument("--workers", type=int, default=0, help="processes; 0: more while processors are idle")
+    parser.add_argument("--rows", type=int, default=0, help="rows per partition; 0: by the rows of the model")
     parser.add_argument("--start", choices=START_METHODS, help="how the processes are started")
     parser.add_argument("--inputs", help="what may be read (JSON, see checks/audit.py); else no audit")
-    sample_help = "then compare so many documents of each model; {}: all".format(ALL_DOCUMENTS)
+    sample_help = "documents of each model to compare afterwards; {}: all".format(ALL_DOCUMENTS)
     parser.add_argument("--sample", type=int, default=0, help=sample_help)
-    parser.add_argument("--seed", type=int, help="that chooses the sample; by chance")
+    parser.add_argument("--seed", type=int, help="of the random sample; by default a new one")
     return Options(**vars(parser.parse_args()))

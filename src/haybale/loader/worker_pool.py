@@ -18,7 +18,7 @@ from .events import Failure
 
 START_METHODS = ("fork", "forkserver", "spawn")
 
-# What a value is that a worker sends: said while it works, a task's result, or the failure that ended it.
+# Kinds of what a worker sends: a report while it works, a task's result, or the failure that ended it.
 REPORT, RESULT, FAILURE = "report", "result", "failure"
 
 Report = Callable[[Any], None]

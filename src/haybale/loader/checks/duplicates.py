@@ -1,4 +1,4 @@
-"""Find which documents Solr does not hold of what it was sent: those with one id."""
+"""Find why Solr holds fewer documents than it was sent: two of them have one id."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import sysconfig
+from pathlib import Path
 from typing import Iterable, NamedTuple
 
 from ..documents.django_setup import PACKAGE
@@ -68,9 +69,6 @@ def compile_globs(globs: Iterable[str]) -> re.Pattern[str]:
 
 def read_known_inputs(file: str | None) -> KnownInputs:
     """Return what the host says may be read: {"inputs": [...], "ignore": [...]}; nothing without a file."""
-    known: dict[str, list[str]] = {"inputs": [], "ignore": []}
-    if file:
-        with open(file, encoding="utf-8") as stream:
-            known = json.load(stream)
+    known = json.loads(Path(file).read_text(encoding="utf-8")) if file else {"inputs": [], "ignore": []}
     inputs, ignored = frozenset(known["inputs"]), compile_globs(known["ignore"])
     return KnownInputs(os.getcwd(), inputs, ignored, library_folders())

@@ -37,7 +37,7 @@ class Progress(NamedTuple):
 
 
 class PartitionLoader:
-    """Loads partitions, in requests of `batch` documents (0: as many as pays).
+    """Loads partitions, in requests of `batch` documents (0: as many as is measured to be best).
 
     `prepare` makes the document of a row, or returns None for one that is skipped. `types` maps a core's name
     to its documents of each type so far.

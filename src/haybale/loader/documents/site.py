@@ -218,7 +218,7 @@ def prepare(source: Source, row: Any) -> dict[str, Any] | None:
     raise PreparationError(
         field,
         "{} {} cannot be prepared: {}: {}".format(source.label, row.pk, place, summarize(error)),
-        cause="the search index {} does not cope with this row".format(type(source.index).__name__),
+        cause="the search index {} cannot handle this row".format(type(source.index).__name__),
         hint="fix the index or the row; SkipDocument leaves a row out on purpose",
         log=site_frames(error),
     ) from error
