@@ -178,7 +178,7 @@ def test_draw_graph_draws_every_state_and_edge() -> None:
 
 def test_draw_graph_colours_a_path_and_the_composites_around_it() -> None:
     taken = [State.NEW_DATA, State.REGEN_SOLR, State.UNTAG_SOLR_IMAGE]
-    drawn = parsed(draw_graph(GRAPH, taken, [State.RUN_TESTS], [State.BV_PATCH]))
+    drawn = parsed(draw_graph(taken, [State.RUN_TESTS], [State.BV_PATCH]))
     assert drawn.classes == {
         "taken": set(taken),
         "skipped": {"runTests"},

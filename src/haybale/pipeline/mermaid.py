@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from haybale.pipeline.graph import GRAPH, Graph, Kind, State
+from haybale.pipeline.graph import GRAPH, Kind, State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -20,10 +20,7 @@ STYLES = {
 
 
 def draw_graph(
-    graph: Graph = GRAPH,
-    taken: Collection[State] = (),
-    skipped: Collection[State] = (),
-    failed: Collection[State] = (),
+    taken: Collection[State] = (), skipped: Collection[State] = (), failed: Collection[State] = ()
 ) -> str:
     """Return the graph as a Mermaid state diagram; the states of a run's path are coloured.
 
@@ -31,34 +28,34 @@ def draw_graph(
     of a state diagram, shows no names of choices (so they have notes), and takes a note only after the state
     was drawn (mermaid.js.org/syntax/stateDiagram; tried with 11.4 and 11.17).
     """
-    composites = {node.state for node in graph.nodes if node.kind is Kind.COMPOSITE}
+    composites = {node.state for node in GRAPH.nodes if node.kind is Kind.COMPOSITE}
     classes = {
         "taken": set(taken) - composites,
         "skipped": set(skipped) - composites,
         "failed": set(failed) - composites,
-        "around": graph.composites_around([*taken, *failed]) | (set(taken) & composites),
+        "around": GRAPH.composites_around([*taken, *failed]) | (set(taken) & composites),
     }
     lines = ["stateDiagram-v2"]
     lines += [f"    classDef {name} {STYLES[name]}" for name, states in classes.items() if states]
-    lines += _draw_inside(graph, None, "    ")
+    lines += _draw_inside(None, "    ")
     for name, states in classes.items():
         if states:
-            members = ",".join(node.state for node in graph.nodes if node.state in states)
+            members = ",".join(node.state for node in GRAPH.nodes if node.state in states)
             lines.append(f"    class {members} {name}")
     return "\n".join(lines) + "\n"
 
 
-def _draw_inside(graph: Graph, composite: State | None, indent: str) -> Iterator[str]:
+def _draw_inside(composite: State | None, indent: str) -> Iterator[str]:
     """Yield the lines of everything that stands in a composite."""
-    nodes = graph.children(composite)
+    nodes = GRAPH.children(composite)
     yield from (f"{indent}state {node.state} <<choice>>" for node in nodes if node.kind is Kind.CHOICE)
-    for edge in graph.edges:
+    for edge in GRAPH.edges:
         if edge.within == composite:
             label = f" : {edge.label}" if edge.label else ""
             yield f"{indent}{edge.source or '[*]'} --> {edge.target or '[*]'}{label}"
     for node in nodes:
         if node.kind is Kind.COMPOSITE:
             yield f"{indent}state {node.state} {{"
-            yield from _draw_inside(graph, node.state, f"{indent}    ")
+            yield from _draw_inside(node.state, f"{indent}    ")
             yield f"{indent}}}"
     yield from (f"{indent}note right of {node.state} : {node.note}" for node in nodes if node.note)

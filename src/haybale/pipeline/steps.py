@@ -252,19 +252,20 @@ def is_version_published(context: Context, made: PublishedVersion) -> bool:
 
 
 # The states that are only passed, groups and choices, are not among them.
-# fmt: off
 STEPS: Mapping[State, Step[Any]] = {
     State.REGEN_SOLR: Step(run=regenerate_index, result=IndexImage, is_present=is_index_present),
     State.PULL_SOLR_IMAGE: Step(run=pull_index, result=IndexImage, is_present=is_index_present),
-    State.UNTAG_SOLR_IMAGE: Step(run=partial(tag_index, name=PLAIN), result=NamedImages,
-                                 is_present=is_tag_present),
-    State.BV_PATCH: Step(run=partial(bump_version, part="patch"), result=ReleaseTree,
-                         is_present=is_tree_present),
-    State.BV_MERGE: Step(run=partial(bump_version, part="build"), result=ReleaseTree,
-                         is_present=is_tree_present),
+    State.UNTAG_SOLR_IMAGE: Step(
+        run=partial(tag_index, name=PLAIN), result=NamedImages, is_present=is_tag_present
+    ),
+    State.BV_PATCH: Step(
+        run=partial(bump_version, part="patch"), result=ReleaseTree, is_present=is_tree_present
+    ),
+    State.BV_MERGE: Step(
+        run=partial(bump_version, part="build"), result=ReleaseTree, is_present=is_tree_present
+    ),
     State.RETAG_SOLR_IMAGE: Step(run=tag_index, result=NamedImages, is_present=is_tag_present),
     State.BUILD_TEST_RUNNER: Step(run=build_tester, result=TestedImages, is_present=are_images_present),
     State.RUN_TESTS: Step(run=run_tests, result=PassedTests, is_present=are_images_present),
     State.PUBLISH: Step(run=publish_version, result=PublishedVersion, is_present=is_version_published),
 }
-# fmt: on
