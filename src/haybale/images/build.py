@@ -79,18 +79,17 @@ class StageBuild:
         ]  # fmt: skip
         if quiet:
             parts += ["--progress", "plain"]
-        if self.platform:
-            parts += ["--platform", self.platform]
-        for name, value in self.arguments.items():
-            parts += ["--build-arg", name if value is None else f"{name}={value}"]
-        for name, folder in self.contexts.items():
-            parts += ["--build-context", f"{name}={folder}"]
-        for name, file in self.secrets.items():
-            parts += ["--secret", f"id={name},src={file}"]
-        for name, value in self.labels.items():
-            parts += ["--label", f"{name}={value}"]
-        for image in self.cache_from:
-            parts += ["--cache-from", f"type=registry,ref={image}"]
+        options = {
+            "--platform": [self.platform] if self.platform else [],
+            "--build-arg": [
+                key if value is None else f"{key}={value}" for key, value in self.arguments.items()
+            ],
+            "--build-context": [f"{name}={folder}" for name, folder in self.contexts.items()],
+            "--secret": [f"id={name},src={file}" for name, file in self.secrets.items()],
+            "--label": [f"{name}={value}" for name, value in self.labels.items()],
+            "--cache-from": [f"type=registry,ref={image}" for image in self.cache_from],
+        }
+        parts += [word for option, values in options.items() for value in values for word in (option, value)]
         if self.cache_to:
             parts += ["--cache-to", f"type=registry,ref={self.cache_to},mode=max,ignore-error=true"]
         return [*parts, *self.extra, str(self.context)]

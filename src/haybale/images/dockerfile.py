@@ -54,10 +54,8 @@ def required_instructions(file: Path, wanted: Sequence[str]) -> str:
     numbers = {name: at for at, stage in enumerate(stages) for name in (str(at), stage.name) if name}
     for name in wanted:
         if name not in numbers:
-            known = ", ".join(stage.name for stage in stages if stage.name)
-            raise ConfigError(
-                f"{file}: there is no stage {name!r}", cause=f"there are: {known or 'none with a name'}"
-            )
+            known = ", ".join(stage.name for stage in stages if stage.name) or "none with a name"
+            raise ConfigError(f"{file}: there is no stage {name!r}", cause=f"there are: {known}")
     found: set[int] = set()
     left = [numbers[name] for name in wanted]
     while left:
@@ -138,9 +136,8 @@ def _file_sources(instruction: str) -> Iterator[str]:
 
 def _resolve_argument(name: str, before: Sequence[str]) -> str:
     """Return a stage's name in small letters; ${NAME} is what the ARG before the first FROM says."""
-    defaults = dict(
-        re.findall(r"^ARG\s+(\w+)=[\"']?([^\s\"']*)", "\n".join(before), re.MULTILINE | re.IGNORECASE)
-    )
+    pattern = r"^ARG\s+(\w+)=[\"']?([^\s\"']*)"
+    defaults = dict(re.findall(pattern, "\n".join(before), re.MULTILINE | re.IGNORECASE))
     return re.sub(r"\$\{?(\w+)\}?", lambda found: defaults.get(found[1], found[0]), name).lower()
 
 

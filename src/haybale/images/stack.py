@@ -50,12 +50,9 @@ def compose_project(
 ) -> Compose:
     """Return the environment of a run, None for the developer's own; `kind` is solr or ci."""
     name = "-".join(part for part in (project.settings.name, kind, run) if part)
-    return Compose(
-        file=project.path(file),
-        project=name,
-        env_file=project.scratch / "env" / f"{name}.env",
-        variables={"HAYBALE_CORE": project.settings.core, **variables},
-    )
+    env_file = project.scratch / "env" / f"{name}.env"
+    variables = {"HAYBALE_CORE": project.settings.core, **variables}
+    return Compose(file=project.path(file), project=name, env_file=env_file, variables=variables)
 
 
 def last_compose_project(project: Project, kind: str, file: str) -> Compose:

@@ -130,12 +130,10 @@ def import_system(wanted: System, name: str) -> None:
         tarball = Path(folder) / "root.tar"
         sources = Path(folder) / "debian.sources"
         sources.write_text(package_sources(wanted.suite), encoding="utf-8")
-        _run(
-            mmdebstrap(wanted, tarball, sources if sources.stat().st_size else None),
-            f"the packages of {wanted.suite} could not be installed",
-            "the package mirror cannot be reached, or has no such packages",
-            env={"SOURCE_DATE_EPOCH": str(EPOCH)},
-        )
+        command = mmdebstrap(wanted, tarball, sources if sources.stat().st_size else None)
+        message = f"the packages of {wanted.suite} could not be installed"
+        cause = "the package mirror cannot be reached, or has no such packages"
+        _run(command, message, cause, env={"SOURCE_DATE_EPOCH": str(EPOCH)})
         # By way of a file: a pipe would make an image of nothing where mmdebstrap fails.
         changes = (f"--change={change}" for change in (f"LABEL {LABEL}=packages", *wanted.changes))
         command = ["docker", "import", *changes, str(tarball), name]
@@ -190,12 +188,8 @@ def build_on(context: Path, base: str, name: str, env: Mapping[str, str]) -> Non
         "--progress=plain", "--tag", name, "--build-arg", f"BASE={base}",
         *buildx_options(files, env), str(context),
     ]  # fmt: skip
-    _run(
-        command,
-        f"{name} could not be built",
-        "Maven Central or the package mirror cannot be reached, or its files have changed",
-        env={"SOURCE_DATE_EPOCH": str(EPOCH)},
-    )
+    cause = "Maven Central or the package mirror cannot be reached, or its files have changed"
+    _run(command, f"{name} could not be built", cause, env={"SOURCE_DATE_EPOCH": str(EPOCH)})
 
 
 def buildx_options(files: Mapping[str, Path | None], env: Mapping[str, str]) -> list[str]:
