@@ -79,11 +79,6 @@ def remote_tags(root: Path, remote: str, pattern: str) -> dict[str, RemoteTag]:
     return git.parse_tags(remote_refs(root, remote, f"refs/tags/{pattern}"))
 
 
-def remote_branch(root: Path, remote: str, branch: str) -> str | None:
-    """Return the commit that a remote's branch is at, None where it has no such branch."""
-    return remote_refs(root, remote, f"refs/heads/{branch}").get(f"refs/heads/{branch}")
-
-
 def fetch_refs(root: Path, remote: str, *refs: str) -> None:
     """Fetch what refs of a remote point to; raises `ReleaseError` where it does not give that."""
     done = git.fetch(root, remote, *refs)

@@ -15,7 +15,7 @@ from haybale.images.store import open_store
 from haybale.index.image import read_counts
 from haybale.index.key import KEY_LABEL, Key
 from haybale.release.record import find_release, read_kept_record
-from haybale.release.remote import REMOTE, fetch_refs, remote_branch
+from haybale.release.remote import REMOTE, fetch_refs, remote_refs
 from haybale.tools import git
 
 if TYPE_CHECKING:
@@ -88,9 +88,10 @@ def failure_lines(checks: Iterable[Check]) -> list[str]:
 
 def _check_main(project: Project, record: ReleaseRecord) -> Check:
     root, main = project.root, project.settings.main
-    head = remote_branch(root, REMOTE, main)
+    branch = f"refs/heads/{main}"
+    head = remote_refs(root, REMOTE, branch).get(branch)
     if head:
-        fetch_refs(root, REMOTE, f"refs/heads/{main}")
+        fetch_refs(root, REMOTE, branch)
     is_on_main = head is not None and git.is_ancestor(root, record.commit, head)
     if head and not is_on_main and git.is_shallow(root):
         raise ReleaseError(
