@@ -132,9 +132,7 @@ def find_in_use(project: Project) -> InUse:
 def _deployed_versions(project: Project) -> Iterator[str]:
     """Yield the versions that the remote's tags of environments have."""
     refs = remote_refs(project.root, REMOTE, "refs/tags/*/deploy")
-    for ref in refs:
-        if ref.endswith("^{}"):
-            continue
+    for ref in (each for each in refs if not each.endswith("^{}")):
         deployment = read_deployment(project, refs, ref)
         version = deployment.version if deployment else None
         if version is None or not is_version(version):

@@ -39,11 +39,6 @@ class RefChange:
         """Whether it is a tag."""
         return self.ref.startswith("refs/tags/")
 
-    @property
-    def short_name(self) -> str:
-        """The ref's name as people write it."""
-        return self.ref.removeprefix("refs/tags/").removeprefix("refs/heads/")
-
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookEvent:
@@ -94,11 +89,12 @@ def ping_events(forge: str) -> tuple[WebhookEvent, ...]:
 
 def _github_events(change: RefChange) -> list[WebhookEvent]:
     created, deleted = not change.old, not change.new
-    names = [name for name, happened in (("create", created), ("delete", deleted)) if happened]
-    short = {"ref": change.short_name, "ref_type": "tag" if change.is_tag else "branch"}
+    events = [event for event, happened in (("create", created), ("delete", deleted)) if happened]
+    *_, name = change.ref.split("/", 2)
+    short = {"ref": name, "ref_type": "tag" if change.is_tag else "branch"}
     flags = {"created": created, "deleted": deleted, "forced": not created and not deleted}
     push = _event("push", change.ref, {**_push_fields(change), **flags})
-    return [*(_event(name, change.ref, short) for name in names), push]
+    return [*(_event(event, change.ref, short) for event in events), push]
 
 
 def _gitlab_event(change: RefChange) -> WebhookEvent:
