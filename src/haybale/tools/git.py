@@ -121,11 +121,11 @@ def check_output(root: Path, *arguments: str, env: Mapping[str, str] | None = No
     """Return what git prints, stripped; `PrerequisiteError` where it fails."""
     done = run(root, *arguments, env=env, stdin=stdin)
     if not done.ok:
-        raise PrerequisiteError(
-            f"git {arguments[0]} failed in {root}",
-            cause=done.stderr.strip() or f"it exited with {done.code}",
-            hint="see what git says there (git status)",
+        cause, hint = (
+            done.stderr.strip() or f"it exited with {done.code}",
+            "see what git says there (git status)",
         )
+        raise PrerequisiteError(f"git {arguments[0]} failed in {root}", cause=cause, hint=hint)
     return done.stdout.strip()
 
 
@@ -187,9 +187,8 @@ def _branch_names(refs: Sequence[str]) -> tuple[str, ...]:
 
 def read_commit(root: Path, name: str = "HEAD") -> Commit:
     """Return a commit; `PrerequisiteError` where there is none."""
-    return _parse_commit(
-        check_output(root, "show", "-s", "--no-show-signature", f"--format={COMMIT_FORMAT}", name)
-    )
+    shown = check_output(root, "show", "-s", "--no-show-signature", f"--format={COMMIT_FORMAT}", name)
+    return _parse_commit(shown)
 
 
 def _parse_commit(text: str) -> Commit:
@@ -471,11 +470,9 @@ def remote_refs(root: Path, remote: str, *refs: str) -> dict[str, str]:
     wanted = [*refs, *(f"{ref}^{{}}" for ref in refs if ref.startswith("refs/tags/"))]
     done = run(root, "ls-remote", remote, *wanted, timeout=LIST_TIMEOUT)
     if not done.ok:
-        raise RemoteError(
-            f"the remote {remote} could not be asked what it has",
-            cause=done.stderr.strip() or f"git ls-remote exited with {done.code}",
-            hint=f"see whether `git ls-remote {remote}` works, and try again",
-        )
+        cause = done.stderr.strip() or f"git ls-remote exited with {done.code}"
+        hint = f"see whether `git ls-remote {remote}` works, and try again"
+        raise RemoteError(f"the remote {remote} could not be asked what it has", cause=cause, hint=hint)
     # A pattern matches at the end of a name: refs/heads/main is also that of refs/x/refs/heads/main.
     pairs = (line.split("\t", 1) for line in done.stdout.splitlines())
     return {name: found for found, name in pairs if name.startswith("refs/")}

@@ -105,15 +105,10 @@ def run(
             check=False,
         )
     except subprocess.TimeoutExpired as late:
-        raise PrerequisiteError(
-            f"{shlex.join(command)} did not answer within {timeout:.0f} s",
-            cause="the tool hangs, or the machine is overloaded",
-        ) from late
-    return Completed(
-        code=done.returncode,
-        stdout=done.stdout.decode(errors="replace"),
-        stderr=done.stderr.decode(errors="replace"),
-    )
+        message = f"{shlex.join(command)} did not answer within {timeout:.0f} s"
+        raise PrerequisiteError(message, cause="the tool hangs, or the machine is overloaded") from late
+    stdout, stderr = (stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
+    return Completed(code=done.returncode, stdout=stdout, stderr=stderr)
 
 
 def run_merged(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Completed:

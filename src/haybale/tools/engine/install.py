@@ -138,20 +138,17 @@ def plan_installation(machine: Machine) -> InstallPlan:
             hint="start it; or, for this machine's own: unset DOCKER_HOST, docker context use default",
         )
     if machine.is_denied:
-        raise PrerequisiteError(
-            "a container engine runs here, and this user may not use it",
-            cause="the user is not in the group docker",
-            hint="sudo usermod --append --groups docker $USER, then log in again",
-        )
+        message = "a container engine runs here, and this user may not use it"
+        cause = "the user is not in the group docker"
+        hint = "sudo usermod --append --groups docker $USER, then log in again"
+        raise PrerequisiteError(message, cause=cause, hint=hint)
     tools_missing = not (machine.has_compose and machine.has_buildx)
     installing = tools_missing or not (machine.has_engine or machine.has_daemon)
     packages = {"debian": DEBIAN_PACKAGES, "ubuntu": UBUNTU_PACKAGES}.get(machine.system, ())
     if machine.has_engine and tools_missing:
-        raise PrerequisiteError(
-            f"missing: {machine.missing}",
-            cause="an engine runs here already, and installing packages could replace it",
-            hint=f"install the plugin as that engine was installed ({INSTRUCTIONS})",
-        )
+        cause = "an engine runs here already, and installing packages could replace it"
+        hint = f"install the plugin as that engine was installed ({INSTRUCTIONS})"
+        raise PrerequisiteError(f"missing: {machine.missing}", cause=cause, hint=hint)
     if not machine.is_root or (installing and not packages):
         known = "only root can install and start it"
         cause = known if packages else "the names of this system's packages are not known"
@@ -229,11 +226,9 @@ def find_suite_source(present: Sequence[apt.Source], codename: str, name: str) -
     """
     found = apt.sources_of_suite(present, codename, name, ("",))
     if not found:
-        raise PrerequisiteError(
-            f"apt's sources do not name the packages of {codename}",
-            cause=f"none of them has the suite {codename}",
-            hint=f"install the packages of {name} yourself; {INSTRUCTIONS}",
-        )
+        message = f"apt's sources do not name the packages of {codename}"
+        hint = f"install the packages of {name} yourself; {INSTRUCTIONS}"
+        raise PrerequisiteError(message, cause=f"none of them has the suite {codename}", hint=hint)
     return found[0].stanza()
 
 

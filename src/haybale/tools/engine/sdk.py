@@ -66,11 +66,9 @@ def client() -> docker.DockerClient:
         connected = docker.from_env(timeout=TIMEOUT)
         connected.ping()
     except docker.errors.DockerException as error:
-        raise PrerequisiteError(
-            "no container engine answers",
-            cause=str(error).partition("(Caused by")[0][:200],
-            hint="./noxw -s engine installs and starts one where there is none",
-        ) from error
+        cause = str(error).partition("(Caused by")[0][:200]
+        hint = "./noxw -s engine installs and starts one where there is none"
+        raise PrerequisiteError("no container engine answers", cause=cause, hint=hint) from error
     return connected
 
 
@@ -95,18 +93,12 @@ def find_image(image: ImageRef | str) -> ImageInfo | None:
     except docker.errors.ImageNotFound:
         return None
     except docker.errors.APIError as error:
-        raise PrerequisiteError(
-            f"the engine cannot tell whether it has {str(image)!r}",
-            cause=str(error.explanation),
-            hint="fix the name of the image, or ask the engine yourself: docker image inspect",
-        ) from error
+        message = f"the engine cannot tell whether it has {str(image)!r}"
+        hint = "fix the name of the image, or ask the engine yourself: docker image inspect"
+        raise PrerequisiteError(message, cause=str(error.explanation), hint=hint) from error
     digests = [name.partition("@")[2] for name in found.attrs.get("RepoDigests") or ()]
-    return ImageInfo(
-        id=str(found.id),
-        digest=next(iter(digests), str(found.id)),
-        labels=found.labels,
-        digests=frozenset(digests),
-    )
+    digest = next(iter(digests), str(found.id))
+    return ImageInfo(id=str(found.id), digest=digest, labels=found.labels, digests=frozenset(digests))
 
 
 def find_newest_image(repository: ImageRef, label: str) -> ImageInfo | None:
@@ -149,10 +141,8 @@ def repository_tags(repository: ImageRef) -> dict[str, str]:
 
 def remove_image(image: ImageRef | str) -> None:
     """Remove an image's name, and the image with its last name; nothing where it is gone."""
-    try:
+    with contextlib.suppress(docker.errors.ImageNotFound):
         client().images.remove(str(image), force=True)
-    except docker.errors.ImageNotFound:
-        return
 
 
 def run_container(image: ImageRef | str, command: Sequence[str]) -> tuple[int, str]:
@@ -233,11 +223,8 @@ def published_address(container: str, port: int) -> str:
     found.reload()
     bindings = found.ports.get(f"{port}/tcp")
     if not bindings:
-        raise ServiceError(
-            f"the container {container[:12]} publishes no port {port}",
-            cause=f"it is {found.status}",
-            log=container_log_tail(container),
-        )
+        message = f"the container {container[:12]} publishes no port {port}"
+        raise ServiceError(message, cause=f"it is {found.status}", log=container_log_tail(container))
     return f"{bindings[0]['HostIp']}:{bindings[0]['HostPort']}"
 
 
@@ -291,8 +278,5 @@ def _container(container: str) -> Container:
     try:
         return client().containers.get(container)
     except docker.errors.NotFound as error:
-        raise ServiceError(
-            f"the container {container[:12]} is gone",
-            cause="somebody removed it",
-            hint="try again",
-        ) from error
+        message, cause = f"the container {container[:12]} is gone", "somebody removed it"
+        raise ServiceError(message, cause=cause, hint="try again") from error

@@ -53,10 +53,8 @@ def parse_challenges(header: str) -> list[Challenge]:
             value = match["plain"] or re.sub(r"\\(.)", r"\1", match["quoted"] or "")
             parameters[match["name"].lower()] = value
         if match["scheme"]:
-            challenge = Challenge(
-                scheme=match["scheme"].lower(), parameters=parameters, token68=match["token68"]
-            )
-            found.append(challenge)
+            scheme = match["scheme"].lower()
+            found.append(Challenge(scheme=scheme, parameters=parameters, token68=match["token68"]))
         elif found and parameters:
             last = found.pop()
             found.append(Challenge(scheme=last.scheme, parameters={**parameters, **last.parameters}))
@@ -98,11 +96,9 @@ class Bearer:
         if not realm:
             return None
         if not is_secure(realm):
-            raise RegistryError(
-                f"the registry {transport.host} wants its login sent without TLS",
-                cause=f"it names {realm!r} for its tokens",
-                hint="fix the registry's settings of its token service",
-            )
+            message = f"the registry {transport.host} wants its login sent without TLS"
+            hint = "fix the registry's settings of its token service"
+            raise RegistryError(message, cause=f"it names {realm!r} for its tokens", hint=hint)
         query = {"service": challenge.parameters.get("service", ""), "scope": scope}
         # Redirects are not followed: they would carry the login on to somebody else.
         if login and login.identity_token:

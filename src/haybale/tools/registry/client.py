@@ -90,13 +90,11 @@ class Manifest:
     @property
     def document(self) -> Mapping[str, Any]:
         """Its JSON; raises `RegistryError` where it is not a JSON object."""
-        try:
+        with contextlib.suppress(ValueError):
             found = json.loads(self.content)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise RegistryError("the registry gave a manifest that is not a JSON object", hint="try again")
-        return found
+            if isinstance(found, dict):
+                return found
+        raise RegistryError("the registry gave a manifest that is not a JSON object", hint="try again")
 
 
 @dataclass
@@ -150,11 +148,11 @@ class Repository:
         named = response.headers.get(DIGEST_HEADER, digest)
         for wanted in (named, reference if reference.startswith("sha256:") else digest):
             if wanted.startswith("sha256:") and wanted != digest:
-                raise RegistryError(
-                    f"{self._full_name(reference)} arrived damaged: its digest is {digest}, not {wanted}",
-                    cause="something between here and the registry changed it",
-                    hint="try again",
+                message = (
+                    f"{self._full_name(reference)} arrived damaged: its digest is {digest}, not {wanted}"
                 )
+                cause = "something between here and the registry changed it"
+                raise RegistryError(message, cause=cause, hint="try again")
         return Manifest(content=response.content, media_type=media_type, digest=digest)
 
     def labels(self, reference: str) -> Mapping[str, str] | None:
@@ -170,11 +168,9 @@ class Repository:
         digest = str((found.document.get("config") or {}).get("digest", ""))
         config = self.blob(digest) if digest else None
         if config is None:
-            raise RegistryError(
-                f"the registry has no configuration of {self._full_name(reference)}",
-                cause="it is not a container image, or was damaged",
-                hint="push the image again",
-            )
+            message = f"the registry has no configuration of {self._full_name(reference)}"
+            cause = "it is not a container image, or was damaged"
+            raise RegistryError(message, cause=cause, hint="push the image again")
         with contextlib.suppress(ValueError, AttributeError):
             labels = (json.loads(config).get("config") or {}).get("Labels") or {}
             return {str(name): str(value) for name, value in labels.items()}
@@ -197,11 +193,9 @@ class Repository:
         response = self._request("PUT", f"manifests/{reference}", content=content, media_type=media_type)
         wanted, present = sha256(content), self.digest(reference)
         if present != wanted:
-            raise RegistryError(
-                f"{self._full_name(reference)} is {present or 'absent'}, not {wanted}",
-                cause=_error_text(response) or "somebody else wrote that tag at the same moment",
-                hint="try again",
-            )
+            message = f"{self._full_name(reference)} is {present or 'absent'}, not {wanted}"
+            cause = _error_text(response) or "somebody else wrote that tag at the same moment"
+            raise RegistryError(message, cause=cause, hint="try again")
         return SUBJECT_HEADER in response.headers
 
     def blob(self, digest: str) -> bytes | None:
@@ -279,11 +273,8 @@ class Repository:
             outcome = self._attempt(method, url, headers, content, follow=follow)
             response = outcome.response
             if response is not None and outcome.fault is None:
-                if is_success(response):
-                    return response
-                if outcome.status == HTTPStatus.NOT_FOUND and (
-                    method == "HEAD" or _is_from_registry(response)
-                ):
+                is_absent = outcome.status == HTTPStatus.NOT_FOUND
+                if is_success(response) or (is_absent and (method == "HEAD" or _is_from_registry(response))):
                     return response
             chance = random.random()  # noqa: S311 - no secret
             spent = time.monotonic() - begun
@@ -302,10 +293,8 @@ class Repository:
             # A registry may send an upload elsewhere; its login is its own.
             known = self._authorization.get(actions) if host_of(url) == self._transport.host else None
             # requests removes the login where a redirect leads to another host.
-            login = {"Authorization": known} if known else {}
-            return self._transport.send(
-                method, url, follow=follow, headers={**headers, **login}, data=content
-            )
+            sent = {**headers, "Authorization": known} if known else headers
+            return self._transport.send(method, url, follow=follow, headers=sent, data=content)
 
         try:
             response = send()
@@ -338,30 +327,28 @@ class Repository:
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             login = self._login
             who = f"as {login.user or 'a token'} ({login.source})" if login else "without a login"
-            return RegistryError(
+            message, hint = (
                 f"{asked} answers {status} {about}, asked {who}",
-                cause=_error_text(response) or "the login is missing or wrong, or may not do that",
-                hint=f"docker login {self.name.domain}",
+                f"docker login {self.name.domain}",
             )
+            cause = _error_text(response) or "the login is missing or wrong, or may not do that"
+            return RegistryError(message, cause=cause, hint=hint)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             when = outcome.retry_after
+            cause = f"try again after: {when}{' s' if when.isdigit() else ''}" if when else ""
+            hint = "docker login raises the limit of many registries; or wait"
             return RegistryError(
-                f"{asked} limits how much may be asked of it {about}",
-                cause=f"try again after: {when}{' s' if when.isdigit() else ''}" if when else "",
-                hint="docker login raises the limit of many registries; or wait",
+                f"{asked} limits how much may be asked of it {about}", cause=cause, hint=hint
             )
         is_redirect = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST
         if not outcome.fault and (status == HTTPStatus.NOT_FOUND or is_redirect):
-            return RegistryError(
-                f"what answers at {host} is not a registry",
-                cause=f"its {status} is not that of the distribution API",
-                hint="fix the setting `registry`, or REGISTRY",
-            )
+            cause = f"its {status} is not that of the distribution API"
+            hint = "fix the setting `registry`, or REGISTRY"
+            return RegistryError(f"what answers at {host} is not a registry", cause=cause, hint=hint)
         times = f" (asked {attempts} times)" if attempts > 1 else ""
+        hint = "try again later" if status in TRANSIENT else "ask whoever runs the registry"
         return RegistryError(
-            f"{asked} answers {status} {about}{times}",
-            cause=_error_text(response),
-            hint="try again later" if status in TRANSIENT else "ask whoever runs the registry",
+            f"{asked} answers {status} {about}{times}", cause=_error_text(response), hint=hint
         )
 
 
@@ -377,11 +364,9 @@ def _connection_failure(host: str, outcome: Outcome, attempts: int) -> RegistryE
             f"put it into {CERTS / host / 'ca.crt'}; where the registry asks for a certificate "
             "of this machine, client.cert and client.key go there too",
         )
-    return RegistryError(
-        f"the registry {host} does not answer (asked {attempts} times)",
-        cause=cause,
-        hint="is it running, and reachable from here? Set REGISTRY, or HAYBALE_LOCAL=true for none",
-    )
+    hint = "is it running, and reachable from here? Set REGISTRY, or HAYBALE_LOCAL=true for none"
+    message = f"the registry {host} does not answer (asked {attempts} times)"
+    return RegistryError(message, cause=cause, hint=hint)
 
 
 def _is_from_registry(response: requests.Response) -> bool:

@@ -138,11 +138,9 @@ def _parse_config(text: str, source: str) -> dict[str, Any]:
 
 def _unreadable(source: str) -> RegistryError:
     """Name the place, without the exception: that has the secret in it."""
-    return RegistryError(
-        f"{source} cannot be read",
-        cause="it is not a Docker configuration (JSON, with user:password in base64 as `auth`)",
-        hint=f"fix or {'unset' if source == VARIABLE else 'remove'} it",
-    )
+    cause = "it is not a Docker configuration (JSON, with user:password in base64 as `auth`)"
+    hint = f"fix or {'unset' if source == VARIABLE else 'remove'} it"
+    return RegistryError(f"{source} cannot be read", cause=cause, hint=hint)
 
 
 def _from_config(config: Mapping[str, Any], host: str, source: str) -> Credentials | None:

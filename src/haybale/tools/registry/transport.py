@@ -148,11 +148,9 @@ class Transport:
                 self._session.mount("https://", _CertifiedAdapter(own, None))
                 self._session.mount(f"https://{host}/", _CertifiedAdapter(own, pair))
         except OSError as error:
-            raise RegistryError(
-                f"the certificates for {host} cannot be used",
-                cause=str(error),
-                hint=f"fix the files in {(own or pair or [CERTS])[0].parent}",
-            ) from error
+            message = f"the certificates for {host} cannot be used"
+            hint = f"fix the files in {(own or pair or [CERTS])[0].parent}"
+            raise RegistryError(message, cause=str(error), hint=hint) from error
 
     def send(self, method: str, url: str, *, follow: bool = False, **options: Any) -> requests.Response:
         """Send one request; redirects are followed where `follow`. Raises requests' own errors."""
