@@ -130,14 +130,11 @@ def install_packages(*packages: str) -> None:
 
 
 def _apt_get(*arguments: str) -> None:
-    done = process.run_merged(
-        ["apt-get", "--quiet", f"--option=DPkg::Lock::Timeout={LOCK_TIMEOUT}", *arguments],
-        env={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
-    )
+    command = ["apt-get", "--quiet", f"--option=DPkg::Lock::Timeout={LOCK_TIMEOUT}", *arguments]
+    done = process.run_merged(command, env={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"})
     if not done.ok:
-        raise PrerequisiteError(
-            f"apt-get {arguments[0]} failed (exit code {done.code})",
-            cause="the package mirror cannot be reached, or packages are held back or broken",
-            hint=f"fix it with: {shlex.join(['apt-get', *arguments])}",
-            log="\n".join(done.stdout.splitlines()[-25:]),
-        )
+        message = f"apt-get {arguments[0]} failed (exit code {done.code})"
+        cause = "the package mirror cannot be reached, or packages are held back or broken"
+        hint = f"fix it with: {shlex.join(['apt-get', *arguments])}"
+        log = "\n".join(done.stdout.splitlines()[-25:])
+        raise PrerequisiteError(message, cause=cause, hint=hint, log=log)

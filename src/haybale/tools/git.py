@@ -121,10 +121,8 @@ def check_output(root: Path, *arguments: str, env: Mapping[str, str] | None = No
     """Return what git prints, stripped; `PrerequisiteError` where it fails."""
     done = run(root, *arguments, env=env, stdin=stdin)
     if not done.ok:
-        cause, hint = (
-            done.stderr.strip() or f"it exited with {done.code}",
-            "see what git says there (git status)",
-        )
+        cause = done.stderr.strip() or f"it exited with {done.code}"
+        hint = "see what git says there (git status)"
         raise PrerequisiteError(f"git {arguments[0]} failed in {root}", cause=cause, hint=hint)
     return done.stdout.strip()
 

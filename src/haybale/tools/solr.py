@@ -34,27 +34,23 @@ class Solr:
         except requests.RequestException:
             return False
 
-    def counts(self, field: str = "django_ct") -> dict[str, int]:
-        """Return the number of documents for each value of a field, "" for documents without it.
+    def counts(self) -> dict[str, int]:
+        """Return the number of documents for each Django model (django_ct), "" for those without one.
 
         Raises `ServiceError` where Solr does not answer.
         """
-        found = self._get(
-            "/select",
-            {
-                "q": "*:*", "rows": "0", "facet": "true", "facet.field": field,
-                "facet.limit": "-1", "facet.mincount": "1", "facet.missing": "true", "json.nl": "flat",
-            },
-            TIMEOUT,
-        )  # fmt: skip
-        flat = found["facet_counts"]["facet_fields"][field]
+        parameters = {
+            "q": "*:*", "rows": "0", "facet": "true", "facet.field": "django_ct",
+            "facet.limit": "-1", "facet.mincount": "1", "facet.missing": "true", "json.nl": "flat",
+        }  # fmt: skip
+        found = self._get("/select", parameters, TIMEOUT)
+        flat = found["facet_counts"]["facet_fields"]["django_ct"]
         return {name or "": number for name, number in zip(flat[::2], flat[1::2], strict=True) if number}
 
     def optimize(self) -> None:
         """Rewrite the index into one segment, and wait until that is served. Raises `ServiceError`."""
-        self._get(
-            "/update", {"optimize": "true", "maxSegments": "1", "waitSearcher": "true"}, REWRITE_TIMEOUT
-        )
+        parameters = {"optimize": "true", "maxSegments": "1", "waitSearcher": "true"}
+        self._get("/update", parameters, REWRITE_TIMEOUT)
 
     def wait_ready(self, timeout: float, is_alive: Callable[[], bool]) -> None:
         """Wait until the core answers: up to `timeout` seconds, and while `is_alive()` (its container runs).

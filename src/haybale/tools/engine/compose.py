@@ -124,18 +124,14 @@ class Compose:
     def down(self) -> None:
         """Remove the project's containers, volumes and networks, whatever happens meanwhile."""
         with process.uninterrupted():
-            done = process.run(
-                self.command("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "10"),
-                cwd=self.file.parent,
-                detached=True,
-            )
+            options = ("--volumes", "--remove-orphans", "--timeout", "10")
+            command = self.command("--profile", "*", "down", *options)
+            done = process.run(command, cwd=self.file.parent, detached=True)
         if not done.ok:
-            raise ServiceError(
-                f"the services of {self.project} could not be removed",
-                cause="the engine is gone, or something else uses them",
-                hint=f"docker compose --project-name {self.project} down --volumes",
-                log=done.output,
-            )
+            message = f"the services of {self.project} could not be removed"
+            cause = "the engine is gone, or something else uses them"
+            hint = f"docker compose --project-name {self.project} down --volumes"
+            raise ServiceError(message, cause=cause, hint=hint, log=done.output)
 
     def _start_failure(self, failed: subprocess.CalledProcessError) -> ServiceError:
         for state in self.states():

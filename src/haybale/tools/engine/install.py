@@ -72,12 +72,9 @@ class Machine:
     @property
     def missing(self) -> str:
         """What does not work, for people; "" where everything does."""
-        named = {
-            "a container engine": self.has_engine,
-            "compose v2": self.has_compose,
-            "buildx": self.has_buildx,
-        }
-        return ", ".join(name for name, works in named.items() if not works)
+        tools = ("a container engine", "compose v2", "buildx")
+        works = (self.has_engine, self.has_compose, self.has_buildx)
+        return ", ".join(tool for tool, does in zip(tools, works, strict=True) if not does)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +99,8 @@ def ensure_engine(say: Callable[[str], None]) -> None:
             start_daemon(say, systemd=machine.has_systemd)
         missing = inspect_machine(os.environ).missing
         if missing:
-            cause = "the packages do not have it"
-            raise PrerequisiteError(f"still missing: {missing}", cause=cause, hint=INSTRUCTIONS)
+            message, cause = f"still missing: {missing}", "the packages do not have it"
+            raise PrerequisiteError(message, cause=cause, hint=INSTRUCTIONS)
     say(f"the container engine answers ({engine_versions()})")
 
 
@@ -112,13 +109,13 @@ def inspect_machine(env: Mapping[str, str]) -> Machine:
     client = process.find_executable("docker") is not None
     info = process.run(["docker", "info"]) if client else None
     context = process.run(["docker", "context", "show"]).stdout.strip() if client else ""
+    other_context = f"the context {context}" if context not in {"", "default"} else None
     release = apt.read_os_release()
     return Machine(
         has_engine=info is not None and info.ok,
         has_compose=succeeds("compose", "version"),
         has_buildx=succeeds("buildx", "version"),
-        remote=env.get("DOCKER_HOST")
-        or (f"the context {context}" if context not in {"", "default"} else None),
+        remote=env.get("DOCKER_HOST") or other_context,
         is_denied=info is not None and not info.ok and "permission denied" in info.output.lower(),
         has_daemon=process.find_executable("dockerd") is not None,
         system=release.get("ID", ""),
@@ -132,11 +129,9 @@ def inspect_machine(env: Mapping[str, str]) -> Machine:
 def plan_installation(machine: Machine) -> InstallPlan:
     """Return what is to be done on such a machine; `PrerequisiteError` where the user has to do it."""
     if machine.remote and not machine.has_engine:
-        raise PrerequisiteError(
-            f"the engine does not answer ({machine.remote})",
-            cause="the docker configuration (DOCKER_HOST, or a context) names it: haybale does not start it",
-            hint="start it; or, for this machine's own: unset DOCKER_HOST, docker context use default",
-        )
+        cause = "the docker configuration (DOCKER_HOST, or a context) names it: haybale does not start it"
+        hint = "start it; or, for this machine's own: unset DOCKER_HOST, docker context use default"
+        raise PrerequisiteError(f"the engine does not answer ({machine.remote})", cause=cause, hint=hint)
     if machine.is_denied:
         message = "a container engine runs here, and this user may not use it"
         cause = "the user is not in the group docker"

@@ -73,14 +73,12 @@ def client() -> docker.DockerClient:
 
 
 def engine_info() -> EngineInfo:
-    """Return what the engine is."""
+    """Return what the engine says of itself."""
     info: dict[str, Any] = client().info()
     status = dict(info.get("DriverStatus") or [])
-    return EngineInfo(
-        version=info["ServerVersion"],
-        has_containerd_store=status.get("driver-type", "").startswith("io.containerd.snapshotter"),
-        memory=int(info["MemTotal"]),
-    )
+    is_containerd = status.get("driver-type", "").startswith("io.containerd.snapshotter")
+    memory = int(info["MemTotal"])
+    return EngineInfo(version=info["ServerVersion"], has_containerd_store=is_containerd, memory=memory)
 
 
 def find_image(image: ImageRef | str) -> ImageInfo | None:

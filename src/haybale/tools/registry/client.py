@@ -139,18 +139,15 @@ class Repository:
         media_type = str(response.headers.get("Content-Type", ""))
         if media_type.partition(";")[0].strip() not in MANIFESTS:
             # Such as the page of a proxy that wants somebody to log in.
-            raise RegistryError(
-                f"{self._full_name(reference)} is {media_type or 'something'} at {self._transport.host}",
-                cause="that is not an image's manifest: this is not a registry, or has something else there",
-                hint="fix the setting `registry`, or REGISTRY",
-            )
+            message = f"{self._full_name(reference)} is {media_type or 'something'} at {self._transport.host}"
+            cause = "that is not an image's manifest: this is not a registry, or has something else there"
+            raise RegistryError(message, cause=cause, hint="fix the setting `registry`, or REGISTRY")
         digest = sha256(response.content)
         named = response.headers.get(DIGEST_HEADER, digest)
         for wanted in (named, reference if reference.startswith("sha256:") else digest):
             if wanted.startswith("sha256:") and wanted != digest:
-                message = (
-                    f"{self._full_name(reference)} arrived damaged: its digest is {digest}, not {wanted}"
-                )
+                name = self._full_name(reference)
+                message = f"{name} arrived damaged: its digest is {digest}, not {wanted}"
                 cause = "something between here and the registry changed it"
                 raise RegistryError(message, cause=cause, hint="try again")
         return Manifest(content=response.content, media_type=media_type, digest=digest)
@@ -327,19 +324,15 @@ class Repository:
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             login = self._login
             who = f"as {login.user or 'a token'} ({login.source})" if login else "without a login"
-            message, hint = (
-                f"{asked} answers {status} {about}, asked {who}",
-                f"docker login {self.name.domain}",
-            )
+            message = f"{asked} answers {status} {about}, asked {who}"
             cause = _error_text(response) or "the login is missing or wrong, or may not do that"
-            return RegistryError(message, cause=cause, hint=hint)
+            return RegistryError(message, cause=cause, hint=f"docker login {self.name.domain}")
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             when = outcome.retry_after
+            message = f"{asked} limits how much may be asked of it {about}"
             cause = f"try again after: {when}{' s' if when.isdigit() else ''}" if when else ""
             hint = "docker login raises the limit of many registries; or wait"
-            return RegistryError(
-                f"{asked} limits how much may be asked of it {about}", cause=cause, hint=hint
-            )
+            return RegistryError(message, cause=cause, hint=hint)
         is_redirect = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST
         if not outcome.fault and (status == HTTPStatus.NOT_FOUND or is_redirect):
             cause = f"its {status} is not that of the distribution API"
@@ -347,9 +340,8 @@ class Repository:
             return RegistryError(f"what answers at {host} is not a registry", cause=cause, hint=hint)
         times = f" (asked {attempts} times)" if attempts > 1 else ""
         hint = "try again later" if status in TRANSIENT else "ask whoever runs the registry"
-        return RegistryError(
-            f"{asked} answers {status} {about}{times}", cause=_error_text(response), hint=hint
-        )
+        message = f"{asked} answers {status} {about}{times}"
+        return RegistryError(message, cause=_error_text(response), hint=hint)
 
 
 def _connection_failure(host: str, outcome: Outcome, attempts: int) -> RegistryError:
@@ -357,13 +349,13 @@ def _connection_failure(host: str, outcome: Outcome, attempts: int) -> RegistryE
     reason = outcome.detail.partition("(Caused by ")[2].rstrip(")") or outcome.detail
     cause = re.sub(r"<[^>]* object at 0x[0-9a-f]+>:? ?", "", reason)[:300]
     if outcome.fault == "certificate":
-        return RegistryError(
-            f"the registry {host} shows a certificate that is not trusted",
-            cause=cause,
-            hint="name the certificate authority of the registry or the proxy in SSL_CERT_FILE, or "
-            f"put it into {CERTS / host / 'ca.crt'}; where the registry asks for a certificate "
-            "of this machine, client.cert and client.key go there too",
+        message = f"the registry {host} shows a certificate that is not trusted"
+        hint = (
+            "name the certificate authority of the registry or the proxy in SSL_CERT_FILE, or put it into "
+            f"{CERTS / host / 'ca.crt'}; where the registry asks for a certificate of this machine, "
+            "client.cert and client.key go there too"
         )
+        return RegistryError(message, cause=cause, hint=hint)
     hint = "is it running, and reachable from here? Set REGISTRY, or HAYBALE_LOCAL=true for none"
     message = f"the registry {host} does not answer (asked {attempts} times)"
     return RegistryError(message, cause=cause, hint=hint)

@@ -94,9 +94,8 @@ class Outcome:
         if isinstance(error, requests.exceptions.SSLError) and "certificate" in str(error).lower():
             return cls(fault="certificate", detail=str(error))
         # A connection that was cut while TLS was set up is an SSLError too, and may work the next time.
-        return cls(
-            fault="timeout" if isinstance(error, requests.Timeout) else "connection", detail=str(error)
-        )
+        is_late = isinstance(error, requests.Timeout)
+        return cls(fault="timeout" if is_late else "connection", detail=str(error))
 
 
 def retry_delay(
