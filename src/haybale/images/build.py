@@ -112,10 +112,8 @@ def build_stage(
     file = checkout.project.path(checkout.settings.dockerfile)
     dockerfile.raise_if_unknown(stage, dockerfile.stage_names(file))
     if action not in ACTIONS:
-        raise UsageError(
-            f"unknown action {action!r}", cause=f"a build's action is {' or '.join(ACTIONS)}",
-            hint="just build STAGE --load",
-        )  # fmt: skip
+        cause = f"a build's action is {' or '.join(ACTIONS)}"
+        raise UsageError(f"unknown action {action!r}", cause=cause, hint="just build STAGE --load")
     image = checkout.stage_image(stage)
     if stage != SOLR:
         _build(checkout, stage, image, action=action, quiet=quiet, extra=extra, say=say)

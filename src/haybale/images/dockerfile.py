@@ -82,10 +82,8 @@ def parse_stages(text: str, file: str) -> tuple[list[str], list[Stage]]:
             name = _stage_name(instruction, f"{file}:{line}")
             double = next((stage for stage in stages if name and stage.name == name), None)
             if double:
-                raise ConfigError(
-                    f"{file}:{line}: the stage {name!r} already exists, in line {double.line}",
-                    hint="give one of them another name",
-                )
+                message = f"{file}:{line}: the stage {name!r} already exists, in line {double.line}"
+                raise ConfigError(message, hint="give one of them another name")
             stages.append(Stage(name=name, line=line, instructions=[]))
         (stages[-1].instructions if stages else before).append(instruction)
     if not stages:
@@ -190,11 +188,8 @@ def _after_heredocs(instruction: str, lines: Sequence[str], at: int, place: str)
         while at < len(lines) and (lines[at].lstrip("\t") if dash else lines[at]) != word:
             at += 1
         if at == len(lines):
-            raise ConfigError(
-                f"{place}: the heredoc <<{word} never ends",
-                cause=f"there is no line with {word} alone after it",
-                hint="add it",
-            )
+            cause = f"there is no line with {word} alone after it"
+            raise ConfigError(f"{place}: the heredoc <<{word} never ends", cause=cause, hint="add it")
         at += 1
     return at
 

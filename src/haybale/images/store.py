@@ -165,9 +165,6 @@ def _find_on_engine(image: ImageRef) -> sdk.ImageInfo | None:
 def _require_on_engine(image: ImageRef) -> sdk.ImageInfo:
     found = _find_on_engine(image)
     if found is None:
-        raise BuildError(
-            f"there is no image {image} on this engine",
-            cause="there is no registry either (local = true)",
-            hint="build it",
-        )
+        cause = "there is no registry either (local = true)"
+        raise BuildError(f"there is no image {image} on this engine", cause=cause, hint="build it")
     return found

@@ -143,11 +143,8 @@ def _raise_if_inputs_changed(project: Project, key: Key) -> None:
     now = compute_key(project)
     changed = [name for name, each in now.components.items() if each != key.components.get(name)]
     if now.value != key.value:
-        raise LoadError(
-            f"the inputs of the index changed while they were being indexed: {', '.join(changed)}",
-            cause="somebody edited the work tree meanwhile",
-            hint="regenerate once more",
-        )
+        message = f"the inputs of the index changed while they were being indexed: {', '.join(changed)}"
+        raise LoadError(message, cause="somebody edited the work tree meanwhile", hint="regenerate once more")
 
 
 @contextlib.contextmanager

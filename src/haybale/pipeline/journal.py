@@ -163,11 +163,9 @@ def resume_run(runs: Path, name: str | None = None) -> Iterator[Run]:
     """Hold a run again (None: the last one); raises `UsageError` where it is missing or still runs."""
     name = name or max(run_names(runs), default=None)
     if name is None or not (runs / name / FILE).is_file():
-        raise UsageError(
-            f"there is no run {name or ''}".rstrip(),
-            cause=f"{runs} has: {', '.join(sorted(run_names(runs))) or 'none'}",
-            hint="just pipeline begins one",
-        )
+        message = f"there is no run {name or ''}".rstrip()
+        cause = f"{runs} has: {', '.join(sorted(run_names(runs))) or 'none'}"
+        raise UsageError(message, cause=cause, hint="just pipeline begins one")
     with _hold(runs / name) as run:
         yield run
 
