@@ -139,11 +139,9 @@ class Compose:
             if ended or state.get("Health") == "unhealthy":
                 service = state["Service"]
                 how = f"exited with {state['ExitCode']}" if ended else "did not become healthy"
-                return ServiceError(
-                    f"the service {service} of {self.file.name} {how}",
-                    cause="not known; this is the end of its log",
-                    hint="--keep leaves the services, for debugging",
-                    log=self.log_tail(service),
-                )
+                message = f"the service {service} of {self.file.name} {how}"
+                cause, end = "not known; this is the end of its log", self.log_tail(service)
+                hint = "--keep leaves the services, for debugging"
+                return ServiceError(message, cause=cause, hint=hint, log=end)
         log = (failed.stderr or b"").decode(errors="replace").rstrip().splitlines()
         return ServiceError(f"the services of {self.file.name} did not come up", log="\n".join(log[-TAIL:]))

@@ -282,11 +282,9 @@ def wait_until_ready(daemon: subprocess.Popen[bytes] | None) -> None:
     while not succeeds("info"):
         ended = daemon is not None and daemon.poll() is not None
         if ended or time.monotonic() > end:
-            log = DAEMON_LOG.read_text(errors="replace") if daemon else ""
-            raise PrerequisiteError(
-                "dockerd ended" if ended else f"the engine did not answer within {TIMEOUT} s",
-                cause="not known; this is the end of its log",
-                hint="start it yourself for the whole output: dockerd",
-                log="\n".join(log.splitlines()[-25:]),
-            )
+            lines = DAEMON_LOG.read_text(errors="replace").splitlines() if daemon else []
+            message = "dockerd ended" if ended else f"the engine did not answer within {TIMEOUT} s"
+            cause = "not known; this is the end of its log"
+            hint = "start it yourself for the whole output: dockerd"
+            raise PrerequisiteError(message, cause=cause, hint=hint, log="\n".join(lines[-25:]))
         time.sleep(PAUSE)
