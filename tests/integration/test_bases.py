@@ -56,11 +56,9 @@ def build(folder: Path, dockerfile: str, built: list[str], *arguments: str) -> s
     name = f"haybale-test-{RUN}:{secrets.token_hex(4)}"
     built.append(name)
     (folder / "Dockerfile").write_text(dockerfile)
-    subprocess.run(
-        ["docker", "buildx", "build", "--load", "--provenance=false", "--tag", name, *arguments, str(folder)],
-        check=True,
-        capture_output=True,
-    )
+    command = ["docker", "buildx", "build", "--load", "--provenance=false", "--tag", name, *arguments]
+    done = subprocess.run([*command, str(folder)], text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
     return name
 
 
