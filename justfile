@@ -139,7 +139,7 @@ layers *args:
 unit *args:
     @"{{ nox }}" -s unit -- "$@"
 
-# Check style and formatting
+# Check style, formatting, and that imports point down only
 [group('repository')]
 lint *args:
     @"{{ nox }}" -s lint -- "$@"

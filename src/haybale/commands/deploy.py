@@ -11,7 +11,13 @@ import click
 from haybale.commands import current_checkout, current_project, plan_option
 from haybale.deploy.flux import write_manifests
 from haybale.deploy.prune import find_unused, remove_unused
-from haybale.deploy.tags import checked_out_version, plan_deployment, plan_rollback, push_deployment
+from haybale.deploy.tags import (
+    checked_out_version,
+    plan_deployment,
+    plan_rollback,
+    push_deployment,
+    raise_if_undeclared,
+)
 from haybale.index.key import compute_key
 from haybale.terminal import Terminal
 
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
 @plan_option
 def deploy_command(environment: str, version: str, *, only_plan: bool) -> None:
     project = current_project()
+    raise_if_undeclared(project, environment)
     version = version or checked_out_version(project, os.environ)
     _push_unless_planned(project, plan_deployment(project, environment, version), only_plan=only_plan)
 
