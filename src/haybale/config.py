@@ -132,8 +132,8 @@ class RequirementsSettings:
 class IndexSettings:
     """How the index is made and verified (`[tool.haybale.index]`)."""
 
-    batch: int = setting("documents a request; 0: as many as pay, by what the loader measures", 0)
-    workers: int = setting("processes that prepare documents; 0: as many as pay", 0)
+    batch: int = setting("documents in a request; 0: what the loader measures to be fastest", 0)
+    workers: int = setting("processes that prepare documents; 0: as many as make it faster", 0)
     sample: int = setting("documents of each model compared field by field", 200, minimum=1)
     verify: str = setting("`full`: compare all of them", "sample", pattern="sample|full")
     heap: str | None = setting(

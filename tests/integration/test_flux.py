@@ -558,7 +558,7 @@ def test_flux_and_rehearse_deploy_commands(site: Site) -> None:
     file.write_text(file.read_text(encoding="utf-8").replace("- push", "- pull"), encoding="utf-8")
     as_json = haybale(project.root, "rehearse-deploy", "dev", "--json")
     assert as_json.returncode == ReleaseError.exit_code
-    assert "deploying to dev would not go as it should" in as_json.stderr
+    assert "deploying to dev would not work" in as_json.stderr
     document = json.loads(as_json.stdout)
     assert document["environment"] == "dev"
     assert any("'push' is not listed" in each for each in document["failures"])

@@ -89,7 +89,7 @@ class Rehearsal:
         """Raise `ReleaseError` where something is not as it has to be."""
         if self.failures:
             raise ReleaseError(
-                f"deploying to {self.environment} would not go as it should:\n"
+                f"deploying to {self.environment} would not work:\n"
                 + "\n".join(f"- {each}" for each in self.failures),
                 cause="the manifests are not what the settings ask for, or not committed",
                 hint="just flux writes them from the settings",
