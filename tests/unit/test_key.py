@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import shutil
@@ -14,13 +15,14 @@ import pytest
 from haybale import config
 from haybale.errors import ConfigError, DumpError
 from haybale.index.key import (
+    CHUNK,
     FILE_DIGEST_LENGTH,
     FORMAT_VERSION,
     KEY_LENGTH,
     Component,
     Key,
     compute_key,
-    digest_content,
+    digest_file,
     digest_parts,
     loader_digest,
 )
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-MEBIBYTE = 1 << 20
 
 FILES = {
     "pyproject.toml": '[tool.haybale]\nname = "site"\nregistry = "r.example/site"\ncore = "site"\n',
@@ -329,15 +330,15 @@ def test_from_components_ignores_their_order() -> None:
         (b"\0a\r\nb", b"\0a\nb", False),
         (b"x" * 7999 + b"\0\r\n", b"x" * 7999 + b"\0\n", False),
         (b"x" * 8000 + b"\0\r\n", b"x" * 8000 + b"\0\n", True),
-        (b"x" * (MEBIBYTE - 1) + b"\r\ny", b"x" * (MEBIBYTE - 1) + b"\ny", True),
-        (b"x" * (MEBIBYTE - 2) + b"\r\r\ny", b"x" * (MEBIBYTE - 2) + b"\r\ny", False),
-        (b"x" * (MEBIBYTE - 2) + b"\r\r\n", b"x" * (MEBIBYTE - 3) + b"x\r\r\n", True),
-        (b"x" * (MEBIBYTE - 1) + b"\r", b"x" * (MEBIBYTE - 1) + b"\n", False),
+        (b"x" * (CHUNK - 1) + b"\r\ny", b"x" * (CHUNK - 1) + b"\ny", True),
+        (b"x" * (CHUNK - 2) + b"\r\r\ny", b"x" * (CHUNK - 2) + b"\r\ny", False),
+        (b"x" * (CHUNK - 2) + b"\r\r\n", b"x" * (CHUNK - 3) + b"x\r\r\n", True),
+        (b"x" * (CHUNK - 1) + b"\r", b"x" * (CHUNK - 1) + b"\n", False),
         (b"", b"\n", False),
     ],
 )
-def test_digest_content_ignores_line_ends_of_text_only(one: bytes, other: bytes, same: bool) -> None:
-    digests = [digest_content(content) for content in (one, other)]
+def test_digest_file_ignores_line_ends_of_text_only(one: bytes, other: bytes, same: bool) -> None:
+    digests = [digest_file(io.BytesIO(content)) for content in (one, other)]
     assert (digests[0] == digests[1]) == same
 
 

@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from haybale.dump.reference import identify_dump, resolve_dump
 from haybale.errors import ConfigError
@@ -45,6 +45,9 @@ STAGES = ("release", "solr")
 
 # Bytes that decide whether a file is text, as in git (xdiff-interface.c, buffer_is_binary).
 TEXT_PREFIX = 8000
+
+# Bytes that are read at once: an input may be larger than memory.
+CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,8 +172,11 @@ def compute_key(project: Project) -> Key:
 def loader_digest() -> str:
     """Return the digest of the code that makes documents: a version number may be forgotten."""
     folder = resources.files("haybale.loader") / "documents"
-    files = sorted((each.name, each) for each in folder.iterdir() if each.name.endswith(".py"))
-    return digest_parts([part for name, file in files for part in (name, digest_content(file.read_bytes()))])
+    parts: list[str] = []
+    for name in sorted(each.name for each in folder.iterdir() if each.name.endswith(".py")):
+        with (folder / name).open("rb") as file:
+            parts += [name, digest_file(file)]
+    return digest_parts(parts)
 
 
 def digest_parts(parts: Iterable[str]) -> str:
@@ -182,10 +188,18 @@ def digest_parts(parts: Iterable[str]) -> str:
     return hashed.hexdigest()
 
 
-def digest_content(content: bytes) -> str:
+def digest_file(file: IO[bytes]) -> str:
     """Return the SHA-256 (hex) of a file's content; of text, with CRLF as LF."""
-    is_text = b"\0" not in content[:TEXT_PREFIX]
-    return hashlib.sha256(content.replace(b"\r\n", b"\n") if is_text else content).hexdigest()
+    hashed = hashlib.sha256()
+    chunk = file.read(CHUNK)
+    is_text = b"\0" not in chunk[:TEXT_PREFIX]
+    while chunk:
+        # A CR at the end may be half of a CRLF.
+        while is_text and chunk.endswith(b"\r") and (following := file.read(1)):
+            chunk += following
+        hashed.update(chunk.replace(b"\r\n", b"\n") if is_text else chunk)
+        chunk = file.read(CHUNK)
+    return hashed.hexdigest()
 
 
 def _within(folder: str, files: Iterable[str]) -> set[str]:
@@ -200,7 +214,8 @@ def _files(name: str, root: Path, paths: Iterable[str]) -> Component:
     digests: dict[str, str] = {}
     for path in sorted(paths):
         try:
-            digests[path] = digest_content((root / path).read_bytes())
+            with (root / path).open("rb") as file:
+                digests[path] = digest_file(file)
         except OSError as error:
             inputs.raise_unreadable(error, f"it determines the index ({name})")
     parts = [part for each in digests.items() for part in each]
