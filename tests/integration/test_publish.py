@@ -173,6 +173,19 @@ def test_raise_if_taken(clone: Clone) -> None:
     publish.raise_if_taken(other.path, winner, "origin", "main")
 
 
+def test_push_version_loser_hears_who_won_while_the_remote_moves_its_refs(clone: Clone) -> None:
+    """A remote moves its refs one after the other: the winner's tag may be seen there with the old branch."""
+    pushed(clone, tree_of(clone))
+    before = clone.remote_refs()["refs/heads/main"]
+    other = clone.another("other")
+    tree = tree_of(clone)
+    winner = pushed(other, tree_of(other))
+    subprocess.run(["git", "update-ref", "refs/heads/main", before], cwd=clone.remote, check=True)
+    with pytest.raises(publish.PublishedFirstError, match=r"Ada published v0\.4\.13 first") as told:
+        pushed(clone, tree)
+    assert (told.value.version, told.value.commit) == ("v0.4.13", winner.commit)
+
+
 def test_push_version_same_commit_twice(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runners share an identity, and the clock has seconds: one must not take the other's tag for its own."""
     for who in ("AUTHOR", "COMMITTER"):
