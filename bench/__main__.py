@@ -205,6 +205,7 @@ def print_figures(console: Console, name: str, found: dict[str, Any]) -> None:
 
 def write_results(folder: Path, found: dict[str, Any]) -> None:
     """Write the results beside those of other sizes, and draw them."""
+    folder.mkdir(parents=True, exist_ok=True)
     file = folder / "bench.json"
     known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     every = {**known, **{name: {**known.get(name, {}), **each} for name, each in found.items()}}

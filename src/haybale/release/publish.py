@@ -125,8 +125,8 @@ def _raise_if_lost(root: Path, tree: ReleaseTree, remote: str, branch: str, refs
         return
     tags = remote_tags(root, remote, "v*")
     versions = {tag.commit: name for name, tag in tags.items() if is_version(name)}
-    # The version that main is at now; else the one that has our tag's name. The remote moves its refs one after
-    # the other: a tag may be seen there while main is seen at the old commit.
+    # The version that main is at now; else the one that has our tag's name. The remote moves its refs one
+    # after the other: a tag may be seen there while main is seen at the old commit.
     name = versions.get(head) if head and head != tree.base else None
     name = name or (str(tree.version) if str(tree.version) in tags else None)
     if name is None:
