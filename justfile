@@ -112,6 +112,11 @@ rehearse-deploy environment *args:
 prune *args:
     @"{{ nox }}" -s prune -- "$@"
 
+# Print each setting and where its value comes from: [--json|--schema]
+[group('print')]
+config *args:
+    @"{{ nox }}" -s config -- "$@"
+
 # Print the version
 [group('print')]
 version *args:

@@ -20,7 +20,7 @@ from haybale.errors import ConfigError
 from haybale.image_ref import ImageRef
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 FILE = "pyproject.toml"
@@ -249,11 +249,57 @@ class Project:
         return self.root / relative
 
 
+@dataclass(frozen=True, kw_only=True)
+class SettingValue:
+    """A setting as it is now.
+
+    `name` is such as index.batch, `source` where its value comes from: FILE:LINE, a variable of the
+    environment, or None for the default.
+    """
+
+    name: str
+    value: Any
+    source: str | None
+    description: str
+
+
 def load(start: Path, env: Mapping[str, str]) -> Project:
     """Find the repository from `start` upwards, and read its settings; variables in `env` override the file.
 
     Raises `ConfigError` where there is no `[tool.haybale]`, or where it has something unknown or wrong.
     """
+    project, _ = _load(start, env)
+    return project
+
+
+def explain_settings(start: Path, env: Mapping[str, str]) -> list[SettingValue]:
+    """Return every setting of the repository that `load` finds, in the order of the documentation."""
+    project, reader = _load(start, env)
+    return [
+        SettingValue(
+            name=".".join(path),
+            value=value,
+            source=reader.source(path),
+            description=each.metadata["description"],
+        )
+        for path, value, each in _walk(project.settings, ())
+    ]
+
+
+def _walk(table: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any, dataclasses.Field[Any]]]:
+    """Yield the settings of a table and of those in it: path, value and declaration."""
+    for each in dataclasses.fields(table):
+        value, here = getattr(table, each.name), (*path, each.name)
+        if dataclasses.is_dataclass(value):
+            yield from _walk(value, here)
+        elif isinstance(value, Mapping) and not each.metadata:
+            for name, inner in value.items():
+                yield from _walk(inner, (*here, name))
+        else:
+            yield here, value, each
+
+
+def _load(start: Path, env: Mapping[str, str]) -> tuple[Project, _Reader]:
     start = start.resolve()
     for root in (start, *start.parents):
         file = root / FILE
@@ -268,7 +314,8 @@ def load(start: Path, env: Mapping[str, str]) -> Project:
         tool = document.get("tool")
         table = tool.get("haybale") if isinstance(tool, dict) else None
         if isinstance(table, dict):
-            return Project(root=root, settings=_Reader(file, text, env).read(table))
+            reader = _Reader(file, text, env)
+            return Project(root=root, settings=reader.read(table)), reader
     raise ConfigError(
         f"no {FILE} with a [{TABLE}] table in {start} or above it",
         cause="this is not a repository that haybale knows",
@@ -282,6 +329,7 @@ class _Reader:
     def __init__(self, file: Path, text: str, env: Mapping[str, str]) -> None:
         self._file, self._text, self._env = file, text, env
         self._variables: dict[tuple[str, ...], str] = {}
+        self._in_file: set[tuple[str, ...]] = set()
         self._problems: list[str] = []
 
     def read(self, table: Mapping[str, Any]) -> Settings:
@@ -314,6 +362,7 @@ class _Reader:
                 value = each.metadata["parse"](self._env[variable])
                 values[name] = self._checked(value, type_, each, here)
             elif name in data:
+                self._in_file.add(here)
                 values[name] = self._checked(data[name], type_, each, here)
             elif each.default is dataclasses.MISSING:
                 self._note(path, f"the setting {name!r} is missing ({each.metadata['description']})")
@@ -358,6 +407,12 @@ class _Reader:
                 self._note(path, f"{'.'.join(path)} is {environment.after!r}; known here: {known}")
             elif after == name:
                 self._note(path, f"{'.'.join(path)} leads back to it: {' after '.join([*order, name])}")
+
+    def source(self, path: tuple[str, ...]) -> str | None:
+        """Return where a setting's value comes from: a variable, or FILE:LINE; None for its default."""
+        if path in self._variables:
+            return f"environment variable {self._variables[path]}"
+        return f"{self._file.name}:{line_of(self._text, path)}" if path in self._in_file else None
 
     def _note(self, path: tuple[str, ...], problem: str) -> None:
         variable = self._variables.get(path)

@@ -99,6 +99,8 @@ VERBS = (
     Verb(name="prune", group="deploy", module="deploy",
          help="List the images that nothing refers to, or remove them", arguments="[--yes]"),
 
+    Verb(name="config", group="print", module="settings",
+         help="Print each setting and where its value comes from", arguments="[--json|--schema]"),
     Verb(name="version", group="print", module="project", help="Print the version"),
     Verb(name="registry", group="print", module="project", help="Print the repository that images belong to"),
     Verb(name="tag", group="print", module="project", help="Print REGISTRY:VERSION"),

@@ -249,6 +249,20 @@ def test_load_names_environments_out_of_order(tmp_path: Path, after: dict[str, s
     assert words in raised.value.message
 
 
+def test_explain_settings_names_file_and_line_variable_or_default(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        SMALLEST + "[tool.haybale.environments.dev]\nhost = 'dev.test'\n", encoding="utf-8"
+    )
+    found = config.explain_settings(tmp_path, {"REGISTRY": "other.test/site"})
+    shown = {each.name: (each.value, each.source) for each in found}
+    line = SMALLEST.splitlines().index('core = "site"') + 1
+    assert shown["core"] == ("site", f"pyproject.toml:{line}")
+    assert shown["registry"] == ("other.test/site", "environment variable REGISTRY")
+    assert shown["index.sample"] == (200, None)
+    assert shown["environments.dev.host"] == ("dev.test", f"pyproject.toml:{len(SMALLEST.splitlines()) + 2}")
+    assert shown["environments.dev.after"] == (None, None)
+
+
 def test_docs_have_every_setting_with_its_default() -> None:
     page = (Path(__file__).parents[2] / "docs/configuration.md").read_text(encoding="utf-8")
     tables = dict(part.split("]`\n", 1) for part in page.split("## `[")[1:])

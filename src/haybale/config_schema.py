@@ -1,0 +1,63 @@
+"""The settings as a JSON Schema, for editors: made from the same declarations that validate them."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from haybale.config import NAME, Settings
+
+# The dialect that editors' TOML plug-ins understand (taplo, "Using JSON Schemas").
+DIALECT = "http://json-schema.org/draft-07/schema#"
+
+TYPES = {str: "string", int: "integer", bool: "boolean"}
+
+
+def settings_schema() -> dict[str, Any]:
+    """Return the JSON Schema of `[tool.haybale]`, as plain values.
+
+    What only code can judge (an image's name, the order of environments) is not in it.
+    """
+    return {"$schema": DIALECT, "title": "[tool.haybale]", **_table_schema(Settings)}
+
+
+def _table_schema(kind: type[Any]) -> dict[str, Any]:
+    fields = {each.name: each for each in dataclasses.fields(kind)}
+    properties = {name: _schema(type_, fields[name]) for name, type_ in typing.get_type_hints(kind).items()}
+    required = [
+        name
+        for name, each in fields.items()
+        if each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
+    ]
+    return {
+        "description": str(kind.__doc__).partition("\n")[0],
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+        **({"required": required} if required else {}),
+    }
+
+
+def _schema(type_: Any, each: dataclasses.Field[Any]) -> dict[str, Any]:
+    if dataclasses.is_dataclass(type_):
+        return _table_schema(typing.cast("type[Any]", type_))
+    if typing.get_origin(type_) is Mapping:
+        names = {"pattern": f"^({NAME})$"}
+        inner = _table_schema(typing.get_args(type_)[1])
+        return {"type": "object", "propertyNames": names, "additionalProperties": inner}
+    schema: dict[str, Any] = {"description": each.metadata["description"]}
+    if type_ == tuple[str, ...]:
+        schema |= {"type": "array", "items": {"type": "string"}}
+    else:
+        plain = next(part for part in (type_, *typing.get_args(type_)) if part in TYPES)
+        schema["type"] = TYPES[plain]
+        if plain is int:
+            schema["minimum"] = each.metadata["minimum"]
+        if each.metadata["pattern"]:
+            empty = "|" if each.default is None else ""
+            schema["pattern"] = f"^({each.metadata['pattern']}{empty})$"
+    if each.default not in {dataclasses.MISSING, None}:
+        schema["default"] = list(each.default) if isinstance(each.default, tuple) else each.default
+    return schema
