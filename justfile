@@ -17,6 +17,11 @@ default:
 engine *args:
     @"{{ nox }}" -s engine -- "$@"
 
+# Find everything that would stop a run, before one is started: [--json]
+[group('build')]
+doctor *args:
+    @"{{ nox }}" -s doctor -- "$@"
+
 # Build a stage as TAG (release) or TAG-STAGE: [STAGE=release] [--load|--push] [VERBOSITY=1, '' is quiet] [BUILDX ARGUMENTS]
 [group('build')]
 build stage="release" action="--load" verbosity="1" *args:

@@ -49,6 +49,8 @@ VERBS = (
     # Runs before other sessions on one command line, whose arguments are not its own.
     Verb(name="engine", group="build", module="build", passes_arguments=False,
          help="Make sure that a container engine with compose and buildx answers"),
+    Verb(name="doctor", group="build", module="doctor",
+         help="Find everything that would stop a run, before one is started", arguments="[--json]"),
     Verb(name="build", group="build", module="build", help="Build a stage as TAG (release) or TAG-STAGE",
          arguments="[STAGE=release] [--load|--push] [VERBOSITY=1, '' is quiet] [BUILDX ARGUMENTS]",
          parameters='stage="release" action="--load" verbosity="1" *args'),

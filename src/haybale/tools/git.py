@@ -227,6 +227,13 @@ def untracked_files(root: Path) -> tuple[str, ...]:
     return tuple(name for name in found.split("\0") if name)
 
 
+def unignored(root: Path, paths: Sequence[str]) -> list[str]:
+    """Return those of the paths (from `root`; a folder's ends with /) that git would not ignore."""
+    done = run(root, "check-ignore", "--stdin", "-z", stdin="\0".join(paths))
+    ignored = set(done.stdout.split("\0"))
+    return [path for path in paths if path not in ignored]
+
+
 def uncommitted_files(root: Path, paths: Sequence[str], *, text: str | None = None) -> frozenset[str]:
     """Return those of these files (from `root`) that are not as in the commit checked out.
 

@@ -10,6 +10,7 @@ import functools
 import io
 import tarfile
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,12 +52,15 @@ class ImageInfo:
 class EngineInfo:
     """The engine's version, whether it keeps images in containerd's store, and its memory in bytes.
 
-    Only with that store can its builds write a registry cache, and does it hold attestations.
+    Only with that store can its builds write a registry cache, and does it hold attestations. `folder` is
+    where it keeps everything, on its own machine; `clock` its time, in seconds since 1970.
     """
 
     version: str
     has_containerd_store: bool
     memory: int
+    folder: Path
+    clock: float
 
 
 @functools.cache
@@ -78,7 +82,13 @@ def engine_info() -> EngineInfo:
     status = dict(info.get("DriverStatus") or [])
     is_containerd = status.get("driver-type", "").startswith("io.containerd.snapshotter")
     memory = int(info["MemTotal"])
-    return EngineInfo(version=info["ServerVersion"], has_containerd_store=is_containerd, memory=memory)
+    return EngineInfo(
+        version=info["ServerVersion"],
+        has_containerd_store=is_containerd,
+        memory=memory,
+        folder=Path(info["DockerRootDir"]),
+        clock=datetime.fromisoformat(info["SystemTime"]).timestamp(),
+    )
 
 
 def find_image(image: ImageRef | str) -> ImageInfo | None:

@@ -1,0 +1,1 @@
+"""`doctor`: everything that would stop a run, found before one is started."""

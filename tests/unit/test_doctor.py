@@ -1,0 +1,186 @@
+"""`doctor` on small repositories, each with a mistake planted in it."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from haybale import config
+from haybale.commands.doctor import count_errors, diagnosis_lines
+from haybale.doctor import examination
+from haybale.doctor.finding import Diagnosis, Finding
+from haybale.doctor.solr_configuration import check_configuration
+from haybale.errors import PrerequisiteError
+from haybale.tools.engine import install
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SETTINGS = """\
+[tool.haybale]
+name = "site"
+registry = "registry.test/site"
+core = "site"
+fixtures = ["extra.json"]
+
+[tool.haybale.index]
+inputs = ["web/*.py"]
+"""
+DOCKERFILE = "FROM scratch AS release\nFROM scratch AS tester\nFROM scratch AS solr\n"
+SCHEMA = """\
+<schema name="site" version="1.6">
+  <fieldType name="string" class="solr.StrField"/>
+  <field name="id" type="string"/>
+  <dynamicField name="django_*" type="string"/>
+</schema>
+"""
+SOLRCONFIG = "<config>\n  <luceneMatchVersion>9.10</luceneMatchVersion>\n</config>\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository that has nothing wrong with its files."""
+    for name, text in {
+        "pyproject.toml": SETTINGS,
+        "extra.json": "[]",
+        "web/urls.py": "",
+        "Dockerfile": DOCKERFILE,
+        "solr_conf/schema.xml": SCHEMA,
+        "solr_conf/solrconfig.xml": SOLRCONFIG,
+        ".bumpversion.cfg": "[bumpversion]\ncurrent_version = 1.2.3\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "dumps").mkdir()
+    with sqlite3.connect(tmp_path / "dumps/2026.sqlite3") as database:
+        database.execute("CREATE TABLE page (id INTEGER PRIMARY KEY)")
+    database.close()
+    (tmp_path / "dumps/site_latest.sqlite3").symlink_to("2026.sqlite3")
+    return tmp_path
+
+
+def examine_files(root: Path) -> list[Diagnosis]:
+    """Return what is found in the files of a repository."""
+    project, settings = config.load(root, {}), config.explain_settings(root, {})
+    return [
+        examination.examine_settings(project, settings),
+        examination.examine_version(project, {}),
+        examination.examine_dump(project),
+        examination.examine_dockerfile(project),
+        examination.examine_solr_configuration(project),
+    ]
+
+
+def found_in(root: Path) -> list[Finding]:
+    return [finding for diagnosis in examine_files(root) for finding in diagnosis.findings]
+
+
+def test_examine_finds_nothing_in_a_sound_repository(root: Path) -> None:
+    pattern = "dumps/*latest.sqlite3"
+    (root / "pyproject.toml").write_text(SETTINGS.replace("fixtures", f'dump = "{pattern}"\nfixtures'))
+    assert found_in(root) == []
+    assert [each.seen for each in examine_files(root)][1] == "v1.2.3, in .bumpversion.cfg"
+
+
+MISTAKES = [
+    ("extra.json", None, "pyproject.toml:5: fixtures names extra.json, which is not there"),
+    ("web/urls.py", None, "pyproject.toml:8: index.inputs: nothing matches 'web/*.py'"),
+    ("Dockerfile", None, "the default of `dockerfile`: dockerfile names Dockerfile, which is not there"),
+    ("Dockerfile", "FROM scratch AS release\nFROM scratch AS solr\n", "Dockerfile has no stage 'tester'"),
+    ("Dockerfile", "FROM\n", "Dockerfile:1: cannot be read"),
+    (".bumpversion.cfg", "[bumpversion]\ncurrent_version = many\n", "many"),
+    ("dumps/2026.sqlite3", None, "leads to 2026.sqlite3, which does not exist"),
+    ("dumps/2026.sqlite3", "<html>", "is a web page, not a dump"),
+    ("solr_conf/schema.xml", None, "there is no schema.xml in"),
+    ("solr_conf/solrconfig.xml", None, "there is no "),
+    (
+        "solr_conf/solrconfig.xml",
+        "<config>\n<a></b>\n</config>",
+        "solrconfig.xml:2: it cannot be read as XML",
+    ),
+    ("solr_conf/schema.xml", SCHEMA.replace('"id"', '"key"'), "schema.xml:1: it has no field 'id'"),
+    (
+        "solr_conf/schema.xml",
+        SCHEMA.replace("StrField", "LatLonType"),
+        "schema.xml:2: solr.LatLonType is not",
+    ),
+    ("solr_conf/schema.xml", SCHEMA.replace("StrField", "ICUCollationField"), "module analysis-extras"),
+    (
+        "solr_conf/solrconfig.xml",
+        '<config>\n<query>\n<filterCache class="solr.FastLRUCache"/></query></config>',
+        "solrconfig.xml:3: solr.FastLRUCache is not in Solr 9",
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "text", "words"), MISTAKES)
+def test_examine_names_a_planted_mistake(root: Path, file: str, text: str | None, words: str) -> None:
+    if text is None:
+        (root / file).unlink()
+    else:
+        (root / file).write_text(text, encoding="utf-8")
+    found = [each for each in found_in(root) if words in each.what]
+    assert len(found) == 1, found_in(root)
+    assert found[0].fix or found[0].why
+
+
+def test_check_configuration_takes_the_managed_schema_before_the_other(tmp_path: Path) -> None:
+    (tmp_path / "managed-schema.xml").write_text(SCHEMA, encoding="utf-8")
+    (tmp_path / "schema.xml").write_text("<schema/>", encoding="utf-8")
+    (tmp_path / "solrconfig.xml").write_text(SOLRCONFIG, encoding="utf-8")
+    assert list(check_configuration(tmp_path)) == []
+
+
+def test_check_configuration_takes_lucene_s_classes_for_no_solr_s(tmp_path: Path) -> None:
+    (tmp_path / "schema.xml").write_text(SCHEMA, encoding="utf-8")
+    text = '<config><query><cache class="org.apache.lucene.search.LRUQueryCache"/></query></config>'
+    (tmp_path / "solrconfig.xml").write_text(text, encoding="utf-8")
+    assert list(check_configuration(tmp_path)) == []
+
+
+def machine(**differing: object) -> install.Machine:
+    values: dict[str, object] = {
+        "has_engine": True, "has_compose": True, "has_buildx": True, "remote": None, "is_denied": False,
+        "has_daemon": True, "system": "debian", "codename": "trixie", "is_root": True, "has_systemd": False,
+        "has_settings": True,
+    }  # fmt: skip
+    return install.Machine(**{**values, **differing})  # type: ignore[arg-type]
+
+
+def test_examine_engine_says_how_to_get_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install, "inspect_machine", lambda _: machine(has_engine=False))
+    (finding,) = examination.examine_engine({}).findings
+    assert (finding.level, finding.what) == ("error", "missing: a container engine")
+    assert finding.fix == "./noxw -s engine installs and starts it"
+
+
+def test_examine_engine_tells_who_may_not_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install, "inspect_machine", lambda _: machine(has_engine=False, is_denied=True))
+    (finding,) = examination.examine_engine({}).findings
+    assert finding.why == "the user is not in the group docker"
+    assert "usermod" in finding.fix
+
+
+def test_finding_from_error_has_all_of_its_parts() -> None:
+    error = PrerequisiteError("what", cause="why", hint="how")
+    assert Finding.from_error(error).to_dict() == {
+        "level": "error", "what": "what", "why": "why", "fix": "how",
+    }  # fmt: skip
+
+
+def test_diagnosis_lines_and_count_errors() -> None:
+    findings = (
+        Finding(level="error", what="it is wrong", why="it matters", fix="do this"),
+        Finding(level="warning", what="it is odd"),
+    )
+    diagnosis = Diagnosis(subject="dump", seen="none", findings=findings)
+    assert [line.plain for line in diagnosis_lines(diagnosis)] == [
+        "  dump  none",
+        "  \N{BALLOT X} it is wrong",
+        "      why: it matters",
+        "      fix: do this",
+        "  ! it is odd",
+    ]
+    assert count_errors([diagnosis, Diagnosis(subject="git", seen="fine")]) == 1
