@@ -17,6 +17,11 @@ default:
 engine *args:
     @"{{ nox }}" -s engine -- "$@"
 
+# Adopt haybale in a repository: find what it is, propose settings, write them: [--dry-run] [--yes]
+[group('build')]
+init *args:
+    @"{{ nox }}" -s init -- "$@"
+
 # Find everything that would stop a run, before one is started: [--json]
 [group('build')]
 doctor *args:

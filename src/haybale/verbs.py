@@ -49,6 +49,9 @@ VERBS = (
     # Runs before other sessions on one command line, whose arguments are not its own.
     Verb(name="engine", group="build", module="build", passes_arguments=False,
          help="Make sure that a container engine with compose and buildx answers"),
+    Verb(name="init", group="build", module="init",
+         help="Adopt haybale in a repository: find what it is, propose settings, write them",
+         arguments="[--dry-run] [--yes]"),
     Verb(name="doctor", group="build", module="doctor",
          help="Find everything that would stop a run, before one is started", arguments="[--json]"),
     Verb(name="build", group="build", module="build", help="Build a stage as TAG (release) or TAG-STAGE",

@@ -11,6 +11,7 @@ import re
 import shutil
 import tempfile
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haybale.errors import PrerequisiteError
@@ -18,7 +19,6 @@ from haybale.tools import process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 # Seconds that a remote gets to list its refs, and to send or receive commits.
 LIST_TIMEOUT = 60
@@ -154,6 +154,18 @@ def hookless_environment(env: Mapping[str, str]) -> dict[str, str]:
         f"GIT_CONFIG_KEY_{number}": "core.hooksPath",
         f"GIT_CONFIG_VALUE_{number}": os.devnull,
     }
+
+
+def find_root(folder: Path) -> Path | None:
+    """Return the top of the work tree that a folder lies in; None outside of one."""
+    found = run(folder, "rev-parse", "--show-toplevel")
+    return Path(found.stdout.rstrip("\n")) if found.ok else None
+
+
+def default_branch(root: Path) -> str | None:
+    """Return the branch that `origin` begins with, as it was when it was cloned; None where not known."""
+    found = run(root, "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
+    return found.stdout.strip().removeprefix("origin/") if found.ok else None
 
 
 def read_head(root: Path) -> Head | None:
