@@ -64,19 +64,13 @@ ENV CHROMIUM=/usr/bin/chromium REPORTS=/reports
 USER app
 CMD ["sleep", "infinity"]
 
-# Solr with the site's core and, from the build context `index`, its index (empty while it is being made). The
-# core stands outside /var/solr: that is a volume in Solr's own image, and an older one would hide it. Linked, its
-# layers don't depend on the base: those of every platform are the same ones. --------------------------------
+# Solr with what the site needs of it. haybale adds a core's folder in SOLR_HOME for each core: its configuration,
+# from solr_conf, and its index (empty while it is being made). SOLR_HOME stands outside /var/solr: that is a volume
+# in Solr's own image, and an older one would hide it. --------------------------------------------------------
 FROM ${SOLR_IMAGE} AS solr
-ARG CORE
 ENV SOLR_HOME=/opt/haybale/solr
 COPY --link --chown=8983:8983 <<'XML' /opt/haybale/solr/solr.xml
 <solr>
   <int name="maxBooleanClauses">${solr.max.booleanClauses:1024}</int>
 </solr>
 XML
-COPY --link --chown=8983:8983 <<EOF /opt/haybale/solr/${CORE}/core.properties
-name=${CORE}
-EOF
-COPY --link --chown=8983:8983 solr_conf /opt/haybale/solr/${CORE}/conf
-COPY --link --from=index --chown=8983:8983 . /opt/haybale/solr/${CORE}/data

@@ -20,8 +20,9 @@ from bench import measure
 from haybale import config
 from haybale.checkout import read_checkout
 from haybale.image_ref import ImageRef
-from haybale.images.build import build_solr_image
+from haybale.images.build import SOLR_HOME, build_solr_image
 from haybale.index import bake
+from haybale.index.home import write_home
 from haybale.index.loader import follow_loader, loader_command
 from haybale.index.verification import raise_if_invalid
 from haybale.tools import git, process
@@ -62,7 +63,8 @@ def bake_case(case: measure.Case, run: str) -> Baked:
         checkout = read_checkout(_project(Path(folder), case), os.environ)
         name = f"{IMAGE}:{run}"
         labels = {measure.LABEL: run}
-        index = Path(folder, "data")
+        home = Path(folder, "solr")
+        index = home / case.core / "data"
         clock = Clock()
         with measure.start_services(case, run, tuned=True) as services:
 
@@ -78,12 +80,13 @@ def bake_case(case: measure.Case, run: str) -> Baked:
             container = str(services.solr.id)
             bake.stop_solr(container)
             clock.step("stop Solr")
-            size = bake.copy_index(container, checkout.settings, index)
+            size = bake.copy_index(container, case.core, index)
             clock.step("copy")
         clock.step("remove the containers")
-        build_solr_image(checkout, ImageRef.parse(name), index, labels, lambda _: None)
+        write_home(home, {case.core: case.conf})
+        build_solr_image(checkout, ImageRef.parse(name), home, labels, lambda _: None, core=case.core)
         clock.step("build")
-        bake.verify_image(name, checkout.settings, loaded.counts(case.core), labels)
+        bake.verify_image(name, {case.core: loaded.counts(case.core)}, labels)
         clock.step("prove")
         sdk.remove_image(name)
         return Baked(size=size, steps=clock.steps, least=_do_the_least(case, run, index))
@@ -109,7 +112,7 @@ class Clock:
 def _do_the_least(case: measure.Case, run: str, index: Path) -> dict[str, float]:
     """Copy these files out of a container, as they were put into it, and build an image with them."""
     name = f"{IMAGE}-least:{run}"
-    text = LEAST.format(solr=case.solr_image, home=bake.SOLR_HOME, core=case.core)
+    text = LEAST.format(solr=case.solr_image, home=SOLR_HOME, core=case.core)
     with tempfile.TemporaryDirectory(prefix="haybale-bench-") as folder:
         Path(folder, "Dockerfile").write_text(text, encoding="utf-8")
         with sdk.started_container(case.solr_image, ["sleep", "infinity"]) as container:

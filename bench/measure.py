@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import docker
 
 from bench import postgresql
-from haybale.index.bake import SOLR_HOME
+from haybale.images.build import SOLR_HOME
 from haybale.index.loader import follow_loader, loader_command
 from haybale.index.solrconfig import JVM_OPTIONS, SOLRCONFIG, read_solrconfig, tune
 from haybale.index.verification import raise_if_counts_differ, raise_if_invalid
@@ -207,7 +207,7 @@ def run_haybale(case: Case, run: str, sample: int = SAMPLE) -> Run:
         if sample:
             raise_if_invalid(loaded.verification())
         watched = parse_watch(lines)
-        raise_if_counts_differ(loaded.counts(case.core), services.server.counts())
+        raise_if_counts_differ(loaded.counts(case.core), services.server.counts(), case.core)
         return measure_run(services, before, watched["wall"], watched["peaks"])
 
 

@@ -196,15 +196,14 @@ def test_build_solr_image_gives_one_layer_for_every_platform(
     command = ["docker", "buildx", "build", "--platform", platforms, "--provenance=false", "--load"]
     subprocess.run([*command, "--tag", base, str(folder)], check=True, capture_output=True)
     (site / "Dockerfile").write_bytes((root / "Dockerfile").read_bytes())
-    (site / "solr_conf").mkdir()
-    (site / "solr_conf/schema.xml").write_text("<schema/>", encoding="utf-8")
     with (site / "pyproject.toml").open("a", encoding="utf-8") as settings:
         settings.write(f'images.solr = "{base}"\nbuild.platform = "{platforms}"\n')
-    index = tmp_path / "index"
-    index.mkdir()
-    (index / "segments_1").write_bytes(os.urandom(100_000))
+    home = tmp_path / "solr"
+    (home / "site").mkdir(parents=True)
+    (home / "site/segments_1").write_bytes(os.urandom(100_000))
     image = ImageRef.parse(f"{registry}/site:solr")
-    build_solr_image(read_checkout(config.load(site, {}), os.environ), image, index, {"a": "b"}, print)
+    checkout = read_checkout(config.load(site, {}), os.environ)
+    build_solr_image(checkout, image, home, {"a": "b"}, print, core="site")
     push_image(image)
     listed = manifest(registry, "solr")["manifests"]
     assert {each["platform"]["architecture"] for each in listed} == {"amd64", "arm64"}

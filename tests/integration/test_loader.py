@@ -244,7 +244,7 @@ def test_loader_loads_what_the_database_has(site: Site) -> None:
     assert {progress.model for progress in told} == set(counts)
     assert all(progress.done <= progress.total for progress in told)
 
-    raise_if_counts_differ(counts, site.solr.counts())
+    raise_if_counts_differ(counts, site.solr.counts(), site.core)
     for sample in (ALL_DOCUMENTS, 10_000):
         site.empty()
         report = site.verified(sample=sample).verification()
@@ -255,7 +255,7 @@ def test_loader_loads_what_the_database_has(site: Site) -> None:
         assert {model.model: model.queried for model in report.models} == counts
 
     site.solr.optimize()
-    raise_if_counts_differ(counts, site.solr.counts())
+    raise_if_counts_differ(counts, site.solr.counts(), site.core)
 
 
 def test_loader_makes_the_index_that_haystack_makes(site: Site) -> None:
@@ -314,7 +314,7 @@ def test_verification_finds_a_changed_field_a_lost_and_a_foreign_document(site: 
     }
     assert [each.field for each in report.differences if each.model == "barn.token"] == ["id"]
     with pytest.raises(VerifyError):
-        raise_if_counts_differ(loaded.counts(site.core), site.solr.counts())
+        raise_if_counts_differ(loaded.counts(site.core), site.solr.counts(), site.core)
 
 
 def token(site: Site) -> str:
@@ -344,7 +344,7 @@ def test_worker_pool_loads_the_same_with_each_start_method(site: Site, tmp_path:
     loaded = follow_loader(lines, lambda _: None, last="verified")
     assert loaded.workers == 3
     assert loaded.unknown == Unknown()
-    raise_if_counts_differ(loaded.counts(site.core), site.solr.counts())
+    raise_if_counts_differ(loaded.counts(site.core), site.solr.counts(), site.core)
     report = loaded.verification()
     raise_if_invalid(report)
     assert report.compared == sum(loaded.counts(site.core).values())
@@ -355,7 +355,7 @@ def test_verification_compares_a_sample_of_each_model(site: Site) -> None:
     report = loaded.verification()
     raise_if_invalid(report)
     assert {model.sample for model in report.models if not model.skipped} == {5}
-    raise_if_counts_differ(loaded.counts(site.core), site.solr.counts())
+    raise_if_counts_differ(loaded.counts(site.core), site.solr.counts(), site.core)
 
 
 def test_check_schemas_names_a_missing_field_before_anything_is_loaded(site: Site) -> None:

@@ -79,16 +79,46 @@ def rest(process: subprocess.Popen[str]) -> str:
     return said
 
 
+def replace_once(file: Path, old: str, new: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
 def assert_nothing_is_left(watch: Watch) -> None:
     left = watch.leftovers()
     assert (left.containers, left.volumes, left.networks) == (frozenset(), frozenset(), frozenset())
     assert not {name for name in left.images if "solr" in name}
 
 
+# A stage that lays out the site's one core itself.
+LAID_OUT = """
+ARG CORE
+COPY --link --chown=8983:8983 <<EOF /opt/haybale/solr/${CORE}/core.properties
+name=${CORE}
+EOF
+COPY --link --chown=8983:8983 solr_conf /opt/haybale/solr/${CORE}/conf
+COPY --link --from=index --chown=8983:8983 . /opt/haybale/solr/${CORE}/data
+"""
+MOUNTED = """\
+    volumes:
+      - ${HAYBALE_SOLRCONFIG}:/opt/haybale/solr/${HAYBALE_CORE}/conf/solrconfig.xml:ro
+    stop_grace_period: 180s
+"""
+
+
 def test_regenerate_leaves_one_image_with_the_database_s_counts(site: Path, watch: Watch) -> None:
+    """Also where the Dockerfile lays out the core, and Solr cannot serve the configuration as it is."""
+    with (site / "Dockerfile").open("a", encoding="utf-8") as dockerfile:
+        dockerfile.write(LAID_OUT)
+    with (site / ".dockerignore").open("a", encoding="utf-8") as ignored:
+        ignored.write("!solr_conf\n")
+    replace_once(site / "docker-compose.solr.yml", "    stop_grace_period: 180s\n", MOUNTED)
+    replace_once(site / "solr_conf/solrconfig.xml", '<schemaFactory class="ClassicIndexSchemaFactory"/>', "")
     with regenerating(site) as process:
         said = rest(process)
     assert process.returncode == 0, said
+    assert "sotu: the schema factory is ClassicIndexSchemaFactory" in said
     left = watch.leftovers()
     assert watch.container_count()
     assert (left.containers, left.volumes, left.networks) == (frozenset(), frozenset(), frozenset())
@@ -104,6 +134,7 @@ def test_regenerate_leaves_one_image_with_the_database_s_counts(site: Path, watc
     assert "archive.passage" in docker.from_env().images.get(name).labels[COUNTS_LABEL]
     told = read_contents(*find_index_image(project, name)).to_dict()
     assert told["counts"] == found.counts
+    assert told["serving"] == [told["components"]["serving"]["value"]]
     assert told["verification"]["compared"] > 200
     assert {model["model"] for model in told["verification"]["models"]} == set(found.counts)
 

@@ -8,6 +8,7 @@ from haybale.images.build import StageBuild, format_timestamp
 
 BUILD = StageBuild(
     stage="release",
+    target="release",
     image=ImageRef.parse("localhost:5000/site:v1.2.3"),
     action="--load",
     dockerfile=Path("/repo/Dockerfile"),

@@ -13,6 +13,7 @@ from haybale.errors import VerifyError
 from haybale.image_ref import ImageRef
 from haybale.index.image import (
     COUNTS_LABEL,
+    VERIFIED,
     IndexImage,
     index_labels,
     is_verified,
@@ -91,12 +92,12 @@ def test_remember_verified_keeps_what_was_noted_before(checkout: Checkout) -> No
     remember_verified(checkout, "sha256:b")
     assert is_verified(checkout, "sha256:a")
     assert is_verified(checkout, "sha256:b")
-    assert [file.name for file in checkout.project.scratch.iterdir()] == ["verified.json"]
+    assert [file.name for file in checkout.project.scratch.iterdir()] == [VERIFIED]
 
 
 def test_is_verified_ignores_a_damaged_note(checkout: Checkout) -> None:
     remember_verified(checkout, "sha256:a")
-    (checkout.project.scratch / "verified.json").write_text(json.dumps({"a": 1})[:3], encoding="utf-8")
+    (checkout.project.scratch / VERIFIED).write_text(json.dumps({"a": 1})[:3], encoding="utf-8")
     assert not is_verified(checkout, "sha256:a")
 
 

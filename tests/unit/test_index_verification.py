@@ -126,7 +126,7 @@ def test_raise_if_invalid_counts_all_mismatches_and_lists_the_first() -> None:
 
 
 def test_raise_if_counts_differ_accepts_equal_counts() -> None:
-    raise_if_counts_differ({"a.b": 2, "c.d": 0}, {"a.b": 2})
+    raise_if_counts_differ({"a.b": 2, "c.d": 0}, {"a.b": 2}, "hay")
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def test_raise_if_counts_differ_accepts_equal_counts() -> None:
 def test_raise_if_counts_differ_names_unequal_counts(
     expected: dict[str, int], found: dict[str, int], sentence: str
 ) -> None:
-    with pytest.raises(VerifyError) as caught:
-        raise_if_counts_differ(expected, found)
+    with pytest.raises(VerifyError, match="the core hay ") as caught:
+        raise_if_counts_differ(expected, found, "hay")
     assert sentence in caught.value.log
 
 

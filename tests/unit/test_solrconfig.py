@@ -8,7 +8,16 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from haybale.errors import ConfigError
-from haybale.index.solrconfig import JVM_OPTIONS, SOLRCONFIG, default_heap, read_solrconfig, tune
+from haybale.index.solrconfig import (
+    JVM_OPTIONS,
+    SOLRCONFIG,
+    ServedConfiguration,
+    adapt_for_serving,
+    default_heap,
+    read_solrconfig,
+    serving_changes,
+    tune,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,3 +88,133 @@ def test_read_solrconfig_names_what_is_no_configuration(tmp_path: Path, text: st
 def test_read_solrconfig_names_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no .*solrconfig\.xml"):
         read_solrconfig(tmp_path / SOLRCONFIG)
+
+
+SERVABLE = """<config>
+  <schemaFactory class="solr.ClassicIndexSchemaFactory"/>
+  <!-- As it is. -->
+  <dataDir>${solr.data.dir:}</dataDir>
+  <indexConfig><lockType>${solr.lock.type:single}</lockType></indexConfig>
+  <updateHandler class="solr.DirectUpdateHandler2"/>
+</config>
+"""
+FACTORY = '<schemaFactory class="solr.ClassicIndexSchemaFactory"/>'
+LOCK = "<lockType>${solr.lock.type:single}</lockType>"
+HANDLER = '<updateHandler class="solr.DirectUpdateHandler2"/>'
+
+
+def suggester(options: str) -> str:
+    return f"""<searchComponent name="suggest" class="solr.SuggestComponent">
+      <lst name="suggester"><str name="name">words</str>{options}</lst></searchComponent></config>"""
+
+
+def served(folder: Path, text: str) -> ServedConfiguration:
+    (folder / SOLRCONFIG).write_text(text, encoding="utf-8")
+    return adapt_for_serving(folder, "site")
+
+
+def test_adapt_for_serving_leaves_what_can_be_served(tmp_path: Path) -> None:
+    found = served(tmp_path, SERVABLE)
+    assert found == ServedConfiguration(solrconfig=SERVABLE.encode(), changes=())
+
+
+# Which of these Solr 9.10 cannot open read-only, or opens without what it should have, was tried with that
+# Solr: tests/integration/test_serving.py does so.
+@pytest.mark.parametrize(
+    ("before", "after", "place", "value"),
+    [
+        (FACTORY, "", "schemaFactory class", "ClassicIndexSchemaFactory"),
+        (FACTORY, '<schemaFactory class="solr.ManagedIndexSchemaFactory"/>', "schemaFactory class",
+         "ClassicIndexSchemaFactory"),
+        (FACTORY, '<schemaFactory class="${factory:ManagedIndexSchemaFactory}"/>', "schemaFactory class",
+         "ClassicIndexSchemaFactory"),
+        (LOCK, "<lockType>native</lockType>", "indexConfig/lockType", "single"),
+        (LOCK, "<lockType>${solr.lock.type:native}</lockType>", "indexConfig/lockType", "single"),
+        (LOCK, "<lockType>simple</lockType>", "indexConfig/lockType", "single"),
+        (LOCK, "", "indexConfig/lockType", "single"),
+        (f"<indexConfig>{LOCK}</indexConfig>", "", "indexConfig/lockType", "single"),
+        (HANDLER, "<updateHandler><updateLog/></updateHandler>", "updateHandler/updateLog", None),
+        ("${solr.data.dir:}", "${solr.data.dir:/var/solr/data}", "dataDir", None),
+        ("</config>", '<directoryFactory name="DirectoryFactory" class="solr.RAMDirectoryFactory"/></config>',
+         "directoryFactory", None),
+        ("</config>", suggester('<str name="lookupImpl">AnalyzingInfixLookupFactory</str>'),
+         "searchComponent/lst/str[@name='buildOnStartup']", "false"),
+        ("</config>", suggester('<str name="storeDir">words</str><str name="buildOnStartup">true</str>'),
+         "searchComponent/lst/str[@name='buildOnStartup']", "false"),
+    ],
+)  # fmt: skip
+def test_adapt_for_serving_changes_what_cannot_be_served(
+    tmp_path: Path, before: str, after: str, place: str, value: str | None
+) -> None:
+    assert before in SERVABLE
+    found = served(tmp_path, SERVABLE.replace(before, after))
+    (change,) = found.changes
+    root = ET.fromstring(found.solrconfig)  # noqa: S314 - our own
+    path, _, attribute = place.partition(" ")
+    element = root.find(path)
+    assert (None if element is None else element.get(attribute, element.text)) == value
+    assert serving_changes({"site": tmp_path}) == (f"site: {change}",)
+    again = tmp_path / "again"
+    again.mkdir()
+    assert served(again, found.solrconfig.decode()).changes == (), "what was adapted can be served"
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        LOCK.replace("single", "none"),
+        "<lockType>${solr.lock.type:single}</lockType><infoStream>true</infoStream>",
+    ],
+)
+def test_adapt_for_serving_leaves_locks_that_write_nothing(tmp_path: Path, after: str) -> None:
+    assert served(tmp_path, SERVABLE.replace(LOCK, after)).changes == ()
+
+
+@pytest.mark.parametrize("options", ["", '<str name="lookupImpl">FuzzyLookupFactory</str>'])
+def test_adapt_for_serving_leaves_suggesters_in_memory(tmp_path: Path, options: str) -> None:
+    assert served(tmp_path, SERVABLE.replace("</config>", suggester(options))).changes == ()
+
+
+def test_adapt_for_serving_reads_managed_resources_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "_schema_analysis_stopwords_english.json").write_text("{}", encoding="utf-8")
+    found = served(tmp_path, SERVABLE)
+    root = ET.fromstring(found.solrconfig)  # noqa: S314 - our own
+    assert root.findtext("restManager/str[@name='storageDir']") == "/opt/haybale/solr/site/conf"
+    assert served(tmp_path, found.solrconfig.decode()).changes == ()
+
+
+def test_adapt_for_serving_knows_where_solr_writes_the_schema(tmp_path: Path) -> None:
+    usual = ("managed-schema.xml", "managed-schema")
+    assert served(tmp_path, SERVABLE.replace(FACTORY, "")).managed_schemas == usual
+    named = (
+        '<schemaFactory class="ManagedIndexSchemaFactory">'
+        '<str name="managedSchemaResourceName">mine.xml</str></schemaFactory>'
+    )
+    assert served(tmp_path, SERVABLE.replace(FACTORY, named)).managed_schemas == ("mine.xml", *usual)
+
+
+def test_read_solrconfig_reads_what_it_includes(tmp_path: Path) -> None:
+    include = '<xi:include href="lock.xml" xmlns:xi="http://www.w3.org/2001/XInclude"/>'
+    text = SERVABLE.replace(f"<indexConfig>{LOCK}</indexConfig>", include)
+    assert include in text
+    with pytest.raises(ConfigError, match=r"lock\.xml cannot be read"):
+        served(tmp_path, text)
+    (tmp_path / "lock.xml").write_text(f"<indexConfig>{LOCK}</indexConfig>", encoding="utf-8")
+    assert served(tmp_path, text).changes == ()
+    (tmp_path / "lock.xml").write_text("<indexConfig><lockType>native</lockType></indexConfig>", "utf-8")
+    found = served(tmp_path, text)
+    (change,) = found.changes
+    assert change == "the lock type is single: native writes a file"
+    assert found.solrconfig.count(b"<indexConfig>") == 1
+    (tmp_path / "lock.xml").write_text("<indexConfig>\n<lockType></indexConfig>", "utf-8")
+    with pytest.raises(ConfigError, match=r"lock\.xml:2: "):
+        served(tmp_path, text)
+
+
+def test_tune_has_the_index_and_its_suggestions_written_into_the_core() -> None:
+    text = SERVABLE.replace("${solr.data.dir:}", "/var/solr/elsewhere").replace(
+        "</config>", suggester('<str name="lookupImpl">solr.AnalyzingInfixLookupFactory</str>')
+    )
+    found = tuned(text)
+    assert found.find("dataDir") is None
+    assert found.findtext("searchComponent/lst/str[@name='buildOnCommit']") == "true"

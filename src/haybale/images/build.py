@@ -6,6 +6,7 @@ A registry's build caches are used where registry and builder support them. No b
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,16 @@ ACTIONS = ("--load", "--push")
 # The stage that holds the index.
 SOLR = "solr"
 
+# Where Solr's cores are in that stage's image; and what puts them there, after all that the stage does, into
+# layers that don't depend on the base: those of every platform are the same ones.
+SOLR_HOME = "/opt/haybale/solr"
+SOLR_WITH_CORES = "haybale-solr"
+CORES_CONTEXT = "haybale-cores"
+CORES_STAGE = f"""
+FROM {SOLR} AS {SOLR_WITH_CORES}
+COPY --link --chown=8983:8983 --from={CORES_CONTEXT} . {SOLR_HOME}/
+"""
+
 # How the index gets into the engine. Its files are compressed already: to do that once more takes most of the
 # time of a build, and makes them a sixth smaller (docs/adr/0016).
 LOAD_UNCOMPRESSED = "--output=type=docker,compression=uncompressed"
@@ -47,13 +58,15 @@ BASE_DIGEST = "org.opencontainers.image.base.digest"
 class StageBuild:
     """Everything that decides the command line of a stage's build.
 
-    `action` says where the image goes: an argument of buildx. `epoch` is its time in seconds since 1970.
+    `target` is what is built of it: the stage itself, or one that was added behind it. `action` says where
+    the image goes: an argument of buildx. `epoch` is its time in seconds since 1970.
     `contexts` are further build contexts (name -> folder), `secrets` BuildKit secrets (id -> file),
     `arguments` build arguments (None: taken from the environment), `extra` further buildx arguments as the
     user gave them.
     """
 
     stage: str
+    target: str
     image: ImageRef
     action: str
     dockerfile: Path
@@ -73,7 +86,7 @@ class StageBuild:
     def command(self, *, quiet: bool) -> list[str]:
         """Return the command line."""
         parts = [
-            "docker", "buildx", "build", "--target", self.stage, "--tag", str(self.image), self.action,
+            "docker", "buildx", "build", "--target", self.target, "--tag", str(self.image), self.action,
             "--file", str(self.dockerfile), f"--provenance={str(self.provenance).lower()}",
             f"--sbom={str(self.sbom).lower()}",
         ]  # fmt: skip
@@ -155,13 +168,33 @@ def is_stage_current(checkout: Checkout, stage: str) -> bool:
 
 
 def build_solr_image(
-    checkout: Checkout, image: ImageRef, index: Path, labels: Mapping[str, str], say: Callable[[str], None]
+    checkout: Checkout,
+    image: ImageRef,
+    home: Path,
+    labels: Mapping[str, str],
+    say: Callable[[str], None],
+    *,
+    core: str,
 ) -> None:
-    """Build the stage solr with the index in the folder `index` (empty: a fresh core) as `image`."""
-    _build(
-        checkout, SOLR, image, action=LOAD_UNCOMPRESSED, quiet=True,
-        contexts={"index": index}, labels=labels, use_cache=False, say=say,
-    )  # fmt: skip
+    """Build the stage solr as `image`, with what the folder `home` holds put over its `SOLR_HOME`.
+
+    A stage may lay out the core `core` itself (ARG CORE), and copy an index from the build context `index`,
+    which is empty.
+    """
+    written = checkout.project.path(checkout.settings.dockerfile)
+    with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
+        nothing, file = Path(folder, "nothing"), Path(folder, "Dockerfile")
+        nothing.mkdir()
+        file.write_bytes(written.read_bytes() + CORES_STAGE.encode())
+        # BuildKit looks for it beside the Dockerfile, and then in the context.
+        ignored = written.with_name(f"{written.name}.dockerignore")
+        if ignored.is_file():
+            shutil.copyfile(ignored, file.with_name(f"{file.name}.dockerignore"))
+        _build(
+            checkout, SOLR, image, target=SOLR_WITH_CORES, dockerfile=file, action=LOAD_UNCOMPRESSED,
+            quiet=True, contexts={CORES_CONTEXT: home, "index": nothing}, arguments={"CORE": core},
+            labels=labels, use_cache=False, say=say,
+        )  # fmt: skip
 
 
 def _build(
@@ -173,7 +206,10 @@ def _build(
     quiet: bool,
     say: Callable[[str], None],
     extra: Sequence[str] = (),
+    target: str | None = None,
+    dockerfile: Path | None = None,
     contexts: Mapping[str, Path] | None = None,
+    arguments: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
     use_cache: bool = True,
 ) -> None:
@@ -187,15 +223,17 @@ def _build(
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
         build = StageBuild(
             stage=stage,
+            target=target or stage,
             image=image,
             action=action,
-            dockerfile=project.path(settings.dockerfile),
+            dockerfile=dockerfile or project.path(settings.dockerfile),
             context=project.root,
             epoch=time,
             arguments={
                 "PYTHON_IMAGE": settings.images.python,
                 "SOLR_IMAGE": settings.images.solr,
                 "CORE": settings.core,
+                **(arguments or {}),
                 **dict.fromkeys(host.proxy_variables(env)),
             },
             contexts=contexts or {},

@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from haybale.errors import LoadError, ServiceError, VerifyError
+from haybale.images.build import SOLR_HOME
 from haybale.index.verification import raise_if_counts_differ
 from haybale.tools.engine import sdk
 from haybale.tools.solr import Solr
@@ -13,8 +14,6 @@ from haybale.tools.solr import Solr
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    from haybale.config import Settings
 
 # Seconds that Solr gets to close its index. Docker's own 10 are too few for a large one.
 STOP_SECONDS = 180
@@ -25,7 +24,9 @@ STOPPED_CLEANLY = 143
 # Not part of an index: logs of updates and of Solr, the lock of the process that had it open.
 EXCLUDED = ("tlog", "index/write.lock")
 
-SOLR_HOME = "/opt/haybale/solr"
+# As docker-compose.ci.yml and the manifests run the image: Solr's own user, and the folders it writes to.
+USER = "8983:8983"
+WRITTEN = {"/tmp": "", "/var/solr": "uid=8983"}  # noqa: S108 - a place in the container
 
 # What Lucene keeps in files of each kind (org.apache.lucene.codecs.lucene90, "File Naming").
 PARTS_BY_SUFFIX = {
@@ -54,15 +55,12 @@ def stop_solr(container: str) -> None:
         )
 
 
-def copy_index(container: str, settings: Settings, folder: Path) -> int:
-    """Copy a stopped Solr's index into `folder` (its core's data folder); return its size in bytes.
+def copy_index(container: str, core: str, folder: Path) -> int:
+    """Copy a core's index out of a stopped Solr into `folder` (its data folder); return its size in bytes.
 
     Raises `LoadError` where there is no index in it.
     """
-    try:
-        sdk.copy_from_container(container, f"{SOLR_HOME}/{settings.core}/data", folder)
-    except ServiceError as error:
-        raise LoadError(error.message, hint="regenerate once more") from error
+    _copy_from_core(container, f"{core}/data", folder)
     for name in EXCLUDED:
         path = folder / name
         if path.is_dir():
@@ -71,10 +69,22 @@ def copy_index(container: str, settings: Settings, folder: Path) -> int:
     if not any(folder.glob("index/segments_*")):
         raise LoadError(
             "the stopped Solr left no index behind",
-            cause=f"its core keeps its data elsewhere than in {SOLR_HOME}/{settings.core}/data",
-            hint="look for dataDir in solrconfig.xml and core.properties",
+            cause=f"its core keeps its data elsewhere than in {SOLR_HOME}/{core}/data",
+            hint="look for dataDir and directoryFactory in solrconfig.xml, for dataDir in core.properties",
         )
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def copy_configuration(container: str, core: str, folder: Path) -> None:
+    """Copy a core's configuration out of a stopped Solr, which may have written its schema; `LoadError`."""
+    _copy_from_core(container, f"{core}/conf", folder)
+
+
+def _copy_from_core(container: str, path: str, folder: Path) -> None:
+    try:
+        sdk.copy_from_container(container, f"{SOLR_HOME}/{path}", folder)
+    except ServiceError as error:
+        raise LoadError(error.message, hint="regenerate once more") from error
 
 
 def sizes_by_part(folder: Path) -> dict[str, int]:
@@ -86,13 +96,26 @@ def sizes_by_part(folder: Path) -> dict[str, int]:
     return dict(sorted(sizes.items(), key=lambda each: -each[1]))
 
 
-def verify_image(
-    image: str, settings: Settings, expected: Mapping[str, int], labels: Mapping[str, str]
-) -> None:
-    """Start the baked image once and compare its counts with the database's; raises `VerifyError`."""
-    with sdk.started_container(image, labels=labels, port=8983) as container:
-        server = Solr(f"http://{sdk.published_address(container, 8983)}", settings.core)
-        server.wait_ready(timeout=120, is_alive=lambda: sdk.is_container_running(container))
-        raise_if_counts_differ(expected, server.counts())
-    if not expected:
+def verify_image(image: str, expected: Mapping[str, Mapping[str, int]], labels: Mapping[str, str]) -> None:
+    """Start the baked image once as it is deployed, and compare the counts of each core with `expected`.
+
+    Raises `VerifyError`, also where a core can't be served so.
+    """
+    with sdk.started_container(image, labels=labels, port=8983, user=USER, written=WRITTEN) as container:
+        url = f"http://{sdk.published_address(container, 8983)}"
+        for core, counts in expected.items():
+            server = Solr(url, core)
+            try:
+                server.wait_ready(timeout=120, is_alive=lambda: sdk.is_container_running(container))
+                found = server.counts()
+            except ServiceError as error:
+                raise VerifyError(
+                    f"the baked image does not serve the core {core}: {error.message}",
+                    cause=f"{error.cause}; it was started as it is deployed: read-only, as {USER}, without "
+                    "capabilities",
+                    hint="correct what Solr says, and regenerate the index (just regen-solr-image)",
+                    log=sdk.container_log_tail(container),
+                ) from error
+            raise_if_counts_differ(counts, found, core)
+    if not any(expected.values()):
         raise VerifyError("no model was indexed", cause="the site has no search index for Solr")

@@ -17,10 +17,12 @@ from haybale.images.build import build_solr_image
 from haybale.images.stack import new_run_name
 from haybale.index import bake
 from haybale.index.audit import check_unknown_inputs
+from haybale.index.home import core_folders, own_cores, serve_core, write_home
 from haybale.index.image import RUN_LABEL, find_local_image, index_labels, remember_verified
 from haybale.index.key import compute_key
 from haybale.index.key_diff import remember_key
 from haybale.index.loader import follow_loader, loader_command
+from haybale.index.solrconfig import adapt_for_serving, serving_changes
 from haybale.index.stack import prepare_index_stack, remove_index_stack
 from haybale.index.verification import raise_if_invalid
 from haybale.loader.options import ALL_DOCUMENTS
@@ -56,14 +58,19 @@ def regenerate(
     project, run = checkout.project, run or new_run_name()
     name, unverified = checkout.index_image(key.value), unverified_image(project, run)
     with _removing_leftovers(project, run, keep=keep) as folder:
-        index = folder / "data"
+        home = folder / "solr"
+        cores = core_folders(project)
         services = prepare_index_stack(checkout, run, key, terminal.say)
-        loaded = _index_dump(project, services, index, terminal, keep=keep)
+        write_home(home, cores, own_cores(project))
+        loaded = _index_dump(project, services, home, terminal, keep=keep)
         counts = loaded.counts(project.settings.core)
-        labels = index_labels(key, counts, loaded.verification(), _advice_sentences(loaded))
-        build_solr_image(checkout, unverified, index, labels, terminal.say)
-        terminal.say("starting the baked image to count its documents")
-        bake.verify_image(str(unverified), project.settings, counts, {RUN_LABEL: run})
+        serving = serving_changes(cores)
+        for change in serving:
+            terminal.say(f"served otherwise than in {project.settings.solr_conf}: {change}")
+        labels = index_labels(key, counts, loaded.verification(), _advice_sentences(loaded), serving)
+        build_solr_image(checkout, unverified, home, labels, terminal.say, core=project.settings.core)
+        terminal.say("starting the baked image as it is deployed, to count its documents")
+        bake.verify_image(str(unverified), {project.settings.core: counts}, {RUN_LABEL: run})
         _raise_if_inputs_changed(project, key)
         sdk.tag_image(unverified, name)
         image = find_local_image(checkout, key)
@@ -87,10 +94,8 @@ def remove_leftovers(project: Project, run: str) -> None:
     remove_index_stack(project, run)
 
 
-def _index_dump(
-    project: Project, services: Compose, index: Path, terminal: Terminal, *, keep: bool
-) -> Loaded:
-    """Load and verify, stop Solr, and copy its index into the folder `index`."""
+def _index_dump(project: Project, services: Compose, home: Path, terminal: Terminal, *, keep: bool) -> Loaded:
+    """Load and verify, stop Solr, and copy its index into its core in the folder `home`, to be served."""
     terminal.say("starting Solr and the site")
     if keep:
         terminal.say(services.keep_notice)
@@ -102,8 +107,12 @@ def _index_dump(
             Solr(f"http://{services.published_address('solr', 8983)}", project.settings.core).optimize()
         terminal.say("stopping Solr")
         bake.stop_solr(container)
-        size = bake.copy_index(container, project.settings, index)
-    sizes = ", ".join(f"{part} {size / 1e6:.1f}" for part, size in bake.sizes_by_part(index).items())
+        for core, conf in core_folders(project).items():
+            size = bake.copy_index(container, core, home / core / "data")
+            with tempfile.TemporaryDirectory(prefix="haybale-") as made:
+                bake.copy_configuration(container, core, Path(made))
+                serve_core(home / core, adapt_for_serving(conf, core), Path(made))
+    sizes = ", ".join(f"{part} {size / 1e6:.1f}" for part, size in bake.sizes_by_part(home).items())
     terminal.say(f"baking {size / 1e6:.1f} MB of index ({sizes})")
     return loaded
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from haybale.errors import UsageError
 from haybale.image_ref import ImageRef, index_image
 from haybale.images.store import open_store
-from haybale.index.image import REPORT_LABEL, read_advice, read_counts
+from haybale.index.image import REPORT_LABEL, read_advice, read_counts, read_serving
 from haybale.index.key import KEY_LABEL, KEY_LENGTH, KEY_PATTERN, Key
 from haybale.index.verification import VerificationReport
 from haybale.tools.engine import sdk
@@ -27,7 +27,8 @@ KEY_START = re.compile(rf"[0-9a-f]{{6,{KEY_LENGTH}}}")
 class IndexContents:
     """An index image: its name, its key, its documents (app.model -> count), and how they were verified.
 
-    `report` is None where an older haybale made the image; `advice` is how to index faster.
+    `report` is None where an older haybale made the image; `advice` is how to index faster, `serving` what in
+    Solr's configuration is not the site's.
     """
 
     image: ImageRef
@@ -35,6 +36,7 @@ class IndexContents:
     counts: Mapping[str, int]
     report: VerificationReport | None
     advice: tuple[str, ...]
+    serving: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; `components` are those of `why --json`."""
@@ -46,6 +48,7 @@ class IndexContents:
             "counts": dict(self.counts),
             "verification": report and {**report.to_dict(), "compared": report.compared},
             "advice": list(self.advice),
+            "serving": list(self.serving),
         }
 
 
@@ -58,6 +61,7 @@ def read_contents(image: ImageRef, labels: Mapping[str, str]) -> IndexContents:
         counts=read_counts(labels),
         report=VerificationReport.from_json(report) if report else None,
         advice=read_advice(labels),
+        serving=read_serving(labels),
     )
 
 

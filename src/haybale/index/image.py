@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 COUNTS_LABEL = "io.haybale.counts"
 REPORT_LABEL = "io.haybale.verification"
 ADVICE_LABEL = "io.haybale.advice"
+SERVING_LABEL = "io.haybale.serving"
 RUN_LABEL = "io.haybale.run"
 
-# The file that lists the ids of images that were verified here, in haybale's folder.
-VERIFIED = "verified.json"
+# The file that lists the ids of images that were verified here, started as they are deployed, in haybale's
+# folder.
+VERIFIED = "verified-as-deployed.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +88,7 @@ def verify_index_image(checkout: Checkout, image: IndexImage, run: str | None = 
         return
     run = run or secrets.token_hex(4)
     try:
-        bake.verify_image(image.id, checkout.settings, image.counts, {RUN_LABEL: run})
+        bake.verify_image(image.id, {checkout.settings.core: image.counts}, {RUN_LABEL: run})
     finally:
         with process.uninterrupted():
             sdk.remove_labelled(RUN_LABEL, run)
@@ -132,18 +134,32 @@ def read_counts(labels: Mapping[str, str]) -> Mapping[str, int]:
 
 def read_advice(labels: Mapping[str, str]) -> tuple[str, ...]:
     """Return what an index image's labels say would have made it quicker; () for nothing."""
+    return _read_sentences(labels, ADVICE_LABEL)
+
+
+def read_serving(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what in an index image's configuration is not the site's, by its labels; () for nothing."""
+    return _read_sentences(labels, SERVING_LABEL)
+
+
+def _read_sentences(labels: Mapping[str, str], label: str) -> tuple[str, ...]:
     try:
-        return tuple(str(each) for each in json.loads(labels[ADVICE_LABEL]))
+        return tuple(str(each) for each in json.loads(labels[label]))
     except (KeyError, ValueError, TypeError):
         return ()
 
 
 def index_labels(
-    key: Key, counts: Mapping[str, int], report: VerificationReport, advice: Sequence[str] = ()
+    key: Key,
+    counts: Mapping[str, int],
+    report: VerificationReport,
+    advice: Sequence[str] = (),
+    serving: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return the labels that an index image carries."""
     return {
         ADVICE_LABEL: json.dumps(list(advice)),
+        SERVING_LABEL: json.dumps(list(serving)),
         KEY_LABEL: key.to_json(),
         COUNTS_LABEL: counts_to_json(counts),
         REPORT_LABEL: report.to_json(),

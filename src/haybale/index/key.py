@@ -17,6 +17,7 @@ from haybale.dump.reference import identify_dump, resolve_dump
 from haybale.errors import ConfigError
 from haybale.images.dockerfile import required_instructions
 from haybale.index import inputs
+from haybale.index.solrconfig import SOLRCONFIG, serving_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -166,6 +167,10 @@ def compute_key(project: Project) -> Key:
         _files("lock", root, [settings.requirements.production]),
         _files("extra", root, inputs.match_globs(root, settings.index.inputs)),
     ]
+    # What an image has that its files don't say. Without a solrconfig.xml no index can be made at all.
+    has_solrconfig = (solr_conf / SOLRCONFIG).is_file()
+    if serving := serving_changes({settings.core: solr_conf} if has_solrconfig else {}):
+        components.append(_value("serving", "; ".join(serving)))
     return Key.from_components(components)
 
 

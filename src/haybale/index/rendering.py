@@ -110,6 +110,7 @@ def contents_lines(contents: IndexContents) -> list[str]:
     report = contents.report
     lines = [f"image  {contents.image}", f"key    {contents.key}"]
     lines += [f"         {line}" for line in component_lines(contents.key)]
+    lines += [f"served {each}" for each in contents.serving]
     lines += [f"advice {each}" for each in contents.advice]
     if report is None:
         return [*lines, "it carries no report of its verification (an older haybale made it)"]

@@ -13,9 +13,10 @@ from haybale.image_ref import ImageRef
 from haybale.images.build import build_solr_image, ensure_stage
 from haybale.images.stack import compose_project, creates_containers, last_compose_project
 from haybale.index.audit import write_inputs
+from haybale.index.home import core_folders, own_cores, tune_home, write_home
 from haybale.index.key import compute_key
 from haybale.index.loader import INPUTS_FILE, copy_loader
-from haybale.index.solrconfig import JVM_OPTIONS, SOLRCONFIG, default_heap, read_solrconfig, tune
+from haybale.index.solrconfig import JVM_OPTIONS, SOLRCONFIG, default_heap
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
@@ -44,18 +45,22 @@ def prepare_index_stack(checkout: Checkout, run: str | None, key: Key, say: Call
     ensure_stage(checkout, "release", say)
     heap = settings.index.heap or default_heap(sdk.engine_info().memory)
     empty_image = empty_solr_image(project, name)
-    solrconfig = project.scratch / "solrconfig" / f"{name}.xml"
     say("building the stage solr, without an index")
-    with tempfile.TemporaryDirectory(prefix="haybale-") as nothing:
-        build_solr_image(checkout, empty_image, Path(nothing), {}, say)
-    # A folder of haybale's: the engine can mount what is in it.
-    write_atomically(solrconfig, tune(read_solrconfig(project.path(settings.solr_conf) / SOLRCONFIG), heap))
+    cores = core_folders(project)
+    with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
+        home = Path(folder, "solr")
+        write_home(home, cores, own_cores(project))
+        tune_home(home, cores, heap)
+        # A compose file may mount it as well: in a folder of haybale's the engine can.
+        tuned = (home / settings.core / "conf" / SOLRCONFIG).read_bytes()
+        write_atomically(solrconfig_file(project, name), tuned)
+        build_solr_image(checkout, empty_image, home, {}, say, core=settings.core)
     variables = {
         "HAYBALE_RELEASE_IMAGE": str(checkout.stage_image("release")),
         "HAYBALE_SOLR_EMPTY_IMAGE": str(empty_image),
         "HAYBALE_SOLR_HEAP": heap,
         "HAYBALE_SOLR_OPTS": " ".join(JVM_OPTIONS),
-        "HAYBALE_SOLRCONFIG": str(solrconfig),
+        "HAYBALE_SOLRCONFIG": str(solrconfig_file(project, name)),
         "HAYBALE_LOADER": str(prepare_loader(project, name, key)),
         **database,
     }
@@ -76,6 +81,11 @@ def empty_solr_image(project: Project, run: str) -> ImageRef:
     return ImageRef.parse(f"{project.settings.name}-solr-empty:{run}")
 
 
+def solrconfig_file(project: Project, run: str) -> Path:
+    """Return the file with the solrconfig.xml that a run's index is made with."""
+    return project.scratch / "solrconfig" / f"{run}.xml"
+
+
 def prepare_loader(project: Project, run: str, key: Key) -> Path:
     """Copy the loader to where the site's user can read it, with what the key knows; return the folder."""
     target = project.scratch / "loader" / run
@@ -90,4 +100,4 @@ def remove_index_stack(project: Project, run: str) -> None:
     """Remove what `prepare_index_stack` made for a run."""
     sdk.remove_image(empty_solr_image(project, run))
     shutil.rmtree(project.scratch / "loader" / run, ignore_errors=True)
-    (project.scratch / "solrconfig" / f"{run}.xml").unlink(missing_ok=True)
+    solrconfig_file(project, run).unlink(missing_ok=True)

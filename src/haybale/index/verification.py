@@ -166,12 +166,12 @@ def find_mismatches(report: VerificationReport) -> list[str]:
     ]
 
 
-def raise_if_counts_differ(expected: Mapping[str, int], found: Mapping[str, int]) -> None:
-    """Raise `VerifyError` where an index's counts (app.model -> documents) are not the expected ones."""
+def raise_if_counts_differ(expected: Mapping[str, int], found: Mapping[str, int], core: str) -> None:
+    """Raise `VerifyError` where a core's counts (app.model -> documents) are not the expected ones."""
     wrong = _count_mismatches(expected, found)
     if wrong:
         raise VerifyError(
-            f"the index does not hold what was loaded: {_number(len(wrong))}",
+            f"the core {core} does not hold what was loaded: {_number(len(wrong))}",
             cause="another index is served, or it was damaged after it was loaded",
             hint="regenerate the index",
             log=_listing(wrong),

@@ -168,11 +168,15 @@ def started_container(
     environment: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
     port: int | None = None,
+    user: str | None = None,
+    written: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """Run an image (its own command by default) for the length of the block and yield the container's id.
 
     `environment` and `labels` are added to the image's own; `port` is published on a free port of loopback
-    only. Raises `ServiceError` where the container cannot be started.
+    only. `user` (UID:GID) has no capabilities, nor can it get any. `written` are the only folders that can
+    be written, in memory (path -> options of mount, "" for none); None: all of them can. Raises
+    `ServiceError` where the container cannot be started.
     """
     container = None
     try:
@@ -183,6 +187,11 @@ def started_container(
                 environment=dict(environment or {}),
                 labels=dict(labels or {}),
                 ports={f"{port}/tcp": ("127.0.0.1", 0)} if port else {},
+                user=user,
+                cap_drop=["ALL"] if user else None,
+                security_opt=["no-new-privileges"] if user else None,
+                read_only=written is not None,
+                tmpfs=dict(written) if written is not None else None,
             )
             container.start()
         except docker.errors.APIError as error:

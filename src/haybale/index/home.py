@@ -1,0 +1,62 @@
+"""Solr's home as the images get it: a folder for each core, with its configuration and its index.
+
+What is written here goes over what the Dockerfile's stage `solr` has there (see images/build.py): a stage may
+lay out a core itself, and then keeps what it made of it, but for what has to be another way.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from haybale.images.build import SOLR
+from haybale.images.dockerfile import required_instructions
+from haybale.index.solrconfig import SCHEMA, SOLRCONFIG, ServedConfiguration, read_solrconfig, tune
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from haybale.config import Project
+
+PROPERTIES = "core.properties"
+
+
+def core_folders(project: Project) -> dict[str, Path]:
+    """Return the folder of each core's configuration."""
+    return {project.settings.core: project.path(project.settings.solr_conf)}
+
+
+def own_cores(project: Project) -> frozenset[str]:
+    """Return the cores that the Dockerfile's stage `solr` lays out itself, by its ARG CORE."""
+    stage = required_instructions(project.path(project.settings.dockerfile), [SOLR])
+    return frozenset([project.settings.core] if PROPERTIES in stage else [])
+
+
+def write_home(folder: Path, cores: Mapping[str, Path], own: frozenset[str] = frozenset()) -> None:
+    """Write the folder of each core: `cores` maps its name to the folder of its configuration.
+
+    Those in `own` are laid out by the stage itself.
+    """
+    for core, conf in cores.items():
+        target = folder / core
+        if core in own:
+            (target / "conf").mkdir(parents=True)
+            continue
+        shutil.copytree(conf, target / "conf")
+        (target / PROPERTIES).write_text(f"name={core}\n", encoding="utf-8")
+
+
+def tune_home(folder: Path, cores: Mapping[str, Path], heap: str) -> None:
+    """Have each core's index made, with so much heap."""
+    for core, conf in cores.items():
+        tuned = tune(read_solrconfig(conf / SOLRCONFIG), heap)
+        (folder / core / "conf" / SOLRCONFIG).write_bytes(tuned)
+
+
+def serve_core(folder: Path, served: ServedConfiguration, made_conf: Path) -> None:
+    """Have the core in `folder` served: `made_conf` is its configuration as the index was made with it."""
+    (folder / "conf" / SOLRCONFIG).write_bytes(served.solrconfig)
+    schema = next((made_conf / name for name in served.managed_schemas if (made_conf / name).is_file()), None)
+    if schema is not None:
+        shutil.copyfile(schema, folder / "conf" / SCHEMA)
