@@ -12,11 +12,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from rich.console import ConsoleOptions, RenderResult
+    from rich.table import Table
 
     from haybale.errors import HaybaleError
 
@@ -27,9 +31,41 @@ LINE_EVERY = 20
 SHORTEST = 0.1
 
 
+# More columns than any table has: where results go into a file or another program, nothing limits them.
+UNLIMITED = 10_000
+
+
 def stdout_console() -> Console:
-    """Return what results are printed on."""
-    return Console(highlight=False, soft_wrap=True)
+    """Return what results are printed on: as wide as the terminal is, without limit where there is none."""
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = UNLIMITED
+    return console
+
+
+class FittingTable:
+    """A table where it fits into the terminal, else a list of its rows: nothing in it is ever cut."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render it for a width (rich, "Console Protocol")."""
+        whole = Measurement.get(console, options.update(width=UNLIMITED), self.table)
+        if whole.maximum <= options.max_width:
+            yield self.table
+            return
+        headings = [str(column.header) for column in self.table.columns]
+        if self.table.title:
+            yield Text(str(self.table.title), style="italic")
+        for cells in zip(*(column.cells for column in self.table.columns), strict=True):
+            name, *values = (
+                cell if isinstance(cell, Text) else Text.from_markup(str(cell)) for cell in cells
+            )
+            yield Text.assemble(("• ", "cyan"), name)
+            for heading, value in zip(headings[1:], values, strict=True):
+                if value.plain:
+                    yield Text.assemble(("  ", ""), (f"{heading}: " if heading else "", "dim"), value)
 
 
 def print_json(value: Any) -> None:

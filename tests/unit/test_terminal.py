@@ -4,13 +4,22 @@ import io
 import json
 from typing import TYPE_CHECKING
 
+import pytest
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from haybale.errors import DumpError
-from haybale.terminal import Terminal, format_rate, print_json
+from haybale.terminal import FittingTable, Terminal, format_rate, print_json, stdout_console
 
 if TYPE_CHECKING:
-    import pytest
+    from rich.console import RenderableType
+
+
+def printed(what: RenderableType, width: int) -> list[str]:
+    text = io.StringIO()
+    Console(file=text, width=width, color_system=None, soft_wrap=True).print(what)
+    return text.getvalue().splitlines()
 
 
 def made(*, terminal: bool = False) -> tuple[Terminal, io.StringIO]:
@@ -95,3 +104,43 @@ def test_format_rate_is_empty_before_there_is_one() -> None:
 def test_print_json_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"key": ["value"]})
     assert json.loads(capsys.readouterr().out) == {"key": ["value"]}
+
+
+def models() -> Table:
+    table = Table("model", "rows", "what was found", title="3 documents")
+    table.add_row("archive.presidentialaddress", "1,234,567", Text("all of them [as they should be]"))
+    table.add_row("archive.speech", "", "[bold]two[/]")
+    return table
+
+
+AS_LIST = [
+    "3 documents",
+    "• archive.presidentialaddress",
+    "  rows: 1,234,567",
+    "  what was found: all of them [as they should be]",
+    "• archive.speech",
+    "  what was found: two",
+]
+
+
+@pytest.mark.parametrize(
+    ("width", "is_list"), [(60, True), (76, True), (77, False), (100, False), (200, False)]
+)
+def test_fitting_table_is_a_list_where_it_does_not_fit(width: int, is_list: bool) -> None:
+    lines = printed(FittingTable(models()), width)
+    assert (lines == AS_LIST) == is_list
+    assert max(map(len, lines)) <= width
+    for cell in ("archive.presidentialaddress", "1,234,567", "all of them [as they should be]", "two"):
+        assert any(cell in line for line in lines)
+    assert "…" not in "".join(lines)
+
+
+def test_stdout_console_has_no_width_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    stdout_console().print(FittingTable(models()))
+    assert (
+        "│ archive.presidentialaddress │ 1,234,567 │ all of them [as they should be] │"
+        in capsys.readouterr().out
+    )

@@ -11,7 +11,7 @@ from haybale.index.contents import find_index_image, read_contents
 from haybale.index.key import compute_key
 from haybale.index.key_diff import explain
 from haybale.index.rendering import contents_lines, contents_table, explanation_lines
-from haybale.terminal import Terminal, print_json, stdout_console
+from haybale.terminal import FittingTable, Terminal, print_json, stdout_console
 from haybale.tools.engine import sdk
 
 
@@ -45,4 +45,5 @@ def inspect_command(name: str, *, as_json: bool) -> None:
     if as_json:
         print_json(contents.to_dict())
         return
-    stdout_console().print(*map(Text, contents_lines(contents)), contents_table(contents), sep="\n")
+    table = FittingTable(contents_table(contents))
+    stdout_console().print(*map(Text, contents_lines(contents)), table, sep="\n")

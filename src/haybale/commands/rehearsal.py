@@ -10,7 +10,7 @@ from rich.text import Text
 
 from haybale.commands import current_project, json_option
 from haybale.rehearsal.run import rehearse_deployment
-from haybale.terminal import Terminal, print_json, stdout_console
+from haybale.terminal import FittingTable, Terminal, print_json, stdout_console
 
 if TYPE_CHECKING:
     from haybale.rehearsal.run import Rehearsal
@@ -26,7 +26,7 @@ def rehearse_deploy_command(environment: str, *, as_json: bool) -> None:
         print_json(rehearsal.to_dict())
     else:
         table, lines = deliveries_table(rehearsal), check_lines(rehearsal)
-        stdout_console().print(table, *map(Text, lines), sep="\n")
+        stdout_console().print(FittingTable(table), *map(Text, lines), sep="\n")
     rehearsal.raise_if_failed()
     terminal.done(f"a deployment to {environment} makes Flux fetch it, and nothing else")
 

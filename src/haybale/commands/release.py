@@ -13,7 +13,7 @@ from haybale.commands import POSITIONAL, current_project, json_option
 from haybale.release.bump import bump_version
 from haybale.release.notes import MEANING, UNRELEASED, collect_notes
 from haybale.release.verification import raise_if_invalid, verify_release
-from haybale.terminal import Terminal, print_json, stdout_console
+from haybale.terminal import FittingTable, Terminal, print_json, stdout_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,7 +46,7 @@ def verify_release_command(version: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"version": version, "checks": [vars(check) for check in checks]})
     else:
-        stdout_console().print(checks_table(version, checks))
+        stdout_console().print(FittingTable(checks_table(version, checks)))
     raise_if_invalid(version, checks)
 
 

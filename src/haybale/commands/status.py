@@ -14,7 +14,7 @@ from rich.text import Text
 from haybale.commands import current_project, json_option
 from haybale.deploy.status import read_status
 from haybale.files import write_atomically
-from haybale.terminal import print_json, stdout_console
+from haybale.terminal import FittingTable, print_json, stdout_console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ def status_command(*, as_json: bool, page: Path | None) -> None:
         print_json({"environments": [each.to_dict() for each in environments]})
         return
     lines = [Text(f"! {line}") for line in drift_lines(environments)]
-    stdout_console().print(status_table(environments), *lines, sep="\n")
+    stdout_console().print(FittingTable(status_table(environments)), *lines, sep="\n")
 
 
 def status_table(environments: Sequence[EnvironmentStatus]) -> Table:

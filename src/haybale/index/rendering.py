@@ -123,7 +123,11 @@ def contents_lines(contents: IndexContents) -> list[str]:
 
 def contents_table(contents: IndexContents) -> Table:
     """Return the documents of each model, and how many of them were looked at."""
-    table = Table(title=f"{sum(contents.counts.values()):,} documents", title_justify="left")
+    # Without lines between the columns it fits into 80 with names of models as they are.
+    table = Table(
+        title=f"{sum(contents.counts.values()):,} documents", title_justify="left", box=None,
+        pad_edge=False, padding=(0, 2, 0, 0), header_style="dim",
+    )  # fmt: skip
     table.add_column("model")
     for heading in ("rows", "documents", "skipped", "found by Haystack", "compared"):
         table.add_column(heading, justify="right")
