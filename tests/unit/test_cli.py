@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from haybale.cli import chain_of_failures, haybale
@@ -107,3 +108,13 @@ def test_chain_of_failures_leaves_out_what_was_raised_again_in_other_words() -> 
     with pytest.raises(BuildError) as raised:
         failing()
     assert chain_of_failures(raised.value) == [first, reworded]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [(["regen"], {"regen-requirements", "regen-solr-image"}), (["test", "--k"], {"--keep"})],
+)
+def test_shell_completion_knows_verbs_and_their_options(words: list[str], expected: set[str]) -> None:
+    *before, incomplete = words
+    completion = ShellComplete(haybale, {}, "haybale", "_HAYBALE_COMPLETE")
+    assert {each.value for each in completion.get_completions(before, incomplete)} == expected
