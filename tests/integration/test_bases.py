@@ -118,7 +118,9 @@ def test_ensure_base_image_explains_an_image_that_is_nowhere() -> None:
 
 
 def test_python_image_works_as_python_s_own_does(images: config.ImageSettings) -> None:
-    packages.check_python(images.python)
+    packages.check_python("3.13", images.python)
+    with pytest.raises(BuildError, match="does not work"):
+        packages.check_python("3.11", images.python)
     code, said = sdk.run_container(
         images.python, ["sh", "-c", "command -v python python3 pip apt-get && id -u"]
     )

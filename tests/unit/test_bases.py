@@ -131,9 +131,20 @@ def test_package_sources_are_those_of_a_debian_machine(monkeypatch: pytest.Monke
     assert packages.package_sources("trixie") == ""
 
 
+def test_each_python_is_that_of_its_debian_release() -> None:
+    # packages.debian.org: bullseye (11) has Python 3.9, bookworm (12) 3.11, trixie (13) 3.13.
+    found = {name: each.system.suite for each in packages.RECIPES["python"] for name in each.images}
+    assert found == {
+        "python:3.9-slim": "bullseye", "python:3.9-slim-bullseye": "bullseye",
+        "python:3.11-slim": "bookworm", "python:3.11-slim-bookworm": "bookworm",
+        "python:3.13-slim": "trixie", "python:3.13-slim-trixie": "trixie",
+    }  # fmt: skip
+
+
 def test_mmdebstrap_names_packages_release_and_sources() -> None:
-    command = packages.mmdebstrap(packages.PYTHON, Path("/x/root.tar"), Path("/x/debian.sources"))
-    assert command[-3:] == ["trixie", "/x/root.tar", "/x/debian.sources"]
+    python = packages.python_system("bookworm")
+    command = packages.mmdebstrap(python, Path("/x/root.tar"), Path("/x/debian.sources"))
+    assert command[-3:] == ["bookworm", "/x/root.tar", "/x/debian.sources"]
     assert "python-is-python3" in command[2]
     assert packages.mmdebstrap(packages.JAVA, Path("/x/root.tar"), None)[-1] == "/x/root.tar"
 
@@ -197,8 +208,8 @@ def test_build_base_image_tags_only_what_works(monkeypatch: pytest.MonkeyPatch, 
         raise BuildError("it does not work")
 
     def build(**steps: Callable[..., None]) -> None:
-        recipe = replace(packages.RECIPES["python"], check=steps.get("check", work))
-        monkeypatch.setattr(packages, "RECIPES", {"python": recipe})
+        recipes = [replace(each, check=steps.get("check", work)) for each in packages.RECIPES["python"]]
+        monkeypatch.setattr(packages, "RECIPES", {"python": recipes})
         monkeypatch.setattr(packages, "import_system", steps.get("import_system", work))
         packages.build_base_image(ImageRef.parse("python:3.13-slim"), "python", {}, lambda _: None)
 
@@ -215,5 +226,5 @@ def test_import_system_says_how_to_install_mmdebstrap(monkeypatch: pytest.Monkey
     )
     monkeypatch.setattr(apt, "is_root", lambda: False)
     with pytest.raises(BuildError, match="mmdebstrap") as told:
-        packages.import_system(packages.PYTHON, "x")
+        packages.import_system(packages.JAVA, "x")
     assert "apt-get install mmdebstrap" in told.value.hint

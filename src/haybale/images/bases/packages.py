@@ -6,6 +6,7 @@ An image is made under a temporary name and gets its own only after it was tried
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
 import shlex
 import tempfile
@@ -69,12 +70,22 @@ class System:
     changes: tuple[str, ...] = ()
 
 
-PYTHON = System(
-    packages=("ca-certificates", "python3", "python3-venv", "python3-pip", "python-is-python3"),
-    # As in Python's own image, pip installs where it is told.
-    hooks=('rm "$1"/usr/lib/python3*/EXTERNALLY-MANAGED', *_TRIM),
-    changes=('CMD ["python3"]', "ENV LANG=C.UTF-8"),
-)
+# Pythons by the Debian release that has them as its own. No release has 3.10 or 3.12, and that with 3.14 is
+# not out yet.
+PYTHON_SUITES = {"3.9": "bullseye", "3.11": "bookworm", "3.13": "trixie"}
+
+
+def python_system(suite: str) -> System:
+    """Return a system with a Debian release's own Python."""
+    return System(
+        packages=("ca-certificates", "python3", "python3-venv", "python3-pip", "python-is-python3"),
+        suite=suite,
+        # As in Python's own image, pip installs where it is told. (Releases before bookworm let it anyway.)
+        hooks=('rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED', *_TRIM),
+        changes=('CMD ["python3"]', "ENV LANG=C.UTF-8"),
+    )
+
+
 JAVA = System(packages=("ca-certificates", "openjdk-21-jre-headless"), changes=("ENV LANG=C.UTF-8",))
 POSTGRES = System(
     packages=("ca-certificates", "postgresql-17"),
@@ -95,7 +106,8 @@ def build_base_image(name: ImageRef, kind: str, env: Mapping[str, str], say: Cal
 
     Raises `BuildError`, `PrerequisiteError`.
     """
-    recipe, token = RECIPES[kind], secrets.token_hex(4)
+    recipe = next(each for each in RECIPES[kind] if str(name) in each.images)
+    token = secrets.token_hex(4)
     made, system = (f"haybale-base-{part}:{token}" for part in (kind, "system"))
     with _removing(made, system):
         say(f"  {', '.join(recipe.system.packages[1:])} from Debian's packages")
@@ -207,9 +219,10 @@ def _run(command: Sequence[str], message: str, cause: str, *, env: Mapping[str, 
         raise BuildError(message, cause=f"probably {cause}", hint="try again", log=log)
 
 
-def check_python(image: str) -> None:
-    """Make sure that an image has Python with pip and venv; raises `BuildError`."""
-    script = "import ensurepip, ssl, sqlite3, sys, venv; sys.exit(sys.version_info[:2] != (3, 13))"
+def check_python(version: str, image: str) -> None:
+    """Make sure that an image has a Python (such as 3.13) with pip and venv; raises `BuildError`."""
+    found = "'.'.join(map(str, sys.version_info[:2]))"
+    script = f"import ensurepip, ssl, sqlite3, sys, venv; sys.exit({found} != {version!r})"
     for command in (["python3", "-c", script], ["python", "-m", "pip", "--version"], ["pip", "--version"]):
         code, log = sdk.run_container(image, command)
         if code:
@@ -270,20 +283,27 @@ class Recipe:
 
 
 # By kind: the name of the setting in `images` that has such an image.
-RECIPES: Mapping[str, Recipe] = {
-    "python": Recipe(
-        images=("python:3.13-slim", "python:3.13-slim-trixie"), system=PYTHON, check=check_python
-    ),
-    "solr": Recipe(images=("solr:9.10.1-slim",), system=JAVA, context=SOLR_CONTEXT, check=check_solr),
-    "postgres": Recipe(
-        images=("postgres:17", "postgres:17-trixie"),
-        system=POSTGRES,
-        context=POSTGRES_CONTEXT,
-        check=check_postgres,
-    ),
+RECIPES: Mapping[str, Sequence[Recipe]] = {
+    "python": [
+        Recipe(
+            images=(f"python:{version}-slim", f"python:{version}-slim-{suite}"),
+            system=python_system(suite),
+            check=functools.partial(check_python, version),
+        )
+        for version, suite in PYTHON_SUITES.items()
+    ],
+    "solr": [Recipe(images=("solr:9.10.1-slim",), system=JAVA, context=SOLR_CONTEXT, check=check_solr)],
+    "postgres": [
+        Recipe(
+            images=("postgres:17", "postgres:17-trixie"),
+            system=POSTGRES,
+            context=POSTGRES_CONTEXT,
+            check=check_postgres,
+        )
+    ],
 }
 
 
 def buildable_images(kind: str) -> tuple[str, ...]:
     """Return the images of a kind that can be built, as Docker prints their names."""
-    return RECIPES[kind].images if kind in RECIPES else ()
+    return tuple(name for recipe in RECIPES.get(kind, ()) for name in recipe.images)
