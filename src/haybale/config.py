@@ -142,6 +142,11 @@ class IndexSettings:
     optimize: bool = setting("rewrite the index into one segment before it is baked", default=True)
     inputs: tuple[str, ...] = setting("globs of further files that count for the index key", ())
     ignore: tuple[str, ...] = setting("inputs that do not count for the index key: globs, HOST:PORT", ())
+    restore: str = setting(
+        "a PostgreSQL statement that fails: `lenient` goes on while no table and no row is lost",
+        "lenient",
+        pattern="lenient|strict",
+    )
     unknown: str = setting("what to do when the loader reads something else", "fail", pattern="fail|warn")
 
 

@@ -17,8 +17,10 @@ import pytest
 from haybale import config
 from haybale.checkout import read_checkout
 from haybale.dump.postgresql import PostgreSQL
+from haybale.dump.psql_script import ScriptContents
 from haybale.dump.reference import identify_dump, resolve_dump
-from haybale.dump.service import database_variables, unpack_dump
+from haybale.dump.restoration import write_restore_files
+from haybale.dump.service import database_variables, restored_database, unpack_dump
 from haybale.errors import ConfigError, DumpError, ServiceError
 from haybale.image_ref import ImageRef
 from haybale.images.bases.base_image import ensure_base_image
@@ -147,6 +149,8 @@ def server(project: config.Project, tmp_path_factory: pytest.TempPathFactory) ->
     empty = tmp_path_factory.mktemp("empty") / "empty.sql"
     empty.write_text("", encoding="utf-8")
     empty.chmod(0o644)
+    restore = empty.parent / "restore"
+    write_restore_files(restore, ScriptContents())
     made = services(
         project, "server",
         {
@@ -155,6 +159,8 @@ def server(project: config.Project, tmp_path_factory: pytest.TempPathFactory) ->
             "HAYBALE_DUMP": str(empty),
             "HAYBALE_DUMP_FORMAT": "plain",
             "HAYBALE_FIXTURES": str(empty.parent / "none"),
+            "HAYBALE_RESTORE": str(restore),
+            "HAYBALE_RESTORE_MODE": "strict",
             "HAYBALE_DATABASE_IMAGE": project.settings.images.postgres,
         },
     )  # fmt: skip
@@ -229,17 +235,41 @@ def test_fixtures_are_loaded_after_the_dump(
         restoring(found, project)
 
 
-def test_restore_shows_the_error_of_pg_restore(
+def test_damage_deep_in_an_archive_is_found_before_anything_starts(
     project: config.Project, another: config.Project, server: Server
 ) -> None:
     whole = server.dump("whole", ["--format=custom"])
     cut = whole.with_name("cut")
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     linked(another.root, cut)
-    made = restoring(another, project)
-    with pytest.raises(ServiceError, match="the service restore of") as told, made.up():
-        pass
+    with pytest.raises(DumpError, match="pg_restore does not read the dump to its end") as told:
+        restoring(another, project)
     assert "pg_restore: error:" in told.value.log
+
+
+def test_restored_database_says_what_failed_and_why_it_ended(
+    project: config.Project, another: config.Project, server: Server
+) -> None:
+    dumped = server.dump("spoiled", [])
+    text = dumped.read_text(encoding="utf-8")
+    harmless = dumped.with_name("harmless")
+    harmless.write_text(f"DROP TABLE nothing;\n{text}", encoding="utf-8")
+    linked(another.root, harmless)
+    said: list[str] = []
+    made = restoring(another, project)
+    with restored_database(made, said.append):
+        assert counted(made) == server.counts
+    assert said[-1] == 'not restored: table "nothing" does not exist (DROP TABLE nothing; at line 1)'
+    lost = dumped.with_name("lost")
+    lost.write_text(
+        text.replace("CREATE TABLE public.archive_party (", "CREATE TABLE public.other ("), "utf-8"
+    )
+    linked(another.root, lost)
+    made = restoring(another, project)
+    missing = r"the table public\.archive_party is missing, with its"
+    with pytest.raises(DumpError, match=missing) as told, restored_database(made, said.append):
+        pass
+    assert 'relation "public.archive_party" does not exist' in told.value.log
 
 
 def test_check_server_refuses_a_newer_dump_before_anything_starts(

@@ -9,6 +9,7 @@ import pytest
 
 from haybale.config import ImageSettings
 from haybale.dump.recognition import DATABASES, describe_foreign, find_database
+from haybale.errors import DumpError
 
 COMPOSE_FILE = Path(__file__).parents[2] / "docker-compose.database.yml"
 FILE = Path("dump")
@@ -35,6 +36,13 @@ def test_databases_with_a_server_have_a_profile() -> None:
         (b"SQLite format 3\0", "sqlite"),
         (b"\xef\xbb\xbf\nPRAGMA foreign_keys=OFF;\n", "sqlite"),
         (b"--\n-- PostgreSQL database dump\n--\n", "postgresql"),
+        (b"--\r\n-- PostgreSQL database dump\r\n--\r\n", "postgresql"),
+        (
+            b"pg_dump: warning: x\nSET a.b = 1;\n\\restrict x\n--\n-- PostgreSQL database dump\n--\n",
+            "postgresql",
+        ),
+        (b"Password: \r\n--\r\n-- PostgreSQL database dump\r\n", "postgresql"),
+        (b"INSERT INTO a VALUES ('\n-- PostgreSQL database dump\n');\n", "sqlite"),
         (b"-- anything\n", "sqlite"),
         (b"create/\0\0", None),
         (b"hello", None),
@@ -50,3 +58,15 @@ def test_describe_foreign_knows_other_archives() -> None:
     for magic in (b"PK\x03\x04", b"\x1f\x8b", b"BZh9", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"):
         assert describe_foreign(magic) == "another archive"
     assert describe_foreign(b"hello") is None
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (b"Password: \r\n--\r\n-- PostgreSQL database cluster dump\r\n", "whole server"),
+        ("\ufeff--\n-- PostgreSQL database dump\n".encode("utf-16-le"), "is UTF-16"),
+    ],
+)
+def test_find_database_refuses_what_psql_does_not_restore(start: bytes, message: str) -> None:
+    with pytest.raises(DumpError, match=message):
+        find_database(FILE, start)

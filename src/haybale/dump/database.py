@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from haybale.config import ImageSettings
     from haybale.dump.content import Stream
+    from haybale.dump.psql_script import ScriptContents
     from haybale.image_ref import ImageRef
 
 
@@ -70,3 +71,11 @@ class Database(Protocol):
     def check_server(self, image: ImageRef, wanted: int | None) -> None:
         """Check that an image has a server that takes dumps which need the major version `wanted`."""
         del image, wanted
+
+    def read_contents(self, image: ImageRef, path: Path, format_: str) -> ScriptContents | None:
+        """Return the tables and rows of the unpacked dump at `path`; None where nothing is restored from it.
+
+        `image` is the server's.
+        """
+        del image, path, format_
+        return None

@@ -11,9 +11,10 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from haybale.dump.content import REPACK_HINT, Stream, damaged
+from haybale.dump.content import FETCH_HINT, REPACK_HINT, Stream, damaged
 from haybale.dump.database import Database, Recognised
-from haybale.errors import DumpError
+from haybale.dump.psql_script import ScriptContents, ScriptReader
+from haybale.errors import DumpError, ServiceError
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from haybale.image_ref import ImageRef
 
 MAGIC = b"PGDMP"
-SQL_START = (b"-- postgresql", b"--\n-- postgresql")
+
+# What Windows makes of text that goes through PowerShell: UTF-16, with its byte order mark.
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 PLAIN, CUSTOM, TAR, DIRECTORY = "plain", "custom", "tar", "directory"
 
@@ -38,11 +41,8 @@ TAR_HEADER_SIZE = 512
 # The version of archives since which a byte, not a number, tells how they are compressed (pg_dump 16).
 BYTE_OF_COMPRESSION = (1, 15)
 
-# What pg_dump writes at the beginning and, where it came to its end, at the end of an SQL script.
-DUMPED_FROM = re.compile(rb"^-- Dumped (?:from database|by pg_dump) version (\d+)", re.MULTILINE)
-COMPLETE = b"-- PostgreSQL database dump complete"
-END_SIZE = 512
-CREATES = re.compile(rb"^CREATE DATABASE ", re.MULTILINE)
+# Bytes that are read at once.
+CHUNK = 1 << 20
 
 
 class PostgreSQL(Database):
@@ -56,8 +56,8 @@ class PostgreSQL(Database):
     image_setting = "postgres"
 
     def recognise(self, file: Path, start: bytes, *, is_folder: bool) -> Recognised | None:
-        if start.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(SQL_START):
-            return Recognised(database=self, format=PLAIN, server=_script_version(file, start))
+        if found := self._recognise_script(file, start):
+            return found
         is_tar = start[:100].rstrip(b"\0") == CONTENTS.encode()
         archive = start[TAR_HEADER_SIZE:] if is_tar else start
         if not archive.startswith(MAGIC):
@@ -76,18 +76,64 @@ class PostgreSQL(Database):
         version = _archive_version(file, archive)
         return Recognised(database=self, format=DIRECTORY if is_folder else format_, server=version)
 
+    def _recognise_script(self, file: Path, start: bytes) -> Recognised | None:
+        """Return what an SQL script is by the comments that pg_dump writes, wherever they stand."""
+        if start.startswith(UTF_16_MARKS) and b"PostgreSQL database" in start.replace(b"\0", b""):
+            raise DumpError(
+                f"{file} is UTF-16, which psql does not read",
+                cause="pg_dump's output went through PowerShell",
+                hint="let pg_dump write the file itself (pg_dump --file=FILE), and dump it again",
+            )
+        if b"\0" in start:
+            return None  # a tar or an archive, which may hold a script
+        script = ScriptReader()
+        script.feed(start)
+        if script.contents.is_cluster:
+            raise DumpError(
+                f"{file} is a PostgreSQL dump of a whole server (pg_dumpall)",
+                cause="which of its databases is the site's is not known",
+                hint="dump the site's database (pg_dump --format=custom)",
+            )
+        if not script.contents.is_dump:
+            return None
+        return Recognised(database=self, format=PLAIN, server=script.contents.server)
+
     def read(self, stream: Stream, format_: str) -> Iterator[bytes]:
         # Of an archive, only pg_restore can say whether it is whole.
-        end = b""
+        script = ScriptReader()
         for chunk in stream.chunks():
-            end = (end + chunk[-END_SIZE:])[-END_SIZE:]
+            if format_ == PLAIN:
+                script.feed(chunk)
             yield chunk
-        if format_ == PLAIN and COMPLETE not in end:
+        if format_ == PLAIN:
+            _check_script(stream.file, script)
+
+    def read_contents(self, image: ImageRef, path: Path, format_: str) -> ScriptContents:
+        script = ScriptReader()
+        if format_ == PLAIN:
+            with path.open("rb") as file:
+                while chunk := file.read(CHUNK):
+                    script.feed(chunk)
+        else:
+            command = ["pg_restore", "--file=-", "--no-owner", "--no-privileges", "--no-tablespaces", "/dump"]
+            try:
+                for chunk in sdk.stream_container(image, command, {path: "/dump"}):
+                    script.feed(chunk)
+            except ServiceError as error:
+                raise DumpError(
+                    "pg_restore does not read the dump to its end",
+                    cause=error.log.strip().splitlines()[0] if error.log.strip() else error.message,
+                    hint=FETCH_HINT,
+                    log=error.log,
+                ) from error
+        contents = script.finish()
+        if contents.rows and not contents.created:
             raise DumpError(
-                f"the SQL in {stream.file} is cut off: it does not end as pg_dump ends",
-                cause="dumping it failed midway, or it was cut off on its way here",
-                hint="dump it again (pg_dump --format=custom)",
+                f"the dump has rows of {len(contents.tables)} tables, and makes none of them",
+                cause="it was made with --data-only",
+                hint="dump it again without that (pg_dump --format=custom)",
             )
+        return contents
 
     def check_server(self, image: ImageRef, wanted: int | None) -> None:
         code, output = sdk.run_container(image, ["postgres", "--version"])
@@ -106,15 +152,24 @@ class PostgreSQL(Database):
             )
 
 
-def _script_version(file: Path, script: bytes) -> int | None:
-    """Return the major version that a server needs, None where an SQL script does not say."""
-    if CREATES.search(script):
+def _check_script(file: Path, script: ScriptReader) -> None:
+    """Raise `DumpError` where a script is not whole, or not of one database."""
+    is_within, contents = script.is_within, script.finish()
+    if is_within or not contents.is_complete:
+        where = (
+            "it ends within rows, a string or a comment" if is_within else "it does not end as pg_dump ends"
+        )
+        raise DumpError(
+            f"the SQL in {file} is cut off: {where}",
+            cause="dumping it failed midway, or it was cut off on its way here",
+            hint="dump it again (pg_dump --format=custom)",
+        )
+    if contents.other_database:
         raise DumpError(
             f"{file} makes a database of its own",
             cause="it was made with --create: what it holds would not be where the site looks",
             hint="dump it again without --create (pg_dump --format=custom)",
         )
-    return max((int(found) for found in DUMPED_FROM.findall(script)), default=None)
 
 
 def _archive_version(file: Path, archive: bytes) -> int:

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import TYPE_CHECKING
 
 from haybale.dump.reference import Unpacked, resolve_dump, unpack
+from haybale.dump.restoration import (
+    code_digest,
+    describe_failures,
+    read_failures,
+    restore_error,
+    write_restore_files,
+)
 from haybale.errors import ConfigError
 from haybale.files import write_atomically
 from haybale.image_ref import ImageRef
 from haybale.images.bases.base_image import ensure_base_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from haybale.checkout import Checkout
     from haybale.config import Project
+    from haybale.errors import HaybaleError
+    from haybale.tools.engine.compose import Compose
+
+# The service that makes the database of the dump.
+RESTORE = "restore"
+
+# In the folder of what it runs: that this is whole, and what is to be said of the dump.
+NOTE = "note.txt"
+EMPTY_NOTE = "the dump has tables and no rows (as pg_dump --schema-only makes it)"
 
 
 def unpack_dump(project: Project) -> Unpacked:
@@ -36,6 +53,7 @@ def database_variables(checkout: Checkout, unpacked: Unpacked, say: Callable[[st
         image, profile = ImageRef.parse(configured), database.name
         ensure_base_image(image, database.image_setting, checkout.env, say)
         database.check_server(image, unpacked.server)
+    restore = prepare_restore(checkout.project, unpacked, image, say)
     return {
         "COMPOSE_PROFILES": profile,
         "HAYBALE_DATABASE_IMAGE": str(image),
@@ -43,7 +61,45 @@ def database_variables(checkout: Checkout, unpacked: Unpacked, say: Callable[[st
         "HAYBALE_DUMP": str(unpacked.path),
         "HAYBALE_DUMP_FORMAT": unpacked.format,
         "HAYBALE_FIXTURES": str(fixtures),
+        "HAYBALE_RESTORE": str(restore),
+        "HAYBALE_RESTORE_MODE": checkout.settings.index.restore,
     }
+
+
+def prepare_restore(
+    project: Project, unpacked: Unpacked, image: ImageRef, say: Callable[[str], None]
+) -> Path:
+    """Write what the service `restore` runs, by what is in the dump; return the folder.
+
+    The same dump has the same folder, and is read once. Raises `DumpError` where it cannot be restored.
+    """
+    name = hashlib.sha256(f"{unpacked.sha256} {unpacked.format} {code_digest()}".encode()).hexdigest()[:16]
+    folder = project.scratch / "restore" / name
+    note = folder / NOTE
+    if not note.is_file():
+        contents = unpacked.database.read_contents(image, unpacked.path, unpacked.format)
+        write_restore_files(folder, contents)
+        is_empty = contents is not None and not contents.rows and None not in contents.tables.values()
+        write_atomically(note, EMPTY_NOTE if is_empty else "")
+    if noted := note.read_text(encoding="utf-8"):
+        say(noted)
+    return folder
+
+
+@contextlib.contextmanager
+def restored_database(services: Compose, say: Callable[[str], None], *, keep: bool = False) -> Iterator[None]:
+    """Bring the services up, for the length of the block, and say what of the dump was not restored.
+
+    Raises `DumpError` where the service `restore` failed, else as `Compose.up`.
+    """
+
+    def explain(service: str, code: int) -> HaybaleError | None:
+        return restore_error(code, services.log(service)) if service == RESTORE else None
+
+    with services.up(keep=keep, explain=explain):
+        for line in describe_failures(read_failures(services.log(RESTORE))):
+            say(line)
+        yield
 
 
 def copy_fixtures(project: Project) -> Path:

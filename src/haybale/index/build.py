@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from haybale.dump.service import restored_database
 from haybale.errors import HaybaleError, LoadError
 from haybale.image_ref import ImageRef
 from haybale.images.build import build_solr_image
@@ -99,7 +100,10 @@ def _index_dump(project: Project, services: Compose, home: Path, terminal: Termi
     terminal.say("starting Solr and the site")
     if keep:
         terminal.say(services.keep_notice)
-    with services.up(keep=keep), _explaining_with_logs(services):
+    with (
+        restored_database(services, terminal.advise, keep=keep),
+        _explaining_with_logs(services),
+    ):
         loaded = _load(project, services, terminal)
         container = services.container_id("solr")
         if project.settings.index.optimize:

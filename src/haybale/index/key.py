@@ -14,6 +14,7 @@ from importlib import resources
 from typing import IO, TYPE_CHECKING, Any
 
 from haybale.dump.reference import identify_dump, resolve_dump
+from haybale.dump.restoration import code_digest
 from haybale.errors import ConfigError
 from haybale.images.dockerfile import required_instructions
 from haybale.index import inputs
@@ -157,6 +158,7 @@ def compute_key(project: Project) -> Key:
         _value("loader", loader_digest()),
         _value("dockerfile", digest_parts([stages])),
         _value("dump", content.sha256),
+        *([_value("restore", f"{settings.index.restore} {code_digest()[:16]}")] if server_image else []),
         _files("solr-conf", root, _within(settings.solr_conf, inputs.list_files(solr_conf))),
         _files("index-code", root, _within(settings.site, inputs.find_index_code(site))),
         _files("templates", root, _within(settings.site, inputs.find_templates(site))),

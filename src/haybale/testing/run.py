@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from haybale.dump.service import restored_database
 from haybale.errors import ServiceError, TestsFailedError
 from haybale.images.build import ensure_stage
 from haybale.images.stack import new_run_name
@@ -91,7 +92,7 @@ def run_suites(
         terminal.say("starting the site with the baked index")
         if keep:
             terminal.say(services.keep_notice)
-        with services.up(keep=keep):
+        with restored_database(services, terminal.advise, keep=keep):
             failed = _run_in_tester(checkout, services, terminal)
         if repository is not None:
             terminal.say("the repository's tests, which have been running meanwhile")

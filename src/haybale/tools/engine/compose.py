@@ -6,18 +6,22 @@ import contextlib
 import json
 import logging
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from testcontainers.compose import DockerCompose
 
-from haybale.errors import ServiceError
+from haybale.errors import HaybaleError, ServiceError
 from haybale.files import write_atomically
 from haybale.tools import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+# Returns what a service's exit code means, None where that is not known.
+Explain = Callable[[str, int], HaybaleError | None]
 
 # Lines of a service's log that go into an error.
 TAIL = 25
@@ -89,8 +93,12 @@ class Compose:
 
     def log_tail(self, service: str) -> str:
         """Return the last lines of a service's log."""
-        options = ("--no-color", "--no-log-prefix", "--tail", str(TAIL))
-        return process.run(self.command("logs", *options, service)).output
+        return "\n".join(self.log(service).splitlines()[-TAIL:])
+
+    def log(self, service: str) -> str:
+        """Return a service's whole log, both of its streams."""
+        # Compose, without its prefix, erases a terminal's line before each one that it prints.
+        return process.run_merged(["docker", "logs", self.container_id(service)]).stdout
 
     def save_logs(self, folder: Path) -> None:
         """Write each service's whole log to FOLDER/SERVICE.log."""
@@ -101,10 +109,11 @@ class Compose:
             (folder / f"{service}.log").write_text(process.run_merged(command).stdout, encoding="utf-8")
 
     @contextlib.contextmanager
-    def up(self, *, keep: bool = False) -> Iterator[None]:
+    def up(self, *, keep: bool = False, explain: Explain | None = None) -> Iterator[None]:
         """Bring the services up, healthy, for the length of the block; then nothing of them is left.
 
-        `keep` leaves them for debugging. Raises `ServiceError` with the log of the service that is to blame.
+        `keep` leaves them for debugging. Raises `ServiceError` with the log of the service that is to blame,
+        or the error that `explain` returns for that service and its exit code.
         """
         self.write_env()
         stack = DockerCompose(str(self.file.parent), wait=True)
@@ -114,7 +123,7 @@ class Compose:
             try:
                 stack.start()
             except subprocess.CalledProcessError as failed:
-                raise self._start_failure(failed) from failed
+                raise self._start_failure(failed, explain) from failed
             yield
         finally:
             if not keep:
@@ -133,11 +142,13 @@ class Compose:
             hint = f"docker compose --project-name {self.project} down --volumes"
             raise ServiceError(message, cause=cause, hint=hint, log=done.output)
 
-    def _start_failure(self, failed: subprocess.CalledProcessError) -> ServiceError:
+    def _start_failure(self, failed: subprocess.CalledProcessError, explain: Explain | None) -> HaybaleError:
         for state in self.states():
             ended = state["State"] == "exited" and state["ExitCode"] != 0
             if ended or state.get("Health") == "unhealthy":
                 service = state["Service"]
+                if ended and explain and (explained := explain(service, state["ExitCode"])):
+                    return explained
                 how = f"exited with {state['ExitCode']}" if ended else "did not become healthy"
                 message = f"the service {service} of {self.file.name} {how}"
                 cause, end = "not known; this is the end of its log", self.log_tail(service)

@@ -8,7 +8,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import secrets
+import subprocess
 import tarfile
+import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
 
 # Seconds that the engine gets for an answer; a stop may take three minutes on top.
 TIMEOUT = 300
+
+# Bytes of a command's output that are read at once.
+STREAM_CHUNK = 1 << 20
 
 # Lines of a container's log that go into an error.
 TAIL = 25
@@ -158,6 +164,34 @@ def run_container(image: ImageRef | str, command: Sequence[str]) -> tuple[int, s
     with started_container(image, command) as container:
         code = int(_container(container).wait(timeout=TIMEOUT)["StatusCode"])
         return code, container_log_tail(container)
+
+
+def stream_container(
+    image: ImageRef | str, command: Sequence[str], mounts: Mapping[Path, str]
+) -> Iterator[bytes]:
+    """Yield a command's standard output, in pieces, from a new container, which is removed.
+
+    `mounts` maps paths on this machine to those in the container, read-only. There is no network, and the
+    output is kept in no log. Raises `ServiceError` with the end of the error stream where it fails.
+    """
+    # By the command line: the SDK leaves the connection open that an attached stream comes by.
+    name = f"haybale-{secrets.token_hex(8)}"
+    volumes = [f"--volume={path}:{inside}:ro" for path, inside in mounts.items()]
+    options = ["--rm", "--init", "--network=none", "--log-driver=none", f"--name={name}", *volumes]
+    with tempfile.TemporaryFile() as errors:
+        try:
+            line = ["docker", "run", *options, str(image), *command]
+            with process.running_process(line, stdout=subprocess.PIPE, stderr=errors) as running:
+                while running.stdout and (chunk := running.stdout.read(STREAM_CHUNK)):
+                    yield chunk
+                code = running.wait()
+        finally:
+            with process.uninterrupted(), contextlib.suppress(docker.errors.NotFound):
+                client().containers.get(name).remove(force=True, v=True)
+        if code:
+            errors.seek(0)
+            log = "\n".join(errors.read().decode(errors="replace").splitlines()[-TAIL:])
+            raise ServiceError(f"{' '.join(command)} exited with {code}", log=log)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,222 @@
+"""How a PostgreSQL dump is restored, and what is said of it.
+
+psql and pg_restore go on where a statement fails, and most of what fails then has nothing to do with rows:
+owners, privileges, tablespaces, objects that are there already. So (`index.restore = "lenient"`) haybale lets
+them go on, compares the tables and their rows with what the dump has, stops where one is missing, and lists
+all else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from haybale.errors import DumpError
+from haybale.files import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from haybale.dump.psql_script import ScriptContents
+
+SCRIPT = "restore.sh"
+
+# The script's exit code where the database has not what the dump has, and the line before what it misses.
+INCOMPLETE = 9
+MISSING_HEADING = "Not restored:"
+
+# So many kinds of errors are listed, and so many characters of a statement.
+LISTED = 20
+SHOWN = 120
+
+# How psql and pg_restore begin a line about an error, and one about what was sent to the server.
+TOOL = r"(?:psql(?::[^:]*:(?P<line>\d+))?|pg_restore): "
+ERROR = re.compile(TOOL + r"(?:error|ERROR|FATAL|PANIC): +(?P<text>.*)")
+STATEMENT = re.compile(rf"(?:(?:{TOOL})?STATEMENT:  |Command was: )(?P<text>.*)")
+SERVER_ERROR = re.compile(r".*?\b(?:ERROR|FATAL|PANIC):  ")
+OWN_LINE = re.compile(r"(?:psql|pg_restore)[: ]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A kind of error of psql or pg_restore: its text, how often, and the first statement (None: not known).
+
+    `line` is that statement's in an SQL script (from 1), None in an archive.
+    """
+
+    error: str
+    count: int
+    statement: str | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        where = f" at line {self.line}" if self.line else ""
+        times = f", {self.count} times" if self.count > 1 else ""
+        return f"{self.error} ({self.statement or 'no statement of its own'}{where}{times})"
+
+
+# What haybale gives the service --------------------------------------------------------------------------
+
+
+def restore_script() -> str:
+    """Return the script that the service `restore` runs."""
+    return (resources.files("haybale.dump") / SCRIPT).read_text(encoding="utf-8")
+
+
+def code_digest() -> str:
+    """Return the digest (SHA-256, hex) of all that decides how a dump is restored, but for its setting."""
+    folder = resources.files("haybale.dump")
+    names = (SCRIPT, "restoration.py", "psql_script.py")
+    return hashlib.sha256(b"\0".join((folder / name).read_bytes() for name in names)).hexdigest()
+
+
+def write_restore_files(folder: Path, contents: ScriptContents | None) -> None:
+    """Write what the service `restore` runs into `folder`; `contents` is None for a dump without a server."""
+    files = {SCRIPT: restore_script().encode()}
+    if contents is not None:
+        encoding = f"SET client_encoding = '{contents.encoding}';\n".encode() if contents.encoding else b""
+        files["roles.sql"] = encoding + roles_sql(contents)
+        files["refresh.sql"] = encoding + refresh_sql(contents)
+        files["compare.sql"] = encoding + compare_sql(contents)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    folder.chmod(0o755)
+
+
+def roles_sql(contents: ScriptContents) -> bytes:
+    """Return SQL that makes the roles that are not there: what is owned, or done, by them must not fail."""
+    # PostgreSQL keeps names that begin so for itself.
+    return _for_each(
+        ((role,) for role in contents.roles),
+        b"SELECT format('CREATE ROLE %I SUPERUSER', a) FROM {} WHERE a !~ '^pg_'"
+        b" AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = a)\n\\gexec\n",
+    )
+
+
+def refresh_sql(contents: ScriptContents) -> bytes:
+    """Return SQL that fills materialized views that are empty yet, those that need others last."""
+    once = _for_each(
+        contents.views,
+        b"SELECT format('REFRESH MATERIALIZED VIEW %I.%I', a, b) FROM {} JOIN pg_catalog.pg_matviews"
+        b" ON schemaname = a AND matviewname = b AND NOT ispopulated\n\\gexec\n",
+    )
+    # Before PostgreSQL 17 there is no such parameter, and an error goes unseen.
+    return b"SET event_triggers = off;\n" + once * 3 if once else b""
+
+
+def compare_sql(contents: ScriptContents) -> bytes:
+    """Return SQL that prints a line for each table that is missing, or has fewer rows than the dump.
+
+    More rows are no error: an extension has rows of its own beside those that a dump adds.
+    """
+    tables = [(*table, b"" if rows is None else b"%d" % rows) for table, rows in contents.tables.items()]
+    return b"".join([
+        _for_each(
+            tables,
+            b"SELECT format('the table %I.%I is missing', a, b) ||"
+            b" CASE WHEN c > '0' THEN ', with its ' || c || ' rows' ELSE '' END"
+            b" FROM {} WHERE to_regclass(format('%I.%I', a, b)) IS NULL;\n",
+        ),
+        # Of a table that others inherit from, only its own rows; a partitioned one has those of its parts.
+        _for_each(
+            [each for each in tables if each[2].strip(b"0")],
+            b"SELECT format('SELECT %L || count(*) || %L FROM %s%I.%I HAVING count(*) < %s',"
+            b" format('the table %I.%I has ', a, b), ' of ' || c || ' rows',"
+            b" CASE relkind WHEN 'p' THEN '' ELSE 'ONLY ' END, a, b, c)"
+            b" FROM {} JOIN pg_catalog.pg_class ON oid = to_regclass(format('%I.%I', a, b))\n\\gexec\n",
+        ),
+        _for_each(
+            contents.views,
+            b"SELECT format('the materialized view %I.%I is empty or missing', a, b) FROM {}"
+            b" WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_matviews"
+            b" WHERE schemaname = a AND matviewname = b AND ispopulated);\n",
+        ),
+    ])  # fmt: skip
+
+
+def _for_each(rows: Iterable[tuple[bytes, ...]], query: bytes) -> bytes:
+    """Return a query over rows of texts, whose columns are a, b and c; nothing where there are none."""
+    ordered = sorted(rows)
+    if not ordered:
+        return b""
+    quoted = [b", ".join(b"'%s'" % text.replace(b"'", b"''") for text in row) for row in ordered]
+    columns = b", ".join((b"a", b"b", b"c")[: len(ordered[0])])
+    values = b"(VALUES %s) AS dumped (%s)" % (b",\n".join(b"(%s)" % each for each in quoted), columns)
+    return query.replace(b"{}", values)
+
+
+# What is said of it --------------------------------------------------------------------------------------
+
+
+def read_failures(log: str) -> list[Failure]:
+    """Return what psql or pg_restore reported, by kind, in the order in which it first came."""
+    found: dict[str, Failure] = {}
+    error, line, statement = "", None, list[str]()
+
+    def note() -> None:
+        if error:
+            before = found.get(error)
+            text = " ".join(" ".join(statement).split())
+            shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+            first = before or Failure(error=error, count=0, statement=shown or None, line=line)
+            found[error] = Failure(**{**vars(first), "count": first.count + 1})
+
+    is_statement = False
+    for each in log.splitlines():
+        if match := ERROR.fullmatch(each):
+            note()
+            error = SERVER_ERROR.sub("", match["text"])
+            line = int(match["line"]) if match["line"] else None
+            statement, is_statement = [], False
+        elif match := STATEMENT.match(each):
+            statement, is_statement = [match["text"]], True
+        elif OWN_LINE.match(each) or each == MISSING_HEADING:
+            note()
+            error, statement, is_statement = "", [], False
+        elif is_statement and len(statement) < LISTED:
+            statement.append(each)
+    note()
+    return list(found.values())
+
+
+def describe_failures(failures: list[Failure]) -> list[str]:
+    """Return the lines about what was not restored, where all tables and rows were."""
+    if not failures:
+        return []
+    count = sum(each.count for each in failures)
+    lines = [f"the dump's tables and rows are restored; {count} of its statements failed:"]
+    lines += [f"not restored: {each}" for each in failures[:LISTED]]
+    if len(failures) > LISTED:
+        rest = sum(each.count for each in failures[LISTED:])
+        lines.append(f"not restored: {rest} more, all in the log of the service restore")
+    return lines
+
+
+def restore_error(code: int, log: str) -> DumpError:
+    """Return the error for a service `restore` that exited with `code`, and whose whole log is `log`."""
+    failures = read_failures(log)
+    listed = "\n".join(f"not restored: {each}" for each in failures[:LISTED])
+    first = failures[0].error if failures else "what was seen is the end of its log"
+    absent = [
+        each.error for each in failures if re.fullmatch(r'extension "[^"]*" is not available', each.error)
+    ]
+    if code != INCOMPLETE:
+        return DumpError(
+            "the dump could not be restored",
+            cause=first,
+            hint='index.restore = "lenient" goes on where psql and pg_restore do' if failures else "",
+            log=log[-4000:],
+        )
+    missing = log.rpartition(f"{MISSING_HEADING}\n")[2].strip().splitlines()
+    return DumpError(
+        f"the dump was not restored whole: {'; '.join(missing[:LISTED])}"
+        + (f"; and {len(missing) - LISTED} more" if len(missing) > LISTED else ""),
+        cause="; ".join(absent) or first,
+        hint="set images.postgres to an image that has it (docs/databases.md)" if absent else "dump it again",
+        log=listed,
+    )

@@ -1,0 +1,326 @@
+"""What becomes of dumps that are not as smooth as a test's: the judges are psql and pg_restore themselves.
+
+Two servers: one that pg_dump dumps, and one that the service's own script restores to. For each dump, the
+standard tool restores it into a database beside, without stopping at errors, and the rows are compared.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+
+from haybale import config
+from haybale.dump.postgresql import PostgreSQL
+from haybale.dump.reference import Dump, unpack
+from haybale.dump.restoration import INCOMPLETE, describe_failures, read_failures, restore_error
+from haybale.dump.service import prepare_restore
+from haybale.errors import DumpError
+from haybale.image_ref import ImageRef
+from haybale.images.bases.base_image import ensure_base_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine")]
+
+RUN = os.environ["HAYBALE_TEST_RUN"]
+OPTIONS = ("-c", "fsync=off", "-c", "wal_level=minimal", "-c", "max_wal_senders=0")
+NUMBERS = count(1)
+
+# A query for the rows of each table and filled materialized view of a database.
+ROWS = r"""
+SELECT format('SELECT %L || count(*) FROM ONLY %s', c.oid::regclass::text || ' ', c.oid::regclass)
+FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+WHERE (relkind = 'r' OR relkind = 'm' AND relispopulated)
+AND nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY 1
+\gexec
+"""
+
+
+def run(*command: str, stdin: str | bytes = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+    content = stdin.encode() if isinstance(stdin, str) else stdin
+    done = subprocess.run(command, capture_output=True, input=content, check=False)
+    text = subprocess.CompletedProcess(
+        command, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    )
+    assert not check or text.returncode == 0, text.stdout + text.stderr
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """How the script ended: its exit code, its log, and the rows that are there then."""
+
+    code: int
+    log: str
+    rows: list[str]
+
+    @property
+    def notes(self) -> list[str]:
+        return describe_failures(read_failures(self.log))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Servers:
+    """Where dumps come from, and where they go."""
+
+    source: str
+    target: str
+    image: ImageRef
+    folder: Path
+
+    def sql(self, server: str, database: str, text: str | bytes) -> str:
+        ask = (
+            "docker",
+            "exec",
+            "-i",
+            server,
+            "psql",
+            "-U",
+            "site",
+            "-d",
+            database,
+            "-XAtq",
+            "-v",
+            "ON_ERROR_STOP=1",
+        )
+        return run(*ask, stdin=text).stdout.strip()
+
+    def database(self, text: str) -> str:
+        """Make a database of SQL in the source."""
+        name = f"made{next(NUMBERS)}"
+        self.sql(self.source, "site", f"CREATE DATABASE {name}")
+        self.sql(self.source, name, text)
+        return name
+
+    def dump(self, text: str, *arguments: str) -> Path:
+        """Dump a database that this SQL makes."""
+        file, inside = self.folder / f"dump{next(NUMBERS)}", f"/tmp/{secrets.token_hex(4)}"
+        name = self.database(text)
+        run("docker", "exec", self.source, "pg_dump", "-U", "site", "-d", name, "-f", inside, *arguments)
+        run("docker", "cp", f"{self.source}:{inside}", str(file))
+        return file
+
+    def judge(self, file: Path, *, is_script: bool) -> list[str]:
+        """Return the rows that psql or pg_restore restore, as they do by themselves."""
+        name = f"judge{next(NUMBERS)}"
+        self.sql(self.target, "site", f"CREATE DATABASE {name}")
+        run("docker", "exec", self.target, "rm", "-rf", "/judged")
+        run("docker", "cp", str(file), f"{self.target}:/judged")
+        tool = ("psql", "-X", "-f", "/judged") if is_script else ("pg_restore", "/judged")
+        run("docker", "exec", self.target, *tool, "-U", "site", "-d", name, check=False)
+        return self.sql(self.target, name, ROWS).splitlines()
+
+    def restore(self, file: Path, mode: str = "lenient") -> Restored:
+        """Restore a dump as haybale does: recognised, unpacked, read, and by the service's script."""
+        settings = config.Settings(name="site", registry="r/site", core="site")
+        root = self.folder / f"site{next(NUMBERS)}"
+        project = config.Project(root=root, settings=settings)
+        unpacked = unpack(Dump(link=file, target=file), project.scratch / "dump")
+        assert isinstance(unpacked.database, PostgreSQL)
+        said: list[str] = []
+        folder = prepare_restore(project, unpacked, self.image, said.append)
+        name = f"site{next(NUMBERS)}"
+        self.sql(self.target, "site", f"CREATE DATABASE {name}")
+        run("docker", "exec", self.target, "rm", "-rf", "/dump", "/restore")
+        run("docker", "cp", str(unpacked.path), f"{self.target}:/dump")
+        run("docker", "cp", str(folder), f"{self.target}:/restore")
+        env = {"PGUSER": "site", "PGDATABASE": name, "FORMAT": unpacked.format, "MODE": mode}
+        given = [word for key, value in env.items() for word in ("-e", f"{key}={value}")]
+        done = run("docker", "exec", *given, self.target, "sh", "/restore/restore.sh", check=False)
+        log = "\n".join([*said, done.stderr + done.stdout])
+        return Restored(code=done.returncode, log=log, rows=self.sql(self.target, name, ROWS).splitlines())
+
+
+@pytest.fixture(scope="module")
+def servers(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    image = config.load(root, {}).settings.images.postgres
+    ensure_base_image(ImageRef.parse(image), "postgres", {}, print)
+    names = [f"haybale-test-{RUN}-{each}-{secrets.token_hex(4)}" for each in ("source", "target")]
+    try:
+        for name in names:
+            run(
+                "docker", "run", "--detach", "--name", name, "--network", "none",
+                "--label", f"io.haybale.test={RUN}", "--env", "POSTGRES_USER=site",
+                "--env", "POSTGRES_PASSWORD=only-here", "--env", "POSTGRES_INITDB_ARGS=--no-sync",
+                image, "postgres", *OPTIONS,
+            )  # fmt: skip
+        for name in names:
+            # By way of the network: while it is set up, it answers only within its container.
+            ready = "until pg_isready -q -h 127.0.0.1 -U site; do sleep 0.2; done"
+            run("docker", "exec", name, "timeout", "60", "sh", "-c", ready)
+        yield Servers(
+            source=names[0], target=names[1], image=ImageRef.parse(image),
+            folder=tmp_path_factory.mktemp("restore"),
+        )  # fmt: skip
+    finally:
+        run("docker", "rm", "--force", "--volumes", *names, check=False)
+
+
+PAGES = """
+CREATE TABLE page (id int PRIMARY KEY, text text);
+INSERT INTO page SELECT each, 'page ' || each FROM generate_series(1, 50) each;
+CREATE TABLE place (id int PRIMARY KEY, page int REFERENCES page, name text DEFAULT 'x;y');
+INSERT INTO place SELECT each, each, E'first\\nsecond' FROM generate_series(1, 20) each;
+"""
+
+TENANT = """
+CREATE ROLE {0}; CREATE ROLE "{0} Reader";
+ALTER TABLE page OWNER TO {0};
+GRANT SELECT ON place TO "{0} Reader";
+ALTER TABLE page ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON page TO {0}, "{0} Reader" USING (true);
+"""
+
+
+OBJECTS = r"""
+CREATE TABLE snippet (text text);
+INSERT INTO snippet VALUES ('GRANT ALL ON t TO user;'), (E'\'\nALTER TABLE x OWNER TO user;\n-- ''x'), ('/*');
+CREATE TABLE nothing (); INSERT INTO nothing DEFAULT VALUES;
+CREATE PUBLICATION p FOR ALL TABLES;
+CREATE SUBSCRIPTION s CONNECTION 'host=x' PUBLICATION p WITH (connect = false);
+CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw;
+CREATE FOREIGN TABLE away (a int) SERVER far; CREATE USER MAPPING FOR site SERVER far;
+CREATE MATERIALIZED VIEW a AS SELECT * FROM page; CREATE MATERIALIZED VIEW b AS SELECT * FROM a;
+CREATE MATERIALIZED VIEW never AS SELECT * FROM page WITH NO DATA;
+CREATE FUNCTION two() RETURNS int LANGUAGE sql
+BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END;
+CREATE TABLE part (a int) PARTITION BY RANGE (a);
+CREATE TABLE part1 PARTITION OF part FOR VALUES FROM (1) TO (9); INSERT INTO part VALUES (1), (2);
+CREATE TABLE more () INHERITS (page); INSERT INTO more VALUES (1, 'x');
+CREATE SCHEMA "My Schema"; CREATE TABLE "My Schema"."a.b""c" (
+    id int GENERATED ALWAYS AS IDENTITY, d int GENERATED ALWAYS AS (1) STORED, e int
+);
+INSERT INTO "My Schema"."a.b""c" (e) VALUES (3);
+SELECT lo_from_bytea(0, 'GRANT ALL ON t TO lob;');
+CREATE FUNCTION noted() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN RAISE NOTICE 'no'; END$$;
+CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION noted();
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "made"),
+    [
+        (["--clean"], ""),
+        (["--clean", "--if-exists"], ""),
+        (["--schema=public"], ""),
+        (["--schema=public", "--format=custom"], ""),
+        (["--clean", "--format=tar"], ""),
+        (["--column-inserts", "--rows-per-insert=7"], ""),
+        (["--inserts", "--on-conflict-do-nothing", "--format=directory"], ""),
+        ([], TENANT.format("t1")),
+        (["--format=custom"], TENANT.format("t2")),
+        (["--use-set-session-authorization"], TENANT.format("t3")),
+        (["--encoding=LATIN1"], "INSERT INTO page VALUES (100, 'Käse')"),
+        ([], OBJECTS),
+        (["--inserts", "--disable-triggers"], OBJECTS),
+        (["--format=custom"], OBJECTS),
+        (["--load-via-partition-root", "--no-owner", "--no-privileges"], OBJECTS),
+    ],
+)
+def test_restore_keeps_every_row_that_the_standard_tool_keeps(
+    servers: Servers, arguments: list[str], made: str
+) -> None:
+    file = servers.dump(PAGES + made, *arguments)
+    is_script = not any("--format" in each for each in arguments)
+    restored = servers.restore(file)
+    assert restored.code == 0, restored.log
+    assert restored.rows == servers.judge(file, is_script=is_script), restored.log
+    assert any(row in {"page 50", "page 51"} for row in restored.rows)
+    known = servers.sql(servers.target, "site", "SELECT rolname FROM pg_roles")
+    assert not {"user", "lob", "t"} & set(known.splitlines())
+
+
+def test_restore_takes_what_went_through_a_terminal(servers: Servers) -> None:
+    """A terminal ends lines with CRLF and shows what goes to the error stream; more may follow the end."""
+    file = servers.dump(PAGES + TENANT.format("t5"))
+    lines = file.read_bytes().replace(b"\n", b"\r\n")
+    before = b"Password: \r\npg_dump: warning: there are circular foreign-key constraints\r\nSET a.b = 1;\r\n"
+    file.write_bytes(before + lines + b"\r\n-- the end of it\r\n" * 100 + b"pg_dump: detail: page\r\n")
+    restored = servers.restore(file)
+    assert restored.code == 0, restored.log
+    assert restored.rows == servers.judge(file, is_script=True) == ["page 50", "place 20"]
+
+
+def test_restore_puts_a_table_of_a_missing_tablespace_into_the_default_one(servers: Servers) -> None:
+    servers.sql(
+        servers.source, "site", "SET allow_in_place_tablespaces = on; CREATE TABLESPACE fast LOCATION ''"
+    )
+    for arguments in ([], ["--format=custom"]):
+        file = servers.dump(PAGES + "ALTER TABLE page SET TABLESPACE fast", *arguments)
+        restored = servers.restore(file)
+        assert restored.code == 0, restored.log
+        assert restored.rows == servers.judge(file, is_script=not arguments) == ["page 50", "place 20"]
+
+
+def test_restore_lists_what_failed_and_strict_stops_there(servers: Servers) -> None:
+    file = servers.dump(PAGES, "--schema=public")
+    lenient = servers.restore(file)
+    assert (lenient.code, lenient.rows) == (0, ["page 50", "place 20"])
+    heading, *listed = lenient.notes
+    assert heading == "the dump's tables and rows are restored; 1 of its statements failed:"
+    assert listed[0].startswith(
+        'not restored: schema "public" already exists (CREATE SCHEMA public; at line '
+    )
+    strict = servers.restore(file, "strict")
+    assert (strict.code, strict.rows) == (3, [])
+    error = restore_error(strict.code, strict.log)
+    assert (error.message, error.cause) == (
+        "the dump could not be restored", 'schema "public" already exists'
+    )  # fmt: skip
+
+
+def test_restore_stops_where_an_extension_is_missing_that_a_table_needs(servers: Servers) -> None:
+    made = """
+    CREATE EXTENSION citext; CREATE EXTENSION pg_stat_statements; CREATE TABLE word (w citext);
+    INSERT INTO word VALUES ('a'), ('b');
+    """
+    file = servers.dump(PAGES + made)
+    harmless = file.read_bytes().replace(b"pg_stat_statements", b"somebodys_statistics")
+    file.write_bytes(harmless)
+    lenient = servers.restore(file)
+    assert lenient.code == 0, lenient.log
+    assert any('extension "somebodys_statistics" is not available' in each for each in lenient.notes)
+    file.write_bytes(harmless.replace(b"citext", b"geotext"))
+    stopped = servers.restore(file)
+    assert stopped.code == INCOMPLETE
+    error = restore_error(stopped.code, stopped.log)
+    assert (
+        error.message == "the dump was not restored whole: the table public.word is missing, with its 2 rows"
+    )
+    assert 'extension "geotext" is not available' in error.cause
+    assert "images.postgres" in error.hint
+
+
+@pytest.mark.parametrize("arguments", [[], ["--inserts"]])
+def test_restore_stops_where_rows_are_missing(servers: Servers, arguments: list[str]) -> None:
+    file = servers.dump(PAGES, *arguments)
+    spoiled = file.read_bytes().replace(b"7\t7\tfirst", b"x\t7\tfirst").replace(b"(7, 7, ", b"('x', 7, ")
+    assert spoiled != file.read_bytes()
+    file.write_bytes(spoiled)
+    stopped = servers.restore(file)
+    assert stopped.code == INCOMPLETE
+    error = restore_error(stopped.code, stopped.log)
+    there = "19" if arguments else "0"
+    assert error.message == f"the dump was not restored whole: the table public.place has {there} of 20 rows"
+    assert error.cause == 'invalid input syntax for type integer: "x"'
+
+
+def test_restore_refuses_what_has_no_tables_or_is_damaged(servers: Servers) -> None:
+    with pytest.raises(DumpError, match="has rows of 2 tables, and makes none of them"):
+        servers.restore(servers.dump(PAGES, "--data-only", "--format=custom"))
+    whole = servers.dump(PAGES, "--format=custom")
+    whole.write_bytes(whole.read_bytes()[:-400])
+    with pytest.raises(DumpError, match="pg_restore does not read the dump to its end") as damaged:
+        servers.restore(whole)
+    assert "pg_restore: error:" in damaged.value.log
+    empty = servers.restore(servers.dump(PAGES, "--schema-only"))
+    assert empty.code == 0
+    assert "the dump has tables and no rows" in empty.log
