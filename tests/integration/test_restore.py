@@ -17,6 +17,7 @@ import pytest
 
 from haybale import config
 from haybale.dump.postgresql import PostgreSQL
+from haybale.dump.psql_script import Name
 from haybale.dump.reference import Dump, unpack
 from haybale.dump.restoration import INCOMPLETE, describe_failures, read_failures, restore_error
 from haybale.dump.service import prepare_restore
@@ -148,6 +149,7 @@ def servers(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
         for name in names:
             run(
                 "docker", "run", "--detach", "--name", name, "--network", "none",
+                "--tmpfs", "/var/lib/postgresql/data",
                 "--label", f"io.haybale.test={RUN}", "--env", "POSTGRES_USER=site",
                 "--env", "POSTGRES_PASSWORD=only-here", "--env", "POSTGRES_INITDB_ARGS=--no-sync",
                 image, "postgres", *OPTIONS,
@@ -271,7 +273,7 @@ def test_restore_lists_what_failed_and_strict_stops_there(servers: Servers) -> N
     )
     strict = servers.restore(file, "strict")
     assert (strict.code, strict.rows) == (3, [])
-    error = restore_error(strict.code, strict.log)
+    error = restore_error(strict.code, strict.log, "strict")
     assert (error.message, error.cause) == (
         "the dump could not be restored", 'schema "public" already exists'
     )  # fmt: skip
@@ -291,7 +293,7 @@ def test_restore_stops_where_an_extension_is_missing_that_a_table_needs(servers:
     file.write_bytes(harmless.replace(b"citext", b"geotext"))
     stopped = servers.restore(file)
     assert stopped.code == INCOMPLETE
-    error = restore_error(stopped.code, stopped.log)
+    error = restore_error(stopped.code, stopped.log, "lenient")
     assert (
         error.message == "the dump was not restored whole: the table public.word is missing, with its 2 rows"
     )
@@ -307,10 +309,23 @@ def test_restore_stops_where_rows_are_missing(servers: Servers, arguments: list[
     file.write_bytes(spoiled)
     stopped = servers.restore(file)
     assert stopped.code == INCOMPLETE
-    error = restore_error(stopped.code, stopped.log)
+    error = restore_error(stopped.code, stopped.log, "lenient")
     there = "19" if arguments else "0"
     assert error.message == f"the dump was not restored whole: the table public.place has {there} of 20 rows"
     assert error.cause == 'invalid input syntax for type integer: "x"'
+
+
+def test_unpack_refuses_messages_of_pg_dump_that_cost_rows(servers: Servers) -> None:
+    """psql reads such a line as one with the COPY behind it."""
+    file = servers.dump(PAGES)
+    data = b"--\n-- Data for Name: place"
+    lines = file.read_bytes().split(b"\n")
+    message = b'pg_dump: dumping contents of table "public.place"\n'
+    file.write_bytes(file.read_bytes().replace(data, message + data))
+    assert servers.judge(file, is_script=True) == ["page 50", "place 0"]
+    line = lines.index(b"-- Data for Name: place; Type: TABLE DATA; Schema: public; Owner: site")
+    with pytest.raises(DumpError, match=f"is spoiled at line {line}: 'pg_dump"):
+        servers.restore(file)
 
 
 def test_restore_refuses_what_has_no_tables_or_is_damaged(servers: Servers) -> None:
@@ -324,3 +339,37 @@ def test_restore_refuses_what_has_no_tables_or_is_damaged(servers: Servers) -> N
     empty = servers.restore(servers.dump(PAGES, "--schema-only"))
     assert empty.code == 0
     assert "the dump has tables and no rows" in empty.log
+
+
+def test_read_contents_counts_what_looks_like_sql(servers: Servers) -> None:
+    """Every three of these fragments, one behind the other, are a row; the server says how many there are."""
+    fragments = (
+        "'", '"', "\\", "\\.", "\n", "\r\n", ";", "--", "/*", "*/", "$$", "$_$", "(", ")", "\t", "E'", "COPY",
+        "GRANT x TO y;", "-- PostgreSQL database dump complete",
+    )  # fmt: skip
+    quoted = ", ".join("('" + each.replace("'", "''") + "')" for each in fragments)
+    # What pg_dump makes of each: text of its own kind, in COPY as in INSERT.
+    name = servers.database(f"""
+        CREATE TABLE fragment AS SELECT * FROM (VALUES {quoted}) AS f (text);
+        CREATE TABLE "odd ;'name" AS SELECT a.text || b.text || c.text AS text, -1 AS number
+        FROM fragment a, fragment b, fragment c;
+        COMMENT ON TABLE fragment IS 'GRANT x TO y; -- ';
+    """)  # noqa: S608
+    for arguments in ([], ["--inserts"], ["--rows-per-insert=9", "--quote-all-identifiers"]):
+        file = servers.folder / f"fragments{next(NUMBERS)}"
+        dumped = run("docker", "exec", servers.source, "pg_dump", "-U", "site", "-d", name, *arguments)
+        # As bytes: newlines stay what they are.
+        file.write_bytes(dumped.stdout.encode())
+        contents = PostgreSQL().read_contents(servers.image, file, "plain")
+        assert contents.tables == {
+            Name(b"public", b"fragment"): len(fragments),
+            Name(b"public", b"odd ;'name"): len(fragments) ** 3,
+        }
+        assert contents.roles == {b"site"}
+        assert contents.is_complete
+
+
+def test_strict_restores_a_dump_whose_owners_are_not_here(servers: Servers) -> None:
+    file = servers.dump(PAGES + TENANT.format("t6"))
+    restored = servers.restore(file, "strict")
+    assert (restored.code, restored.rows, restored.notes) == (0, ["page 50", "place 20"], [])

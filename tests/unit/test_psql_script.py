@@ -52,6 +52,7 @@ def test_rows_of_copy_are_lines_up_to_the_end_of_data(size: int, end: str) -> No
         (1, "INSERT INTO public.page DEFAULT VALUES;"),
         (None, "INSERT INTO public.page VALUES (1, '') ON CONFLICT DO NOTHING;"),
         (None, "INSERT INTO public.page SELECT 1;"),
+        (None, 'COPY page FROM stdin WITH (FORMAT csv);\n1,"a\nb"\n\\.'),
         (None, "COPY page FROM stdin;\n1\n\\.\nDELETE FROM page WHERE id = 1;"),
         (None, "COPY page FROM stdin;\n1\n\\.\nDO $$ BEGIN DELETE FROM page; END $$;"),
         (2, "COPY public.page FROM stdin;\n1\n\\.\nCOPY page FROM stdin;\n2\n\\.\n"),
@@ -104,6 +105,23 @@ def test_contents_of_what_else_a_script_has() -> None:
     assert (contents.encoding, contents.server) == ("LATIN1", 16)
     assert (contents.extensions, contents.views) == ({b"postgis"}, {Name(b"s", b"v")})
     assert (contents.is_dump, contents.is_complete, contents.other_database) == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Welcome\n\nSET statement_timeout = 0;\n", None),
+        ("SELECT 1;\npg_dump: done\n", None),
+        ("COPY page FROM stdin;\npg_dump: x\nCREATE TABLE a\n\\.\nSELECT 1;\n", None),
+        ("COPY page FROM stdin;\n1\n\\.\npg_dump: x\n--\nCOPY page (id) FROM stdin;\n1\n\\.\n;\n", 4),
+        ("SELECT 1;\npg_dump: x\nCREATE UNLOGGED TABLE a (x int);\n", 2),
+        ("SELECT 1;\npg_dump: x\nINSERT INTO page VALUES (1);\n", 2),
+        ("pg_dump: the table's\nSELECT 'x';\nSELECT 1;\n", 1),
+    ],
+)
+def test_stray_text_is_what_takes_a_table_or_rows_along(text: str, line: int | None) -> None:
+    stray = read(text).stray
+    assert [each.line for each in stray][:1] == ([] if line is None else [line])
 
 
 def test_comments_within_strings_are_none() -> None:

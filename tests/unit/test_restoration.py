@@ -74,11 +74,17 @@ def test_describe_failures_counts_statements_and_lists_kinds() -> None:
 def test_restore_error_names_what_is_missing_and_the_extension_it_needs() -> None:
     log = 'psql:/dump:1: ERROR:  extension "postgis" is not available\n'
     log += "Not restored:\nthe table a.b is missing\n"
-    error = restore_error(INCOMPLETE, log)
+    error = restore_error(INCOMPLETE, log, "lenient")
     assert error.message == "the dump was not restored whole: the table a.b is missing"
     assert error.cause == 'extension "postgis" is not available'
     assert "images.postgres" in error.hint
-    assert restore_error(1, "out of memory").cause == "what was seen is the end of its log"
+
+
+def test_restore_error_advises_to_go_on_only_where_it_did_not() -> None:
+    for mode, hinted in (("strict", True), ("lenient", False)):
+        error = restore_error(2, "out of memory", mode)
+        assert error.cause == "what was seen is the end of its log"
+        assert ("index.restore" in error.hint) is hinted
 
 
 def test_sql_quotes_names() -> None:

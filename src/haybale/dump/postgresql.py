@@ -161,8 +161,15 @@ def _check_script(file: Path, script: ScriptReader) -> None:
         )
         raise DumpError(
             f"the SQL in {file} is cut off: {where}",
-            cause="dumping it failed midway, or it was cut off on its way here",
+            cause="dumping it failed midway, it was cut off on its way here, or its comments were removed",
             hint="dump it again (pg_dump --format=custom)",
+        )
+    if contents.stray:
+        line, text = contents.stray[0]
+        raise DumpError(
+            f"the SQL in {file} is spoiled at line {line}: {text!r} is no SQL",
+            cause="psql reads it as one with the statement behind it, whose table or rows are lost",
+            hint="dump it again, without a terminal between (pg_dump --file=FILE)",
         )
     if contents.other_database:
         raise DumpError(

@@ -58,6 +58,14 @@ NO_ROLES = frozenset({b"public", b"current_user", b"current_role", b"session_use
 # What stands before the kind of an object.
 ADJECTIVES = frozenset({b"unlogged", b"temp", b"temporary", b"global", b"local", b"materialized"})
 
+# How a command of SQL begins (PostgreSQL, "SQL Commands").
+COMMANDS = frozenset(
+    b"abort alter analyze begin call checkpoint close cluster comment commit copy create deallocate"
+    b" declare delete discard do drop end execute explain fetch grant import insert listen load lock merge"
+    b" move notify prepare reassign refresh reindex release reset revoke rollback savepoint security select"
+    b" set show start table truncate unlisten update vacuum values with".split()
+)
+
 # Statements that change rows in ways that only a server knows. pg_dump writes none of them.
 UNKNOWN_EFFECTS = frozenset({b"call", b"do", b"execute", b"merge", b"with"})
 
@@ -68,6 +76,13 @@ class Token(NamedTuple):
     kind: str
     text: bytes
     depth: int
+
+
+class Stray(NamedTuple):
+    """Text that is no SQL, and takes the statement behind it along: its line (from 1), and how it begins."""
+
+    line: int
+    text: str
 
 
 class Name(NamedTuple):
@@ -84,6 +99,7 @@ class ScriptContents:
     - `tables`: each table that it makes or fills, with its number of rows; None where only a server can know.
     - `views`: the materialized views that it fills.
     - `roles`, `extensions`: those that it names, and does not make.
+    - `stray`: text that psql reads as one with a table or rows behind it, which are lost so.
     - `encoding`: PostgreSQL's name of the script's encoding, where it has one.
     - `server`: the newest major version of server and pg_dump that it names.
     """
@@ -93,8 +109,10 @@ class ScriptContents:
     views: set[Name] = field(default_factory=set)
     roles: set[bytes] = field(default_factory=set)
     extensions: set[bytes] = field(default_factory=set)
+    stray: list[Stray] = field(default_factory=list)
     encoding: str | None = None
     server: int | None = None
+    has_inserts: bool = False
     is_dump: bool = False
     is_complete: bool = False
     is_cluster: bool = False
@@ -115,6 +133,7 @@ class ScriptReader:
         self._is_start = True
         self._copying: Name | None = None
         self._copied = 0
+        self._line = 0
         self._schema = b"public"
         self._has_backslashes = False
         self._made_roles: set[bytes] = set()
@@ -175,6 +194,7 @@ class ScriptReader:
                 return end
             if data[end:after].rstrip(b"\r\n") == b"\\.":
                 self._add_rows(table, self._copied)
+                self._line += self._copied + 1
                 self._copying, self._copied = None, 0
                 return after
             self._copied += 1
@@ -190,14 +210,17 @@ class ScriptReader:
 
     def _begin_statement(self) -> None:
         self._tokens: list[Token] = []
-        self._depth = self._begins = 0
+        self._depth = self._begins = self._start = 0
+        self._has_long_string = False
         # Of an INSERT: the rows behind VALUES, where it has come to that.
         self._inserted: int | None = None
         self._is_upsert = False
 
     def _read_line(self, line: bytes) -> None:
+        self._line += 1
         if not self._open and not self._has_backslashes:
             if not self._tokens and (found := INSERT_LINE.fullmatch(line)):
+                self.contents.has_inserts = True
                 self._add_rows(self._plain_name(found[1]), 1)
                 return
             if self._inserted is not None and self._depth == 0 and ROW_LINE.fullmatch(line):
@@ -219,6 +242,7 @@ class ScriptReader:
 
     def _begin_token(self, kind: str, text: bytes) -> None:
         self._open, self._text, self._blocks = kind, b"", 1
+        self._opened = self._line
         if kind == "block":
             self._edge = BLOCK_EDGE
         elif kind == "dollar":
@@ -241,6 +265,7 @@ class ScriptReader:
                 is_end = self._open == "dollar" or edge in {b"'", b'"'}
             if is_end:
                 kind, self._open = self._open, ""
+                self._has_long_string = self._has_long_string or self._opened < self._line
                 if kind != "block":
                     self._add_token("name" if kind == "name" else "string", self._text)
                 return position
@@ -262,11 +287,13 @@ class ScriptReader:
 
     def _read_command(self, text: bytes) -> None:
         words = text.split()
+        self.contents.is_dump = self.contents.is_dump or words[0] == b"\\restrict"
         if words[0] in {b"\\c", b"\\connect"} and len(words) > 1:
             self.contents.other_database = True
 
     def _add_token(self, kind: str, text: bytes) -> None:
         tokens = self._tokens
+        self._start = self._start or self._line
         if kind == "other":
             if text == b"(":
                 if self._inserted is not None and self._depth == 0 and not self._is_upsert:
@@ -303,12 +330,19 @@ class ScriptReader:
 
     def _end_statement(self) -> None:
         tokens, inserted, is_upsert = self._tokens, self._inserted, self._is_upsert
+        start, has_long_string = self._start, self._has_long_string
         self._begin_statement()
         if not tokens:
             return
         statement = Statement(tokens, self._schema)
         verb = statement.word(0)
+        if verb not in COMMANDS:
+            if has_long_string or statement.has_table_or_rows:
+                text = b" ".join(each.text for each in tokens[:8]).decode(errors="replace")
+                self.contents.stray.append(Stray(start, text))
+            return
         if inserted is not None or verb == b"insert":
+            self.contents.has_inserts = True
             rows = 1 if statement.has(b"default", b"values") else inserted
             rows = None if is_upsert else rows
             self._add_rows(statement.name_after(b"into"), rows)
@@ -333,12 +367,13 @@ class ScriptReader:
             self._add_rows(table, None)
             return
         self._copying = table
-        if statement.has(b"csv") or statement.has(b"header"):
+        if any(each.text in {b"csv", b"header"} for each in statement.tokens):
             self._add_rows(table, None)  # a row may have several lines
 
     def _read_set(self, statement: Statement) -> None:
         values = [each.text for each in statement.tokens if each.kind in {"word", "name", "string"}]
         if b"search_path" in values:
+            self.contents.is_dump = self.contents.is_dump or statement.has(b"set_config")
             path = values[values.index(b"search_path") + 1 :]
             named = [name for name in path if name not in {b"to", b"$user", b"pg_catalog", b"false", b""}]
             self._schema = named[0].partition(b",")[0].strip(b' "') if named else b"public"
@@ -393,6 +428,12 @@ class Statement:
     def has(self, *words: bytes) -> bool:
         """Return whether these words stand there, one behind the other, outside of parentheses."""
         return self._find(*words) is not None
+
+    @property
+    def has_table_or_rows(self) -> bool:
+        """Whether what makes or fills a table stands somewhere in it."""
+        ways = ((b"create", b"table"), (b"unlogged", b"table"), (b"from", b"stdin"), (b"insert", b"into"))
+        return any(self.has(*way) for way in (*ways, (b"refresh", b"materialized"), (b"create", b"schema")))
 
     @property
     def is_temporary(self) -> bool:

@@ -25,9 +25,19 @@ if TYPE_CHECKING:
 
 SCRIPT = "restore.sh"
 
-# The script's exit code where the database has not what the dump has, and the line before what it misses.
+# The file that says that a script is one transaction. That is faster, as what it makes goes into no log; but
+# going on at errors there takes a savepoint for each statement, which is slow where each row is one.
+ONE_TRANSACTION = "one-transaction"
+
+# The script's exit code where the database has not what the dump has; the line before what that is.
 INCOMPLETE = 9
 MISSING_HEADING = "Not restored:"
+
+# Stop at the first error.
+STRICT = "strict"
+
+# Lines of the log that go into an error.
+TAIL = 25
 
 # So many kinds of errors are listed, and so many characters of a statement.
 LISTED = 20
@@ -79,6 +89,8 @@ def write_restore_files(folder: Path, contents: ScriptContents | None) -> None:
     files = {SCRIPT: restore_script().encode()}
     if contents is not None:
         encoding = f"SET client_encoding = '{contents.encoding}';\n".encode() if contents.encoding else b""
+        if not contents.has_inserts:
+            files[ONE_TRANSACTION] = b""
         files["roles.sql"] = encoding + roles_sql(contents)
         files["refresh.sql"] = encoding + refresh_sql(contents)
         files["compare.sql"] = encoding + compare_sql(contents)
@@ -197,8 +209,11 @@ def describe_failures(failures: list[Failure]) -> list[str]:
     return lines
 
 
-def restore_error(code: int, log: str) -> DumpError:
-    """Return the error for a service `restore` that exited with `code`, and whose whole log is `log`."""
+def restore_error(code: int, log: str, mode: str) -> DumpError:
+    """Return the error for a service `restore` that exited with `code`, and whose whole log is `log`.
+
+    `mode` is the setting `index.restore`.
+    """
     failures = read_failures(log)
     listed = "\n".join(f"not restored: {each}" for each in failures[:LISTED])
     first = failures[0].error if failures else "what was seen is the end of its log"
@@ -209,14 +224,14 @@ def restore_error(code: int, log: str) -> DumpError:
         return DumpError(
             "the dump could not be restored",
             cause=first,
-            hint='index.restore = "lenient" goes on where psql and pg_restore do' if failures else "",
-            log=log[-4000:],
+            hint='index.restore = "lenient" goes on where psql and pg_restore do' if mode == STRICT else "",
+            log="\n".join(log.splitlines()[-TAIL:]),
         )
     missing = log.rpartition(f"{MISSING_HEADING}\n")[2].strip().splitlines()
     return DumpError(
         f"the dump was not restored whole: {'; '.join(missing[:LISTED])}"
         + (f"; and {len(missing) - LISTED} more" if len(missing) > LISTED else ""),
-        cause="; ".join(absent) or first,
+        cause="; ".join(absent) or (first if failures else "no statement failed"),
         hint="set images.postgres to an image that has it (docs/databases.md)" if absent else "dump it again",
         log=listed,
     )

@@ -14,12 +14,13 @@ sql() {
 }
 
 restore_script() {
-  # One transaction writes no log for what it makes (wal_level=minimal).
-  set -- --no-psqlrc --quiet --echo-errors --output=/dev/null --single-transaction --file=/dump "$@"
+  set -- --no-psqlrc --quiet --echo-errors --output=/dev/null --file=/dump
   if [ "$MODE" = strict ]; then
-    psql --set ON_ERROR_STOP=1 "$@"
+    psql --set ON_ERROR_STOP=1 --single-transaction "$@"
+  elif [ -e /restore/one-transaction ]; then
+    psql --set ON_ERROR_ROLLBACK=on --single-transaction "$@"
   else
-    psql --set ON_ERROR_ROLLBACK=on "$@"
+    psql "$@"
   fi
 }
 

@@ -94,7 +94,8 @@ def restored_database(services: Compose, say: Callable[[str], None], *, keep: bo
     """
 
     def explain(service: str, code: int) -> HaybaleError | None:
-        return restore_error(code, services.log(service)) if service == RESTORE else None
+        mode = services.variables["HAYBALE_RESTORE_MODE"]
+        return restore_error(code, services.log(service), mode) if service == RESTORE else None
 
     with services.up(keep=keep, explain=explain):
         for line in describe_failures(read_failures(services.log(RESTORE))):
