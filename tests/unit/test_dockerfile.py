@@ -1,60 +1,76 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import re
+from pathlib import Path
 
 import pytest
 
 from haybale.errors import ConfigError, UsageError
-from haybale.images.dockerfile import parse_stages, raise_if_unknown, required_instructions, stage_names
+from haybale.images.dockerfile import (
+    parse_dockerfile,
+    raise_if_unknown,
+    required_instructions,
+    required_stages,
+    stage_names,
+)
 
-if TYPE_CHECKING:
-    from pathlib import Path
+# Dockerfiles of our own, in the shapes of public ones, with BuildKit's answers: main.go beside them asked it.
+TABLE = json.loads(
+    (Path(__file__).parents[1] / "tables" / "dockerfile" / "cases.json").read_text(encoding="utf-8")
+)
+ARGUMENTS = TABLE["arguments"]
+# BuildKit lets the last one win; haybale refuses it.
+DOUBLED = "FROM a AS plain\nFROM b AS plain\nFROM plain AS release\n"
+ACCEPTED = [file for file in TABLE["files"] if "error" not in file and file["text"] != DOUBLED]
+# Where it depends on the platform, on a pattern, or on numbers in a mount, what might be meant counts.
+MAY_BE_WIDE = re.compile(r"\$\{?TARGET|\$\{\w+[#%/]|mount=\S*from=\d")
 
 
 def names(text: str) -> tuple[str, ...]:
-    return tuple(stage.name for stage in parse_stages(text, "Dockerfile")[1] if stage.name)
+    return tuple(stage.name for stage in parse_dockerfile(text, "Dockerfile").stages if stage.name)
 
 
 @pytest.mark.parametrize("word", ["as", "AS", "As"])
-def test_parse_stages_reads_as_in_any_case(word: str) -> None:
+def test_parse_dockerfile_reads_as_in_any_case(word: str) -> None:
     assert names(f"FROM a {word} one\nfrom b {word} two\n") == ("one", "two")
 
 
-def test_parse_stages_gives_names_in_lower_case() -> None:
+def test_parse_dockerfile_gives_names_in_lower_case() -> None:
     assert names("FROM a AS Runner\n") == ("runner",)
 
 
-def test_parse_stages_gives_no_name_to_stages_without_one() -> None:
+def test_parse_dockerfile_gives_no_name_to_stages_without_one() -> None:
     assert names("FROM a\nFROM b AS two\nFROM two\n") == ("two",)
 
 
-def test_parse_stages_reads_arguments_and_platforms_in_from() -> None:
+def test_parse_dockerfile_reads_arguments_and_platforms_in_from() -> None:
     text = "ARG BASE=python\nFROM --platform=$BUILDPLATFORM ${BASE:-a}:${TAG} AS one\n"
     assert names(text) == ("one",)
 
 
-def test_parse_stages_ignores_comments() -> None:
+def test_parse_dockerfile_ignores_comments() -> None:
     assert names("# FROM a AS no\nFROM a AS yes\n  # FROM b AS no\n") == ("yes",)
 
 
-def test_parse_stages_reads_a_from_over_several_lines() -> None:
+def test_parse_dockerfile_reads_a_from_over_several_lines() -> None:
     text = "FROM \\\n  # why this one\n\n  --platform=linux/amd64 \\\n  a \\\n  AS one\nRUN true\n"
     assert names(text) == ("one",)
 
 
-def test_parse_stages_ignores_from_in_a_continued_run() -> None:
+def test_parse_dockerfile_ignores_from_in_a_continued_run() -> None:
     assert names("FROM a AS one\nRUN echo \\\n FROM b AS two\n") == ("one",)
 
 
-def test_parse_stages_reads_another_escape_character() -> None:
+def test_parse_dockerfile_reads_another_escape_character() -> None:
     assert names("# escape=`\nFROM a AS one\nRUN dir C:\\\nFROM b `\n AS two\n") == ("one", "two")
 
 
-def test_parse_stages_reads_directives_in_any_order() -> None:
+def test_parse_dockerfile_reads_directives_in_any_order() -> None:
     assert names("# syntax=docker/dockerfile:1\n#Escape = `\nFROM `\n a AS one\n") == ("one",)
 
 
-def test_parse_stages_takes_a_directive_after_a_comment_for_a_comment() -> None:
+def test_parse_dockerfile_takes_a_directive_after_a_comment_for_a_comment() -> None:
     assert names("# hello\n# escape=`\nFROM \\\n a AS one\n") == ("one",)
 
 
@@ -76,7 +92,7 @@ def test_parse_stages_takes_a_directive_after_a_comment_for_a_comment() -> None:
         "RUN <<EOF\n# FROM b AS two\n EOF\n\tEOF\nFROM c AS three\nEOF\n",
     ],
 )
-def test_parse_stages_ignores_heredocs(heredoc: str) -> None:
+def test_parse_dockerfile_ignores_heredocs(heredoc: str) -> None:
     assert names(f"FROM a AS one\n{heredoc}FROM z AS last\n") == ("one", "last")
 
 
@@ -94,54 +110,54 @@ def test_parse_stages_ignores_heredocs(heredoc: str) -> None:
         "# RUN <<EOF",
     ],
 )
-def test_parse_stages_ignores_what_only_looks_like_a_heredoc(run: str) -> None:
+def test_parse_dockerfile_ignores_what_only_looks_like_a_heredoc(run: str) -> None:
     assert names(f"FROM a AS one\n{run}\nFROM b AS two\n") == ("one", "two")
 
 
-def test_parse_stages_names_the_line_of_a_heredoc_without_end() -> None:
+def test_parse_dockerfile_names_the_line_of_a_heredoc_without_end() -> None:
     with pytest.raises(ConfigError, match="Dockerfile:2: the heredoc <<EOF never ends"):
         names("FROM a AS one\nRUN <<EOF\nFROM b AS two\n EOF\n")
 
 
-def test_parse_stages_joins_a_word_that_a_continuation_cuts() -> None:
+def test_parse_dockerfile_joins_a_word_that_a_continuation_cuts() -> None:
     assert names("FR\\\nOM a A\\  \nS one\n") == ("one",)
 
 
-def test_parse_stages_continues_no_line_after_a_doubled_escape_character() -> None:
+def test_parse_dockerfile_continues_no_line_after_a_doubled_escape_character() -> None:
     assert names("FROM a AS one\nRUN dir C:\\\\\nFROM b AS two\n") == ("one", "two")
 
 
-def test_parse_stages_reads_a_byte_order_mark_and_windows_lines() -> None:
+def test_parse_dockerfile_reads_a_byte_order_mark_and_windows_lines() -> None:
     assert names("\ufeffFROM a AS one\r\nFROM \\\r\n b AS two\r\n") == ("one", "two")
 
 
-def test_parse_stages_ends_a_line_only_at_a_line_feed() -> None:
+def test_parse_dockerfile_ends_a_line_only_at_a_line_feed() -> None:
     assert names("FROM a AS one\nRUN echo \x0cFROM b AS two\n") == ("one",)
 
 
-def test_parse_stages_names_both_lines_of_a_doubled_name() -> None:
+def test_parse_dockerfile_names_both_lines_of_a_doubled_name() -> None:
     with pytest.raises(ConfigError, match="Dockerfile:3: the stage 'one' already exists, in line 1"):
         names("FROM a AS one\n\nFROM b as ONE\n")
 
 
-def test_parse_stages_names_the_line_of_an_invalid_from() -> None:
+def test_parse_dockerfile_names_the_line_of_an_invalid_from() -> None:
     with pytest.raises(ConfigError, match="Dockerfile:2: cannot be read: FROM a is one"):
         names("# hello\nFROM a is one\n")
 
 
 @pytest.mark.parametrize("stage", ["1st", "a/b", "-a", "$NAME"])
-def test_parse_stages_names_the_line_of_an_invalid_name(stage: str) -> None:
+def test_parse_dockerfile_names_the_line_of_an_invalid_name(stage: str) -> None:
     with pytest.raises(ConfigError, match=r"Dockerfile:2: .* cannot be a stage's name"):
         names(f"FROM a\nFROM b AS {stage}\n")
 
 
-def test_parse_stages_refuses_an_unknown_escape_character() -> None:
+def test_parse_dockerfile_refuses_an_unknown_escape_character() -> None:
     with pytest.raises(ConfigError, match="Dockerfile:2: the escape character"):
         names("# syntax=docker/dockerfile:1\n# escape=^\nFROM a AS one\n")
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "ARG A=b\n"])
-def test_parse_stages_refuses_a_file_without_from(text: str) -> None:
+def test_parse_dockerfile_refuses_a_file_without_from(text: str) -> None:
     with pytest.raises(ConfigError, match="there is no FROM"):
         names(text)
 
@@ -188,7 +204,7 @@ COPY --from=1 /x /y
 
 def needed(folder: Path, text: str, *wanted: str) -> str:
     (folder / "Dockerfile").write_text(text, encoding="utf-8")
-    return required_instructions(folder / "Dockerfile", wanted)
+    return required_instructions(folder / "Dockerfile", wanted, ARGUMENTS)
 
 
 def test_required_instructions_have_the_stages_that_a_stage_is_made_of(tmp_path: Path) -> None:
@@ -237,3 +253,67 @@ def test_required_instructions_ignore_comments_and_other_stages(tmp_path: Path) 
     before = needed(tmp_path, DOCKERFILE, "release", "solr")
     text = DOCKERFILE.replace("# why", "# because").replace("/a /b", "/c /d")
     assert needed(tmp_path, text, "release", "solr") == before
+
+
+def test_required_instructions_change_with_a_stage_behind_a_default(tmp_path: Path) -> None:
+    text = "ARG FLAVOR=plain\nFROM s AS solr-plain\nRUN one\nFROM solr-${FLAVOR:-plain} AS solr\n"
+    assert needed(tmp_path, text, "solr") != needed(tmp_path, text.replace("one", "two"), "solr")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("RUN x a\\  b", "RUN x a\\ b"),
+        ("ENV NAME a  b", "ENV NAME a b"),
+        ("WORKDIR /a  b", "WORKDIR /a b"),
+        ("LABEL name a  b", "LABEL name a b"),
+    ],
+)
+def test_required_instructions_keep_blanks_that_mean_something(tmp_path: Path, one: str, other: str) -> None:
+    assert needed(tmp_path, f"FROM a AS solr\n{one}\n", "solr") != needed(
+        tmp_path, f"FROM a AS solr\n{other}\n", "solr"
+    )
+
+
+def test_parse_dockerfile_finds_the_stages_that_buildkit_finds() -> None:
+    assert len(ACCEPTED) > 200
+    for file in ACCEPTED:
+        stages = parse_dockerfile(file["text"], "Dockerfile").stages
+        assert [[stage.name or "", stage.line] for stage in stages] == file["stages"], file["text"]
+
+
+def test_required_stages_are_those_that_buildkit_builds() -> None:
+    for file in ACCEPTED:
+        parsed = parse_dockerfile(file["text"], "Dockerfile")
+        numbers = {stage.name: at for at, stage in enumerate(parsed.stages)}
+        for target, wanted in file["needed"].items():
+            found = required_stages(parsed, [numbers[target]], ARGUMENTS)
+            assert found >= set(wanted), file["text"]
+            if not MAY_BE_WIDE.search(file["text"]):
+                assert found == set(wanted), file["text"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "FROM ${FLAVOR!x} AS solr",  # no substitution of BuildKit's
+        "FROM ${FLAVOR AS solr",
+        "FROM 'plain AS solr",
+        "FROM s AS solr\nCOPY --from=$FLAVOR /a /b",
+        'FROM s AS solr\nRUN --mount=type=bind,\\"from=plain true',
+    ],
+)
+def test_required_instructions_have_every_stage_where_one_cannot_be_read(tmp_path: Path, line: str) -> None:
+    assert "RUN one" in needed(tmp_path, f"ARG FLAVOR=plain\nFROM s AS plain\nRUN one\n{line}\n", "solr")
+
+
+def test_required_instructions_have_every_stage_where_an_argument_cannot_be_read(tmp_path: Path) -> None:
+    assert "RUN one" in needed(tmp_path, 'ARG A="plain\nFROM s AS plain\nRUN one\nFROM $A AS solr\n', "solr")
+
+
+def test_required_instructions_have_the_stages_of_every_platform(tmp_path: Path) -> None:
+    stages = "FROM a AS x-amd64\nRUN one\nFROM a AS x-arm64\nRUN two\nFROM a AS y\nRUN no\n"
+    found = needed(tmp_path, f"{stages}FROM x-$TARGETARCH AS solr\n", "solr")
+    assert "RUN one" in found
+    assert "RUN two" in found
+    assert "RUN no" not in found

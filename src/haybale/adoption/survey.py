@@ -22,7 +22,7 @@ from haybale.dump.archive import open_content
 from haybale.dump.content import Folder
 from haybale.dump.recognition import find_database
 from haybale.errors import ConfigError, DumpError
-from haybale.images.dockerfile import parse_stages
+from haybale.images.dockerfile import parse_dockerfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -180,7 +180,7 @@ def _dockerfiles(root: Path, files: Sequence[str]) -> Iterator[tuple[str, list[S
         name = PurePosixPath(file).name
         if name == "Dockerfile" or name.startswith("Dockerfile.") or name.endswith(".Dockerfile"):
             try:
-                _, stages = parse_stages(_read(root, file), file)
+                stages = parse_dockerfile(_read(root, file), file).stages
             except ConfigError:
                 continue
             yield file, stages

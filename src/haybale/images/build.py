@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from haybale.errors import BuildError, UsageError
 from haybale.image_ref import RELEASE, ImageRef, cache_images
-from haybale.images import dockerfile, host
+from haybale.images import host
 from haybale.images.bases.base_image import ensure_base_image
+from haybale.images.dockerfile import build_arguments, raise_if_unknown, stage_names
 from haybale.images.transfer import push_image
 from haybale.tools import git, process
 from haybale.tools.engine import sdk
@@ -123,7 +124,7 @@ def build_stage(
     the whole log once. Raises `UsageError`, `BuildError`.
     """
     file = checkout.project.path(checkout.settings.dockerfile)
-    dockerfile.raise_if_unknown(stage, dockerfile.stage_names(file))
+    raise_if_unknown(stage, stage_names(file))
     if action not in ACTIONS:
         cause = f"a build's action is {' or '.join(ACTIONS)}"
         raise UsageError(f"unknown action {action!r}", cause=cause, hint="just build STAGE --load")
@@ -230,9 +231,7 @@ def _build(
             context=project.root,
             epoch=time,
             arguments={
-                "PYTHON_IMAGE": settings.images.python,
-                "SOLR_IMAGE": settings.images.solr,
-                "CORE": settings.core,
+                **build_arguments(settings),
                 **(arguments or {}),
                 **dict.fromkeys(host.proxy_variables(env)),
             },

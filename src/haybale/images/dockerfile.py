@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 import re
 import shlex
@@ -9,16 +10,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from haybale.errors import ConfigError, UsageError
+from haybale.images.dockerfile_words import (
+    ANYTHING,
+    BadWordError,
+    expand,
+    global_arguments,
+    mount_sources,
+    read_flags,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from haybale.config import Settings
 
 # BuildKit, frontend/dockerfile/parser: directives.go, parser.go ("reHeredoc", "lineContinuationRegex").
 DIRECTIVE = re.compile(r"#\s*(?P<key>syntax|escape|check)\s*=\s*(?P<value>.+?)\s*", re.IGNORECASE)
 # Blanks after << are newer there; a number after them is taken for a shift in the shell's arithmetic.
 HEREDOC = re.compile(r"""[0-9]*<<(?P<dash>-?)(?:\s+(?=["'A-Za-z_]))?(?P<word>[^<\s][^<]*)""")
 HEREDOC_INSTRUCTIONS = ("RUN", "COPY", "ADD")
+
+# Where the number of blanks between words says nothing. ENV NAME a  b and WORKDIR keep them.
+BLANKS_SEPARATE = ("ADD", "ARG", "COPY", "FROM", "RUN")
 
 # A word of a line, with what is quoted or escaped in it, and blanks after <<. In the JSON form of an
 # instruction everything is quoted: it begins no heredoc.
@@ -37,40 +51,76 @@ class Stage:
     instructions: list[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Dockerfile:
+    """A Dockerfile: its escape character, the instructions before the first FROM, and its stages."""
+
+    escape: str
+    before: list[str]
+    stages: list[Stage]
+
+
 def stage_names(file: Path) -> tuple[str, ...]:
-    """Return the names of a Dockerfile's stages, in their order; raises as `parse_stages` does."""
-    _, stages = parse_stages(_read(file), str(file))
+    """Return the names of a Dockerfile's stages, in their order; raises as `parse_dockerfile` does."""
+    stages = parse_dockerfile(_read(file), str(file)).stages
     return tuple(stage.name for stage in stages if stage.name)
 
 
-def required_instructions(file: Path, wanted: Sequence[str]) -> str:
+def build_arguments(settings: Settings) -> dict[str, str]:
+    """Return what every build of a stage passes as build arguments; FROM sees those that an ARG declares."""
+    images = settings.images
+    return {"PYTHON_IMAGE": images.python, "SOLR_IMAGE": images.solr, "CORE": settings.core}
+
+
+def required_instructions(file: Path, wanted: Sequence[str], arguments: Mapping[str, str]) -> str:
     """Return the instructions of the `wanted` stages, and of the stages that they are made of, a line each.
 
-    What stands before the first FROM comes first. Comments, blank lines and line breaks do not show. Raises
-    `ConfigError` as `parse_stages` does, and where there is no such stage.
+    `arguments` are the build arguments. What stands before the first FROM comes first. Comments, blank lines
+    and line breaks do not show. Where it is not certain here which stage is meant, all that may be are
+    there. Raises `ConfigError` as `parse_dockerfile` does, and where there is no such stage.
     """
-    before, stages = parse_stages(_read(file), str(file))
-    # A stage goes by its number too.
-    numbers = {name: at for at, stage in enumerate(stages) for name in (str(at), stage.name) if name}
+    parsed = parse_dockerfile(_read(file), str(file))
+    names = [stage.name for stage in parsed.stages]
     for name in wanted:
-        if name not in numbers:
-            known = ", ".join(stage.name for stage in stages if stage.name) or "none with a name"
+        if name not in names:
+            known = ", ".join(filter(None, names)) or "none with a name"
             raise ConfigError(f"{file}: there is no stage {name!r}", cause=f"there are: {known}")
+    found = required_stages(parsed, [names.index(name) for name in wanted], arguments)
+    lines = [*parsed.before, *(line for at in sorted(found) for line in parsed.stages[at].instructions)]
+    return "\n".join(_normalize_blanks(line, parsed.escape) for line in lines)
+
+
+def required_stages(parsed: Dockerfile, wanted: Sequence[int], arguments: Mapping[str, str]) -> set[int]:
+    """Return the numbers of the `wanted` stages, and of the stages that they are made of."""
+    stages, escape = parsed.stages, parsed.escape
+    declared = [rest for verb, rest in map(_verb, parsed.before) if verb == "ARG"]
+    try:
+        variables = global_arguments(declared, arguments, escape)
+    except BadWordError:
+        return set(range(len(stages)))
     found: set[int] = set()
-    left = [numbers[name] for name in wanted]
+    left = list(wanted)
     while left:
         number = left.pop()
-        if number not in found:
-            found.add(number)
-            sources = [each for line in stages[number].instructions for each in _file_sources(line)]
-            names = [_resolve_argument(each, before) for each in sources]
-            left += [numbers[name] for name in names if name in numbers]
-    lines = [*before, *(line for number in sorted(found) for line in stages[number].instructions)]
-    return "\n".join(_normalize_blanks(line) for line in lines)
+        if number in found:
+            continue
+        found.add(number)
+        first, *others = stages[number].instructions
+        base = re.compile(_base(first, variables, escape), re.DOTALL)
+        left += [at for at, stage in enumerate(stages[:number]) if stage.name and base.fullmatch(stage.name)]
+        for source in (source for line in others for source in _file_sources(line, escape)):
+            pattern = re.compile(source, re.DOTALL | re.IGNORECASE)
+            left += [at for at, stage in enumerate(stages) if _is_named(stage, at, pattern)]
+    return found
 
 
-def parse_stages(text: str, file: str) -> tuple[list[str], list[Stage]]:
-    """Return the instructions before the first FROM, and the stages; `file` is the name for errors.
+def _is_named(stage: Stage, number: int, pattern: re.Pattern[str]) -> bool:
+    """Whether a pattern fits a stage's name or number."""
+    return any(pattern.fullmatch(name) for name in (stage.name, str(number)) if name)
+
+
+def parse_dockerfile(text: str, file: str) -> Dockerfile:
+    """Return a Dockerfile's parts; `file` is the name for errors.
 
     Raises `ConfigError` with the line of a doubled or invalid name, of an invalid FROM and of a heredoc
     without end, and where there is no FROM at all.
@@ -88,7 +138,7 @@ def parse_stages(text: str, file: str) -> tuple[list[str], list[Stage]]:
         (stages[-1].instructions if stages else before).append(instruction)
     if not stages:
         raise ConfigError(f"{file}: there is no FROM in it", cause="it is empty, or not a Dockerfile")
-    return before, stages
+    return Dockerfile(escape=_escape(_split_lines(text), file), before=before, stages=stages)
 
 
 def _read(file: Path) -> str:
@@ -117,26 +167,37 @@ def _stage_name(instruction: str, place: str) -> str | None:
     return name.lower() if name else None
 
 
-def _normalize_blanks(instruction: str) -> str:
-    """Return an instruction with its blanks as single ones, where none of them can be in quotes."""
+def _normalize_blanks(instruction: str, escape: str) -> str:
+    """Return an instruction with its blanks as single ones, where they only separate words."""
     first, newline, body = instruction.partition("\n")
-    return (first if "'" in first or '"' in first else " ".join(first.split())) + newline + body
+    has_exact_blanks = _verb(first)[0] not in BLANKS_SEPARATE or any(
+        char in first for char in ("'", '"', escape)
+    )
+    return (first if has_exact_blanks else " ".join(first.split())) + newline + body
 
 
-def _file_sources(instruction: str) -> Iterator[str]:
-    """Yield what an instruction takes its files from: names of stages, and of what is none."""
+def _base(instruction: str, variables: Mapping[str, str], escape: str) -> str:
+    """Return a regular expression for what a FROM may name."""
+    image = next(word for word in _verb(instruction)[1].split() if not word.startswith("--"))
+    try:
+        return expand(image, variables, escape)
+    except BadWordError:
+        return ANYTHING
+
+
+def _file_sources(instruction: str, escape: str) -> Iterator[str]:
+    """Yield regular expressions for what an instruction takes files from: stages, and what is none."""
     verb, rest = _verb(instruction)
-    if verb == "FROM":
-        yield next((word for word in rest.split() if not word.startswith("--")), "")
-    for found in re.findall(r"--from=(\S+)|--mount=\S*?\bfrom=([^,\s]+)", rest.split("\n")[0]):
-        yield "".join(found)
-
-
-def _resolve_argument(name: str, before: Sequence[str]) -> str:
-    """Return a stage's name in small letters; ${NAME} is what the ARG before the first FROM says."""
-    pattern = r"^ARG\s+(\w+)=[\"']?([^\s\"']*)"
-    defaults = dict(re.findall(pattern, "\n".join(before), re.MULTILINE | re.IGNORECASE))
-    return re.sub(r"\$\{?(\w+)\}?", lambda found: defaults.get(found[1], found[0]), name).lower()
+    if verb == "ONBUILD":
+        yield from _file_sources(rest, escape) if rest else ()
+        return
+    for name, value in read_flags(rest, escape):
+        try:
+            sources = [value] if name == "from" else [*mount_sources(value)] if name == "mount" else []
+        except csv.Error:
+            sources = ["$"]
+        # BuildKit has no variables there; what a newer one makes of them is not known.
+        yield from (ANYTHING if "$" in source else re.escape(source) for source in sources)
 
 
 def instructions(text: str, name: str) -> Iterator[tuple[int, str]]:
@@ -144,8 +205,7 @@ def instructions(text: str, name: str) -> Iterator[tuple[int, str]]:
 
     `name` is the file's, for errors.
     """
-    # Not splitlines: a form feed or a line separator ends no line of a Dockerfile.
-    lines = [line.rstrip("\r") for line in text.removeprefix("\ufeff").split("\n")]
+    lines = _split_lines(text)
     escape = re.escape(_escape(lines, name))
     continued = re.compile(rf"(^|[^{escape}]){escape}[ \t]*$")
     at = 0
@@ -167,6 +227,11 @@ def instructions(text: str, name: str) -> Iterator[tuple[int, str]]:
             body = at
             at = _after_heredocs(instruction, lines, at, f"{name}:{start + 1}")
             yield start + 1, "\n".join([instruction.strip(), *lines[body:at]])
+
+
+def _split_lines(text: str) -> list[str]:
+    # Not splitlines: a form feed or a line separator ends no line of a Dockerfile.
+    return [line.rstrip("\r") for line in text.removeprefix("\ufeff").split("\n")]
 
 
 def _escape(lines: Sequence[str], name: str) -> str:

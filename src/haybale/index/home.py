@@ -10,7 +10,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from haybale.images.build import SOLR
-from haybale.images.dockerfile import required_instructions
+from haybale.images.dockerfile import build_arguments, required_instructions
 from haybale.index.solrconfig import SCHEMA, SOLRCONFIG, ServedConfiguration, read_solrconfig, tune
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ def core_folders(project: Project) -> dict[str, Path]:
 
 def own_cores(project: Project) -> frozenset[str]:
     """Return the cores that the Dockerfile's stage `solr` lays out itself, by its ARG CORE."""
-    stage = required_instructions(project.path(project.settings.dockerfile), [SOLR])
-    return frozenset([project.settings.core] if PROPERTIES in stage else [])
+    settings = project.settings
+    stage = required_instructions(project.path(settings.dockerfile), [SOLR], build_arguments(settings))
+    return frozenset([settings.core] if PROPERTIES in stage else [])
 
 
 def write_home(folder: Path, cores: Mapping[str, Path], own: frozenset[str] = frozenset()) -> None:

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from haybale.dump.reference import identify_dump, resolve_dump
 from haybale.dump.restoration import code_digest
 from haybale.errors import ConfigError
-from haybale.images.dockerfile import required_instructions
+from haybale.images.dockerfile import build_arguments, required_instructions
 from haybale.index import inputs
 from haybale.index.solrconfig import SOLRCONFIG, serving_changes
 
@@ -145,7 +145,7 @@ def compute_key(project: Project) -> Key:
             cause="it holds Solr's schema.xml and solrconfig.xml",
             hint="correct the setting `solr_conf`",
         )
-    stages = required_instructions(root / settings.dockerfile, STAGES)
+    stages = required_instructions(root / settings.dockerfile, STAGES, build_arguments(settings))
     compose_files = [name for name in (COMPOSE_FILE, DATABASE_COMPOSE_FILE) if (root / name).is_file()]
     compose = [(root / name).read_text(encoding="utf-8", errors="replace") for name in compose_files]
     content = identify_dump(dump, project.scratch / "dump")
