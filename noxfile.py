@@ -7,6 +7,7 @@ Needs only nox and the standard library.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shutil
@@ -19,10 +20,16 @@ import nox
 ROOT = Path(__file__).parent
 
 sys.path.insert(0, str(ROOT / "src"))
+from haybale.tools.environment import is_harmless  # noqa: E402
 from haybale.verbs import VERBS, Verb  # noqa: E402
 
+# Sessions see nothing of an activated environment, of PYTHONPATH, or of pip's, uv's and nox's other settings.
+for name in [name for name in os.environ if not is_harmless(name)]:
+    del os.environ[name]
+
 nox.needs_version = ">=2025.2.9"
-nox.options.default_venv_backend = "uv|virtualenv"
+# Here and not as an option: NOX_DEFAULT_VENV_BACKEND, which may say "none", is stronger than that one.
+session = functools.partial(nox.session, venv_backend="uv|virtualenv")
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "typecheck", "unit"]
 
@@ -46,7 +53,7 @@ def add_session(verb: Verb) -> None:
         session.run("haybale", verb.name, *arguments, env=env, stderr=None, interrupt_timeout=None)
 
     run_verb.__doc__ = f"{verb.summary}."
-    nox.session(name=verb.identifier)(run_verb)
+    session(name=verb.identifier)(run_verb)
 
 
 for each in VERBS:
@@ -56,14 +63,14 @@ for each in VERBS:
 # Looking after this repository --------------------------------------------------------------------------
 
 
-@nox.session
+@session()
 def unit(session: nox.Session) -> None:
     """Run the unit tests: no engine, no network, no processes."""
     install(session, "tests")
     session.run("pytest", "tests/unit", *session.posargs)
 
 
-@nox.session
+@session()
 def lint(session: nox.Session) -> None:
     """Check style, formatting, and that imports point down only."""
     install(session, "lint", package=False)
@@ -72,14 +79,14 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports", "--no-cache", env={"PYTHONPATH": str(ROOT / "src")})
 
 
-@nox.session
+@session()
 def typecheck(session: nox.Session) -> None:
     """Check types."""
     install(session, "typecheck")
     session.run("mypy", *session.posargs)
 
 
-@nox.session
+@session()
 def workflows(session: nox.Session) -> None:
     """Check the files that CI systems read: [FOLDER that has them]."""
     install(session, "workflows", package=False)
@@ -101,14 +108,14 @@ def workflows(session: nox.Session) -> None:
     session.run(str(actionlint), "-shellcheck=", "-pyflakes=", *map(str, files))
 
 
-@nox.session
+@session()
 def bench(session: nox.Session) -> None:
     """Measure the loader against Haystack's: [DOCUMENTS ...] [--site] [--rounds N]."""
     install(session, "tests")
     session.run("python", "-m", "bench", *session.posargs, interrupt_timeout=None)
 
 
-@nox.session
+@session()
 def lock(session: nox.Session) -> None:
     """Compile the locks of the sessions' environments: [NAME ...]."""
     install(session, "requirements")
@@ -117,6 +124,8 @@ def lock(session: nox.Session) -> None:
 
 def install(session: nox.Session, lock: str, *, package: bool = True) -> None:
     """Install a lock (and this package) into the session's environment, unless that has been done."""
+    if session.venv_backend == "none":
+        session.error("each session needs an environment of its own: leave out --no-venv")
     stamp = Path(session.virtualenv.location, STAMP)
     wanted = lock_digest(lock, package=package)
     if stamp.is_file() and stamp.read_text(encoding="ascii") == wanted:

@@ -51,12 +51,5 @@ def test_parse_tags_peels_annotated_tags() -> None:
     }
 
 
-def test_hookless_environment_keeps_other_configuration() -> None:
-    assert git.hookless_environment({})["GIT_CONFIG_COUNT"] == "1"
-    found = git.hookless_environment({"GIT_CONFIG_COUNT": "2"})
-    assert found["GIT_CONFIG_COUNT"] == "3"
-    assert found["GIT_CONFIG_KEY_2"] == "core.hooksPath"
-
-
 def test_commit_subject_is_the_first_line() -> None:
     assert git.Commit(hash="a", parents=(), message="One\n\ntwo").subject == "One"

@@ -22,13 +22,15 @@ def test_completed_output_leaves_out_empty_streams() -> None:
     assert not process.Completed(code=-9).ok
 
 
-def test_child_environment_is_added_to_or_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_environment_is_cleaned_and_laid_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEPT", "1")
     monkeypatch.setenv("CHANGED", "1")
-    assert process.child_environment(None) is None
-    given = process.child_environment({"CHANGED": "2", "NEW": "3"}) or {}
-    assert (given["KEPT"], given["CHANGED"], given["NEW"]) == ("1", "2", "3")
-    assert process.child_environment({}) is not None
+    monkeypatch.setenv("TAKEN", "1")
+    monkeypatch.setenv("GIT_DIR", "/elsewhere")
+    given = process.child_environment({"CHANGED": "2", "NEW": "3", "TAKEN": None, "GIT_INDEX_FILE": "index"})
+    names = ("KEPT", "CHANGED", "NEW", "TAKEN", "GIT_DIR", "GIT_INDEX_FILE")
+    assert [given.get(name) for name in names] == ["1", "2", "3", None, None, "index"]
+    assert "GIT_DIR" not in process.child_environment(None)
 
 
 def test_require_executable_finds_it_on_path_or_raises_with_a_hint(

@@ -249,7 +249,7 @@ def make_release_tree(root: Path, part: VersionPart, folder: Path, env: Mapping[
         git.add_worktree(root, folder, base)
         _marker_file(folder).write_text(mark, encoding="ascii")
         # The repository's hooks are for what people commit, and may need what is not installed here.
-        return _commit_version(folder, program, part, {**committer, **git.hookless_environment(env)})
+        return _commit_version(folder, program, part, {**committer, **git.WITHOUT_HOOKS})
     except BaseException:
         remove_release_tree(root, folder)
         raise

@@ -143,17 +143,13 @@ def public_url(url: str) -> str | None:
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
-def hookless_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that keep git from running hooks, also where another tool calls it.
-
-    Hooks are for what a person does; the commands that are given these make what nobody has seen yet.
-    """
-    number = int(env.get("GIT_CONFIG_COUNT", "0") or "0")
-    return {
-        "GIT_CONFIG_COUNT": str(number + 1),
-        f"GIT_CONFIG_KEY_{number}": "core.hooksPath",
-        f"GIT_CONFIG_VALUE_{number}": os.devnull,
-    }
+# Variables that keep git from running hooks, also where another tool calls it: hooks are for what a person
+# does, and the commands that are given these make what nobody has seen yet.
+WITHOUT_HOOKS = {
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "core.hooksPath",
+    "GIT_CONFIG_VALUE_0": os.devnull,
+}
 
 
 def find_root(folder: Path) -> Path | None:
@@ -278,14 +274,14 @@ def fast_forward(root: Path, commit: str) -> bool:
 
     It does only where no change of the user's is in the way.
     """
-    env = hookless_environment(os.environ)
+    env = WITHOUT_HOOKS
     return run(root, "merge", "--quiet", "--ff-only", commit, env=env).ok
 
 
 def add_worktree(root: Path, folder: Path, commit: str) -> None:
     """Check a commit out into a folder of its own, on no branch; `PrerequisiteError`."""
     command = ["worktree", "add", "--quiet", "--detach", str(folder), commit]
-    check_output(root, *command, env=hookless_environment(os.environ))
+    check_output(root, *command, env=WITHOUT_HOOKS)
 
 
 def forget_worktree(root: Path, folder: Path) -> None:

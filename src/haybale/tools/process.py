@@ -19,11 +19,16 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from haybale.errors import PrerequisiteError
+from haybale.tools.environment import clean_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import FrameType
+    from typing import TypeAlias
+
+    # Variables of a child process; None takes one out.
+    Environment: TypeAlias = Mapping[str, str | None]
 
 # Seconds that a process gets to end after it was asked to, before it is killed.
 GRACE = 20
@@ -76,24 +81,25 @@ def require_executable(name: str) -> str:
     return path
 
 
-def child_environment(extra: Mapping[str, str] | None) -> dict[str, str] | None:
-    """Return this process's environment with `extra` laid over it; None (inherit) for None."""
-    return None if extra is None else {**os.environ, **extra}
+def child_environment(extra: Environment | None) -> dict[str, str]:
+    """Return what a child process sees: this process's environment, cleaned, with `extra` laid over it."""
+    merged: Environment = {**clean_environment(os.environ), **(extra or {})}
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 def run(
     command: Sequence[str],
     *,
     cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Environment | None = None,
     stdin: str | bytes = b"",
     timeout: float | None = None,
     detached: bool = False,
 ) -> Completed:
     """Run a command to its end and capture its output; the caller judges the exit code.
 
-    `env` is added to this process's environment. `timeout` is in seconds and raises `PrerequisiteError`.
-    A `detached` command does not get the terminal's Ctrl-C.
+    `env` is laid over this process's environment, None takes a variable out. `timeout` is in seconds and
+    raises `PrerequisiteError`. A `detached` command does not get the terminal's Ctrl-C.
     """
     raise_if_interrupted()
     try:
@@ -114,7 +120,7 @@ def run(
     return Completed(code=done.returncode, stdout=stdout, stderr=stderr)
 
 
-def run_merged(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Completed:
+def run_merged(command: Sequence[str], *, env: Environment | None = None) -> Completed:
     """Run a command that must clean up after itself, with both streams in `stdout`; no code is an error.
 
     Interrupted, it is asked to end and gets time for it. Its output goes into a file: a pipe that closes
@@ -127,9 +133,7 @@ def run_merged(command: Sequence[str], *, env: Mapping[str, str] | None = None) 
         return Completed(code=code, stdout=log.read().decode(errors="replace"))
 
 
-def run_attached(
-    command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
-) -> int:
+def run_attached(command: Sequence[str], *, cwd: Path | None = None, env: Environment | None = None) -> int:
     """Run a command on this terminal (its input, output and signals) and return its exit code."""
     with running_process(command, cwd=cwd, env=env) as process:
         return process.wait()
@@ -139,7 +143,7 @@ def stream_lines(
     command: Sequence[str],
     *,
     cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Environment | None = None,
     merge: bool = True,
 ) -> Iterator[str]:
     """Yield the command's output line by line while it runs (with its error stream where `merge`).
@@ -162,7 +166,7 @@ def running_process(
     command: Sequence[str],
     *,
     cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Environment | None = None,
     stdin: int | IO[bytes] | None = None,
     stdout: int | IO[bytes] | None = None,
     stderr: int | IO[bytes] | None = None,
@@ -200,6 +204,7 @@ def start_detached(command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[b
     """Start a process that outlives this one and does not get its Ctrl-C; both its streams go to `log`."""
     return subprocess.Popen(
         [require_executable(command[0]), *command[1:]],
+        env=child_environment(None),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

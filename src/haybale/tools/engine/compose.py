@@ -8,17 +8,24 @@ import logging
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testcontainers.compose import DockerCompose
-
-from haybale.errors import HaybaleError, ServiceError
+from haybale.errors import HaybaleError, PrerequisiteError, ServiceError
 from haybale.files import write_atomically
 from haybale.tools import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+
+try:
+    from testcontainers.compose import DockerCompose
+except ValueError as unreadable:
+    # It reads its variables (TESTCONTAINERS_CONNECTION_MODE, TC_MAX_TRIES, ...) while it is imported.
+    raise PrerequisiteError(
+        f"a variable of testcontainers' is not valid: {unreadable}",
+        hint="unset the variables that begin with TESTCONTAINERS_ and TC_",
+    ) from unreadable
 
 # Returns what a service's exit code means, None where that is not known.
 Explain = Callable[[str, int], HaybaleError | None]
@@ -45,10 +52,17 @@ class Compose:
 
     def command(self, *arguments: str) -> list[str]:
         """Return the docker compose command line with these arguments."""
+        # Compose 2.27.1 does not take profiles from the file of variables.
+        profile = self.variables.get("COMPOSE_PROFILES")
         return [
             "docker", "compose", "--project-name", self.project, "--file", str(self.file),
-            "--env-file", str(self.env_file), *arguments,
+            "--env-file", str(self.env_file), *(("--profile", profile) if profile else ()), *arguments,
         ]  # fmt: skip
+
+    @property
+    def _environment(self) -> process.Environment:
+        """What compose sees: the shell's variables of the same names would go before the file's."""
+        return dict.fromkeys(self.variables)
 
     @property
     def keep_notice(self) -> str:
@@ -57,12 +71,14 @@ class Compose:
 
     def write_env(self) -> None:
         """Write the file of variables."""
-        lines = [f"{name}='{value}'" for name, value in sorted(self.variables.items())]
-        write_atomically(self.env_file, "\n".join([f"COMPOSE_PROJECT_NAME='{self.project}'", *lines, ""]))
+        values = {"COMPOSE_PROJECT_NAME": self.project, **self.variables}
+        lines = [f"{name}={quote_value(value)}\n" for name, value in sorted(values.items())]
+        write_atomically(self.env_file, "".join(lines))
 
     def run_attached(self, arguments: Sequence[str]) -> int:
         """Run docker compose on this terminal and return its exit code."""
-        return process.run_attached(self.command(*arguments), cwd=self.file.parent)
+        command = self.command(*arguments)
+        return process.run_attached(command, cwd=self.file.parent, env=self._environment)
 
     def exec(self, service: str, command: Sequence[str]) -> Iterator[str]:
         """Yield the output of a command in a running service, line by line; its error stream is ours.
@@ -70,26 +86,25 @@ class Compose:
         Raises `process.CommandFailedError` at the end where it failed.
         """
         line = self.command("exec", "-T", service, *command)
-        return process.stream_lines(line, cwd=self.file.parent, merge=False)
+        return process.stream_lines(line, cwd=self.file.parent, env=self._environment, merge=False)
 
     def container_id(self, service: str) -> str:
         """Return the id of a service's container, running or not; `ServiceError` where there is none."""
-        found = process.run(self.command("ps", "--all", "--quiet", service))
+        found = self.run("ps", "--all", "--quiet", service)
         if not found.stdout.strip():
             raise ServiceError(f"the service {service} has no container", log=found.output)
         return found.stdout.strip()
 
     def published_address(self, service: str, port: int) -> str:
         """Return HOST:PORT on this machine for a service's published port; `ServiceError` for none."""
-        found = process.run(self.command("port", service, str(port)))
+        found = self.run("port", service, str(port))
         if not found.ok or not found.stdout.strip():
             raise ServiceError(f"{service} publishes no port {port}", log=found.output)
         return found.stdout.strip()
 
     def states(self) -> list[dict[str, Any]]:
         """Return what compose lists of each container (Service, State, Health, ExitCode)."""
-        listed = process.run(self.command("ps", "--all", "--format", "json"))
-        return [json.loads(line) for line in listed.stdout.splitlines() if line.startswith("{")]
+        return parse_states(self.run("ps", "--all", "--format", "json").stdout)
 
     def log_tail(self, service: str) -> str:
         """Return the last lines of a service's log."""
@@ -106,7 +121,8 @@ class Compose:
         for state in self.states():
             service = state["Service"]
             command = self.command("logs", "--no-color", "--timestamps", "--no-log-prefix", service)
-            (folder / f"{service}.log").write_text(process.run_merged(command).stdout, encoding="utf-8")
+            log = process.run_merged(command, env=self._environment).stdout
+            (folder / f"{service}.log").write_text(log, encoding="utf-8")
 
     @contextlib.contextmanager
     def up(self, *, keep: bool = False, explain: Explain | None = None) -> Iterator[None]:
@@ -116,9 +132,10 @@ class Compose:
         or the error that `explain` returns for that service and its exit code.
         """
         self.write_env()
-        stack = DockerCompose(str(self.file.parent), wait=True)
+        stack = _Services(str(self.file.parent), wait=True)
         # It has no argument for the project's name.
         stack.compose_command_property = self.command()
+        stack.environment = self._environment
         try:
             try:
                 stack.start()
@@ -135,12 +152,16 @@ class Compose:
         with process.uninterrupted():
             options = ("--volumes", "--remove-orphans", "--timeout", "10")
             command = self.command("--profile", "*", "down", *options)
-            done = process.run(command, cwd=self.file.parent, detached=True)
+            done = process.run(command, cwd=self.file.parent, env=self._environment, detached=True)
         if not done.ok:
             message = f"the services of {self.project} could not be removed"
             cause = "the engine is gone, or something else uses them"
             hint = f"docker compose --project-name {self.project} down --volumes"
             raise ServiceError(message, cause=cause, hint=hint, log=done.output)
+
+    def run(self, *arguments: str) -> process.Completed:
+        """Run docker compose with its output captured."""
+        return process.run(self.command(*arguments), env=self._environment)
 
     def _start_failure(self, failed: subprocess.CalledProcessError, explain: Explain | None) -> HaybaleError:
         for state in self.states():
@@ -156,3 +177,32 @@ class Compose:
                 return ServiceError(message, cause=cause, hint=hint, log=end)
         log = (failed.stderr or b"").decode(errors="replace").rstrip().splitlines()
         return ServiceError(f"the services of {self.file.name} did not come up", log="\n".join(log[-TAIL:]))
+
+
+class _Services(DockerCompose):
+    """testcontainers' services, whose commands see what all our child processes see."""
+
+    environment: process.Environment
+
+    def _run_command(
+        self, cmd: str | list[str], context: str | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        command = [cmd] if isinstance(cmd, str) else cmd
+        done = process.run(command, cwd=Path(context or self.context), env=self.environment)
+        output = done.stdout.encode(), done.stderr.encode()
+        finished = subprocess.CompletedProcess(command, done.code, *output)
+        finished.check_returncode()
+        return finished
+
+
+def parse_states(listed: str) -> list[dict[str, Any]]:
+    """Return what `docker compose ps --format json` lists: a JSON array before 2.21, since then lines."""
+    if listed.lstrip().startswith("["):
+        return list(json.loads(listed))
+    return [json.loads(line) for line in listed.splitlines() if line.startswith("{")]
+
+
+def quote_value(value: str) -> str:
+    """Return a value for a file of variables, as compose reads it back (compose-go, dotenv)."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("\n", "\\n")
+    return f'"{escaped}"'
