@@ -290,6 +290,7 @@ def test_restore_stops_where_an_extension_is_missing_that_a_table_needs(servers:
     lenient = servers.restore(file)
     assert lenient.code == 0, lenient.log
     assert any('extension "somebodys_statistics" is not available' in each for each in lenient.notes)
+    assert "images.postgres" in lenient.notes[-1]
     file.write_bytes(harmless.replace(b"citext", b"geotext"))
     stopped = servers.restore(file)
     assert stopped.code == INCOMPLETE
@@ -303,7 +304,7 @@ def test_restore_stops_where_an_extension_is_missing_that_a_table_needs(servers:
 
 @pytest.mark.parametrize("arguments", [[], ["--inserts"]])
 def test_restore_stops_where_rows_are_missing(servers: Servers, arguments: list[str]) -> None:
-    file = servers.dump(PAGES, *arguments)
+    file = servers.dump(PAGES, "--schema=public", *arguments)
     spoiled = file.read_bytes().replace(b"7\t7\tfirst", b"x\t7\tfirst").replace(b"(7, 7, ", b"('x', 7, ")
     assert spoiled != file.read_bytes()
     file.write_bytes(spoiled)

@@ -58,7 +58,11 @@ def test_read_failures_of_psql_groups_them_in_order() -> None:
 def test_read_failures_of_pg_restore() -> None:
     assert read_failures(ARCHIVE_LOG) == [
         Failure(error='schema "public" already exists', count=1, statement="CREATE SCHEMA public;"),
-        Failure(error='invalid input syntax for type integer: "x"', count=1),
+        Failure(
+            error='invalid input syntax for type integer: "x"',
+            count=1,
+            statement='COPY failed for table "page"',
+        ),
     ]
 
 
@@ -78,6 +82,18 @@ def test_restore_error_names_what_is_missing_and_the_extension_it_needs() -> Non
     assert error.message == "the dump was not restored whole: the table a.b is missing"
     assert error.cause == 'extension "postgis" is not available'
     assert "images.postgres" in error.hint
+
+
+def test_restore_error_names_the_cause_that_has_to_do_with_it() -> None:
+    missing = "Not restored:\nthe table public.page has 0 of 3 rows\n"
+    error = restore_error(INCOMPLETE, ARCHIVE_LOG + missing, "lenient")
+    assert error.cause == 'invalid input syntax for type integer: "x"'
+    other = restore_error(
+        INCOMPLETE, f"{ARCHIVE_LOG}Not restored:\nthe table public.b_c is missing\n", "lenient"
+    )
+    assert other.cause == "which of these statements it was is not known"
+    none = restore_error(INCOMPLETE, "Not restored:\nthe table public.b_c is missing\n", "lenient")
+    assert none.cause == "no statement failed"
 
 
 def test_restore_error_advises_to_go_on_only_where_it_did_not() -> None:

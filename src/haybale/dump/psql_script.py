@@ -40,14 +40,17 @@ STRING_EDGE = re.compile(rb"''|'")
 ESCAPED_EDGE = re.compile(rb"\\.|''|'", re.DOTALL)
 NAME_EDGE = re.compile(rb'""|"')
 
-# A row, and a statement that inserts one, on a line of their own: nearly all of a dump that has INSERTs.
-# What may be something else than it seems (an escape string, a comment, a parenthesis) does not match.
-ROW = rb"\((?:[^'()\"$;\\/\-eE]++|[eE](?!')|-(?!-)|'[^']*+')*+\)"
-INSERT_LINE = re.compile(
-    rb"INSERT INTO ((?:[a-z_][a-z_0-9]*\.)?[a-z_][a-z_0-9]*) (?:\([a-z_0-9, \"]*\) )?"
-    rb"(?:OVERRIDING SYSTEM VALUE )?VALUES " + ROW + rb";\r?\n"
+# A row, and a statement that inserts some: nearly all of a dump that has INSERTs, in one step. What may be
+# something else than it seems (an escape string, a comment, a parenthesis) does not match.
+ROW = re.compile(rb"\((?:[^'()\"$;\\/\-eE]++|[eE](?!')|-(?!-)|'[^']*+')*+\)")
+INSERT = re.compile(
+    rb"INSERT INTO (?P<table>(?:[a-z_][a-z_0-9]*\.)?[a-z_][a-z_0-9]*) (?:\([a-z_0-9, \"]*\) )?"
+    rb"(?:OVERRIDING SYSTEM VALUE )?VALUES\s++(?P<rows>"
+    + ROW.pattern
+    + rb"(?:,\s*+"
+    + ROW.pattern
+    + rb")*+);\r?\n"
 )
-ROW_LINE = re.compile(rb"\t" + ROW + rb",\r?\n")
 
 # What of a token is kept: more is never looked at.
 KEPT = 256
@@ -129,7 +132,7 @@ class ScriptReader:
 
     def __init__(self) -> None:
         self.contents = ScriptContents()
-        self._pending = b""
+        self._pending: list[bytes] = []
         self._is_start = True
         self._copying: Name | None = None
         self._copied = 0
@@ -147,12 +150,18 @@ class ScriptReader:
 
     def feed(self, chunk: bytes) -> None:
         """Read the next piece."""
-        data, position = self._pending + chunk, 0
+        self._pending.append(chunk)
+        if b"\n" not in chunk:
+            return  # a long line
+        data, position = b"".join(self._pending), 0
         if self._is_start and len(data) >= len(BYTE_ORDER_MARK):
             data, self._is_start = data.removeprefix(BYTE_ORDER_MARK), False
         while position < len(data):
             if self._copying is not None:
                 after = self._read_copied(self._copying, data, position)
+            elif self._is_between and (found := INSERT.match(data, position)):
+                self._read_insert(found)
+                after = found.end()
             else:
                 after = data.find(b"\n", position) + 1
                 if after:
@@ -160,11 +169,11 @@ class ScriptReader:
             if after <= position:
                 break
             position = after
-        self._pending = data[position:]
+        self._pending = [data[position:]]
 
     def finish(self) -> ScriptContents:
         """Read what is left at the end, and return everything."""
-        if self._pending:
+        if any(self._pending):
             self.feed(b"\n")
         if self._tokens:
             self._end_statement()  # psql sends what has no semicolon
@@ -216,16 +225,18 @@ class ScriptReader:
         self._inserted: int | None = None
         self._is_upsert = False
 
+    @property
+    def _is_between(self) -> bool:
+        """Whether what follows begins a statement, in which a backslash is nothing special."""
+        return not (self._open or self._tokens or self._has_backslashes)
+
+    def _read_insert(self, found: re.Match[bytes]) -> None:
+        self.contents.has_inserts = True
+        self._line += found[0].count(b"\n")
+        self._add_rows(self._plain_name(found["table"]), len(ROW.findall(found["rows"])))
+
     def _read_line(self, line: bytes) -> None:
         self._line += 1
-        if not self._open and not self._has_backslashes:
-            if not self._tokens and (found := INSERT_LINE.fullmatch(line)):
-                self.contents.has_inserts = True
-                self._add_rows(self._plain_name(found[1]), 1)
-                return
-            if self._inserted is not None and self._depth == 0 and ROW_LINE.fullmatch(line):
-                self._inserted += 1
-                return
         position = self._close(line, 0) if self._open else 0
         while position < len(line) and (found := TOKEN.match(line, position)):
             position = found.end()
@@ -307,7 +318,7 @@ class ScriptReader:
         if self._inserted is not None:
             self._is_upsert = self._is_upsert or (self._depth == 0 and text in {b"on", b"returning"})
             return
-        if kind == "word" and self._is_routine():
+        if kind == "word" and tokens and tokens[0].text == b"create" and self._is_routine():
             self._follow_body(text)
         tokens.append(Token(kind, text, self._depth))
         if text == b"values" and tokens[0].text == b"insert" and self._depth == 0:

@@ -48,6 +48,9 @@ TOOL = r"(?:psql(?::[^:]*:(?P<line>\d+))?|pg_restore): "
 ERROR = re.compile(TOOL + r"(?:error|ERROR|FATAL|PANIC): +(?P<text>.*)")
 STATEMENT = re.compile(rf"(?:(?:{TOOL})?STATEMENT:  |Command was: )(?P<text>.*)")
 SERVER_ERROR = re.compile(r".*?\b(?:ERROR|FATAL|PANIC):  ")
+ABSENT_EXTENSION = re.compile(r'extension "[^"]*" is not available')
+COPY_FAILED = re.compile(r'COPY failed for table "[^"]*"')
+MISSING = re.compile(r"the (?:table|materialized view) (.*) (?:is missing|has \d+ of|is empty or missing).*")
 OWN_LINE = re.compile(r"(?:psql|pg_restore)[: ]")
 
 
@@ -184,7 +187,8 @@ def read_failures(log: str) -> list[Failure]:
             note()
             error = SERVER_ERROR.sub("", match["text"])
             line = int(match["line"]) if match["line"] else None
-            statement, is_statement = [], False
+            copying = COPY_FAILED.match(match["text"])
+            statement, is_statement = [copying[0]] if copying else [], False
         elif match := STATEMENT.match(each):
             statement, is_statement = [match["text"]], True
         elif OWN_LINE.match(each) or each == MISSING_HEADING:
@@ -206,7 +210,13 @@ def describe_failures(failures: list[Failure]) -> list[str]:
     if len(failures) > LISTED:
         rest = sum(each.count for each in failures[LISTED:])
         lines.append(f"not restored: {rest} more, all in the log of the service restore")
+    if _absent_extensions(failures):
+        lines.append("an image that has these extensions can be named by images.postgres (docs/databases.md)")
     return lines
+
+
+def _absent_extensions(failures: list[Failure]) -> list[str]:
+    return [each.error for each in failures if ABSENT_EXTENSION.fullmatch(each.error)]
 
 
 def restore_error(code: int, log: str, mode: str) -> DumpError:
@@ -216,14 +226,11 @@ def restore_error(code: int, log: str, mode: str) -> DumpError:
     """
     failures = read_failures(log)
     listed = "\n".join(f"not restored: {each}" for each in failures[:LISTED])
-    first = failures[0].error if failures else "what was seen is the end of its log"
-    absent = [
-        each.error for each in failures if re.fullmatch(r'extension "[^"]*" is not available', each.error)
-    ]
+    absent = _absent_extensions(failures)
     if code != INCOMPLETE:
         return DumpError(
             "the dump could not be restored",
-            cause=first,
+            cause=failures[0].error if failures else "what was seen is the end of its log",
             hint='index.restore = "lenient" goes on where psql and pg_restore do' if mode == STRICT else "",
             log="\n".join(log.splitlines()[-TAIL:]),
         )
@@ -231,7 +238,19 @@ def restore_error(code: int, log: str, mode: str) -> DumpError:
     return DumpError(
         f"the dump was not restored whole: {'; '.join(missing[:LISTED])}"
         + (f"; and {len(missing) - LISTED} more" if len(missing) > LISTED else ""),
-        cause="; ".join(absent) or (first if failures else "no statement failed"),
+        cause=_cause(failures, missing),
         hint="set images.postgres to an image that has it (docs/databases.md)" if absent else "dump it again",
         log=listed,
     )
+
+
+def _cause(failures: list[Failure], missing: list[str]) -> str:
+    """Return the errors of statements that name what is missing, or misses rows, and those of extensions."""
+    if not failures:
+        return "no statement failed"
+    tables = [
+        match[1].rpartition(".")[2].strip('"') for each in missing if (match := MISSING.fullmatch(each))
+    ]
+    found = [each for each in failures if any(table in f"{each.statement}" for table in tables)]
+    errors = [*(each.error for each in found[:3]), *_absent_extensions(failures)]
+    return "; ".join(dict.fromkeys(errors)) or "which of these statements it was is not known"
