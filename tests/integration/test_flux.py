@@ -566,7 +566,7 @@ def test_flux_and_rehearse_deploy_commands(site: Site) -> None:
 
 
 def test_rehearsal_names_missing_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cel" else name)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cel_expr_python" else name)
     with pytest.raises(PrerequisiteError, match="the rehearsal needs cel") as told:
         importlib.reload(rehearsal)
     assert "haybale[rehearse]" in told.value.hint

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from haybale.errors import PrerequisiteError
 
-missing = [name for name in ("cel", "yaml") if find_spec(name) is None]
+missing = [name for name in ("cel_expr_python", "yaml") if find_spec(name) is None]
 if missing:
     raise PrerequisiteError(
         f"the rehearsal needs {' and '.join(missing)}, which this Python does not have",
