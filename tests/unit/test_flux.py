@@ -112,10 +112,45 @@ def test_render_objects_uses_settings(tmp_path: Path) -> None:
         ("ssh://git@git.example:22/a/b", "ssh://git@git.example:22/a/b"),
         ("git@git.example:a/b.git", "ssh://git@git.example/a/b.git"),
         ("git@git.example:/a/b.git", "ssh://git@git.example/a/b.git"),
+        ("git+ssh://git@git.example/a/b.git", "ssh://git@git.example/a/b.git"),
     ],
 )
 def test_repository_url_of_origin(tmp_path: Path, origin: str, url: str) -> None:
-    assert repository_url(settings(tmp_path).flux, origin) == url
+    with_key = settings(tmp_path, '[tool.haybale.flux]\ncredentials = "key"\n').flux
+    assert repository_url(with_key, origin) == url
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "git@github.com:a/b.git",
+        "ssh://git@github.com/a/b",
+        "ssh://github.com:22/a/b",
+        "ssh+git://github.com/a",
+    ],
+)
+def test_repository_url_refuses_ssh_without_a_key(tmp_path: Path, origin: str) -> None:
+    """Flux reports "secretRef" as missing for every ssh:// URL (flux2-kustomize-helm-example#56)."""
+    with pytest.raises(ConfigError, match="without a key") as told:
+        repository_url(settings(tmp_path).flux, origin)
+    assert "flux create secret git" in told.value.hint
+
+
+def test_repository_url_takes_https_without_credentials(tmp_path: Path) -> None:
+    assert repository_url(settings(tmp_path).flux, "https://git.example/a") == "https://git.example/a"
+
+
+def test_repository_url_refuses_a_set_one_over_ssh_without_a_key(tmp_path: Path) -> None:
+    set_ = settings(tmp_path, '[tool.haybale.flux]\nurl = "ssh://git@git.example/a"\n').flux
+    with pytest.raises(ConfigError, match="without a key"):
+        repository_url(set_, "https://git.example/a")
+
+
+def test_repository_url_refuses_a_password_and_does_not_repeat_it(tmp_path: Path) -> None:
+    set_ = settings(tmp_path, '[tool.haybale.flux]\nurl = "https://me:canary@git.example/a"\n').flux
+    with pytest.raises(ConfigError, match="has a password in it") as told:
+        repository_url(set_, None)
+    assert "canary" not in f"{told.value.message}{told.value.cause}{told.value.hint}"
 
 
 @pytest.mark.parametrize("origin", [None, "", "/srv/git/a.git", "git://git.example/a"])

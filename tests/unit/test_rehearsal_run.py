@@ -12,7 +12,7 @@ from haybale import config
 from haybale.deploy.flux import render_objects, secret_name
 from haybale.errors import ReleaseError
 from haybale.rehearsal.forges import RefChange
-from haybale.rehearsal.run import Delivery, Manifests, Rehearsal, deliver_events
+from haybale.rehearsal.run import Delivery, Manifests, Rehearsal, check_access, deliver_events
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,3 +127,18 @@ def test_deliver_events_finds_too_many_tags(tmp_path: Path) -> None:
     assert [each.detail for each in found if not each.passed] == [
         "the forge sends nothing for 4 refs at once"
     ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "passed"),
+    [
+        ({"url": "https://git.example/a"}, True),
+        ({"url": "ssh://git@git.example/a"}, False),
+        ({"url": "ssh://git@git.example/a", "secretRef": {}}, False),
+        ({"url": "ssh://git@git.example/a", "secretRef": {"name": "key"}}, True),
+    ],
+)
+def test_check_access_wants_a_key_for_ssh(spec: dict[str, Any], passed: bool) -> None:
+    ((found, detail),) = check_access(spec).values()
+    assert found == passed
+    assert spec["url"] in detail

@@ -176,18 +176,39 @@ def is_unchanged(text: str) -> bool:
 def repository_url(flux: FluxSettings, origin: str | None) -> str:
     """Return where Flux fetches the repository: as is set, else git's URL of `origin`.
 
-    Raises `ConfigError` where that is no URL that Flux takes.
+    Raises `ConfigError` where that is no URL that Flux takes, has a password in it, or needs a key and there
+    is none (Flux, GitRepository: "SSH authentication").
     """
-    # git's short form of ssh, user@host:path.
+    # git's short form of ssh, user@host:path, and its other names.
     short = re.fullmatch(r"([\w.-]+@[\w.-]+):(?!//)/?(\S+)", origin or "")
-    found = flux.url or (f"ssh://{short[1]}/{short[2]}" if short else origin) or ""
+    long = re.sub(r"^(git\+ssh|ssh\+git)://", "ssh://", origin or "")
+    found = flux.url or (f"ssh://{short[1]}/{short[2]}" if short else long)
     if not re.match(r"(https?|ssh)://", found):
         raise ConfigError(
             f"Flux cannot fetch the repository from {found!r}" if found else "there is no remote `origin`",
             cause="it takes https:// and ssh:// only",
             hint='set url = "https://..." in [tool.haybale.flux]',
         )
+    login, at, _ = found.partition("://")[2].partition("/")[0].rpartition("@")
+    if at and ":" in login:
+        raise ConfigError(
+            "flux.url has a password in it",
+            cause="it would stand in the manifests, for everybody to read",
+            hint="take it out, put it into a Secret, and name that: credentials = ... in [tool.haybale.flux]",
+        )
+    if needs_key(found) and not flux.credentials:
+        raise ConfigError(
+            f"Flux cannot fetch {found} without a key",
+            cause="over ssh it always needs one, even where all may read, and flux.credentials names none",
+            hint=f'flux create secret git NAME --url={found}, then credentials = "NAME" in'
+            ' [tool.haybale.flux]; or set url = "https://..." there',
+        )
     return found
+
+
+def needs_key(url: str) -> bool:
+    """Whether Flux fetches a URL with a key only: it has no ssh without an identity and known hosts."""
+    return url.startswith("ssh://")
 
 
 def write_manifests(project: Project, into: Path, say: Callable[[str], None]) -> tuple[Path, ...]:

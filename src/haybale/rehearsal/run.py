@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from haybale.deploy.commit import NO_IMAGE, images_file, make_deployment_commit
+from haybale.deploy.flux import needs_key
 from haybale.deploy.tags import compute_changes, deploy_tag, raise_if_undeclared
 from haybale.errors import ConfigError, ReleaseError
 from haybale.rehearsal.forges import RefChange, ping_events, push_events, sign_request
@@ -270,6 +271,7 @@ class _ScratchRemote:
         source = manifests.kustomization["spec"].get("sourceRef", {}).get("name")
         secret = manifests.receiver["spec"].get("secretRef", {}).get("name", "")
         results = {
+            **check_access(manifests.source["spec"]),
             f"the GitRepository follows {deploy_tag(environment)}": (
                 followed == commit and set(ref) == {"tag"}, f"its ref is {json.dumps(ref)}",
             ),
@@ -288,3 +290,10 @@ class _ScratchRemote:
             ),
         }  # fmt: skip
         return [Check(name=name, passed=passed, detail=detail) for name, (passed, detail) in results.items()]
+
+
+def check_access(source: Mapping[str, Any]) -> dict[str, tuple[bool, str]]:
+    """Return whether Flux has what it needs to fetch a GitRepository, from its `spec`."""
+    url, secret = source.get("url", ""), (source.get("secretRef") or {}).get("name")
+    detail = f"it fetches {url} {f'with the Secret {secret}' if secret else 'without a Secret'}"
+    return {"the GitRepository has the key that ssh needs": (bool(secret) or not needs_key(url), detail)}
