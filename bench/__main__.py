@@ -122,7 +122,8 @@ def cases(
             shutil.copyfile(unpack_dump(project).path, database)
             yield measure.Case(
                 name="the reference site", image=image, solr_image=project.settings.images.solr,
-                workdir="/app", core=project.settings.core, conf=project.path(project.settings.solr_conf),
+                workdir="/app", core=project.settings.cores[0],
+                conf=project.path(project.settings.solr_conf_folders[0]),
                 env={"SECRET_KEY": secrets.token_hex(8), "ALLOWED_HOSTS": "localhost"},
                 mounts={**mounts, **code_mounts},
             )  # fmt: skip

@@ -27,6 +27,8 @@ FILE = "pyproject.toml"
 TABLE = "tool.haybale"
 
 WORD = r"[a-z0-9][a-z0-9_-]*"
+# What Solr takes for a core's name (SolrIdentifierValidator).
+CORE = r"(?!-)[A-Za-z0-9._-]+"
 # A host name (RFC 1123, 2.1); Kubernetes allows no capitals.
 LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 HOST = rf"{LABEL}(\.{LABEL})*"
@@ -200,7 +202,11 @@ class Settings:
         variable="REGISTRY",
         parse=_lowercase_path,
     )
-    core: str = setting("name of the Solr core", pattern=WORD)
+    core: str | tuple[str, ...] | None = setting(
+        "name of the Solr core, or a list of names; none: the cores that HAYSTACK_CONNECTIONS names",
+        None,
+        pattern=CORE,
+    )
     local: bool = setting(
         "there is no registry: images stay on this engine; HAYBALE_LOCAL overrides it",
         default=False,
@@ -211,7 +217,9 @@ class Settings:
     site: str = setting("the site's folder, the working directory of its image", "web")
     dump: str = setting("glob that matches the dump's symlink", "dumps/*latest.sql*")
     fixtures: tuple[str, ...] = setting("files that Django's loaddata loads after the dump, in order", ())
-    solr_conf: str = setting("folder with schema.xml and solrconfig.xml", "solr_conf")
+    solr_conf: str | Mapping[str, str] = setting(
+        "folder with schema.xml and solrconfig.xml, or a table with the folder of each core", "solr_conf"
+    )
     dockerfile: str = setting("the Dockerfile with the stages", "Dockerfile")
     images: ImageSettings = field(default_factory=ImageSettings)
     build: BuildSettings = field(default_factory=BuildSettings)
@@ -220,6 +228,17 @@ class Settings:
     test: TestSettings = field(default_factory=TestSettings)
     flux: FluxSettings = field(default_factory=FluxSettings)
     environments: Mapping[str, Environment] = field(default_factory=dict)
+
+    @property
+    def cores(self) -> tuple[str, ...]:
+        """The names of the cores in their order; () where they are those of HAYSTACK_CONNECTIONS."""
+        return (self.core,) if isinstance(self.core, str) else self.core or ()
+
+    @property
+    def solr_conf_folders(self) -> tuple[str, ...]:
+        """The folders with a core's configuration, each once."""
+        folders = (self.solr_conf,) if isinstance(self.solr_conf, str) else self.solr_conf.values()
+        return tuple(dict.fromkeys(folders))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,7 +343,7 @@ def _load(start: Path, env: Mapping[str, str]) -> tuple[Project, _Reader]:
     raise ConfigError(
         f"no {FILE} with a [{TABLE}] table in {start} or above it",
         cause="this is not a repository that haybale knows",
-        hint=f"go to the repository, or add [{TABLE}] with name, registry and core to its {FILE}",
+        hint=f"go to the repository, or add [{TABLE}] with name and registry to its {FILE}",
     )
 
 
@@ -342,6 +361,7 @@ class _Reader:
         settings = self._table(Settings, table, ())
         if not self._problems:
             self._check_order(settings.environments)
+            self._check_cores(settings)
         if self._problems:
             raise ConfigError("\n".join(self._problems), hint="fix these settings and try again")
         return settings
@@ -413,6 +433,14 @@ class _Reader:
             elif after == name:
                 self._note(path, f"{'.'.join(path)} leads back to it: {' after '.join([*order, name])}")
 
+    def _check_cores(self, settings: Settings) -> None:
+        """Note a core without a folder of configuration, and a folder without a core."""
+        if isinstance(settings.solr_conf, str) or not settings.cores:
+            return
+        for core in sorted({*settings.cores} ^ {*settings.solr_conf}):
+            missing = "a folder for it" if core in settings.cores else "it in `core`"
+            self._note(("solr_conf",), f"solr_conf and core: {core!r}: there is not {missing}")
+
     def source(self, path: tuple[str, ...]) -> str | None:
         """Return where a setting's value comes from: a variable, or FILE:LINE; None for its default."""
         if path in self._variables:
@@ -429,6 +457,8 @@ class _Reader:
 
 def _complaint(value: Any, type_: Any, rule: Mapping[str, Any]) -> str | None:
     """Return what a value should have been, None where it is valid."""
+    if containers := {tuple, Mapping} & {typing.get_origin(part) for part in typing.get_args(type_)}:
+        return _complaint_of_several(value, containers.pop(), rule)
     if type_ == tuple[str, ...]:
         is_valid = isinstance(value, tuple) and all(isinstance(part, str) for part in value)
         return None if is_valid else "is a list of strings"
@@ -440,6 +470,18 @@ def _complaint(value: Any, type_: Any, rule: Mapping[str, Any]) -> str | None:
     if rule["pattern"] and not re.fullmatch(rule["pattern"], value):
         return f"is {rule['form']}" if rule["form"] else f"has the form {rule['pattern']}"
     return rule["complaint"](value) if rule["complaint"] else None
+
+
+def _complaint_of_several(value: Any, container: Any, rule: Mapping[str, Any]) -> str | None:
+    """As `_complaint`, where a string may be several: a list of them, or a table."""
+    parts: tuple[Any, ...] = (value,)
+    if isinstance(value, container):
+        parts = tuple(value.values()) if isinstance(value, Mapping) else value
+    if not parts or not all(isinstance(part, str) for part in parts):
+        return f"is a string in quotes, or a {'table' if container is Mapping else 'list'} of such"
+    if container is tuple and len({*parts}) < len(parts):
+        return "has each name once"
+    return next(filter(None, (_complaint(part, str, rule) for part in parts)), None)
 
 
 def line_of(text: str, path: Sequence[str]) -> int:

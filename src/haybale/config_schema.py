@@ -48,7 +48,9 @@ def _schema(type_: Any, each: dataclasses.Field[Any]) -> dict[str, Any]:
         inner = _table_schema(typing.get_args(type_)[1])
         return {"type": "object", "propertyNames": names, "additionalProperties": inner}
     schema: dict[str, Any] = {"description": each.metadata["description"]}
-    if type_ == tuple[str, ...]:
+    if containers := {tuple, Mapping} & {typing.get_origin(part) for part in typing.get_args(type_)}:
+        schema["anyOf"] = _one_or_several(containers.pop(), each)
+    elif type_ == tuple[str, ...]:
         schema |= {"type": "array", "items": {"type": "string"}}
     else:
         plain = next(part for part in (type_, *typing.get_args(type_)) if part in TYPES)
@@ -61,3 +63,13 @@ def _schema(type_: Any, each: dataclasses.Field[Any]) -> dict[str, Any]:
     if each.default not in {dataclasses.MISSING, None}:
         schema["default"] = list(each.default) if isinstance(each.default, tuple) else each.default
     return schema
+
+
+def _one_or_several(container: Any, each: dataclasses.Field[Any]) -> list[dict[str, Any]]:
+    """Return the schemas of a string that may be several: a list of them, or a table."""
+    pattern, empty = each.metadata["pattern"], "|" if each.default is None else ""
+    one = {"type": "string", **({"pattern": f"^({pattern}{empty})$"} if pattern else {})}
+    item = {"type": "string", **({"pattern": f"^({pattern})$"} if pattern else {})}
+    if container is tuple:
+        return [one, {"type": "array", "items": item, "minItems": 1, "uniqueItems": True}]
+    return [one, {"type": "object", "additionalProperties": item, "minProperties": 1}]

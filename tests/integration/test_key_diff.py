@@ -384,7 +384,7 @@ def baked(repository: Repository) -> Iterator[str]:
     made, project = compute_key(repository.project), repository.project
     name = str(read_checkout(project, {}).index_image(made.value))
     labels = {
-        **index_labels(made, {"app.note": 1}, REPORT),
+        **index_labels(made, {"site": {"app.note": 1}}, REPORT),
         REVISION: repository.git("rev-parse", "HEAD"),
     }
     options = [word for label, value in labels.items() for word in ("--label", f"{label}={value}")]

@@ -29,6 +29,7 @@ from haybale.index.loader import (
     copy_loader,
     follow_loader,
     loader_command,
+    read_events,
 )
 from haybale.index.verification import raise_if_counts_differ, raise_if_invalid
 from haybale.loader.checks.schema import describe_fields, read_schema
@@ -447,9 +448,17 @@ def test_loader_names_a_core_that_does_not_exist(site: Site) -> None:
     assert "does not exist" in error.cause
 
 
-def test_loaded_counts_names_another_core(site: Site) -> None:
-    with pytest.raises(LoadError, match="loaded nothing into the core 'hay'"):
-        site.loaded().counts("hay")
+def test_loader_refuses_other_cores_than_the_configured_ones_before_anything_is_loaded(site: Site) -> None:
+    with pytest.raises(LoadError) as refused:
+        follow_loader(site.run("--cores", f"{site.core},hay"), lambda _: None)
+    assert f"{site.core} (connection barn)" in refused.value.message
+    assert f"the setting `core` is {site.core}, hay" in refused.value.message
+    assert site.solr.counts() == {}
+
+
+def test_loader_lists_the_cores_of_the_connections_to_solr(site: Site) -> None:
+    (event,) = read_events(site.run("--list-cores"), "cores")
+    assert event["cores"] == {"barn": site.core, "slow": site.core}
 
 
 def what_the_key_knows(folder: Path, *without: str) -> str:

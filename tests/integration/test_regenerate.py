@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import requests
 
 from haybale import config
 from haybale.checkout import read_checkout
-from haybale.errors import LoadError
+from haybale.errors import LoadError, VerifyError
 from haybale.image_ref import ImageRef
 from haybale.index import bake
 from haybale.index.contents import find_index_image, read_contents
@@ -118,7 +119,7 @@ def test_regenerate_leaves_one_image_with_the_database_s_counts(site: Path, watc
     with regenerating(site) as process:
         said = rest(process)
     assert process.returncode == 0, said
-    assert "sotu: the schema factory is ClassicIndexSchemaFactory" in said
+    assert "solr_conf/solrconfig.xml: the schema factory is ClassicIndexSchemaFactory" in said
     left = watch.leftovers()
     assert watch.container_count()
     assert (left.containers, left.volumes, left.networks) == (frozenset(), frozenset(), frozenset())
@@ -137,6 +138,55 @@ def test_regenerate_leaves_one_image_with_the_database_s_counts(site: Path, watc
     assert told["serving"] == [told["components"]["serving"]["value"]]
     assert told["verification"]["compared"] > 200
     assert {model["model"] for model in told["verification"]["models"]} == set(found.counts)
+
+
+ENGLISH = """_env.text("SOLR_URL", f"http://{'127.0.0.1' if DEBUG else 'solr'}:8983/solr/sotu"),"""
+GERMAN = """
+HAYSTACK_CONNECTIONS["german"] = {
+    **HAYSTACK_CONNECTIONS["default"],
+    "URL": _env.text("SOLR_BASE_URL", "http://solr:8983/solr") + "/de",
+    "EXCLUDED_INDEXES": ["archive.search_indexes.PassageIndex", "archive.search_indexes.AddressIndex"],
+}
+"""
+
+
+def test_regenerate_makes_every_core_that_the_site_s_connections_name(site: Path, watch: Watch) -> None:
+    settings = site / "web/sotu/settings.py"
+    replace_once(settings, ENGLISH, '_env.text("SOLR_BASE_URL", "http://solr:8983/solr") + "/en",')
+    replace_once(settings, '\nLANGUAGE_CODE = "en-us"', f'{GERMAN}\nLANGUAGE_CODE = "en-us"')
+    replace_once(site / "pyproject.toml", '\ncore = "sotu"\n', "\n")
+    shutil.copytree(site / "solr_conf", site / "solr_de")
+    replace_once(
+        site / "pyproject.toml",
+        "\nlocal = true\n",
+        '\nlocal = true\nsolr_conf = {en = "solr_conf", de = "solr_de"}\n',
+    )
+    with regenerating(site) as process:
+        said = rest(process)
+    assert process.returncode == 0, said
+    assert "HAYSTACK_CONNECTIONS names the cores en, de" in said
+    left = watch.leftovers()
+    assert (left.containers, left.volumes, left.networks) == (frozenset(), frozenset(), frozenset())
+    project = config.load(site, {})
+    checkout, key = read_checkout(project, {}), compute_key(project)
+    found = find_verified_image(checkout, key)
+    assert found is not None
+    assert list(found.cores) == ["en", "de"]
+    assert "archive.passage" not in found.cores["de"]
+    for model, count in found.cores["de"].items():
+        assert found.cores["en"][model] == count
+        assert found.counts[model] == 2 * count
+    told = read_contents(*find_index_image(project, key.value)).to_dict()
+    assert {model["core"] for model in told["verification"]["models"]} == {"en", "de"}
+    # An image whose second core is damaged does not pass.
+    spoiled = f"{project.settings.name}-spoiled:{RUN}"
+    subprocess.run(
+        ["docker", "buildx", "build", "--quiet", "--load", "--tag", spoiled, "-"],
+        input=f"FROM {found.name}\nRUN rm -r /opt/haybale/solr/de/data/index/*\n", text=True, check=True,
+        capture_output=True,
+    )  # fmt: skip
+    with pytest.raises(VerifyError, match="core de"):
+        bake.verify_image(spoiled, found.cores, LABELS)
 
 
 TINY = f"haybale-test-{RUN}-{secrets.token_hex(4)}"
@@ -244,7 +294,7 @@ def test_baked_image_serves_its_own_index_over_an_older_volume(root: Path) -> No
         )  # fmt: skip
         try:
             counts = read_counts(client.images.get(name).labels)
-            assert sum(counts.values()) == documents(container.id or "", project.settings.core)
+            assert sum(counts.values()) == documents(container.id or "", project.settings.cores[0])
         finally:
             container.remove(force=True)
     finally:

@@ -26,6 +26,23 @@ def test_load_fills_in_the_defaults(tmp_path: Path) -> None:
     assert settings.test.site == ("pytest", "/tests/site")
 
 
+@pytest.mark.parametrize(
+    ("lines", "cores", "folders"),
+    [
+        ('core = "site"\n', ("site",), ("solr_conf",)),
+        ("", (), ("solr_conf",)),
+        ('core = ["de", "Site.en"]\n', ("de", "Site.en"), ("solr_conf",)),
+        ('core = ["de", "en"]\nsolr_conf = {de = "a", en = "b"}\n', ("de", "en"), ("a", "b")),
+        ('core = ["de", "en"]\n[tool.haybale.solr_conf]\nde = "a"\nen = "a"\n', ("de", "en"), ("a",)),
+    ],
+)
+def test_load_takes_one_core_or_several(
+    tmp_path: Path, lines: str, cores: tuple[str, ...], folders: tuple[str, ...]
+) -> None:
+    settings = load(tmp_path, SMALLEST.replace('core = "site"\n', lines)).settings
+    assert (settings.cores, settings.solr_conf_folders) == (cores, folders)
+
+
 def test_load_finds_the_repository_from_within_it(tmp_path: Path) -> None:
     load(tmp_path, SMALLEST)
     inner = tmp_path / "web" / "app"
@@ -59,7 +76,18 @@ def test_load_takes_the_environment_before_the_file(tmp_path: Path) -> None:
         (SMALLEST + "images = 3\n", 5, "images is a table"),
         (SMALLEST.replace('"site"\nregistry', '"My Site"\nregistry'), 2, "name has the form"),
         (SMALLEST.replace("localhost:5000/site", "http://r/site"), 3, "registry is an image's name"),
-        (SMALLEST.replace('core = "site"\n', ""), 1, "the setting 'core' is missing"),
+        (SMALLEST.replace('name = "site"\n', ""), 1, "the setting 'name' is missing"),
+        (
+            SMALLEST.replace('"site"\n', "3\n").replace("name = 3", 'name = "s"'),
+            4,
+            "core is a string in quotes",
+        ),
+        (SMALLEST.replace('core = "site"', "core = []"), 4, "or a list of such"),
+        (SMALLEST.replace('core = "site"', 'core = ["de", "a b"]'), 4, "core has the form"),
+        (SMALLEST.replace('core = "site"', 'core = ["de", "de"]'), 4, "core has each name once"),
+        (SMALLEST + "solr_conf = {}\n", 5, "or a table of such"),
+        (SMALLEST + 'solr_conf = {site = "a", other = "b"}\n', 5, "'other': there is not it in `core`"),
+        (SMALLEST + 'solr_conf = {other = "b"}\n', 5, "'site': there is not a folder for it"),
         ("# hello\n\n" + SMALLEST + "index.bach = 3\n", 7, "did you mean 'batch'?"),
         (SMALLEST + 'images.python = "python:3"\nimages.solr = 3\n', 6, "images.solr is a string"),
         (SMALLEST + "images = {python = 3}\n", 5, "images.python is a string"),

@@ -37,6 +37,11 @@ def test_settings_schema_is_a_schema_that_takes_this_repository() -> None:
     [
         SMALLEST,
         SMALLEST.replace('core = "site"\n', ""),
+        SMALLEST.replace('"site"\n', '["de", "en"]\n').replace('name = ["de", "en"]', 'name = "s"'),
+        SMALLEST.replace('core = "site"', "core = []"),
+        SMALLEST.replace('core = "site"', 'core = ["de", "de"]'),
+        SMALLEST + 'solr_conf = {site = "a"}\n',
+        SMALLEST + "solr_conf = {site = 1}\n",
         SMALLEST + "batch_size = 3\n",
         SMALLEST + "local = true\n",
         SMALLEST + 'local = "true"\n',

@@ -39,7 +39,7 @@ REPORT = VerificationReport(
     differences=(),
     not_comparable=("unseen",),
 )  # fmt: skip
-LABELS = index_labels(KEY, {"app.note": 1230}, REPORT)
+LABELS = index_labels(KEY, {"hay": {"app.note": 1230}}, REPORT)
 
 
 def contents(labels: dict[str, str]) -> IndexContents:
@@ -68,11 +68,27 @@ def test_contents_say_what_is_indexed_and_how_it_was_verified() -> None:
     ):
         assert part in text
     whole = replace(REPORT, whole=True)
-    assert "all documents" in rendered(index_labels(KEY, {"app.note": 1230}, whole))
+    assert "all documents" in rendered(index_labels(KEY, {"hay": {"app.note": 1230}}, whole))
+
+
+def test_contents_tell_cores_apart_where_there_are_more() -> None:
+    assert "core" not in rendered(LABELS).partition("documents")[2].partition("app.note")[0].split()
+    text = rendered(index_labels(KEY, {"hay": {"app.note": 1230}, "straw": {"app.note": 77}}, REPORT))
+    assert "1,307 documents" in text
+    rows = [line.strip("│ ").split() for line in text.splitlines() if "app.note" in line]
+    assert [row[0] for row in rows] == ["hay", "straw"]
+    assert "77" in rows[1]
+
+
+def test_contents_say_what_is_served_otherwise() -> None:
+    labels = index_labels(KEY, {"hay": {"app.note": 1}}, REPORT, serving=["conf/solrconfig.xml: no lock"])
+    assert "served conf/solrconfig.xml: no lock" in rendered(labels)
+    assert contents(labels).to_dict()["serving"] == ["conf/solrconfig.xml: no lock"]
+    assert contents(LABELS).serving == ()
 
 
 def test_contents_have_the_advice_of_the_loader() -> None:
-    told = index_labels(KEY, {"app.note": 1230}, REPORT, ["app.note: add select_related('author')"])
+    told = index_labels(KEY, {"hay": {"app.note": 1230}}, REPORT, ["app.note: add select_related('author')"])
     assert "advice app.note: add select_related('author')" in rendered(told)
     assert contents(told).advice == ("app.note: add select_related('author')",)
     assert contents({**LABELS, ADVICE_LABEL: "{"}).advice == ()
@@ -84,6 +100,7 @@ def test_contents_to_dict_is_plain_values() -> None:
     assert document["components"]["dump"] == {"digest": "ef" * 32, "value": "ab" * 32}
     assert document["components"]["core"]["value"] == "hay"
     assert document["counts"] == {"app.note": 1230}
+    assert document["cores"] == {"hay": {"app.note": 1230}}
     assert document["verification"]["compared"] == 200
 
 

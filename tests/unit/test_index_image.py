@@ -12,12 +12,14 @@ from haybale.checkout import Checkout
 from haybale.errors import VerifyError
 from haybale.image_ref import ImageRef
 from haybale.index.image import (
+    CORES_LABEL,
     COUNTS_LABEL,
     VERIFIED,
     IndexImage,
     index_labels,
     is_verified,
     raise_if_not_of_key,
+    read_cores,
     read_counts,
     remember_verified,
 )
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 ONE = Key(value="1" * 32, components={"core": Component(name="core", digest="a" * 64, value="site")})
 OTHER = Key(value="2" * 32, components={"core": Component(name="core", digest="b" * 64, value="other")})
-COUNTS = {"app.model": 3}
+CORES = {"site": {"app.model": 3}}
 REPORT = VerificationReport(
     seed=7,
     whole=False,
@@ -62,20 +64,38 @@ def test_index_image_is_named_by_its_key(checkout: Checkout) -> None:
 
 
 def test_raise_if_not_of_key_accepts_the_key_s_own_labels() -> None:
-    labels = index_labels(ONE, COUNTS, REPORT)
+    labels = index_labels(ONE, CORES, REPORT)
     raise_if_not_of_key(NAME, labels, ONE)
-    assert read_counts(labels) == COUNTS
+    assert read_counts(labels) == {"app.model": 3}
+    assert read_cores(labels) == CORES
+
+
+def test_read_cores_keeps_each_core_s_counts_in_their_order() -> None:
+    cores = {"en": {"app.model": 3, "app.word": 1}, "de": {"app.model": 2}}
+    labels = index_labels(ONE, cores, REPORT)
+    raise_if_not_of_key(NAME, labels, ONE)
+    assert list(read_cores(labels).items()) == list(cores.items())
+    assert read_counts(labels) == {"app.model": 5, "app.word": 1}
+
+
+def test_read_cores_takes_the_key_s_core_for_an_image_without_the_label() -> None:
+    labels = index_labels(ONE, CORES, REPORT)
+    del labels[CORES_LABEL]
+    raise_if_not_of_key(NAME, labels, ONE)
+    assert read_cores(labels) == CORES
 
 
 @pytest.mark.parametrize(
     ("labels", "cause"),
     [
-        (index_labels(OTHER, COUNTS, REPORT), f"key {OTHER.value}, not {ONE.value}"),
+        (index_labels(OTHER, CORES, REPORT), f"key {OTHER.value}, not {ONE.value}"),
         ({COUNTS_LABEL: '{"app.model":3}'}, "key none"),
         ({KEY_LABEL: ONE.to_json()}, "how many documents"),
         ({KEY_LABEL: ONE.to_json(), COUNTS_LABEL: "{}"}, "how many documents"),
         ({KEY_LABEL: ONE.to_json(), COUNTS_LABEL: "[1]"}, "how many documents"),
         ({KEY_LABEL: ONE.to_json(), COUNTS_LABEL: "nonsense"}, "how many documents"),
+        ({**index_labels(ONE, CORES, REPORT), CORES_LABEL: '{"site":{"app.model":2}}'}, "contradict"),
+        ({**index_labels(ONE, CORES, REPORT), CORES_LABEL: "nonsense"}, "contradict"),
         ({KEY_LABEL: "nonsense", COUNTS_LABEL: '{"app.model":3}'}, "cannot be read"),
         ({}, "key none"),
     ],
@@ -102,5 +122,7 @@ def test_is_verified_ignores_a_damaged_note(checkout: Checkout) -> None:
 
 
 def test_index_image_from_dict_reads_to_dict() -> None:
-    image = IndexImage(name=NAME, id="sha256:a", counts=COUNTS, advice=("app.model: less",))
-    assert IndexImage.from_dict(json.loads(json.dumps(image.to_dict()))) == image
+    image = IndexImage(name=NAME, id="sha256:a", cores=CORES, advice=("app.model: less",))
+    document = json.loads(json.dumps(image.to_dict()))
+    assert IndexImage.from_dict(document) == image
+    assert document["counts"] == {"app.model": 3}

@@ -104,7 +104,7 @@ def test_component_lines_cut_nothing_but_digests() -> None:
 def test_explanation_and_contents_name_components_alike() -> None:
     explanation = Explanation(key=OLD, baseline=None)
     image = ImageRef.parse("r.example/hay:solr-1")
-    contents = IndexContents(image=image, key=OLD, counts={}, report=None, advice=(), serving=())
+    contents = IndexContents(image=image, key=OLD, cores={}, report=None, advice=(), serving=())
     assert explanation.to_dict()["components"] == contents.to_dict()["components"]
     for line in component_lines(OLD):
         assert line in list(explanation_lines(explanation))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from haybale.errors import LoadError
+from haybale.errors import ConfigError, LoadError
 from haybale.index.audit import Unknown
+from haybale.index.cores import UNSET, check_cores
 from haybale.index.loader import (
     LOG_LINES,
     Loaded,
@@ -71,9 +72,33 @@ def test_follow_loader_returns_unknown_inputs() -> None:
     assert loaded.unknown == Unknown(findings=(Finding(**finding),), total=2)
 
 
-def test_loaded_counts_names_another_core() -> None:
-    with pytest.raises(LoadError, match="nothing into the core 'straw', but into hay"):
-        follow_loader(GOOD, lambda _: None).counts("straw")
+def test_loaded_counts_are_none_for_a_core_that_no_index_writes_to() -> None:
+    assert follow_loader(GOOD, lambda _: None).counts("straw") == {}
+
+
+@pytest.mark.parametrize(
+    ("connections", "cores"),
+    [
+        ({"default": "en"}, ("en",)),
+        ({"default": "en", "german": "de", "again": "en"}, ("en", "de")),
+    ],
+)
+def test_check_cores_takes_each_core_once(connections: dict[str, str], cores: tuple[str, ...]) -> None:
+    assert check_cores(connections) == cores
+
+
+@pytest.mark.parametrize(
+    ("connections", "words"),
+    [
+        ({}, "no connection to Solr"),
+        ({"default": "en", "german": ""}, "connection german ends with ''"),
+        ({"default": "-en"}, "ends with '-en'"),
+        ({"default": UNSET}, "connection default has the core that haybale is to name"),
+    ],
+)
+def test_check_cores_names_the_connection_without_a_core(connections: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        check_cores(connections)
 
 
 def test_follow_loader_reads_an_event_behind_a_line_without_an_end() -> None:

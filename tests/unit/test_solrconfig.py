@@ -153,7 +153,7 @@ def test_adapt_for_serving_changes_what_cannot_be_served(
     path, _, attribute = place.partition(" ")
     element = root.find(path)
     assert (None if element is None else element.get(attribute, element.text)) == value
-    assert serving_changes({"site": tmp_path}) == (f"site: {change}",)
+    assert serving_changes(tmp_path.parent, [tmp_path.name]) == (f"{tmp_path.name}/{SOLRCONFIG}: {change}",)
     again = tmp_path / "again"
     again.mkdir()
     assert served(again, found.solrconfig.decode()).changes == (), "what was adapted can be served"

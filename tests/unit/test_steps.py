@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from haybale.pipeline.context import Result
 
 INDEX = IndexImage(
-    name=ImageRef.parse("example.org/site:solr-0123"), id="sha256:1", counts={"archive.topic": 3},
+    name=ImageRef.parse("example.org/site:solr-0123"), id="sha256:1", cores={"sotu": {"archive.topic": 3}},
     advice=("add select_related('address')",),
 )  # fmt: skip
 RESULTS: tuple[Result, ...] = (

@@ -177,10 +177,11 @@ def examine_dockerfile(project: Project) -> Diagnosis:
 
 
 def examine_solr_configuration(project: Project) -> Diagnosis:
-    """Look at the core's configuration."""
-    folder = project.path(project.settings.solr_conf)
-    findings = tuple(check_configuration(folder)) if folder.is_dir() else ()
-    return Diagnosis(subject="Solr's configuration", seen=project.settings.solr_conf, findings=findings)
+    """Look at the configuration of each core."""
+    folders = [project.path(each) for each in project.settings.solr_conf_folders]
+    findings = tuple(each for folder in folders if folder.is_dir() for each in check_configuration(folder))
+    seen = ", ".join(project.settings.solr_conf_folders)
+    return Diagnosis(subject="Solr's configuration", seen=seen, findings=findings)
 
 
 def examine_engine(env: Mapping[str, str]) -> Diagnosis:

@@ -69,7 +69,8 @@ def stage_names(file: Path) -> tuple[str, ...]:
 def build_arguments(settings: Settings) -> dict[str, str]:
     """Return what every build of a stage passes as build arguments; FROM sees those that an ARG declares."""
     images = settings.images
-    return {"PYTHON_IMAGE": images.python, "SOLR_IMAGE": images.solr, "CORE": settings.core}
+    core = {"CORE": settings.cores[0]} if settings.cores else {}
+    return {"PYTHON_IMAGE": images.python, "SOLR_IMAGE": images.solr, **core}
 
 
 def required_instructions(file: Path, wanted: Sequence[str], arguments: Mapping[str, str]) -> str:

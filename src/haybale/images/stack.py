@@ -28,9 +28,9 @@ COMMANDS = CREATING | {
 
 # Every variable of the compose files that names something, or a folder.
 NAMES = (
-    "HAYBALE_DATABASE_IMAGE", "HAYBALE_DUMP_FORMAT", "HAYBALE_RESTORE_MODE", "HAYBALE_RELEASE_IMAGE",
-    "HAYBALE_TESTER_IMAGE", "HAYBALE_SOLR_BAKED_IMAGE", "HAYBALE_SOLR_EMPTY_IMAGE", "HAYBALE_SOLR_HEAP",
-    "HAYBALE_SOLR_OPTS", "HAYBALE_SOLRCONFIG",
+    "HAYBALE_CORE", "HAYBALE_DATABASE_IMAGE", "HAYBALE_DUMP_FORMAT", "HAYBALE_RESTORE_MODE",
+    "HAYBALE_RELEASE_IMAGE", "HAYBALE_TESTER_IMAGE", "HAYBALE_SOLR_BAKED_IMAGE", "HAYBALE_SOLR_EMPTY_IMAGE",
+    "HAYBALE_SOLR_HEAP", "HAYBALE_SOLR_OPTS", "HAYBALE_SOLRCONFIG",
 )  # fmt: skip
 FOLDERS = ("HAYBALE_DUMP", "HAYBALE_FIXTURES", "HAYBALE_LOADER", "HAYBALE_RESTORE")
 
@@ -51,7 +51,6 @@ def compose_project(
     """Return the environment of a run, None for the developer's own; `kind` is solr or ci."""
     name = "-".join(part for part in (project.settings.name, kind, run) if part)
     env_file = project.scratch / "env" / f"{name}.env"
-    variables = {"HAYBALE_CORE": project.settings.core, **variables}
     return Compose(file=project.path(file), project=name, env_file=env_file, variables=variables)
 
 

@@ -18,7 +18,7 @@ from haybale.images.build import build_solr_image
 from haybale.images.stack import new_run_name
 from haybale.index import bake
 from haybale.index.audit import check_unknown_inputs
-from haybale.index.home import core_folders, own_cores, serve_core, write_home
+from haybale.index.home import lays_out_core, serve_core, write_home
 from haybale.index.image import RUN_LABEL, find_local_image, index_labels, remember_verified
 from haybale.index.key import compute_key
 from haybale.index.key_diff import remember_key
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from haybale.index.image import IndexImage
     from haybale.index.key import Key
     from haybale.index.loader import Loaded
+    from haybale.index.stack import IndexStack
     from haybale.loader.events import Refusal
     from haybale.terminal import Terminal
     from haybale.tools.engine.compose import Compose
@@ -60,18 +61,17 @@ def regenerate(
     name, unverified = checkout.index_image(key.value), unverified_image(project, run)
     with _removing_leftovers(project, run, keep=keep) as folder:
         home = folder / "solr"
-        cores = core_folders(project)
-        services = prepare_index_stack(checkout, run, key, terminal.say)
-        write_home(home, cores, own_cores(project))
-        loaded = _index_dump(project, services, home, terminal, keep=keep)
-        counts = loaded.counts(project.settings.core)
-        serving = serving_changes(cores)
+        stack = prepare_index_stack(checkout, run, key, terminal.say)
+        write_home(home, stack.cores, lays_out_first=lays_out_core(project))
+        loaded = _index_dump(project, stack, home, terminal, keep=keep)
+        cores = {core: loaded.counts(core) for core in stack.cores}
+        serving = serving_changes(project.root, project.settings.solr_conf_folders)
         for change in serving:
-            terminal.say(f"served otherwise than in {project.settings.solr_conf}: {change}")
-        labels = index_labels(key, counts, loaded.verification(), _advice_sentences(loaded), serving)
-        build_solr_image(checkout, unverified, home, labels, terminal.say, core=project.settings.core)
+            terminal.say(f"served otherwise than {change}")
+        labels = index_labels(key, cores, loaded.verification(), _advice_sentences(loaded), serving)
+        build_solr_image(checkout, unverified, home, labels, terminal.say, core=next(iter(cores)))
         terminal.say("starting the baked image as it is deployed, to count its documents")
-        bake.verify_image(str(unverified), {project.settings.core: counts}, {RUN_LABEL: run})
+        bake.verify_image(str(unverified), cores, {RUN_LABEL: run})
         _raise_if_inputs_changed(project, key)
         sdk.tag_image(unverified, name)
         image = find_local_image(checkout, key)
@@ -79,7 +79,9 @@ def regenerate(
         raise LoadError(f"{name} was made and is missing", cause="somebody removed it", hint="try again")
     remember_verified(checkout, image.id)
     remember_key(project, key, checkout.revision)
-    terminal.done(f"{name}: {sum(counts.values())} documents of {len(counts)} models, as in the database")
+    counts, of_cores = image.counts, f" in {len(image.cores)} cores" if len(image.cores) > 1 else ""
+    documents = f"{sum(counts.values())} documents of {len(counts)} models{of_cores}"
+    terminal.done(f"{name}: {documents}, as in the database")
     return image
 
 
@@ -95,8 +97,9 @@ def remove_leftovers(project: Project, run: str) -> None:
     remove_index_stack(project, run)
 
 
-def _index_dump(project: Project, services: Compose, home: Path, terminal: Terminal, *, keep: bool) -> Loaded:
-    """Load and verify, stop Solr, and copy its index into its core in the folder `home`, to be served."""
+def _index_dump(project: Project, stack: IndexStack, home: Path, terminal: Terminal, *, keep: bool) -> Loaded:
+    """Load and verify, stop Solr, and copy each core's index into the folder `home`, to be served."""
+    services = stack.services
     terminal.say("starting Solr and the site")
     if keep:
         terminal.say(services.keep_notice)
@@ -104,15 +107,17 @@ def _index_dump(project: Project, services: Compose, home: Path, terminal: Termi
         restored_database(services, terminal.advise, keep=keep),
         _explaining_with_logs(services),
     ):
-        loaded = _load(project, services, terminal)
+        loaded = _load(project, stack, terminal)
         container = services.container_id("solr")
         if project.settings.index.optimize:
             terminal.say("rewriting the index into one segment")
-            Solr(f"http://{services.published_address('solr', 8983)}", project.settings.core).optimize()
+            for core in stack.cores:
+                Solr(f"http://{services.published_address('solr', 8983)}", core).optimize()
         terminal.say("stopping Solr")
         bake.stop_solr(container)
-        for core, conf in core_folders(project).items():
-            size = bake.copy_index(container, core, home / core / "data")
+        size = 0
+        for core, conf in stack.cores.items():
+            size += bake.copy_index(container, core, home / core / "data")
             with tempfile.TemporaryDirectory(prefix="haybale-") as made:
                 bake.copy_configuration(container, core, Path(made))
                 serve_core(home / core, adapt_for_serving(conf, core), Path(made))
@@ -121,15 +126,17 @@ def _index_dump(project: Project, services: Compose, home: Path, terminal: Termi
     return loaded
 
 
-def _load(project: Project, services: Compose, terminal: Terminal) -> Loaded:
+def _load(project: Project, stack: IndexStack, terminal: Terminal) -> Loaded:
     """Load and verify, in the site's container."""
     settings = project.settings.index
     sample = ALL_DOCUMENTS if settings.verify == "full" else settings.sample
-    command = loader_command(batch=settings.batch, workers=settings.workers, sample=sample)
+    command = loader_command(
+        batch=settings.batch, workers=settings.workers, sample=sample, cores=tuple(stack.cores)
+    )
     terminal.say("loading")
     with terminal.progress() as advance, _collecting_refused(project) as refused:
         loaded = follow_loader(
-            services.exec("loader", command),
+            stack.services.exec("loader", command),
             lambda progress: advance(progress.model, progress.done, progress.total),
             refused,
             last="verified",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from haybale.errors import UsageError
 from haybale.image_ref import ImageRef, index_image
 from haybale.images.store import open_store
-from haybale.index.image import REPORT_LABEL, read_advice, read_counts, read_serving
+from haybale.index.image import REPORT_LABEL, add_counts, read_advice, read_cores, read_serving
 from haybale.index.key import KEY_LABEL, KEY_LENGTH, KEY_PATTERN, Key
 from haybale.index.verification import VerificationReport
 from haybale.tools.engine import sdk
@@ -25,18 +25,24 @@ KEY_START = re.compile(rf"[0-9a-f]{{6,{KEY_LENGTH}}}")
 
 @dataclass(frozen=True, kw_only=True)
 class IndexContents:
-    """An index image: its name, its key, its documents (app.model -> count), and how they were verified.
+    """An index image: its name, its key, its documents, and how they were verified.
 
+    `cores` has the documents of each model (app.model -> count) of each core.
     `report` is None where an older haybale made the image; `advice` is how to index faster, `serving` what in
     Solr's configuration is not the site's.
     """
 
     image: ImageRef
     key: Key
-    counts: Mapping[str, int]
+    cores: Mapping[str, Mapping[str, int]]
     report: VerificationReport | None
     advice: tuple[str, ...]
     serving: tuple[str, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The documents of each model (app.model -> count), in all cores together."""
+        return add_counts(self.cores)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values; `components` are those of `why --json`."""
@@ -45,7 +51,8 @@ class IndexContents:
             "image": str(self.image),
             "key": self.key.value,
             "components": self.key.to_dict()["components"],
-            "counts": dict(self.counts),
+            "counts": self.counts,
+            "cores": {core: dict(counts) for core, counts in self.cores.items()},
             "verification": report and {**report.to_dict(), "compared": report.compared},
             "advice": list(self.advice),
             "serving": list(self.serving),
@@ -58,7 +65,7 @@ def read_contents(image: ImageRef, labels: Mapping[str, str]) -> IndexContents:
     return IndexContents(
         image=image,
         key=Key.from_json(labels[KEY_LABEL]),
-        counts=read_counts(labels),
+        cores=read_cores(labels),
         report=VerificationReport.from_json(report) if report else None,
         advice=read_advice(labels),
         serving=read_serving(labels),

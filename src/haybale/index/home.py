@@ -9,12 +9,13 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from haybale.errors import ConfigError
 from haybale.images.build import SOLR
 from haybale.images.dockerfile import build_arguments, required_instructions
 from haybale.index.solrconfig import SCHEMA, SOLRCONFIG, ServedConfiguration, read_solrconfig, tune
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from haybale.config import Project
@@ -22,26 +23,36 @@ if TYPE_CHECKING:
 PROPERTIES = "core.properties"
 
 
-def core_folders(project: Project) -> dict[str, Path]:
-    """Return the folder of each core's configuration."""
-    return {project.settings.core: project.path(project.settings.solr_conf)}
+def core_folders(project: Project, cores: Sequence[str]) -> dict[str, Path]:
+    """Return the folder of each core's configuration; raises `ConfigError` where one has none."""
+    conf = project.settings.solr_conf
+    if isinstance(conf, str):
+        return dict.fromkeys(cores, project.path(conf))
+    missing = [core for core in cores if core not in conf]
+    if missing:
+        raise ConfigError(
+            f"there is no configuration for the core {', '.join(missing)}",
+            cause=f"the table `solr_conf` has {', '.join(conf)}; the cores are {', '.join(cores)}",
+            hint="add its folder to `solr_conf`, or correct the URL of the connection",
+        )
+    return {core: project.path(conf[core]) for core in cores}
 
 
-def own_cores(project: Project) -> frozenset[str]:
-    """Return the cores that the Dockerfile's stage `solr` lays out itself, by its ARG CORE."""
+def lays_out_core(project: Project) -> bool:
+    """Return whether the Dockerfile's stage `solr` lays out a core itself: its ARG CORE, the first one."""
     settings = project.settings
     stage = required_instructions(project.path(settings.dockerfile), [SOLR], build_arguments(settings))
-    return frozenset([settings.core] if PROPERTIES in stage else [])
+    return PROPERTIES in stage
 
 
-def write_home(folder: Path, cores: Mapping[str, Path], own: frozenset[str] = frozenset()) -> None:
+def write_home(folder: Path, cores: Mapping[str, Path], *, lays_out_first: bool = False) -> None:
     """Write the folder of each core: `cores` maps its name to the folder of its configuration.
 
-    Those in `own` are laid out by the stage itself.
+    `lays_out_first`: the stage itself lays out the first core.
     """
-    for core, conf in cores.items():
+    for number, (core, conf) in enumerate(cores.items()):
         target = folder / core
-        if core in own:
+        if lays_out_first and number == 0:
             (target / "conf").mkdir(parents=True)
             continue
         shutil.copytree(conf, target / "conf")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 # Labels of an index image (the key's own is `KEY_LABEL`), and of what a run removes again.
 COUNTS_LABEL = "io.haybale.counts"
+CORES_LABEL = "io.haybale.cores"
 REPORT_LABEL = "io.haybale.verification"
 ADVICE_LABEL = "io.haybale.advice"
 SERVING_LABEL = "io.haybale.serving"
@@ -41,25 +43,39 @@ VERIFIED = "verified-as-deployed.json"
 
 @dataclass(frozen=True, kw_only=True)
 class IndexImage:
-    """An index image on this engine: its name, its id, its documents of each model (app.model -> count).
+    """An index image on this engine: its name, its id, and of each core its documents of each model.
 
-    `advice` is what would have made it quicker, a sentence each.
+    `cores` maps a core to a model (app.model) to its count, the site's first core first. `advice` is what
+    would have made it quicker, a sentence each.
     """
 
     name: ImageRef
     id: str
-    counts: Mapping[str, int]
+    cores: Mapping[str, Mapping[str, int]]
     advice: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """The documents of each model (app.model -> count), in all cores together."""
+        return add_counts(self.cores)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the image as plain values."""
-        return {**asdict(self), "name": str(self.name), "advice": list(self.advice)}
+        return {**asdict(self), "name": str(self.name), "counts": self.counts, "advice": list(self.advice)}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
         """Return the image that `to_dict` gave."""
         name, advice = ImageRef.parse(document["name"]), tuple(document["advice"])
-        return cls(name=name, id=document["id"], counts=document["counts"], advice=advice)
+        return cls(name=name, id=document["id"], cores=document["cores"], advice=advice)
+
+
+def add_counts(cores: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Return the documents of each model, in all cores together."""
+    total: Counter[str] = Counter()
+    for counts in cores.values():
+        total.update(counts)
+    return dict(total)
 
 
 def find_local_image(checkout: Checkout, key: Key) -> IndexImage | None:
@@ -69,8 +85,8 @@ def find_local_image(checkout: Checkout, key: Key) -> IndexImage | None:
     if image is None:
         return None
     raise_if_not_of_key(name, image.labels, key)
-    counts, advice = read_counts(image.labels), read_advice(image.labels)
-    return IndexImage(name=name, id=image.id, counts=counts, advice=advice)
+    cores, advice = read_cores(image.labels), read_advice(image.labels)
+    return IndexImage(name=name, id=image.id, cores=cores, advice=advice)
 
 
 def find_verified_image(checkout: Checkout, key: Key) -> IndexImage | None:
@@ -88,7 +104,7 @@ def verify_index_image(checkout: Checkout, image: IndexImage, run: str | None = 
         return
     run = run or secrets.token_hex(4)
     try:
-        bake.verify_image(image.id, {checkout.settings.core: image.counts}, {RUN_LABEL: run})
+        bake.verify_image(image.id, image.cores, {RUN_LABEL: run})
     finally:
         with process.uninterrupted():
             sdk.remove_labelled(RUN_LABEL, run)
@@ -125,10 +141,27 @@ def remember_verified(checkout: Checkout, identity: str) -> None:
 
 
 def read_counts(labels: Mapping[str, str]) -> Mapping[str, int]:
-    """Return the counts (app.model -> documents) that an index image's labels carry; {} for none."""
+    """Return the counts (app.model -> documents in all cores) of an index image's labels; {} for none."""
     try:
         return {str(model): int(count) for model, count in json.loads(labels[COUNTS_LABEL]).items()}
     except (KeyError, ValueError, AttributeError):
+        return {}
+
+
+def read_cores(labels: Mapping[str, str]) -> dict[str, dict[str, int]]:
+    """Return the counts of each core that an index image's labels carry; {} for none.
+
+    An older haybale's image has one core, which its key names.
+    """
+    try:
+        if CORES_LABEL not in labels:
+            core = Key.from_json(labels[KEY_LABEL]).components["core"].content
+            return {core: dict(read_counts(labels))}
+        return {
+            str(core): {str(model): int(count) for model, count in counts.items()}
+            for core, counts in json.loads(labels[CORES_LABEL]).items()
+        }
+    except (KeyError, ValueError, AttributeError, ConfigError):
         return {}
 
 
@@ -151,7 +184,7 @@ def _read_sentences(labels: Mapping[str, str], label: str) -> tuple[str, ...]:
 
 def index_labels(
     key: Key,
-    counts: Mapping[str, int],
+    cores: Mapping[str, Mapping[str, int]],
     report: VerificationReport,
     advice: Sequence[str] = (),
     serving: Sequence[str] = (),
@@ -161,7 +194,8 @@ def index_labels(
         ADVICE_LABEL: json.dumps(list(advice)),
         SERVING_LABEL: json.dumps(list(serving)),
         KEY_LABEL: key.to_json(),
-        COUNTS_LABEL: counts_to_json(counts),
+        COUNTS_LABEL: counts_to_json(add_counts(cores)),
+        CORES_LABEL: json.dumps(cores, separators=(",", ":")),
         REPORT_LABEL: report.to_json(),
     }
 
@@ -187,6 +221,8 @@ def _find_mismatch(labels: Mapping[str, str], key: Key) -> str | None:
         return f"its labels say key {found}, not {key}"
     if not read_counts(labels):
         return "its labels do not say how many documents it holds"
+    if +Counter(read_counts(labels)) != +Counter(add_counts(read_cores(labels))):
+        return "its labels contradict each other on how many documents it holds"
     return None
 
 

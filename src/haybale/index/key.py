@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from haybale.config import Project
+    from haybale.config import Project, Settings
 
 # The version of a key's document, and of how digests are made. It is a component of the key.
 FORMAT_VERSION = 1
@@ -138,13 +138,13 @@ def compute_key(project: Project) -> Key:
     settings, root = project.settings, project.root
     dump = resolve_dump(project.home, settings.dump)
     site = inputs.read_site(root / settings.site)
-    solr_conf = root / settings.solr_conf
-    if not solr_conf.is_dir():
-        raise ConfigError(
-            f"there is no folder {solr_conf}",
-            cause="it holds Solr's schema.xml and solrconfig.xml",
-            hint="correct the setting `solr_conf`",
-        )
+    for folder in settings.solr_conf_folders:
+        if not (root / folder).is_dir():
+            raise ConfigError(
+                f"there is no folder {root / folder}",
+                cause="it holds Solr's schema.xml and solrconfig.xml",
+                hint="correct the setting `solr_conf`",
+            )
     stages = required_instructions(root / settings.dockerfile, STAGES, build_arguments(settings))
     compose_files = [name for name in (COMPOSE_FILE, DATABASE_COMPOSE_FILE) if (root / name).is_file()]
     compose = [(root / name).read_text(encoding="utf-8", errors="replace") for name in compose_files]
@@ -153,13 +153,13 @@ def compute_key(project: Project) -> Key:
     bases = [settings.images.python, settings.images.solr, *([server_image] if server_image else [])]
     components = [
         _value("format", str(FORMAT_VERSION)),
-        _value("core", settings.core),
+        _value("core", _describe_cores(settings)),
         _value("bases", " ".join(bases)),
         _value("loader", loader_digest()),
         _value("dockerfile", digest_parts([stages])),
         _value("dump", content.sha256),
         *([_value("restore", f"{settings.index.restore} {code_digest()[:16]}")] if server_image else []),
-        _files("solr-conf", root, _within(settings.solr_conf, inputs.list_files(solr_conf))),
+        _files("solr-conf", root, _configuration_files(root, settings.solr_conf_folders)),
         _files("index-code", root, _within(settings.site, inputs.find_index_code(site))),
         _files("templates", root, _within(settings.site, inputs.find_templates(site))),
         _files("settings", root, _within(settings.site, inputs.find_settings(site, [stages, *compose]))),
@@ -170,10 +170,21 @@ def compute_key(project: Project) -> Key:
         _files("extra", root, inputs.match_globs(root, settings.index.inputs)),
     ]
     # What an image has that its files don't say. Without a solrconfig.xml no index can be made at all.
-    has_solrconfig = (solr_conf / SOLRCONFIG).is_file()
-    if serving := serving_changes({settings.core: solr_conf} if has_solrconfig else {}):
+    served = [folder for folder in settings.solr_conf_folders if (root / folder / SOLRCONFIG).is_file()]
+    if serving := serving_changes(root, served):
         components.append(_value("serving", "; ".join(serving)))
     return Key.from_components(components)
+
+
+def _describe_cores(settings: Settings) -> str:
+    """Return the cores and, where each has a folder of its own, which; the site's files say the rest."""
+    conf = settings.solr_conf
+    folders = () if isinstance(conf, str) else sorted(f"{core}={folder}" for core, folder in conf.items())
+    return " ".join([*(settings.cores or ["HAYSTACK_CONNECTIONS"]), *folders])
+
+
+def _configuration_files(root: Path, folders: Iterable[str]) -> set[str]:
+    return {file for folder in folders for file in _within(folder, inputs.list_files(root / folder))}
 
 
 def loader_digest() -> str:

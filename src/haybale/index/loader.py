@@ -23,7 +23,7 @@ from haybale.loader.events import PROTOCOL_VERSION, Advice, LoadedModel, LoadPro
 from haybale.tools.process import CommandFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -79,14 +79,8 @@ class Loaded:
         return self.report
 
     def counts(self, core: str) -> Mapping[str, int]:
-        """Return the documents of each type in a core; `LoadError` where the site loaded nothing into it."""
-        if core not in self.cores:
-            raise LoadError(
-                f"the site loaded nothing into the core {core!r}, but into {', '.join(sorted(self.cores))}",
-                cause="the URL of the site's Haystack connection names another core than the setting `core`",
-                hint="make them the same",
-            )
-        return self.cores[core]
+        """Return the documents of each type in a core: {} where the site's indexes put nothing into it."""
+        return self.cores.get(core, {})
 
 
 def copy_loader(folder: Path) -> None:
@@ -103,14 +97,17 @@ def loader_command(
     workers: int = 0,
     sample: int = 0,
     seed: int | None = None,
+    cores: Sequence[str] = (),
+    list_cores: bool = False,
     inputs: str | None = f"{FOLDER}/{INPUTS_FILE}",
     folder: str = FOLDER,
 ) -> list[str]:
     """Return the loader's command line in the site's container.
 
     `workers` processes send requests of up to `batch` documents; 0 lets the loader choose. `sample` documents
-    of each model are compared afterwards (0: none, ALL_DOCUMENTS: all), chosen by `seed`. `inputs` is the
-    file that `audit.write_inputs` wrote, None for no audit. The loader is in `folder`.
+    of each model are compared afterwards (0: none, ALL_DOCUMENTS: all), chosen by `seed`. The site's
+    connections must name just these `cores` (() for any); `list_cores` lists them, and does nothing else.
+    `inputs` is the file that `audit.write_inputs` wrote, None for no audit. The loader is in `folder`.
     """
     # As `python -m`, which would need PYTHONPATH: that is the site's. Our folder is the last on its path.
     code = (
@@ -118,7 +115,9 @@ def loader_command(
     )
     options = {"batch": batch, "workers": workers, "sample": sample, "seed": seed, "inputs": inputs}
     given = ([f"--{name}", str(value)] for name, value in options.items() if value is not None)
-    return ["python", "-c", code, *itertools.chain.from_iterable(given)]
+    named = ["--cores", ",".join(cores)] if cores else []
+    listed = ["--list-cores"] if list_cores else []
+    return ["python", "-c", code, *itertools.chain.from_iterable(given), *named, *listed]
 
 
 def follow_loader(

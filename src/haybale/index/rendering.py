@@ -122,21 +122,24 @@ def contents_lines(contents: IndexContents) -> list[str]:
 
 
 def contents_table(contents: IndexContents) -> Table:
-    """Return the documents of each model, and how many of them were looked at."""
-    # Without lines between the columns it fits into 80 with names of models as they are.
-    table = Table(
-        title=f"{sum(contents.counts.values()):,} documents", title_justify="left", box=None,
-        pad_edge=False, padding=(0, 2, 0, 0), header_style="dim",
-    )  # fmt: skip
-    table.add_column("model")
+    """Return the documents of each model of each core, and how many of them were looked at."""
+    table = Table(title=f"{sum(contents.counts.values()):,} documents", title_justify="left")
+    by_core = len(contents.cores) > 1
+    for heading in ("core", "model") if by_core else ("model",):
+        table.add_column(heading)
     for heading in ("rows", "documents", "skipped", "found by Haystack", "compared"):
         table.add_column(heading, justify="right")
+
+    def add_row(core: str, model: str, *numbers: str) -> None:
+        table.add_row(*((core, model) if by_core else (model,)), *numbers)
+
     models = contents.report.models if contents.report else ()
     for each in models:
         numbers = (each.database, each.found, each.skipped, each.queried, each.sample)
-        table.add_row(each.model, *(f"{number:,}" for number in numbers))
-    verified = {each.model for each in models}
-    for name, count in contents.counts.items():
-        if name not in verified:
-            table.add_row(name, "", f"{count:,}", "", "", "")
+        add_row(each.core, each.model, *(f"{number:,}" for number in numbers))
+    verified = {(each.core, each.model) for each in models}
+    for core, counts in contents.cores.items():
+        for name, count in counts.items():
+            if (core, name) not in verified:
+                add_row(core, name, "", f"{count:,}", "", "", "")
     return table

@@ -18,7 +18,7 @@ from haybale.errors import ConfigError
 from haybale.images.build import SOLR_HOME
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
 SOLRCONFIG = "solrconfig.xml"
 SCHEMA = "schema.xml"
@@ -175,13 +175,14 @@ def adapt_for_serving(conf: Path, core: str) -> ServedConfiguration:
     return ServedConfiguration(solrconfig=content, changes=tuple(changes), managed_schemas=managed)
 
 
-def serving_changes(cores: Mapping[str, Path]) -> tuple[str, ...]:
-    """Return what is not the site's in the configuration that each core (name -> folder) is served with.
+def serving_changes(root: Path, folders: Iterable[str]) -> tuple[str, ...]:
+    """Return what is not the site's in the configurations that are served: FOLDER/solrconfig.xml: SENTENCE.
 
-    Raises `ConfigError` as `read_solrconfig` does.
+    `folders` are relative to the repository's `root`. Raises `ConfigError` as `read_solrconfig` does.
     """
-    found = {core: adapt_for_serving(conf, core).changes for core, conf in cores.items()}
-    return tuple(f"{core}: {change}" for core, changes in found.items() for change in changes)
+    # What is changed is the same for every core that has that folder.
+    found = {folder: adapt_for_serving(root / folder, "CORE").changes for folder in folders}
+    return tuple(f"{folder}/{SOLRCONFIG}: {each}" for folder, changes in found.items() for each in changes)
 
 
 def _managed_schemas(root: ET.Element) -> tuple[str, ...]:
@@ -239,7 +240,7 @@ def _read_managed_resources(root: ET.Element, folder: str) -> list[str]:
     if manager.find("str[@name='storageDir']") is not None:
         return []
     _set_option(manager, "storageDir", folder)
-    return [f"managed resources are read from {folder}: by default only where that can be written"]
+    return ["managed resources are read from the image: by default only where that can be written"]
 
 
 def _stored_suggesters(root: ET.Element) -> list[ET.Element]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,15 @@ from haybale.image_ref import ImageRef
 from haybale.images.build import build_solr_image, ensure_stage
 from haybale.images.stack import compose_project, creates_containers, last_compose_project
 from haybale.index.audit import write_inputs
-from haybale.index.home import core_folders, own_cores, tune_home, write_home
+from haybale.index.cores import UNSET, ask_site
+from haybale.index.home import core_folders, lays_out_core, tune_home, write_home
 from haybale.index.key import compute_key
 from haybale.index.loader import INPUTS_FILE, copy_loader
 from haybale.index.solrconfig import JVM_OPTIONS, SOLRCONFIG, default_heap
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from haybale.checkout import Checkout
     from haybale.config import Project
@@ -33,8 +35,18 @@ KIND, FILE = "solr", "docker-compose.solr.yml"
 OWN = "dev"
 
 
-def prepare_index_stack(checkout: Checkout, run: str | None, key: Key, say: Callable[[str], None]) -> Compose:
-    """Make what indexing needs, from the dump to the images, and return its services, not started yet.
+@dataclass(frozen=True, kw_only=True)
+class IndexStack:
+    """The services of the environment that indexes, and the folder of each core's configuration."""
+
+    services: Compose
+    cores: Mapping[str, Path]
+
+
+def prepare_index_stack(
+    checkout: Checkout, run: str | None, key: Key, say: Callable[[str], None]
+) -> IndexStack:
+    """Make what indexing needs, from the dump to the images; its services are not started yet.
 
     `run` is None for a developer's own environment. The dump comes first: a damaged one is found before
     anything is built or started. The loader compares what it reads with what the key knows.
@@ -45,16 +57,6 @@ def prepare_index_stack(checkout: Checkout, run: str | None, key: Key, say: Call
     ensure_stage(checkout, "release", say)
     heap = settings.index.heap or default_heap(sdk.engine_info().memory)
     empty_image = empty_solr_image(project, name)
-    say("building the stage solr, without an index")
-    cores = core_folders(project)
-    with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
-        home = Path(folder, "solr")
-        write_home(home, cores, own_cores(project))
-        tune_home(home, cores, heap)
-        # A compose file may mount it as well: in a folder of haybale's the engine can.
-        tuned = (home / settings.core / "conf" / SOLRCONFIG).read_bytes()
-        write_atomically(solrconfig_file(project, name), tuned)
-        build_solr_image(checkout, empty_image, home, {}, say, core=settings.core)
     variables = {
         "HAYBALE_RELEASE_IMAGE": str(checkout.stage_image("release")),
         "HAYBALE_SOLR_EMPTY_IMAGE": str(empty_image),
@@ -64,14 +66,30 @@ def prepare_index_stack(checkout: Checkout, run: str | None, key: Key, say: Call
         "HAYBALE_LOADER": str(prepare_loader(project, name, key)),
         **database,
     }
-    return compose_project(project, KIND, FILE, run, variables)
+    names = settings.cores
+    if not names:
+        asked = compose_project(project, KIND, FILE, run, {**variables, "HAYBALE_CORE": UNSET})
+        names = ask_site(asked)
+        say(f"HAYSTACK_CONNECTIONS names the core{'s' * (len(names) > 1)} {', '.join(names)}")
+    cores = core_folders(project, names)
+    say("building the stage solr, without an index")
+    with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
+        home = Path(folder, "solr")
+        write_home(home, cores, lays_out_first=lays_out_core(project))
+        tune_home(home, cores, heap)
+        # A compose file may mount it as well: in a folder of haybale's the engine can.
+        tuned = (home / names[0] / "conf" / SOLRCONFIG).read_bytes()
+        write_atomically(solrconfig_file(project, name), tuned)
+        build_solr_image(checkout, empty_image, home, {}, say, core=names[0])
+    services = compose_project(project, KIND, FILE, run, {**variables, "HAYBALE_CORE": names[0]})
+    return IndexStack(services=services, cores=cores)
 
 
 def run_solr_compose(checkout: Checkout, arguments: Sequence[str], say: Callable[[str], None]) -> int:
     """Run docker compose on the environment that indexes; return its exit code."""
     if not creates_containers(arguments):
         return last_compose_project(checkout.project, KIND, FILE).run_attached(arguments or ["ps"])
-    services = prepare_index_stack(checkout, None, compute_key(checkout.project), say)
+    services = prepare_index_stack(checkout, None, compute_key(checkout.project), say).services
     services.write_env()
     return services.run_attached(arguments)
 

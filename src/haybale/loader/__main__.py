@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 
 def main(events: Events) -> None:
-    """Load every index of every Solr connection."""
+    """Load every index of every Solr connection, or list their cores."""
     options = parse_options()
+    if options.list_cores:
+        import_after_start("cores", None).send_cores(events)
+        return
     import_after_start("load", options.inputs).load_and_verify(events, options)
 
 

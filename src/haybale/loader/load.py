@@ -20,6 +20,7 @@ from .checks.profiler import advise, merge_profiles
 from .checks.sample import compare_tasks, random_seed
 from .checks.schema import check_schemas, read_schema
 from .checks.verification import report_verification
+from .cores import require_cores
 from .documents import site
 from .documents.site import NAMES, Partition, Source
 from .events import Events, Failure, LoadProgress, Refusal
@@ -59,6 +60,7 @@ def load_and_verify(events: Events, options: Options) -> None:
     """Load, commit once, and verify where the options give a sample. Raises `Failure`."""
     audit = process_audit(options.inputs)
     with audit.starting():
+        require_cores(options.cores)
         sources = site.find_sources(lambda text: events.send("note", text=text))
     # Each once, whatever goes into it.
     cores = list({source.core.url: source.core for source in sources}.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
 from .worker_pool import START_METHODS
 
@@ -21,6 +21,8 @@ class Options(NamedTuple):
     inputs: str | None
     sample: int
     seed: int | None
+    cores: Sequence[str]
+    list_cores: bool
 
 
 def parse_options() -> Options:
@@ -35,4 +37,7 @@ def parse_options() -> Options:
     sample_help = "documents of each model to compare afterwards; {}: all".format(ALL_DOCUMENTS)
     parser.add_argument("--sample", type=int, default=0, help=sample_help)
     parser.add_argument("--seed", type=int, help="of the random sample; by default a new one")
+    cores_help = "the cores that the site's connections must name, no others"
+    parser.add_argument("--cores", type=lambda text: text.split(","), default=(), help=cores_help)
+    parser.add_argument("--list-cores", action="store_true", help="list the connections' cores, nothing else")
     return Options(**vars(parser.parse_args()))

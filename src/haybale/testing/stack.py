@@ -8,8 +8,9 @@ from haybale.dump.service import database_variables, unpack_dump
 from haybale.errors import BuildError
 from haybale.images.build import ensure_stage
 from haybale.images.stack import compose_project, creates_containers, last_compose_project
-from haybale.index.image import find_local_image
+from haybale.index.image import find_local_image, read_cores
 from haybale.index.key import compute_key
+from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +30,9 @@ def prepare_test_stack(
 ) -> Compose:
     """Return the services that test the built stages around an index image, of a run or a developer's own."""
     unpacked = unpack_dump(checkout.project)
+    image = sdk.find_image(index_image)
     variables = {
+        "HAYBALE_CORE": next(iter(read_cores(image.labels if image else {})), ""),
         "HAYBALE_RELEASE_IMAGE": str(checkout.stage_image("release")),
         "HAYBALE_TESTER_IMAGE": str(checkout.stage_image("tester")),
         "HAYBALE_SOLR_BAKED_IMAGE": str(index_image),

@@ -88,6 +88,15 @@ class Compose:
         line = self.command("exec", "-T", service, *command)
         return process.stream_lines(line, cwd=self.file.parent, env=self._environment, merge=False)
 
+    def run_alone(self, service: str, command: Sequence[str]) -> Iterator[str]:
+        """Yield the output of a command in a new container of a service, without the services it depends on.
+
+        The container is removed; what else compose makes for it, `down` removes. Raises
+        `process.CommandFailedError` at the end where it failed.
+        """
+        line = self.command("run", "--rm", "--no-deps", "--no-TTY", service, *command)
+        return process.stream_lines(line, cwd=self.file.parent, env=self._environment, merge=False)
+
     def container_id(self, service: str) -> str:
         """Return the id of a service's container, running or not; `ServiceError` where there is none."""
         found = self.run("ps", "--all", "--quiet", service)
