@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import http.server
 import os
 import subprocess
 import sys
+import threading
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +17,7 @@ import pytest
 from haybale.requirements.pins import read_pins
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
@@ -28,6 +34,9 @@ def python(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     interpreter = place / "bin" / "python"
     lock = root / "requirements" / "requirements.txt"
     subprocess.run([interpreter, "-m", "pip", "install", "-q", "--require-hashes", "-r", lock], check=True)
+    # As installed: what haybale starts does not see PYTHONPATH.
+    (packages,) = place.glob("lib/python*/site-packages")
+    (packages / "haybale.pth").write_text(f"{root / 'src'}\n", encoding="utf-8")
     return interpreter
 
 
@@ -50,11 +59,11 @@ def asking(site: Path, text: str) -> None:
 
 
 def run(
-    root: Path, python: Path, site: Path, *arguments: str, code: int = 0
+    python: Path, site: Path, *arguments: str, code: int = 0, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [python, "-m", "haybale", "regen-requirements", *arguments],
-        cwd=site, env={**os.environ, "PYTHONPATH": str(root / "src")},
+        cwd=site, env={**os.environ, **(env or {})},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
@@ -66,9 +75,7 @@ def pins(site: Path, name: str) -> dict[str, str]:
     return {pin.name: pin.version for pin in read_pins(text).values()}
 
 
-def test_regenerate_resolves_once_for_the_image_s_python_and_keeps_pins(
-    root: Path, python: Path, site: Path
-) -> None:
+def test_regenerate_resolves_once_for_the_image_s_python_and_keeps_pins(python: Path, site: Path) -> None:
     """The marked ones are for a Python and a system that are the image's or not, whatever runs this."""
     asking(
         site,
@@ -79,7 +86,7 @@ def test_regenerate_resolves_once_for_the_image_s_python_and_keeps_pins(
         "# Dev\n"
         "pluggy<1.6\n",
     )
-    run(root, python, site)
+    run(python, site)
     production, everything = pins(site, "requirements.prod.txt"), pins(site, "requirements.txt")
     assert set(production) == {"packaging", "iniconfig"}
     assert set(everything) == {"packaging", "iniconfig", "pluggy"}
@@ -90,20 +97,20 @@ def test_regenerate_resolves_once_for_the_image_s_python_and_keeps_pins(
         assert "://" not in text
 
     asking(site, 'packaging\niniconfig; python_version >= "3.13"\n# Dev\npluggy\n')
-    run(root, python, site, "--check")
-    run(root, python, site, "--upgrade-package", "pluggy")
+    run(python, site, "--check")
+    run(python, site, "--upgrade-package", "pluggy")
     assert pins(site, "requirements.txt")["packaging"] == everything["packaging"]
     assert pins(site, "requirements.txt")["pluggy"] != everything["pluggy"]
     assert pins(site, "requirements.prod.txt") == production
 
 
-def test_check_names_stale_lines_and_changes_nothing(root: Path, python: Path, site: Path) -> None:
+def test_check_names_stale_lines_and_changes_nothing(python: Path, site: Path) -> None:
     asking(site, "packaging<25\n# Dev\npluggy\n")
-    run(root, python, site)
+    run(python, site)
     file = site / "web/requirements.txt"
     before = file.read_bytes()
     asking(site, "packaging>=25\n# Dev\niniconfig\n")
-    said = run(root, python, site, "--check", code=STALE).stderr
+    said = run(python, site, "--check", code=STALE).stderr
     assert f"{file}:2: iniconfig" not in said
     said = " ".join(said.split())
     assert f"packaging==24.2 does not fit packaging>=25 in {site}/web/requirements.in:1" in said
@@ -112,25 +119,25 @@ def test_check_names_stale_lines_and_changes_nothing(root: Path, python: Path, s
     assert file.read_bytes() == before
 
 
-def test_regenerate_takes_hashes_from_the_index_only(root: Path, python: Path, site: Path) -> None:
+def test_regenerate_takes_hashes_from_the_index_only(python: Path, site: Path) -> None:
     """A wrong hash is told and fixed; one that is missing (a wheel uploaded later) is no obstacle."""
     asking(site, "-r base.in\npluggy==1.5.0\n# Dev\n")
     (site / "web/base.in").write_text("iniconfig==2.0.0\n", encoding="utf-8")
-    run(root, python, site)
+    run(python, site)
     file = site / "web/requirements.txt"
     right = file.read_text(encoding="utf-8")
     hashes = [line for line in right.splitlines(keepends=True) if "--hash" in line]
     file.write_text(right.replace(hashes[0], "").replace(hashes[2][-12:-3], "0" * 9), encoding="utf-8")
-    said = " ".join(run(root, python, site, "--check", code=STALE).stderr.split())
+    said = " ".join(run(python, site, "--check", code=STALE).stderr.split())
     assert "pluggy==1.5.0 has a hash that the package index does not know" in said
     assert "iniconfig==2.0.0 has a hash" not in said
-    run(root, python, site)
+    run(python, site)
     assert file.read_text(encoding="utf-8") == right
 
 
-def test_regenerate_explains_a_conflict_and_changes_nothing(root: Path, python: Path, site: Path) -> None:
+def test_regenerate_explains_a_conflict_and_changes_nothing(python: Path, site: Path) -> None:
     asking(site, "pytest==8.0.0\n# Dev\npluggy<1\n")
-    said = run(root, python, site, code=STALE).stderr
+    said = run(python, site, code=STALE).stderr
     assert "is asked for by pytest 8.0.0" in said
     assert "Traceback" not in said
     text = " ".join(said.split())
@@ -139,7 +146,7 @@ def test_regenerate_explains_a_conflict_and_changes_nothing(root: Path, python: 
     assert [file.name for file in (site / "web").iterdir()] == ["requirements.in"]
 
 
-def test_regenerate_gives_an_older_python_what_still_runs_on_it(root: Path, python: Path, site: Path) -> None:
+def test_regenerate_gives_an_older_python_what_still_runs_on_it(python: Path, site: Path) -> None:
     """Whichever Python runs this: it is newer than the site's, and haybale can't even run on that one."""
     setting(site, '[tool.haybale.requirements]\npython = "3.9"\n')
     asking(
@@ -149,7 +156,7 @@ def test_regenerate_gives_an_older_python_what_still_runs_on_it(root: Path, pyth
         'typing-extensions; python_version > "3.9"\n'
         "# Dev\n",
     )
-    run(root, python, site)
+    run(python, site)
     found = pins(site, "requirements.prod.txt")
     assert found["click"].startswith("8.1.")  # the last one with Requires-Python >=3.7; 8.2 wants 3.10
     # zipp is asked for by importlib-metadata, whose markers are read for 3.9 as well.
@@ -157,53 +164,158 @@ def test_regenerate_gives_an_older_python_what_still_runs_on_it(root: Path, pyth
     assert set(found) == set(pins(site, "requirements.txt"))
 
     setting(site, "")
-    said = " ".join(run(root, python, site, "--check", code=STALE).stderr.split())
+    said = " ".join(run(python, site, "--check", code=STALE).stderr.split())
     assert "requirements.txt:1: does not begin with" in said
     assert "for Python 3.13" in said
 
 
-def test_regenerate_takes_two_inputs_in_place_of_a_heading(root: Path, python: Path, site: Path) -> None:
+def test_regenerate_takes_two_inputs_in_place_of_a_heading(python: Path, site: Path) -> None:
     setting(site, '[tool.haybale.requirements]\ndev_source = "web/dev.in"\n')
     asking(site, "packaging\n")
     (site / "web/dev.in").write_text("-r requirements.in\npluggy\n", encoding="utf-8")
-    run(root, python, site)
+    run(python, site)
     assert set(pins(site, "requirements.prod.txt")) == {"packaging"}
     assert set(pins(site, "requirements.txt")) == {"packaging", "pluggy"}
     text = (site / "web/requirements.txt").read_text(encoding="utf-8")
     assert "via -r dev.in" in text
     assert str(site) not in text
-    run(root, python, site, "--check")
+    run(python, site, "--check")
 
 
-def test_regenerate_ignores_files_and_settings_of_others(root: Path, python: Path, site: Path) -> None:
+def test_regenerate_ignores_files_and_settings_of_others(python: Path, site: Path) -> None:
     """Neither modules called as pip's, nor settings of pip-tools', nor an empty production part."""
     setting(site, "[tool.pip-tools]\ngenerate-hashes = false\nno-annotate = true\nno-such-setting = 1\n")
     for name in ("click", "json", "pip"):
         (site / "web" / f"{name}.py").write_text("raise SystemExit('wrong module')", encoding="utf-8")
     asking(site, "# nothing yet\n# Dev\niniconfig\n")
-    run(root, python, site)
+    run(python, site)
     assert pins(site, "requirements.prod.txt") == {}
     text = (site / "web/requirements.txt").read_text(encoding="utf-8")
     assert "--hash=sha256:" in text
     assert "# via -r requirements.in" in text
-    run(root, python, site, "--check")
+    run(python, site, "--check")
 
 
-def test_regenerate_refuses_what_cannot_be_pinned(root: Path, python: Path, site: Path) -> None:
+def test_regenerate_refuses_what_cannot_be_pinned(python: Path, site: Path) -> None:
     """A folder's place is this machine's own business."""
     package = site / "web/own"
     package.mkdir()
     (package / "pyproject.toml").write_text('[project]\nname = "own"\nversion = "1"\n', encoding="utf-8")
     (package / "own.py").write_text("", encoding="utf-8")
     asking(site, "./own\n# Dev\n")
-    said = " ".join(run(root, python, site, code=STALE).stderr.split())
+    said = " ".join(run(python, site, code=STALE).stderr.split())
     assert "cannot be pinned with hashes" in said
     assert not (site / "web/requirements.txt").exists()
 
 
-def test_regenerate_tells_a_missing_package_from_an_unknown_one(root: Path, python: Path, site: Path) -> None:
+def test_regenerate_tells_a_missing_package_from_an_unknown_one(python: Path, site: Path) -> None:
     asking(site, "packaging\n# Dev\npluggy>=9999\n")
-    said = " ".join(run(root, python, site, code=STALE).stderr.split())
+    said = " ".join(run(python, site, code=STALE).stderr.split())
     assert f"nothing on the package index fits pluggy>=9999 in {site}/web/requirements.in:3" in said
-    said = run(root, python, site, "--upgrade-package", "plugy", code=WRONG_USE).stderr
+    said = run(python, site, "--upgrade-package", "plugy", code=WRONG_USE).stderr
     assert "did you mean 'pluggy'" in said
+
+
+# Logins that must not be seen anywhere.
+CANARIES = {"PUSER": "canary-user", "GIT_TOKEN": "canary-token"}
+INDEX_CANARIES = ("canary-index-user", "canary-index-token")
+
+
+def make_wheel(folder: Path, name: str) -> str:
+    """Write a wheel of no content, and return its file's name."""
+    file = folder / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as archive:
+        info = f"{name}-1.0.dist-info"
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return file.name
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Iterator[str]:
+    """A server with wheels for those who log in: HOST:PORT. /PROJECT/ lists that project's wheel."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    for name in ("private", "other"):
+        make_wheel(folder, name)
+        (folder / f"{name}-1.0.tar.gz").write_bytes(b"an archive that nobody may take")
+    pairs = (tuple(CANARIES.values()), INDEX_CANARIES)
+    logins = {f"Basic {base64.b64encode(':'.join(pair).encode()).decode()}" for pair in pairs}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name = self.path.strip("/").rpartition("/")[2]
+            is_known = self.headers.get("Authorization") in logins
+            file = folder / name
+            if not is_known:
+                status, content = 401, b""
+            elif file.is_file():
+                status, content = 200, file.read_bytes()
+            else:
+                found = sorted(each for each in folder.iterdir() if each.name.startswith(f"{name}-"))
+                status = 200 if found else 404
+                content = "".join(f'<a href="/files/{each.name}">{each.name}</a>' for each in found).encode()
+            self.send_response(status)
+            self.send_header("WWW-Authenticate", 'Basic realm="private"')
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_regenerate_keeps_variables_and_options_and_shows_no_login(
+    python: Path, site: Path, private: str
+) -> None:
+    """As pip-compile: --only-binary stands in the output. Unlike it: a variable stays one (pip-tools#966)."""
+    index = ":".join(INDEX_CANARIES)
+    env = {
+        **CANARIES,
+        "PIP_INDEX_URL": f"http://{index}@{private}/",
+        "PIP_CONFIG_FILE": os.devnull,
+    }
+    for variable in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "http_proxy", "HTTP_PROXY"):
+        env[variable] = ""
+    address = f"http://${{PUSER}}:${{GIT_TOKEN}}@{private}/private-1.0-py3-none-any.whl"
+    asking(site, f"--only-binary :all:\nprivate @ {address}\n# Dev\nother \\\n  >=1\n")
+    done = run(python, site, env=env)
+    production = (site / "web/requirements.prod.txt").read_text(encoding="utf-8")
+    everything = (site / "web/requirements.txt").read_text(encoding="utf-8")
+    digest = hashlib.sha256((site / "wheels/other-1.0-py3-none-any.whl").read_bytes()).hexdigest()
+    assert everything.count("--hash=") == 2
+    assert f"other==1.0 \\\n    --hash=sha256:{digest}" in everything
+    for text in (production, everything):
+        assert "--only-binary :all:\n" in text
+        assert f"private @ {address}" in text
+    checked = run(python, site, "--check", env=env)
+    asking(site, f"--only-binary :all:\nprivate @ {address}\n# Dev\nother>=1\nmissing\n")
+    failed = run(python, site, code=STALE, env=env)
+    assert "nothing on the package index fits missing" in " ".join(failed.stderr.split())
+
+    asking(site, f"private @ {address}\n# Dev\nother>=1\n")
+    (site / "web/requirements.txt").write_text(
+        everything.replace("${PUSER}:${GIT_TOKEN}", ":".join(CANARIES.values())), encoding="utf-8"
+    )
+    stale = run(python, site, "--check", code=STALE, env=env)
+    assert "'--only-binary :all:' is not asked for any more" in " ".join(stale.stderr.split())
+
+    clear = address.replace("${PUSER}:${GIT_TOKEN}", ":".join(CANARIES.values()))
+    asking(site, f"private @ {clear}\n# Dev\n")
+    refused = run(python, site, code=STALE, env=env)
+    assert "has a login in it" in refused.stderr
+
+    seen = production + everything
+    for each in (done, checked, failed, stale, refused):
+        seen += each.stdout + each.stderr
+    assert "canary" not in seen

@@ -9,7 +9,9 @@ from haybale.errors import PrerequisiteError, RequirementsError, UsageError
 from haybale.requirements.compile import (
     explain_failure,
     file_beside,
+    included_files,
     input_files,
+    logical_lines,
     production_part,
     raise_if_heading,
     raise_if_unknown,
@@ -171,6 +173,29 @@ def test_regenerate_explains_files_that_cannot_be_written(
     texts = dict.fromkeys(files, "django==5.2.1\n")
     monkeypatch.setattr("haybale.requirements.compile.compile_both", lambda *_: texts)
     with pytest.raises(PrerequisiteError, match="cannot be written") as raised:
-        regenerate_requirements(project, upgrade=False, upgrade_packages=[], say=print)
+        regenerate_requirements(project, upgrade=False, upgrade_packages=[], env={}, say=print)
     assert "both files are as they were" in raised.value.cause
     assert not project.path("web/requirements.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("a \\\n  >=1\nb\n", [(1, "a   >=1"), (3, "b")]),
+        ("# a \\\nb\n", [(2, "b")]),
+        ("a # why \\\n  b\n", [(1, "a")]),
+        ("a \\", [(1, "a")]),
+        ("https://h/a#egg=x\n", [(1, "https://h/a#egg=x")]),
+        ("\n\na==1 \\\n    --hash=sha256:00 # b\n", [(3, "a==1     --hash=sha256:00")]),
+    ],
+)
+def test_logical_lines_are_joined_as_pip_joins_them(text: str, lines: list[tuple[int, str]]) -> None:
+    assert list(logical_lines(text)) == lines
+
+
+def test_included_files_are_those_of_requirements_and_constraints(project: Project) -> None:
+    (project.root / "web/other.in").write_text("-c limits.txt\n--requirement=more.in\n", encoding="utf-8")
+    for name in ("limits.txt", "more.in"):
+        (project.root / "web" / name).write_text("", encoding="utf-8")
+    names = [file.name for file in included_files(project)]
+    assert names == ["requirements.in", "other.in", "limits.txt", "more.in"]

@@ -8,11 +8,13 @@ from haybale.requirements.compile import output_heading
 from haybale.requirements.pins import (
     describe_changes,
     differing_pins,
+    option_lines,
     other_lines,
     raise_if_not_subset,
     raise_if_unpinned,
     read_pins,
     stale_lines,
+    stale_options,
     stale_pins,
 )
 
@@ -178,3 +180,28 @@ def test_differing_pins_names_both_lines() -> None:
         ":2: django==5.2.2 is not as in all.txt:2",
         ":6: sql-parse==0.5 is not as in all.txt:6",
     ]
+
+
+OPTIONS = "--only-binary :all:\n--no-binary psycopg,lxml\n\na==1 \\\n    --hash=sha256:aa\n"
+
+
+def test_options_of_archives_are_kept() -> None:
+    assert option_lines(OPTIONS) == ["--only-binary :all:", "--no-binary psycopg,lxml"]
+    assert other_lines(OPTIONS) == []
+    raise_if_unpinned(OPTIONS, {})
+
+
+def test_stale_options_names_what_is_missing_and_what_is_too_much() -> None:
+    assert stale_options(OPTIONS, OPTIONS) == []
+    wanted = OPTIONS.replace("psycopg,lxml", "psycopg")
+    assert stale_options(OPTIONS, wanted) == [
+        ": '--no-binary psycopg' is missing",
+        ": '--no-binary psycopg,lxml' is not asked for any more",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", ["--index-url https://h/", "--no-binary", "-e ./own", "--only-binary :all: x"]
+)
+def test_other_options_are_not_kept(line: str) -> None:
+    assert other_lines(f"{line}\n") == [(1, line)]

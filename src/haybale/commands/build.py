@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from haybale.commands import POSITIONAL, current_checkout, current_project
@@ -45,7 +47,9 @@ def _build(stage: str, action: str, verbosity: str, extra: tuple[str, ...]) -> N
 def regen_requirements_command(*, check: bool, upgrade: bool, upgrade_package: tuple[str, ...]) -> None:
     project, terminal = current_project(), Terminal()
     if check:
-        check_requirements(project)
+        check_requirements(project, os.environ)
         terminal.done("the requirements are up to date")
     else:
-        regenerate_requirements(project, upgrade=upgrade, upgrade_packages=upgrade_package, say=terminal.say)
+        regenerate_requirements(
+            project, upgrade=upgrade, upgrade_packages=upgrade_package, env=os.environ, say=terminal.say
+        )

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from haybale.errors import PrerequisiteError, RequirementsError, UsageError
 from haybale.files import write_atomically
 from haybale.requirements import pins
+from haybale.requirements.logins import read_variables
 from haybale.requirements.pins import normalize_name, read_pins
 from haybale.tools import process
 
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from haybale.config import Project, RequirementsSettings
+    from haybale.requirements.logins import Variables
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 # Lines of pip-compile's input.
-INCLUDE = re.compile(r"^(?:-r|--requirement)[\s=]*(?P<file>\S+)")
+INCLUDE = re.compile(r"^(?:-r|--requirement|-c|--constraint)[\s=]*(?P<file>\S+)")
 REQUIREMENT = re.compile(rf"^(?P<name>{NAME})")
 
 # In its output: a list of "via" comments with one entry.
@@ -52,12 +54,18 @@ OPTIONS = (
 
 
 def regenerate_requirements(
-    project: Project, *, upgrade: bool, upgrade_packages: Sequence[str], say: Callable[[str], None]
+    project: Project,
+    *,
+    upgrade: bool,
+    upgrade_packages: Sequence[str],
+    env: Mapping[str, str],
+    say: Callable[[str], None],
 ) -> None:
     """Compile both files and replace them together.
 
-    Pins stay as they are unless `upgrade`, or their package is in `upgrade_packages`. Raises
-    `RequirementsError` for a wrong heading or a conflict, `PrerequisiteError` without pip-tools.
+    `env` has the values of ${VARIABLES} in the inputs, which no output and no message shows. Pins stay as
+    they are unless `upgrade`, or their package is in `upgrade_packages`. Raises `RequirementsError` for a
+    wrong heading or a conflict, `PrerequisiteError` without pip-tools.
     """
     settings = project.settings.requirements
     say(f"resolving {settings.source} for Python {settings.python} on {settings.machine}")
@@ -65,7 +73,9 @@ def regenerate_requirements(
     before = read_pins(_read(everything))
     raise_if_unknown(upgrade_packages, {*before, *read_direct_requirements(project)})
     options = ["--upgrade"] if upgrade else []
-    compiled = compile_both(project, options + [f"--upgrade-package={name}" for name in upgrade_packages])
+    variables = read_variables(map(_read, included_files(project)), env)
+    options += [f"--upgrade-package={name}" for name in upgrade_packages]
+    compiled = compile_both(project, options, variables)
     try:
         replace_all(compiled)
     except OSError as error:
@@ -75,7 +85,7 @@ def regenerate_requirements(
             hint="make room or give the permission, then: just regen-requirements",
         ) from error
     for line in pins.describe_changes(before, read_pins(compiled[everything])):
-        say(line)
+        say(variables.hide(line))
 
 
 def raise_if_unknown(upgrade_packages: Sequence[str], known: Collection[str]) -> None:
@@ -89,28 +99,33 @@ def raise_if_unknown(upgrade_packages: Sequence[str], known: Collection[str]) ->
             raise UsageError(f"{package!r} cannot be upgraded: no pin has that name", hint=hint)
 
 
-def check_requirements(project: Project) -> None:
-    """Raise `RequirementsError` where a file is not what compiling would give: each line, and why."""
+def check_requirements(project: Project, env: Mapping[str, str]) -> None:
+    """Raise `RequirementsError` where a file is not what compiling would give: each line, and why.
+
+    `env` is as `regenerate_requirements` takes it.
+    """
     settings = project.settings.requirements
-    compiled, direct = compile_both(project, []), read_direct_requirements(project)
+    variables = read_variables(map(_read, included_files(project)), env)
+    compiled, direct = compile_both(project, [], variables), read_direct_requirements(project)
     everything, production = compiled
     stale = [f"{file}: is missing" for file in compiled if not file.is_file()]
     present = {file: read_pins(_read(file)) for file in compiled}
     for file in [file for file in compiled if file.is_file()]:
         reasons = pins.stale_lines(_read(file), output_heading(settings))
+        reasons += pins.stale_options(_read(file), compiled[file])
         reasons += pins.stale_pins(present[file], read_pins(compiled[file]), direct)
         if file == production:
             reasons += pins.differing_pins(present[production], present[everything], settings.everything)
         stale += [f"{file}{reason}" for reason in reasons]
     if stale:
         raise RequirementsError(
-            "the requirements are stale:\n" + "\n".join(stale),
+            variables.hide("the requirements are stale:\n" + "\n".join(stale)),
             cause=f"{settings.source} was changed without compiling, or an output was edited by hand",
             hint="just regen-requirements",
         )
 
 
-def compile_both(project: Project, options: Sequence[str]) -> dict[Path, str]:
+def compile_both(project: Project, options: Sequence[str], variables: Variables) -> dict[Path, str]:
     """Return the texts that both files should have, everything's first, without touching them."""
     settings = project.settings.requirements
     source, *more = input_files(project)
@@ -131,16 +146,22 @@ def compile_both(project: Project, options: Sequence[str]) -> dict[Path, str]:
         full.write_text("".join(f"{pin}\n" for pin in kept if not pin.is_address), encoding="utf-8")
         # Relative to the input's folder: pip-compile writes the inputs' names into its comments.
         names = [os.path.relpath(file, source.parent) for file in (source, *more)]
-        _pip_compile(project, ["--output-file", str(full), *options, *names])
+        _pip_compile(project, ["--output-file", str(full), *options, *names], variables)
+        # What is asked for anywhere holds for both: hashes depend on it.
+        asked = " ".join(pins.option_lines(_read(full)))
         # Here the hashes are kept too; the constraint excludes all other versions.
         shutil.copyfile(full, part_only)
         with file_beside(source, part) as name:
-            _pip_compile(project, ["--constraint", str(full), "--output-file", str(part_only), name])
+            within = ["--constraint", str(full), *([f"--pip-args={asked}"] if asked else [])]
+            _pip_compile(project, [*within, "--output-file", str(part_only), name], variables)
         renamed = {f"-r {name}": f"-r {source.name}", f"-c {full}": None}
         everything, production = (
-            output_heading(settings) + rename_in_comments(_read(file), renamed) for file in (full, part_only)
+            output_heading(settings) + variables.restore(rename_in_comments(_read(file), renamed))
+            for file in (full, part_only)
         )
-    pins.raise_if_unpinned(everything, read_direct_requirements(project))
+    variables.raise_if_shown(everything)
+    direct = {name: variables.hide(place) for name, place in read_direct_requirements(project).items()}
+    pins.raise_if_unpinned(everything, direct)
     pins.raise_if_not_subset(production, everything)
     return {project.path(settings.everything): everything, project.path(settings.production): production}
 
@@ -158,18 +179,41 @@ def input_files(project: Project) -> list[Path]:
 def read_direct_requirements(project: Project) -> dict[str, str]:
     """Return what the inputs ask for: normal name -> "REQUIREMENT in FILE:LINE"."""
     direct: dict[str, str] = {}
-    files = input_files(project)  # included files are appended while it is gone through, each once
+    for file in included_files(project):
+        for number, requirement in logical_lines(_read(file)):
+            if match := REQUIREMENT.match(requirement):
+                direct.setdefault(normalize_name(match["name"]), f"{requirement} in {file}:{number}")
+    return direct
+
+
+def included_files(project: Project) -> list[Path]:
+    """Return the inputs, and what they include with -r, each once."""
+    files = input_files(project)  # appended to while it is gone through
     for file in files:
-        for number, line in enumerate(_read(file).splitlines(), start=1):
-            requirement = re.split(r"(?:^|\s)#", line)[0].strip()
-            included, match = INCLUDE.match(requirement), REQUIREMENT.match(requirement)
-            if included:
+        for _, line in logical_lines(_read(file)):
+            if included := INCLUDE.match(line):
                 more = file.parent / included["file"]
                 if more.is_file() and more not in files:
                     files.append(more)
-            elif match:
-                direct.setdefault(normalize_name(match["name"]), f"{requirement} in {file}:{number}")
-    return direct
+    return files
+
+
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of an input without comments, numbered (by the first, where one is continued).
+
+    As in pip, req/req_file.py: a backslash at the end continues a line.
+    """
+    start, joined = 1, ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        start = start if joined else number
+        if line.endswith("\\") and not line.lstrip().startswith("#"):
+            joined += line[:-1]
+            continue
+        if requirement := re.split(r"(?:^|\s)#", joined + line)[0].strip():
+            yield start, requirement
+        joined = ""
+    if joined.strip():
+        yield start, joined.strip()
 
 
 @contextlib.contextmanager
@@ -242,19 +286,21 @@ def raise_if_heading(file: Path, text: str, marker: str) -> None:
         )
 
 
-def _pip_compile(project: Project, arguments: Sequence[str]) -> None:
+def _pip_compile(project: Project, arguments: Sequence[str], variables: Variables) -> None:
     """Run pip-compile beside the input, for the image's Python; `RequirementsError` has its output."""
     settings = project.settings.requirements
     # -P: a module of the site, beside the input, is not to be imported in place of pip's.
     python = [sys.executable, "-P", "-m", "haybale.requirements.pip_compile"]
     done = process.run(
         [*python, settings.python, settings.machine, *OPTIONS, *arguments],
-        cwd=project.path(settings.source).parent, env={"PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        cwd=project.path(settings.source).parent,
+        env={**variables.environment, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
     )  # fmt: skip
     if not done.ok:
         cause, hint = explain_failure(done.output, read_direct_requirements(project))
         message = f"{settings.source} cannot be resolved"
-        raise RequirementsError(message, cause=cause, hint=hint, log=done.output)
+        log = variables.hide(done.output)
+        raise RequirementsError(message, cause=variables.hide(cause), hint=hint, log=log)
 
 
 def explain_failure(output: str, direct: Mapping[str, str]) -> tuple[str, str]:

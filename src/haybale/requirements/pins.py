@@ -17,6 +17,8 @@ PIN = re.compile(
     r"(?:\s*;\s*(?P<marker>[^\\]*?))?\s*\\?$"
 )
 HASH = re.compile(r"--hash=(\S+)")
+# Which kinds of archives may be taken: what pip-compile keeps of the inputs' options.
+OPTION = re.compile(r"^--(only|no)-binary\s+\S+$")
 # The other lines of a compiled file: the pins' hashes, and comments.
 HASHES_OR_COMMENT = re.compile(r"^((\s+--hash=\S+)+( \\)?|\s*(#.*)?)$")
 
@@ -65,11 +67,15 @@ def read_pins(text: str) -> dict[str, Pin]:
 
 
 def other_lines(text: str) -> list[tuple[int, str]]:
-    """Return the lines of a compiled file that are neither pins nor their hashes nor comments, numbered."""
+    """Return the lines of a compiled file that are no pins, hashes, options or comments, numbered."""
+    known = (PIN, OPTION, HASHES_OR_COMMENT)
     lines = enumerate(text.splitlines(), start=1)
-    return [
-        (number, line) for number, line in lines if not PIN.match(line) and not HASHES_OR_COMMENT.match(line)
-    ]
+    return [(number, line) for number, line in lines if not any(each.match(line) for each in known)]
+
+
+def option_lines(text: str) -> list[str]:
+    """Return the options of a compiled file."""
+    return [line for line in text.splitlines() if OPTION.match(line)]
 
 
 def raise_if_not_subset(production: str, everything: str) -> None:
@@ -124,6 +130,14 @@ def stale_lines(text: str, heading: str) -> list[str]:
     if not text.startswith(heading):
         reasons.insert(0, f":1: does not begin with {heading.strip()!r}: it was compiled for something else")
     return reasons
+
+
+def stale_options(present: str, wanted: str) -> list[str]:
+    """Return ": REASON" for each option that compiling would add or remove."""
+    found, expected = option_lines(present), option_lines(wanted)
+    return [f": {line!r} is missing" for line in expected if line not in found] + [
+        f": {line!r} is not asked for any more" for line in found if line not in expected
+    ]
 
 
 def differing_pins(production: Mapping[str, Pin], everything: Mapping[str, Pin], file: str) -> list[str]:
