@@ -23,6 +23,36 @@ def test_public_url_has_no_credentials_and_no_local_path(url: str, kept: str | N
 
 
 @pytest.mark.parametrize(
+    ("url", "pages"),
+    [
+        ("git@forge.example:a/b.git", "https://forge.example/a/b"),
+        ("forge.example:a/b", "https://forge.example/a/b"),
+        ("git@forge.example:/srv/a/b.git", "https://forge.example/srv/a/b"),
+        ("git@gitlab.com:group/sub/group/b.git", "https://gitlab.com/group/sub/group/b"),
+        ("[git@forge.example:2222]:a/b.git", "https://forge.example/a/b"),
+        ("ssh://git@forge.example:2222/a/b.git/", "https://forge.example/a/b"),
+        ("git+ssh://ada@forge.example/a/b.git", "https://forge.example/a/b"),
+        ("git://forge.example/a/b.git", "https://forge.example/a/b"),
+        ("ssh://git@ssh.github.com:443/a/b.git", "https://github.com/a/b"),
+        ("ssh://git@altssh.bitbucket.org:443/a/b.git", "https://bitbucket.org/a/b"),
+        ("git@ssh.dev.azure.com:v3/org/project/b", "https://dev.azure.com/org/project/_git/b"),
+        ("https://ada:s3cret@forge.example:8443/a/b.git", "https://forge.example:8443/a/b"),
+        ("http://forge.example:3000/a/b", "http://forge.example:3000/a/b"),
+        ("https://forge.example/a/b.git?token=s3cret", "https://forge.example/a/b"),
+        ("file:///srv/git/a.git", None),
+        ("/srv/git/a.git", None),
+        ("./a:b", None),
+        ("../a.git", None),
+        ("C:/a/b.git", None),
+        ("ext::sh -c x", None),
+        ("codecommit::eu-west-1://a", None),
+    ],
+)
+def test_pages_url_is_an_address_of_the_web(url: str, pages: str | None) -> None:
+    assert git.pages_url(url) == pages
+
+
+@pytest.mark.parametrize(
     ("said", "shown"),
     [
         (

@@ -222,6 +222,7 @@ def _build(
     writes_cache = caches and not env.get("NO_CACHE_TO") and sdk.engine_info().has_containerd_store
     time = checkout.head.commit.time if checkout.head else 0
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
+        pages = git.remote_pages(project.root)
         build = StageBuild(
             stage=stage,
             target=target or stage,
@@ -238,7 +239,7 @@ def _build(
             contexts=contexts or {},
             secrets=host.write_secrets(Path(folder), env),
             labels={
-                SOURCE: git.remote_url(project.root) or settings.name,
+                **({SOURCE: pages} if pages else {}),
                 REVISION: _revision_of_files(checkout),
                 VERSION: str(checkout.version),
                 CREATED: format_timestamp(time),

@@ -37,7 +37,7 @@ UNFINISHED: Mapping[str, str] = {
 LITERAL = "--literal-pathspecs"
 
 # What `Commit` has of a commit; and `CommitSummary`, on one line.
-COMMIT_FORMAT = "%H%x00%P%x00%ct%x00%B"
+COMMIT_FORMAT = "%H%x00%ct%x00%B"
 SUMMARY_FORMAT = "--format=%H%x00%cs%x00%an%x00%s"
 
 
@@ -143,6 +143,54 @@ def public_url(url: str) -> str | None:
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
+# A remote in ssh's short form, [USER@]HOST:PATH (git-clone(1), "GIT URLS"): with a slash before the colon it
+# would be a path. A letter alone is a drive of Windows; HOST::PATH names a remote helper.
+SHORT_URL = re.compile(r"(?:[^@/:\s[]+@)?(?P<host>\[[^\]]+\]|[^/:@\s]{2,}):(?!:|//)/*(?P<path>.+)")
+
+# Hosts that forges give to ssh, where that of their pages is another one.
+SSH_HOSTS: Mapping[str, str] = {
+    "ssh.github.com": "github.com",
+    "altssh.gitlab.com": "gitlab.com",
+    "altssh.bitbucket.org": "bitbucket.org",
+    "ssh.dev.azure.com": "dev.azure.com",
+    "vs-ssh.visualstudio.com": "dev.azure.com",
+}
+
+
+def pages_url(url: str) -> str | None:
+    """Return the address of a remote's pages: https (or its own http), without user, password and .git.
+
+    None for a path on this machine, and for what is no URL of a host.
+    """
+    scheme, separator, rest = url.partition("://")
+    if separator:
+        authority, _, path = rest.partition("/")
+        authority = authority.rpartition("@")[2]
+    else:
+        found = SHORT_URL.fullmatch(url)
+        if found is None:
+            return None
+        scheme, authority, path = "ssh", found["host"], found["path"]
+        # [HOST:PORT]:PATH has a port; [::1]:PATH is an address.
+        if authority.startswith("[") and authority.count(":") < 2:  # noqa: PLR2004 - of an IPv6 address
+            authority = authority[1:-1].rpartition("@")[2]
+    scheme, path = scheme.lower(), path.split("?")[0].split("#")[0].strip("/").removesuffix(".git")
+    if (
+        scheme not in {"http", "https", "ssh", "git", "git+ssh", "ssh+git", "git+https", "git+http"}
+        or not path
+    ):
+        return None
+    if scheme.endswith(("http", "https")):
+        return f"{scheme.removeprefix('git+')}://{authority}/{path}" if authority else None
+    # The port is that of ssh, not that of the pages.
+    host = re.sub(r":\d*$", "", authority)
+    host = SSH_HOSTS.get(host, host)
+    azure = re.fullmatch(r"v3/([^/]+)/([^/]+)/([^/]+)", path) if host == "dev.azure.com" else None
+    if azure:
+        path = "{}/{}/_git/{}".format(*azure.groups())
+    return f"https://{host}/{path}" if host else None
+
+
 # Variables that keep git from running hooks, also where another tool calls it: hooks are for what a person
 # does, and the commands that are given these make what nobody has seen yet.
 WITHOUT_HOOKS = {
@@ -178,7 +226,7 @@ def read_head(root: Path) -> Head | None:
     current, arrow, branch = decorations.partition(", ")[0].partition(" -> refs/heads/")
     names = decorations.removeprefix(f"{current} -> ").split(", ")
     return Head(
-        commit=_parse_commit(commit),
+        commit=_parse_commit(root, commit),
         branch=branch if arrow else None,
         branches=_branch_names(names),
         changed_files=changed_files(root),
@@ -194,12 +242,18 @@ def _branch_names(refs: Sequence[str]) -> tuple[str, ...]:
 def read_commit(root: Path, name: str = "HEAD") -> Commit:
     """Return a commit; `PrerequisiteError` where there is none."""
     shown = check_output(root, "show", "-s", "--no-show-signature", f"--format={COMMIT_FORMAT}", name)
-    return _parse_commit(shown)
+    return _parse_commit(root, shown)
 
 
-def _parse_commit(text: str) -> Commit:
-    commit, parents, time, message = text.strip().split("\0")
-    return Commit(hash=commit, parents=tuple(parents.split()), message=message, time=int(time))
+def _parse_commit(root: Path, text: str) -> Commit:
+    commit, time, message = text.strip().split("\0")
+    return Commit(hash=commit, parents=_read_parents(root, commit), message=message, time=int(time))
+
+
+def _read_parents(root: Path, commit: str) -> tuple[str, ...]:
+    """Return a commit's parents from its object: where a shallow clone begins, `git log` shows none."""
+    header, _, _ = check_output(root, "cat-file", "commit", commit).partition("\n\n")
+    return tuple(re.findall(r"^parent ([0-9a-f]+)$", header, re.MULTILINE))
 
 
 def resolve_object(root: Path, name: str) -> str | None:
@@ -452,6 +506,12 @@ def update_ref(root: Path, name: str, commit: str) -> None:
 def create_ref(root: Path, name: str, commit: str) -> bool:
     """Set a ref here that does not exist yet; return whether it was set."""
     return run(root, "update-ref", name, commit, "0" * len(commit)).ok
+
+
+def remote_pages(root: Path, remote: str = "origin") -> str | None:
+    """Return the address of a remote's pages (`pages_url`), after git has applied url.*.insteadOf."""
+    found = process.run(["git", "-C", str(root), "remote", "get-url", remote])
+    return pages_url(found.stdout.strip()) if found.ok else None
 
 
 def remote_url(root: Path, remote: str = "origin") -> str | None:
