@@ -261,6 +261,18 @@ def test_detect_event_detached_head(clone: Clone) -> None:
     assert detect(runner_clone, {}).kind == "branch"
 
 
+@pytest.mark.parametrize("words", ["Add it (#12)", WORDS["GitHub"][merge], WORDS["GitLab"][merge]])
+def test_detect_event_merge_in_shallow_clone(clone: Clone, words: str) -> None:
+    """Git's log shows no parents where a clone begins; the commit itself has both."""
+    merge(clone, words)
+    clone.git("push", "-q")
+    shallow = clone.another("shallow", "--depth=1")
+    assert shallow.git("log", "-1", "--format=%P") == ""
+    found = detect(shallow, {})
+    assert (found.part, found.pull) == ("patch", "12"), found.reason
+    assert "merge commit" in found.reason
+
+
 # A version's own commit --------------------------------------------------------------------------------
 
 

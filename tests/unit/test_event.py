@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from haybale.errors import UsageError
 from haybale.release.event import (
     Event,
     EventChoice,
@@ -271,6 +272,62 @@ def test_decide_event_choice_counts_first(flag: EventChoice, part: str) -> None:
         found = decide_event(facts, flag)
         assert (found.kind, found.part) == (flag, part)
         assert flag in found.reason
+
+
+@pytest.mark.parametrize("flag", ["pr-merge", "direct-push"])
+@pytest.mark.parametrize(
+    ("env", "branch"),
+    [
+        ({}, "topic"),
+        ({**GITHUB, "GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/topic"}, None),
+        ({**GITHUB, "GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/tags/main"}, None),
+        ({**GITHUB, "GITHUB_EVENT_NAME": "pull_request", "GITHUB_REF": "refs/pull/12/merge"}, None),
+        ({**GITLAB, "CI_MERGE_REQUEST_IID": "12"}, "main"),
+    ],
+)
+def test_decide_event_refuses_choice_elsewhere_than_on_main(
+    flag: EventChoice, env: dict[str, str], branch: str | None
+) -> None:
+    run = read_ci_run(env, {}, HEAD, "main")
+    facts = EventFacts(head=checked_out(branch=branch), subject=MERGE, main="main", ci_run=run)
+    with pytest.raises(UsageError, match=f"--event {flag} is not possible here"):
+        decide_event(facts, flag)
+
+
+@pytest.mark.parametrize("flag", ["pr-merge", "direct-push"])
+def test_decide_event_takes_choice_where_no_branch_is_known(flag: EventChoice) -> None:
+    facts = EventFacts(head=checked_out(), subject=MERGE, main="main", ci_run=None)
+    assert decide_event(facts, flag).kind == flag
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Merged in topic (pull request #12)\n\nAdd it",
+        "Pull request #12: Add it\n\nMerge in A/site from topic to main",
+        "Merged PR 12: Add it",
+        "Add it (#12)",
+        "Add it (!12)",
+        "Add it\n\nSee merge request a/b/site!12",
+    ],
+)
+@pytest.mark.parametrize("parents", [(BASE,), (BASE, SIDE)], ids=["squash", "merge"])
+def test_decide_event_knows_wordings_of_forges(message: str, parents: tuple[str, ...]) -> None:
+    found = decided(Commit(hash=HEAD, parents=parents, message=message), {}, branch="main")
+    assert (found.kind, found.pull) == ("pr-merge", "12")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Merge pull request #12 in A/site from topic to main",
+        "Merge pull request 'Add it' (!12) from topic into main",
+    ],
+)
+def test_decide_event_knows_wordings_of_true_merges(message: str) -> None:
+    found = decided(Commit(hash=HEAD, parents=(BASE, SIDE), message=message), {}, branch="main")
+    assert (found.kind, found.pull) == ("pr-merge", "12")
+    assert decided(Commit(hash=HEAD, parents=(BASE,), message=message), {}, branch="main").pull is None
 
 
 @pytest.mark.parametrize(

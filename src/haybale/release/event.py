@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from haybale.errors import PrerequisiteError
+from haybale.errors import PrerequisiteError, UsageError
 from haybale.release.remote import remote_tags
 from haybale.tools import forge, git
 from haybale.version import VERSION_FILES, is_version
@@ -30,11 +30,17 @@ EventChoice = Literal["pr-merge", "direct-push", "auto"]
 # What is bumped for a kind of event; for the others nothing is.
 BUMPED_PARTS: Mapping[EventKind, VersionPart] = {"pr-merge": "patch", "direct-push": "build"}
 
-# The first line that GitHub and Gitea give a merge commit, and the line in GitLab's.
-MERGED = re.compile(r"Merge pull request (?:#(?P<github>\d+) from |'.*' \(#(?P<gitea>\d+)\) from )")
+# How forges name a pull request in the first line of a true merge: GitHub and Bitbucket Data Center; Gitea.
+MERGED = re.compile(
+    r"Merge pull request (?:#(?P<number>\d+) (?:from|in) |'.*' \([#!](?P<quoted>\d+)\) from )"
+)
+# And in that of a squash as well as of a merge: Bitbucket Cloud; Bitbucket Data Center; Azure; and what
+# stands at the end where a title was taken (GitHub, Gitea, Forgejo, GitLab's templates).
+TITLED = re.compile(
+    r"Merged in \S+ \(pull request #(?P<cloud>\d+)\)|Pull request #(?P<server>\d+): "
+    r"|Merged PR (?P<azure>\d+): |.*\([#!](?P<title>\d+)\)$"
+)
 MERGED_GITLAB = re.compile(r"^See merge request \S*!(?P<gitlab>\d+)\s*$", re.MULTILINE)
-# What a squash leaves: the number at the end of the first line.
-SQUASHED = re.compile(r"\(#(?P<number>\d+)\)$")
 # Such a commit, cherry-picked onto another branch, keeps its message.
 PICKED = re.compile(r"^\(cherry picked from commit [0-9a-f]+\)$", re.MULTILINE)
 
@@ -247,6 +253,7 @@ def decide_event(facts: EventFacts, choice: EventChoice = "auto") -> Event:
     branch, reason = _find_branch(facts)
     run = facts.ci_run
     if choice != "auto":
+        _raise_if_contradicted(facts, choice, branch, reason)
         pull, _ = _merged_pull(facts.subject) if choice == "pr-merge" else (None, None)
         return Event(kind=choice, pull=pull, branch=branch, reason=f"--event {choice} says so")
     if run and run.pull and not run.is_merged:
@@ -259,6 +266,23 @@ def decide_event(facts: EventFacts, choice: EventChoice = "auto") -> Event:
         reason = f"it is {run.source} {run.pull}, merged into {branch}"
         return Event(kind="pr-merge", pull=run.pull, branch=branch, reason=reason)
     return _decide_on_main(facts, reason)
+
+
+def _raise_if_contradicted(facts: EventFacts, choice: EventChoice, branch: str | None, reason: str) -> None:
+    """Raise `UsageError` where it is known that the run is not for main: what `--event` says is of main.
+
+    HEAD that is detached where no branch is may be main's commit; the push itself decides then.
+    """
+    run = facts.ci_run
+    if run and run.pull and not run.is_merged:
+        reason = f"it is {run.source} {run.pull}"
+    elif branch == facts.main or (branch is None and not (run and _is_run_for_head(facts))):
+        return
+    raise UsageError(
+        f"--event {choice} is not possible here: {reason}",
+        cause=f"versions are made on {facts.main} only",
+        hint=f"git switch {facts.main}, or leave --event out",
+    )
 
 
 def _decide_on_main(facts: EventFacts, reason: str) -> Event:
@@ -279,14 +303,18 @@ def _decide_on_main(facts: EventFacts, reason: str) -> Event:
 
 def _merged_pull(commit: git.Commit) -> tuple[str | None, str | None]:
     """Return the number of the pull request that a commit's message names, and how it names it."""
-    if len(commit.parents) > 1:
-        found = MERGED.match(commit.subject) or MERGED_GITLAB.search(commit.message)
-        number = next(filter(None, found.groups())) if found else None
-        return number, f"its merge commit names pull request {number}"
-    found = MERGED_GITLAB.search(commit.message) or SQUASHED.search(commit.subject.rstrip())
-    if found is None or PICKED.search(commit.message):
+    is_merge, subject = len(commit.parents) > 1, commit.subject.rstrip()
+    found = TITLED.match(subject) or MERGED_GITLAB.search(commit.message)
+    if is_merge:
+        found = MERGED.match(subject) or found
+    elif PICKED.search(commit.message):
         return None, None
-    return found[1], f"its commit names pull request {found[1]}, as squashes do"
+    number = next(filter(None, found.groups())) if found else None
+    if number is None:
+        return None, None
+    if is_merge:
+        return number, f"its merge commit names pull request {number}"
+    return number, f"its commit names pull request {number}, as squashes do"
 
 
 def _is_run_for_head(facts: EventFacts) -> bool:
