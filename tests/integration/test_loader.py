@@ -456,6 +456,35 @@ def test_loader_refuses_other_cores_than_the_configured_ones_before_anything_is_
     assert site.solr.counts() == {}
 
 
+def test_loader_makes_of_two_connections_on_one_core_what_update_index_makes(
+    site: Site, request: pytest.FixtureRequest
+) -> None:
+    """Their rows overlap, and are not the same document: the later connection's stays."""
+    site = site.with_fault("by-connection")
+    loaded = site.verified()
+    raise_if_invalid(loaded.verification())
+    assert loaded.counts(site.core)["barn.stack"] == 5
+    theirs = f"{request.node.name}-haystack"
+    parameters = {"action": "CREATE", "name": theirs, "configSet": "loader"}
+    assert requests.get(f"{site.server}/solr/admin/cores", params=parameters, timeout=60).ok
+    env = {**site.env, "BARN_SOLR": f"{site.server}/solr/{theirs}"}
+    command = [PYTHON, "-m", "django", "update_index", "barn.Stack"]
+    subprocess.run(command, cwd=SITE, env=env, check=True, capture_output=True)
+    ours, expected = (
+        {
+            document["id"]: document
+            for document in requests.get(
+                f"{site.server}/solr/{core}/select",
+                params={"q": "django_ct:barn.stack", "rows": "100", "fl": "id,text,count,django_id"},
+                timeout=60,
+            ).json()["response"]["docs"]
+        }
+        for core in (site.core, theirs)
+    )
+    assert ours == expected
+    assert sum(document["count"] >= 1000 for document in ours.values()) == 3
+
+
 def test_loader_lists_the_cores_of_the_connections_to_solr(site: Site) -> None:
     (event,) = read_events(site.run("--list-cores"), "cores")
     assert event["cores"] == {"barn": site.core, "slow": site.core}

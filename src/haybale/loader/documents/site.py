@@ -9,6 +9,7 @@ from __future__ import annotations
 import traceback
 from typing import Any, Callable, Iterable, Iterator, NamedTuple
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connections as databases
 from haystack import connections, constants
 from haystack.backends.solr_backend import SolrSearchBackend
@@ -54,14 +55,58 @@ class Source(NamedTuple):
     core: Core
     index: Any  # haystack.indexes.SearchIndex
     backend: Any  # haystack.backends.solr_backend.SolrSearchBackend
+    later: tuple[Source, ...] = ()  # of the same model and core, through connections that come after this one
 
     def whole(self) -> Partition:
         """Return all of the model's rows as one partition."""
         return Partition(self.alias, self.label)
 
     def queryset(self) -> Any:
-        """Return what Haystack would index, in any order."""
+        """Return what Haystack would index, in any order; without what later connections write again."""
+        rows = self._all_rows()
+        for each in self.later:
+            rows = rows.exclude(pk__in=each._all_rows().order_by().values("pk"))
+        return rows
+
+    def _all_rows(self) -> Any:
         return self.index.build_queryset(using=self.alias)
+
+    def has_rows_of(self, other: Source) -> bool:
+        """Whether both queries are the same for certain, and so are their documents."""
+        mine = self._query()
+        return mine is not None and bool(mine == other._query())
+
+    def raise_if_not_separable(self, later: Source) -> None:
+        """Raise `Failure` where it can't be said in SQL which rows a later connection writes again."""
+        mine, others = self._all_rows(), later._all_rows()
+        cause = None
+        if type(self.index) is not type(later.index):
+            cause = "they have different search indexes: {} and {}".format(
+                type(self.index).__name__, type(later.index).__name__
+            )
+        elif mine.db != others.db:
+            cause = "their rows are in different databases"
+        elif any(rows.query.is_sliced or rows.query.combinator for rows in (mine, others)):
+            cause = "index_queryset returns a slice or a union"
+        if cause:
+            raise Failure(
+                "the Haystack connections {} and {} both index {} into the core {}".format(
+                    self.alias, later.alias, self.label, self.core.name
+                ),
+                cause=cause + "; which document an id has in the end depends on the order of writing",
+                hint="give each connection a core, or leave the index out of one (EXCLUDED_INDEXES)",
+            )
+
+    def _query(self) -> Any:
+        """Return database, SQL and what is fetched with it; None where that does not say all."""
+        rows = self._all_rows()
+        # Other objects than names have querysets of their own.
+        if not all(isinstance(each, str) for each in rows._prefetch_related_lookups):
+            return None
+        try:
+            return rows.db, rows.query.sql_with_params(), rows._prefetch_related_lookups
+        except EmptyResultSet:
+            return rows.db, None, ()
 
     def field_names(self) -> set[str]:
         """Return the names in Solr of the index's fields, Haystack's own among them."""
@@ -93,7 +138,6 @@ def find_sources(note: Callable[[str], None]) -> list[Source]:
     """
     found: list[Source] = []
     cores: dict[str, Core] = {}
-    first_aliases: dict[tuple[str, str], str] = {}
     for alias, options in connections.connections_info.items():
         backend = connections[alias].get_backend()
         if not isinstance(backend, SolrSearchBackend):
@@ -110,12 +154,8 @@ def find_sources(note: Callable[[str], None]) -> list[Source]:
             except NotHandled:
                 continue
             missed.discard(model)
-            label = model._meta.label
-            first = first_aliases.setdefault((core.url, label), alias)
-            if first != alias:
-                note("connection {}: {} is in the same core through {} already".format(alias, label, first))
-                continue
-            found.append(Source(alias, label, get_model_ct(model), core, index, backend))
+            source = Source(alias, model._meta.label, get_model_ct(model), core, index, backend)
+            found = _add_source(found, source, note)
         for model in missed:
             note("connection {}: update_index does not reach {!r} either".format(alias, model))
     if not found:
@@ -125,6 +165,24 @@ def find_sources(note: Callable[[str], None]) -> list[Source]:
             hint="look at INSTALLED_APPS and HAYSTACK_CONNECTIONS as the site's container has them",
         )
     return found
+
+
+def _add_source(found: list[Source], source: Source, note: Callable[[str], None]) -> list[Source]:
+    """Return the sources with one more: it overwrites what others of its model wrote into its core."""
+    earlier = [each for each in found if (each.core.url, each.label) == (source.core.url, source.label)]
+    for each in earlier:
+        each.raise_if_not_separable(source)
+    same = next((each for each in earlier if not each.later and each.has_rows_of(source)), None)
+    if same:
+        message = "connection {}: {} is in the same core through {} already"
+        note(message.format(source.alias, source.label, same.alias))
+        return found
+    for each in earlier:
+        message = "connection {}: rows of {} that connection {} has too are indexed through that one"
+        note(message.format(each.alias, each.label, source.alias))
+    return [each._replace(later=(*each.later, source)) if each in earlier else each for each in found] + [
+        source
+    ]
 
 
 def close_connections(cores: Iterable[Core]) -> None:

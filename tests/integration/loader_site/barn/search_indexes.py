@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from django.db.models import Value
 from haystack import indexes
 from haystack.exceptions import SkipDocument
 
@@ -121,6 +122,18 @@ class StackIndex(indexes.SearchIndex, indexes.Indexable):
 
     def get_model(self) -> type:
         return Stack
+
+    def index_queryset(self, using: Any = None) -> Any:
+        rows = super().index_queryset(using)
+        if FAULT == "by-connection":
+            keys = sorted(rows.values_list("pk", flat=True))
+            chosen = keys[:3] if using == "barn" else keys[2:]
+            # The rows that both have are not the same document.
+            rows = rows.filter(pk__in=chosen).annotate(more=Value(1000 if using == "slow" else 0))
+        return rows
+
+    def prepare_count(self, row: Any) -> int:
+        return row.height + getattr(row, "more", 0)
 
 
 class FarmIndex(indexes.SearchIndex, indexes.Indexable):
