@@ -485,6 +485,13 @@ def test_loader_makes_of_two_connections_on_one_core_what_update_index_makes(
     assert sum(document["count"] >= 1000 for document in ours.values()) == 3
 
 
+def test_loader_refuses_two_indexes_of_a_model_in_one_core_before_anything_is_loaded(site: Site) -> None:
+    error = failed(site.with_fault("other-index"))
+    assert "the Haystack connections barn and slow both index barn.Stack into the core" in error.message
+    assert "StackIndex and OtherStackIndex" in error.cause
+    assert site.solr.counts() == {}
+
+
 def test_loader_lists_the_cores_of_the_connections_to_solr(site: Site) -> None:
     (event,) = read_events(site.run("--list-cores"), "cores")
     assert event["cores"] == {"barn": site.core, "slow": site.core}

@@ -35,3 +35,8 @@ if os.environ.get("BARN_FAULT") == "same-id":
 
 if os.environ.get("BARN_FAULT") == "tamper":
     import barn.tampering  # noqa: F401 - it takes effect when it is imported
+
+if os.environ.get("BARN_FAULT") == "other-index":
+    # One core, and for each connection an index of its own for the same model.
+    HAYSTACK_CONNECTIONS["barn"]["EXCLUDED_INDEXES"] = ["barn.search_indexes.OtherStackIndex"]
+    HAYSTACK_CONNECTIONS["slow"]["EXCLUDED_INDEXES"] = ["barn.search_indexes.StackIndex"]

@@ -136,6 +136,12 @@ class StackIndex(indexes.SearchIndex, indexes.Indexable):
         return row.height + getattr(row, "more", 0)
 
 
+if FAULT == "other-index":
+
+    class OtherStackIndex(StackIndex, indexes.Indexable):
+        """Another index for the same model."""
+
+
 class FarmIndex(indexes.SearchIndex, indexes.Indexable):
     """Texts for keys, and the odd values."""
 
