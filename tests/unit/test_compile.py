@@ -199,3 +199,9 @@ def test_included_files_are_those_of_requirements_and_constraints(project: Proje
         (project.root / "web" / name).write_text("", encoding="utf-8")
     names = [file.name for file in included_files(project)]
     assert names == ["requirements.in", "other.in", "limits.txt", "more.in"]
+
+
+def test_explain_failure_does_not_blame_the_input_for_what_another_package_needs(project: Project) -> None:
+    said = "No matching distribution found for setuptools>=40.8.0\n"
+    cause, _ = explain_failure(said, read_direct_requirements(project))
+    assert cause == "nothing on the package index fits setuptools, which another package needs"

@@ -307,8 +307,9 @@ def explain_failure(output: str, direct: Mapping[str, str]) -> tuple[str, str]:
     """Return the cause that pip-compile's output shows, and what to do; `direct` are the inputs' own."""
     unknown = [normalize_name(name) for name in UNKNOWN.findall(output)]
     if unknown:
+        wanted = direct.get(unknown[0], f"{unknown[0]}, which another package needs")
         return (
-            f"nothing on the package index fits {direct.get(unknown[0], unknown[0])}",
+            f"nothing on the package index fits {wanted}",
             "correct its name or version, or check which index pip uses (pip config list)",
         )
     words = {
