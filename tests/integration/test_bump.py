@@ -246,9 +246,96 @@ def test_bump_version_hook_refuses(clone: Clone) -> None:
     assert clone.state() == before
 
 
+def configured(clone: Clone, old: str, new: str) -> None:
+    text = (clone.path / ".bumpversion.cfg").read_text(encoding="utf-8")
+    assert old in text
+    clone.commit(".bumpversion.cfg", text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("commit = True\n", "", ":1: commit is not set"),
+        ("commit = True\n", "commit = no\n", ":7: commit is no"),
+        ("tag = True\n", "", ":1: tag is not set"),
+        ("tag = True\n", "tag = False\n", ":8: tag is False"),
+        ("tag = True\n", "tag = True\ntag_message =\n", ":9: tag_message is empty"),
+    ],
+)
+def test_bump_version_refuses_configuration_without_commit_or_tag(
+    clone: Clone, old: str, new: str, what: str
+) -> None:
+    configured(clone, old, new)
+    before = clone.state()
+    with pytest.raises(ConfigError) as told:
+        bumped(clone, "patch")
+    assert what in told.value.message
+    assert clone.state() == before
+
+
+def test_bump_version_options_count_more_than_configuration(clone: Clone) -> None:
+    configured(clone, "commit = True\ntag = True\n", "")
+    assert str(bumped(clone, "patch", "--commit", "--tag").version) == "v0.4.12"
+    assert clone.git("cat-file", "-t", "v0.4.12") == "tag"
+
+
+@pytest.mark.parametrize("what", ["tag.gpgSign", "commit.gpgSign", "tag.forceSignAnnotated"])
+@pytest.mark.parametrize("arguments", [(), ("--allow-dirty",)])
+def test_bump_version_signs_with_a_missing_key(clone: Clone, what: str, arguments: tuple[str, ...]) -> None:
+    if arguments:
+        clone.commit("notes")
+        (clone.path / "notes").write_text("mine", encoding="utf-8")
+        clone.git("add", "notes")
+    clone.git("config", what, "true")
+    clone.git("config", "user.signingKey", "0123456789ABCDEF")
+    before = clone.state()
+    with pytest.raises(ReleaseError, match="nothing was changed") as told:
+        bumped(clone, "patch", *arguments)
+    assert "gpg" in told.value.cause
+    assert "Command '[" not in told.value.cause
+    assert clone.state() == before
+
+
+def test_bump_version_signs(clone: Clone, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    (tmp_path / "allowed").write_text(
+        f"ada@example.org {key.with_suffix('.pub').read_text(encoding='utf-8')}", encoding="utf-8"
+    )
+    for name, value in {
+        "gpg.format": "ssh", "user.signingKey": f"{key}.pub", "tag.gpgSign": "true", "commit.gpgSign": "true",
+        "gpg.ssh.allowedSignersFile": str(tmp_path / "allowed"),
+    }.items():  # fmt: skip
+        clone.git("config", name, value)
+    assert str(bumped(clone, "patch").version) == "v0.4.12"
+    clone.git("verify-tag", "v0.4.12")
+    clone.git("verify-commit", "HEAD")
+
+
+@pytest.mark.parametrize(
+    ("name", "script", "words"),
+    [
+        ("commit-msg", "echo no ticket >&2; exit 1", "no ticket"),
+        ("post-commit", "git tag -a -m x v0.4.12", "already exists"),
+        ("pre-commit", "git checkout -q HEAD -- .bumpversion.cfg; echo x >new; git add new", "does not have"),
+    ],
+)
+def test_bump_version_hooks_change_what_is_made(clone: Clone, name: str, script: str, words: str) -> None:
+    hook = clone.path / ".git/hooks" / name
+    hook.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    hook.chmod(0o755)
+    before = clone.git("for-each-ref"), clone.git("rev-parse", "HEAD")
+    with pytest.raises(ReleaseError, match="nothing was changed") as told:
+        bumped(clone, "patch")
+    assert words in told.value.cause
+    assert (clone.git("for-each-ref"), clone.git("rev-parse", "HEAD")) == before
+    assert clone.git("status", "--porcelain", "--untracked-files=no") == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
+        (("patch", "--no-commit"), "--no-commit is not available here"),
         (("micro",), "'micro' is no part"),
         (("--dry-run", "patch"), "the part stands before the options"),
         (("patch", "--tag-name", "x"), "--tag-name is not available here"),

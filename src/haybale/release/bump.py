@@ -28,7 +28,7 @@ VersionPart = Literal["major", "minor", "patch", "build"]
 EXECUTABLE = "HAYBALE_BUMP2VERSION"
 
 # Options of bump2version that would break haybale's rules.
-REFUSED_OPTIONS = ("--config-file", "--tag-name")
+REFUSED_OPTIONS = ("--config-file", "--tag-name", "--no-commit")
 
 DRY_RUN_OPTIONS = frozenset({"--dry-run", "-n"})
 
@@ -37,6 +37,9 @@ TAG_NAME = "v{new_version}"
 
 # Sections of bump2version's configuration that name further files it writes to (its cli.py).
 FILE_SECTION = re.compile(r"bumpversion:(?P<kind>file|glob)(?:\s*\(.*\))?:(?P<path>.+)")
+
+# How many lines are shown of what a tool said that failed.
+WORDS = 4
 
 # In git's own folder of a release tree: which part was bumped, on top of which commit.
 MARKER = "haybale-release"
@@ -87,22 +90,115 @@ def bump_version(
     part, extra = parse_arguments(arguments)
     program = find_bump2version(env)
     raise_if_not_ready(root, allow_dirty="--allow-dirty" in extra)
+    _raise_if_it_makes_no_version(root, extra)
     committer = committer_variables(root, env)
     new = _next_version(root, program, part, extra)
     if not offline:
         _raise_if_remote_forbids(root, new)
-    before, files = git.resolve_commit(root, "HEAD"), _written_files(root, extra)
-    done = process.run([program, part, *extra], cwd=root, env=committer)
-    if not done.ok:
-        if git.resolve_commit(root, "HEAD") == before and "--allow-dirty" not in extra:
-            git.restore_files(root, files)
-        raise ReleaseError(
-            f"bump2version failed to make {new}",
-            cause=_last_line(done),
-            hint="fix that (a hook of the repository, perhaps) and try again",
-        )
     is_dry_run = not DRY_RUN_OPTIONS.isdisjoint(extra)
+    before = _Snapshot.read(root, _written_files(root, extra))
+    done = process.run([program, part, *extra], cwd=root, env=committer)
+    problem = None if done.ok else _last_words(done)
+    if done.ok and not is_dry_run:
+        problem = _find_problem(root, before, new, has_tag="--no-tag" not in extra)
+    if problem:
+        before.restore(root, new)
+        raise ReleaseError(
+            f"bump2version failed to make {new}; nothing was changed",
+            cause=problem,
+            hint="fix that (a hook of the repository, or how it signs) and try again",
+        )
     return Bumped(version=new, is_dry_run=is_dry_run, stdout=done.stdout, stderr=done.stderr)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Snapshot:
+    """What bump2version changes, before it does: the commit, the index, and the files, by their paths."""
+
+    commit: str
+    index: bytes
+    files: Mapping[Path, bytes]
+
+    @classmethod
+    def read(cls, root: Path, files: Sequence[str]) -> Self:
+        paths = [root / file for file in files]
+        index = git.index_file(root)
+        return cls(
+            commit=git.read_commit(root).hash,
+            index=index.read_bytes() if index.is_file() else b"",
+            files={path: path.read_bytes() for path in paths},
+        )
+
+    def restore(self, root: Path, new: Version) -> None:
+        """Put everything back, without the version's commit and tag. That tag did not exist before."""
+        with process.uninterrupted():
+            git.delete_ref(root, f"refs/tags/{new}")
+            if git.resolve_commit(root, "HEAD") != self.commit:
+                git.update_ref(root, "HEAD", self.commit)
+            for path, content in self.files.items():
+                if path.read_bytes() != content:
+                    path.write_bytes(content)
+            if self.index:
+                git.index_file(root).write_bytes(self.index)
+
+
+def _find_problem(root: Path, before: _Snapshot, new: Version, *, has_tag: bool) -> str | None:
+    """Return what is missing of a version that bump2version says it made; None where all is there."""
+    head = git.read_commit(root)
+    if head.parents != (before.commit,):
+        return f"it made no commit on top of {before.commit[:12]}"
+    file = version_file(root)
+    if read_version(root, {}) != new or git.uncommitted_files(root, [file.name]):
+        return f"its commit {head.hash[:12]} does not have {new} in {file.name}: a hook may have changed it"
+    if not has_tag:
+        return None
+    if git.read_tag(root, f"refs/tags/{new}") is None:
+        return f"it made no annotated tag {new}"
+    if git.resolve_commit(root, f"refs/tags/{new}") != head.hash:
+        return f"its tag {new} does not point to its commit {head.hash[:12]}"
+    return None
+
+
+def _raise_if_it_makes_no_version(root: Path, extra: Sequence[str]) -> None:
+    """Raise `ConfigError` where bump2version's configuration does not lead to a commit and an annotated tag.
+
+    Without `commit` and `tag` it makes neither (its README, "Options"); with an empty `tag_message`, a tag
+    that `git push --follow-tags` leaves behind. Options on the command line count more.
+    """
+    file, configuration = version_file(root), _read_configuration(root)
+    for option in ("commit", "tag"):
+        if {f"--{option}", f"--no-{option}"}.isdisjoint(extra):
+            try:
+                is_set = configuration.getboolean(SECTION, option, fallback=False)
+            except ValueError:
+                is_set = False
+            if not is_set:
+                found = configuration.get(SECTION, option, fallback=None)
+                raise ConfigError(
+                    f"{file}:{_option_line(file, option)}: {option} is {found or 'not set'}",
+                    cause=f"bump2version makes no {option} then, and a version is a commit and a tag",
+                    hint=f"write {option} = True in [{SECTION}]",
+                )
+    named = any(each.partition("=")[0] == "--tag-message" for each in extra)
+    if not named and configuration.get(SECTION, "tag_message", fallback="x") == "":
+        raise ConfigError(
+            f"{file}:{_option_line(file, 'tag_message')}: tag_message is empty",
+            cause="bump2version makes a lightweight tag then, and git push --follow-tags leaves it behind",
+            hint="write tag_message = Release v{new_version}, or remove the line",
+        )
+
+
+def _option_line(file: Path, option: str) -> int:
+    """Return the line (from 1) of an option of bump2version's section, or that of the section."""
+    section, number = 1, 1
+    is_inside = False
+    for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), start=1):
+        if line.startswith("["):
+            is_inside = line.strip() == f"[{SECTION}]"
+            section = number if is_inside else section
+        elif is_inside and re.match(rf"(?i:{option})\s*[=:]", line):
+            return number
+    return section
 
 
 def parse_arguments(arguments: Sequence[str]) -> tuple[VersionPart, tuple[str, ...]]:
@@ -122,7 +218,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[VersionPart, tuple[str, .
         if option in REFUSED_OPTIONS:
             raise UsageError(
                 f"{option} is not available here",
-                cause=f"the version stands in {VERSION_FILES[0]} and its tag is vM.m.p or vM.m.p-rN",
+                cause="a version is a commit of bump2version's own file, and a tag vM.m.p or vM.m.p-rN",
             )
     return part, tuple(extra)
 
@@ -262,7 +358,7 @@ def _commit_version(
     done = process.run([program, part, "--commit", "--no-tag"], cwd=folder, env=variables)
     tree = read_release_tree(folder) if done.ok else None
     if tree is None or tree.version != new:
-        raise ReleaseError(f"bump2version failed to make {new}", cause=_last_line(done))
+        raise ReleaseError(f"bump2version failed to make {new}", cause=_last_words(done))
     return tree
 
 
@@ -323,10 +419,21 @@ def _next_version(folder: Path, program: str, part: VersionPart, extra: Sequence
         raise ReleaseError(
             f"the tag {new} exists here already",
             cause=f"{VERSION_FILES[0]} says {read_version(folder, {})}, which is not the last version made",
-            hint=f"bring the branch up to date (git pull); or delete the tag if it is a mistake"
-            f" (git tag -d {new})",
+            hint=_hint_for_existing_tag(folder, new),
         )
     return new
+
+
+def _hint_for_existing_tag(root: Path, new: Version) -> str:
+    """Return the next step; a tag is only advised to be deleted where the remote answers and has none."""
+    upstream = git.find_upstream(root, git.current_branch(root) or "HEAD")
+    try:
+        known = remote_refs(root, upstream[0], f"refs/tags/{new}") if upstream else {"": ""}
+    except ReleaseError:
+        known = {"": ""}
+    if known:
+        return "bring the branch up to date (git pull)"
+    return f"bring the branch up to date (git pull); or delete the tag if it is a mistake (git tag -d {new})"
 
 
 def _raise_if_remote_forbids(root: Path, new: Version) -> None:
@@ -380,6 +487,21 @@ def _last_line(done: process.Completed) -> str:
     """Return the last line of what bump2version printed, without its exception's name."""
     lines = [line.strip() for line in done.output.splitlines() if line.strip()]
     return re.sub(r"^[\w.]+(?:Error|Exception): ", "", lines[-1]) if lines else f"it exited with {done.code}"
+
+
+def _last_words(done: process.Completed) -> str:
+    """Return what git, a hook or gpg printed, where bump2version failed because of them; else its last line.
+
+    They print before bump2version does, which says only that they failed.
+    """
+    ours = ("Traceback ", "Failed to run ")
+    words = []
+    for line in done.stderr.splitlines():
+        if line.startswith(ours):
+            break
+        words.append(line.strip())
+    words = [line for line in words if line]
+    return "; ".join(words[-WORDS:]) if words else _last_line(done)
 
 
 def _first_three(files: Sequence[str]) -> str:

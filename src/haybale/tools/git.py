@@ -503,6 +503,16 @@ def update_ref(root: Path, name: str, commit: str) -> None:
     check_output(root, "update-ref", name, commit)
 
 
+def delete_ref(root: Path, name: str) -> None:
+    """Remove a ref here, where it exists; `PrerequisiteError`."""
+    check_output(root, "update-ref", "-d", name)
+
+
+def index_file(root: Path) -> Path:
+    """Return the file in which git keeps the index of this work tree."""
+    return root / check_output(root, "rev-parse", "--git-path", "index")
+
+
 def create_ref(root: Path, name: str, commit: str) -> bool:
     """Set a ref here that does not exist yet; return whether it was set."""
     return run(root, "update-ref", name, commit, "0" * len(commit)).ok
