@@ -13,7 +13,7 @@ import pytest
 
 from haybale.checkout import read_checkout
 from haybale.config import Project, Settings
-from haybale.errors import ReleaseError
+from haybale.errors import ReleaseError, UsageError
 from haybale.release import bump, publish
 from haybale.release.event import Event, EventChoice, detect_event
 from haybale.tools import forge
@@ -306,7 +306,99 @@ def test_detect_event_clone_without_tags_asks_remote(clone: Clone, depth: str) -
 def test_detect_event_without_remote(clone: Clone) -> None:
     clone.commit("more")
     clone.remote.rename(clone.remote.with_name("away"))
-    assert detect(clone, {}).part == "build"
+    assert detect(clone, {}, remote=None).part == "build"
+    # Only the remote knows whether the commit is part of a version already.
+    with pytest.raises(ReleaseError, match="origin could not be asked"):
+        detect(clone, {})
+
+
+@pytest.mark.parametrize("options", [(), ("--no-tags",), ("--depth=1", "--no-tags")])
+def test_detect_event_of_a_commit_that_a_newer_version_contains(
+    clone: Clone, options: tuple[str, ...]
+) -> None:
+    """A run started again, or overtaken by another push's run (routedns#626, commitlore#683)."""
+    clone.commit("first")
+    clone.git("push", "-q")
+    first = clone.another("first", *options)
+    clone.commit("second")
+    clone.git("push", "-q")
+    second = clone.another("second", *options)
+    released(clone)
+    assert [detect(each, {}).released for each in (first, second)] == ["v0.4.12", "v0.4.12"]
+    clone.commit("third")
+    clone.git("push", "-q")
+    released(clone)
+    # The first version that has the commit.
+    assert [detect(each, {}).released for each in (first, second)] == ["v0.4.12", "v0.4.12"]
+    clone.commit("fourth")
+    assert detect(clone, {}).released is None
+
+
+def test_detect_event_of_a_version_in_another_file(clone: Clone) -> None:
+    """The version in setup.cfg, a clone without tags (setuptools-git-versioning#83)."""
+    clone.git("mv", ".bumpversion.cfg", "setup.cfg")
+    clone.git("commit", "-qm", "Keep the version in setup.cfg")
+    clone.git("push", "-q")
+    released(clone)
+    assert detect(clone.another("bare", "--no-tags"), {}).released == "v0.4.12"
+
+
+MERGES = [
+    "Merge pull request #12 from someone/topic",
+    "Merge pull request #12 in PROJ/site from topic to main",
+    "Merge pull request 'Add it' (#12) from topic into main",
+    "Merged in topic (pull request #12)",
+    "Pull request #12: Add it",
+    "Merged PR 12: Add it",
+    "Add it (#12)",
+    "Add it (!12)",
+    "Merge branch 'topic' into 'main'\n\nSee merge request group/site!12",
+]
+
+
+@pytest.mark.parametrize("message", MERGES)
+@pytest.mark.parametrize("depth", [(), ("--depth=1",)])
+def test_detect_event_of_a_true_merge_by_its_wording(
+    clone: Clone, message: str, depth: tuple[str, ...]
+) -> None:
+    """Also where a shallow clone ends at the merge, and git shows no parents (kelos#862, fledge#459)."""
+    clone.git("checkout", "-qb", "topic")
+    clone.commit("topic")
+    clone.git("checkout", "-q", "main")
+    clone.git("merge", "-q", "--no-ff", "-m", message, "topic")
+    clone.git("push", "-q")
+    seen = clone.another("seen", *depth) if depth else clone
+    found = detect(seen, {}, remote=None)
+    assert (found.kind, found.pull) == ("pr-merge", "12")
+    assert "its merge commit names pull request 12" in found.reason
+
+
+def test_detect_event_of_a_merged_pull_request_below_a_direct_commit(clone: Clone) -> None:
+    released(clone)
+    clone.commit("word", message="Fix a word")
+    clone.commit("squashed", message="Add it (#12)")
+    clone.commit("more", message="Reword")
+    found = detect(clone, {})
+    assert (found.kind, found.pull, found.part) == ("pr-merge", "12", "patch")
+    assert "is in no version yet" in found.reason
+    clone.git("push", "-q")
+    released(clone)
+    # Its version is made: what comes now is a direct push.
+    clone.commit("again")
+    assert detect(clone, {}).kind == "direct-push"
+
+
+def test_detect_event_without_any_version_looks_at_head_alone(clone: Clone) -> None:
+    clone.commit("squashed", message="Add it (#12)")
+    clone.commit("more", message="Reword")
+    assert detect(clone, {}).kind == "direct-push"
+
+
+@pytest.mark.parametrize("choice", ["pr-merge", "direct-push"])
+def test_detect_event_refuses_a_choice_that_is_not_of_main(clone: Clone, choice: EventChoice) -> None:
+    clone.git("checkout", "-qb", "topic")
+    with pytest.raises(UsageError, match=f"--event {choice} is not possible here"):
+        detect(clone, {}, choice=choice)
 
 
 def test_detect_event_notest_below_version(clone: Clone) -> None:

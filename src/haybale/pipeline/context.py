@@ -45,16 +45,12 @@ R = TypeVar("R", bound=Result)
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What was asked for on the command line.
-
-    `ignore_released`: a version is made also of a commit that is one already (somebody published it first).
-    """
+    """What was asked for on the command line."""
 
     strategy: Strategy = "key"
     event: EventChoice = "auto"
     publish: bool = False
     push_index: bool = False
-    ignore_released: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +111,7 @@ def gather_facts(checkout: Checkout, key: Key, options: Options, env: Mapping[st
     return Facts(
         event=event.kind, evidence=event.reason, branch=event.branch, pull=event.pull,
         revision=checkout.head.revision if checkout.head else "",
-        released=None if options.ignore_released else event.released,
+        released=event.released,
         key=key.value, image_local=is_local, image_in_registry=in_registry,
         dump_at_head=options.strategy == "head" and _is_dump_of_head(checkout),
         notest=event.notest and event.notest[:12], strategy=options.strategy, publish=options.publish,

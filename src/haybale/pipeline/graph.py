@@ -28,7 +28,7 @@ class Facts:
 
     `event` is what was pushed (pr-merge, direct-push: to main; pull-request, branch: not), with its evidence;
     `pull` a pull request's number; `revision` the commit checked out (with `-dirty` where files differ from
-    it), `released` the version that it is already; `key` the index key; `image_local`, `image_in_registry`:
+    it), `released` the version that has it already; `key` the index key; `image_local`, `image_in_registry`:
     whether the engine, the registry has its index image (False where there is no registry); `dump_at_head`:
     whether the last commit that touched the dump is the one checked out; `notest` the commit that says
     `[notest]`; `publish`: whether publishing was asked for.
@@ -61,7 +61,7 @@ class Facts:
         if self.event == "branch":
             return f"the branch {self.branch}: versions are made on main only"
         if self.released:
-            return f"this commit is {self.released} already"
+            return f"this commit is in {self.released} already"
         return None if self.publish else "not asked for (--publish)"
 
     @property

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from haybale.checkout import read_checkout
@@ -25,6 +24,7 @@ from haybale.pipeline.rendering import render_markdown, render_table, write_step
 from haybale.pipeline.steps import STEPS, PublishedVersion
 from haybale.pipeline.summary import Outcome, RunSummary, StepOutcome
 from haybale.release.bump import ReleaseTree, remove_release_tree
+from haybale.release.event import detect_event
 from haybale.release.publish import PublishedFirstError, catch_up, is_published
 from haybale.release.remote import REMOTE
 from haybale.tools.engine import sdk
@@ -45,8 +45,8 @@ def run_pipeline(
 ) -> None:
     """Take a push the whole way (docs/pipeline.md).
 
-    `take_next`: where somebody else published first, the next version is made on top of theirs. Raises the
-    `HaybaleError` of the step that failed.
+    `take_next`: where somebody else published first, the next version is made on top of theirs, unless theirs
+    has what was pushed. Raises the `HaybaleError` of the step that failed.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -67,7 +67,10 @@ def run_pipeline(
                 raise
             terminal.say(f"{lost.message}; going on from there")
             catch_up(project.root, REMOTE, project.settings.main)
-            options = replace(options, ignore_released=True)
+            overtaken = detect_event(read_checkout(project, env), options.event, env, remote=REMOTE).released
+            if overtaken:
+                terminal.done(f"nothing is left to publish: {overtaken} has this commit")
+                return
         else:
             return
 

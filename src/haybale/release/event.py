@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from haybale.errors import PrerequisiteError, UsageError
-from haybale.release.remote import remote_tags
+from haybale.release.remote import fetch_refs, remote_refs
 from haybale.tools import forge, git
-from haybale.version import VERSION_FILES, is_version
+from haybale.version import Version, is_version
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Container, Mapping, Sequence
 
     from haybale.checkout import Checkout
     from haybale.release.bump import VersionPart
@@ -43,6 +43,13 @@ TITLED = re.compile(
 MERGED_GITLAB = re.compile(r"^See merge request \S*!(?P<gitlab>\d+)\s*$", re.MULTILINE)
 # Such a commit, cherry-picked onto another branch, keeps its message.
 PICKED = re.compile(r"^\(cherry picked from commit [0-9a-f]+\)$", re.MULTILINE)
+
+# A merge has so many parents, or more.
+TRUE_MERGE = 2
+
+# How many commits below HEAD are looked at for the last version, and for merged pull requests since.
+MOST_COMMITS = 200
+MOST_QUESTIONS = 10
 
 # A merge queue's branch, with the number of the pull request that it tries.
 QUEUE = re.compile(r"gh-readonly-queue/.+/pr-(?P<number>\d+)-[0-9a-f]+")
@@ -118,36 +125,76 @@ def detect_event(
             cause="it is no git repository, or a new one",
             hint="see what git says there (git status)",
         )
-    tags = _version_tags(root, head.commit.hash, remote)
-    subject = _skip_versions(root, head.commit, set(tags.values()))
+    history = git.read_history(root, MOST_COMMITS)
+    here = {name: commit.hash for commit, tags in history for name in tags if is_version(name)}
+    commits = [commit for commit, _ in history]
+    there, released = _ask_remote(checkout, remote, commits) if remote else ({}, None)
+    versions = {*here.values(), *there.values()}
+    number = next((at for at, commit in enumerate(commits) if commit.hash not in versions), 0)
+    subject = git.with_true_parents(root, commits[number])
     ci_run = read_ci_run(env, read_payload(env), subject.hash, main)
     facts = EventFacts(head=head, subject=subject, main=main, ci_run=ci_run)
-    current = str(replace(checkout.version, pull=None))
+    facts = _ask_forge(facts) if choice == "auto" else facts
+    event = decide_event(facts, choice)
+    if choice == "auto" and event.kind == "direct-push":
+        event = _find_earlier_pull(facts, _commits_until(versions, commits[number + 1 :])) or event
+    tags_of_head = [name for name, commit in {**there, **here}.items() if commit == head.commit.hash]
     return replace(
-        decide_event(_ask_forge(facts) if choice == "auto" else facts, choice),
-        released=current if tags.get(current) == head.commit.hash else None,
+        event,
+        released=max(tags_of_head, key=Version.parse, default=released),
         notest=subject.hash if asks_for_no_tests(subject.message) else None,
     )
 
 
-def _version_tags(root: Path, head: str, remote: str | None) -> dict[str, str]:
-    """Return the versions' tags: name -> commit.
+def _ask_remote(
+    checkout: Checkout, remote: str, history: Sequence[git.Commit]
+) -> tuple[dict[str, str], str | None]:
+    """Return the remote's versions (name -> commit), and the first one that contains HEAD, None for none.
 
-    What is here suffices, unless HEAD changed the version's file and has no tag here: a CI system's clone has
-    no tags. Then the remote is asked.
+    A run that is started again, or one that another push has overtaken, is for a commit that is part of a
+    version already. Raises `ReleaseError` where the remote does not answer.
     """
-    tags = git.local_version_tags(root)
-    if remote and head not in tags.values() and git.file_differs(root, "HEAD^", "HEAD", VERSION_FILES[0]):
-        tags |= {name: tag.commit for name, tag in remote_tags(root, remote, "v*").items()}
-    return {name: commit for name, commit in tags.items() if is_version(name)}
+    root, main = checkout.project.root, f"refs/heads/{checkout.settings.main}"
+    refs = remote_refs(root, remote, main, "refs/tags/v*")
+    tags = {name: tag.commit for name, tag in git.parse_tags(refs).items() if is_version(name)}
+    there = refs.get(main)
+    # Nothing there is newer than HEAD.
+    if there is None or not tags or there in {commit.hash for commit in history}:
+        return tags, None
+    if git.resolve_commit(root, there) is None:
+        fetch_refs(root, remote, main)
+    containing = git.descendants(root, history[0].hash, there)
+    names = [name for name, commit in tags.items() if commit in containing]
+    return tags, min(names, key=Version.parse, default=None)
 
 
-def _skip_versions(root: Path, head: git.Commit, versions: Container[str]) -> git.Commit:
-    """Return the commit that versions were made of: HEAD, or the first one below it that is no version."""
-    commit = head
-    while commit.hash in versions and commit.parents and git.resolve_commit(root, commit.parents[0]):
-        commit = git.read_commit(root, commit.parents[0])
-    return head if commit.hash in versions else commit
+def _commits_until(versions: Container[str], commits: Sequence[git.Commit]) -> list[git.Commit]:
+    """Return the commits before the first that is a version; none where no version is found."""
+    for number, commit in enumerate(commits):
+        if commit.hash in versions:
+            return list(commits[:number])
+    return []
+
+
+def _find_earlier_pull(facts: EventFacts, commits: Sequence[git.Commit]) -> Event | None:
+    """Return the event of a pull request that was merged since the last version, None for none.
+
+    One push may bring it together with other commits, or its own run may have failed.
+    """
+    is_known = facts.answer is not None and facts.answer.is_known
+    query, questions = facts.ci_run.query if facts.ci_run else None, 0
+    for commit in commits:
+        pull, wording = _merged_pull(commit)
+        if pull is None:
+            continue
+        # As for HEAD: anybody may write what a squash leaves, so the forge counts where it answers.
+        if len(commit.parents) < TRUE_MERGE and is_known and query and questions < MOST_QUESTIONS:
+            questions += 1
+            if not forge.find_merged_pull(replace(query, commit=commit.hash)).pull:
+                continue
+        reason = f"commit {commit.hash[:12]} is in no version yet, and {wording}"
+        return Event(kind="pr-merge", pull=pull, branch=facts.main, reason=reason)
+    return None
 
 
 def _ask_forge(facts: EventFacts) -> EventFacts:
@@ -294,7 +341,7 @@ def _decide_on_main(facts: EventFacts, reason: str) -> Event:
             return Event(kind="pr-merge", pull=answer.pull, branch=facts.main, reason=reason)
     pull, wording = _merged_pull(facts.subject)
     # The message of a true merge is the forge's own; that of a squash anybody may write.
-    is_true_merge = len(facts.subject.parents) > 1
+    is_true_merge = len(facts.subject.parents) >= TRUE_MERGE
     if pull and (is_true_merge or not (answer and answer.is_known)):
         return Event(kind="pr-merge", pull=pull, branch=facts.main, reason=f"{reason}; {wording}")
     reason = f"{reason}; its commit is not that of a merged pull request"
@@ -303,7 +350,7 @@ def _decide_on_main(facts: EventFacts, reason: str) -> Event:
 
 def _merged_pull(commit: git.Commit) -> tuple[str | None, str | None]:
     """Return the number of the pull request that a commit's message names, and how it names it."""
-    is_merge, subject = len(commit.parents) > 1, commit.subject.rstrip()
+    is_merge, subject = len(commit.parents) >= TRUE_MERGE, commit.subject.rstrip()
     found = TITLED.match(subject) or MERGED_GITLAB.search(commit.message)
     if is_merge:
         found = MERGED.match(subject) or found

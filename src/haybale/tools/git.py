@@ -37,7 +37,8 @@ UNFINISHED: Mapping[str, str] = {
 LITERAL = "--literal-pathspecs"
 
 # What `Commit` has of a commit; and `CommitSummary`, on one line.
-COMMIT_FORMAT = "%H%x00%ct%x00%B"
+COMMIT_FORMAT = "%H%x00%P%x00%ct%x00%B"
+PARTS_OF_COMMIT = 4
 SUMMARY_FORMAT = "--format=%H%x00%cs%x00%an%x00%s"
 
 
@@ -226,7 +227,7 @@ def read_head(root: Path) -> Head | None:
     current, arrow, branch = decorations.partition(", ")[0].partition(" -> refs/heads/")
     names = decorations.removeprefix(f"{current} -> ").split(", ")
     return Head(
-        commit=_parse_commit(root, commit),
+        commit=with_true_parents(root, _parse_commit(commit)),
         branch=branch if arrow else None,
         branches=_branch_names(names),
         changed_files=changed_files(root),
@@ -242,18 +243,45 @@ def _branch_names(refs: Sequence[str]) -> tuple[str, ...]:
 def read_commit(root: Path, name: str = "HEAD") -> Commit:
     """Return a commit; `PrerequisiteError` where there is none."""
     shown = check_output(root, "show", "-s", "--no-show-signature", f"--format={COMMIT_FORMAT}", name)
-    return _parse_commit(root, shown)
+    return with_true_parents(root, _parse_commit(shown))
 
 
-def _parse_commit(root: Path, text: str) -> Commit:
-    commit, time, message = text.strip().split("\0")
-    return Commit(hash=commit, parents=_read_parents(root, commit), message=message, time=int(time))
+def with_true_parents(root: Path, commit: Commit) -> Commit:
+    """Return a commit with the parents that its object names; where a shallow clone ends, git shows none."""
+    if commit.parents:
+        return commit
+    header = check_output(root, "cat-file", "commit", commit.hash).partition("\n\n")[0]
+    parents = tuple(line.split()[1] for line in header.splitlines() if line.startswith("parent "))
+    return replace(commit, parents=parents)
 
 
-def _read_parents(root: Path, commit: str) -> tuple[str, ...]:
-    """Return a commit's parents from its object: where a shallow clone begins, `git log` shows none."""
-    header, _, _ = check_output(root, "cat-file", "commit", commit).partition("\n\n")
-    return tuple(re.findall(r"^parent ([0-9a-f]+)$", header, re.MULTILINE))
+def read_history(root: Path, most: int) -> list[tuple[Commit, tuple[str, ...]]]:
+    """Return HEAD and the commits below it, by first parents, with the tags of each that begin with v.
+
+    Where a shallow clone ends, the last one has no parents (`with_true_parents`).
+    """
+    log = ("log", "--first-parent", "--no-show-signature", f"--max-count={most}", "-z", "--decorate=short")
+    shown = check_output(
+        root, *log, "--decorate-refs=refs/tags/v*", f"--format=%D%x01{COMMIT_FORMAT}", "HEAD"
+    )
+    # -z ends each entry with a NUL, like the parts of it.
+    parts = shown.split("\0")
+    found = []
+    for first, *others in zip(*[iter(parts)] * PARTS_OF_COMMIT, strict=False):
+        names, _, commit = first.rpartition("\1")
+        tags = tuple(name.removeprefix("tag: ") for name in names.split(", ") if name.startswith("tag: "))
+        found.append((_parse_commit("\0".join((commit, *others))), tags))
+    return found
+
+
+def descendants(root: Path, commit: str, up_to: str) -> frozenset[str]:
+    """Return the commits that contain one, as far as another one leads back to it."""
+    return frozenset(check_output(root, "rev-list", "--ancestry-path", f"{commit}..{up_to}").split())
+
+
+def _parse_commit(text: str) -> Commit:
+    commit, parents, time, message = text.strip().split("\0")
+    return Commit(hash=commit, parents=tuple(parents.split()), message=message, time=int(time))
 
 
 def resolve_object(root: Path, name: str) -> str | None:
