@@ -6,8 +6,10 @@ Run in the site's container, with its folder as the working directory. Speaks th
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .documents.hash_seed import fix_hash_seed
 from .events import run_reporting_errors
 from .options import parse_options
 from .startup import import_after_start
@@ -26,4 +28,5 @@ def main(events: Events) -> None:
 
 
 if __name__ == "__main__":
+    fix_hash_seed(__package__, str(Path(__file__).resolve().parent.parent))
     sys.exit(run_reporting_errors(main))

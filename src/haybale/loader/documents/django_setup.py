@@ -16,6 +16,9 @@ from ..events import Failure, summarize
 # The folder of this package.
 PACKAGE = str(Path(__file__).resolve().parent.parent)
 
+# Haystack's own signal processor that does nothing.
+NO_SIGNALS = "haystack.signals.BaseSignalProcessor"
+
 # Frames of the site's code that an error shows.
 FRAMES = 5
 
@@ -36,6 +39,8 @@ def start_django() -> None:
     try:
         # Imported here, so that a site without Django is reported as one that does not start.
         if not import_module("django.apps").apps.ready:
+            # Before the apps start: what a row's code saves meanwhile must not be indexed by a signal.
+            import_module("django.conf").settings.HAYSTACK_SIGNAL_PROCESSOR = NO_SIGNALS
             import_module("django").setup()
     except Exception as error:
         raise Failure(
