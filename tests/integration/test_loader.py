@@ -259,7 +259,9 @@ def test_loader_loads_what_the_database_has(site: Site) -> None:
     raise_if_counts_differ(counts, site.solr.counts(), site.core)
 
 
-def test_loader_makes_the_index_that_haystack_makes(site: Site) -> None:
+@pytest.mark.parametrize("fault", ["", "own-update", "window", "repeats"])
+def test_loader_makes_the_index_that_haystack_makes(site: Site, fault: str) -> None:
+    site = site.with_fault(fault)
     subprocess.run(
         [PYTHON, "-m", "django", "update_index", "--using", "barn", "--verbosity", "0"],
         cwd=SITE,
@@ -268,12 +270,29 @@ def test_loader_makes_the_index_that_haystack_makes(site: Site) -> None:
     )
     haystacks = everything(site)
     site.empty()
-    site.loaded()
+    loaded = site.verified("--rows", "50", workers=2)
     ours = everything(site)
     assert len(ours) > ROWS
     assert ours.keys() == haystacks.keys()
     for identity, document in ours.items():
         assert document == haystacks[identity]
+    raise_if_invalid(loaded.verification())
+    notes = [note for note in loaded.notes if "as update_index reads it" in note or "at its speed" in note]
+    assert bool(notes) == bool(fault)
+
+
+@pytest.mark.parametrize("sample", [40, ALL_DOCUMENTS])
+@pytest.mark.parametrize(
+    ("fault", "mutation"), [("own-update", "update"), ("window", "reading"), ("repeats", "reading")]
+)
+def test_verification_finds_what_old_faults_of_the_loader_make(
+    site: Site, fault: str, mutation: str, sample: int
+) -> None:
+    faulty = site.with_fault(fault, BARN_MUTATION=mutation)
+    report = faulty.verified("--rows", "50", sample=sample, workers=2).verification()
+    with pytest.raises(VerifyError, match="is not the database's"):
+        raise_if_invalid(report)
+    assert "note_s" in {each.field for each in report.differences}
 
 
 def everything(site: Site) -> dict[str, dict[str, Any]]:
@@ -349,6 +368,11 @@ def test_worker_pool_loads_the_same_with_each_start_method(site: Site, tmp_path:
     report = loaded.verification()
     raise_if_invalid(report)
     assert report.compared == sum(loaded.counts(site.core).values())
+
+
+def test_workers_have_one_hash_seed(site: Site) -> None:
+    options = ("--rows", "20", "--start", "spawn")
+    raise_if_invalid(site.with_fault("sets").verified(*options, workers=3).verification())
 
 
 def test_verification_compares_a_sample_of_each_model(site: Site) -> None:

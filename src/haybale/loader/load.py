@@ -123,6 +123,12 @@ class LoadSummary:
         self.types.setdefault(source.core.name, Counter())
         return model
 
+    def note_dependence(self, source: Source, dependence: str) -> None:
+        """Say that a model is read as Haystack reads it, and why."""
+        text = "connection {}: {} has {}: it is read page by page ({} rows), as update_index reads it"
+        size = source.backend.batch_size
+        self._events.send("note", text=text.format(source.alias, source.label, dependence, size))
+
     def count_rows(self, model: dict[str, Any], source: Source) -> None:
         """Count a model's rows, once."""
         if model["database"] is None:
@@ -193,7 +199,13 @@ def split_all(
     idle_cpus = IdleCpus()
     for source in sources:
         model = summary.add_model(source)
-        for number, partition in enumerate(site.split_by_key(source, lambda: rows or partition_rows(model))):  # noqa: B023 - used up here
+        dependence = site.find_dependence(source)
+        if dependence:
+            summary.note_dependence(source, dependence)
+            partitions: Iterable[Partition] = [source.whole()._replace(page=source.backend.batch_size)]
+        else:
+            partitions = site.split_by_key(source, lambda: rows or partition_rows(model))  # noqa: B023 - used up here
+        for number, partition in enumerate(partitions):
             yield partition
             # Counting may take a while: by now every worker has something to do.
             if number + 1 == len(pool):

@@ -30,6 +30,11 @@ HAYSTACK_CONNECTIONS = {
     },
 }
 
+if os.environ.get("BARN_FAULT") == "own-update":
+    HAYSTACK_CONNECTIONS["barn"]["ENGINE"] = HAYSTACK_CONNECTIONS["slow"]["ENGINE"] = (
+        "barn.backends.GermanEngine"
+    )
+
 if os.environ.get("BARN_FAULT") == "same-id":
     HAYSTACK_IDENTIFIER_METHOD = "barn.faults.same_id"
 

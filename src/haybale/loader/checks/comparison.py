@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence
 
 from django.db import reset_queries
 
-from ..documents.site import NAMES, Partition, Source, prepare, read_pages
+from ..documents.site import NAMES, Partition, Source, prepare, read_pages, update_rows
 from ..events import Difference
 from .differences import find_differences
+from .haystack_reading import read_haystacks_pages
 from .schema import Field, Schema, describe_fields
 
 if TYPE_CHECKING:
@@ -66,19 +67,39 @@ class IndexComparer:
         Of a whole partition, the rows so far are reported page by page: (partition, rows).
         """
         rows = self._source.queryset()
-        if task.keys is None:
-            pages: Iterable[Sequence[Any]] = read_pages(rows, task.partition, self._page_size)
+        pages: Iterable[Sequence[Any]]
+        if task.pages is not None:
+            every = read_haystacks_pages(self._source, first_only=task.pages == "first")
+            pages = (_chosen(page, task.keys) for page in every)
+        elif task.keys is None:
+            pages = read_pages(rows, task.partition, self._page_size)
         else:
-            pages = [list(rows.filter(pk__in=task.keys))]
+            pages = [list(rows.filter(pk__in=task.keys).order_by("pk"))]
+        # The quicker way, for very many; those of the first page are made by Haystack's own.
+        quick = task.pages is None and task.keys is None
         result = ComparisonResult()
-        for each in self._compare_pages(pages):
+        for each in self._compare_pages(pages, self._prepare if quick else self._update):
             result = result.plus(each)
             if task.keys is None:
                 report((task.partition, each.rows))
             reset_queries()
         return task.partition, result
 
-    def _compare_pages(self, pages: Iterable[Sequence[Any]]) -> Iterator[ComparisonResult]:
+    def _prepare(self, rows: Sequence[Any]) -> Prepared:
+        """Return the documents of rows, by key, as the loader makes them."""
+        return {row.pk: prepare(self._source, row) for row in rows}
+
+    def _update(self, rows: Sequence[Any]) -> Prepared:
+        """Return the documents of rows as the backend's `update` gives them to pysolr, by Haystack's key."""
+        made: dict[Any, Mapping[str, Any] | None] = {}
+        for number, fields in enumerate(update_rows(self._source, list(rows)) if rows else ()):
+            key = fields.get(NAMES.key)
+            made[(key, number) if key in made else key] = fields
+        return made
+
+    def _compare_pages(
+        self, pages: Iterable[Sequence[Any]], make: Callable[[Sequence[Any]], Prepared]
+    ) -> Iterator[ComparisonResult]:
         """Prepare rows again and compare them with what Solr has, page by page.
 
         While Solr answers for a page, the next one is prepared; so two of them are held at most.
@@ -86,7 +107,7 @@ class IndexComparer:
         with ThreadPoolExecutor(1) as thread:
             before: tuple[Prepared, Future[dict[str, Any]]] | None = None
             for rows in pages:
-                prepared = {row.pk: prepare(self._source, row) for row in rows}
+                prepared = make(rows)
                 # All queries to Solr are made there: there is one connection.
                 page = (prepared, thread.submit(self._query, prepared))
                 if before is not None:
@@ -133,3 +154,9 @@ class IndexComparer:
         answer = core.select(query)
         self._page_size = max(LEAST, min(MOST, len(ids) * ANSWER_BYTES // core.answer_size))
         return {document[NAMES.id]: document for document in answer["response"]["docs"]}
+
+
+def _chosen(rows: Sequence[Any], keys: tuple[Any, ...] | None) -> Sequence[Any]:
+    """Return the rows with these keys, all for None."""
+    wanted = None if keys is None else set(keys)
+    return [row for row in rows if wanted is None or row.pk in wanted]

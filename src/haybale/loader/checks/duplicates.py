@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Iterable
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping
 
 from ..documents.encoding import flatten
-from ..documents.site import NAMES, Source, prepare, read_pages
+from ..documents.site import NAMES, Source, prepare, read_pages, update_rows
 from ..events import Failure
 
 if TYPE_CHECKING:
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 # Rows that are read at once.
 PAGE = 1000
+
+
+def documents_of(source: Source, row: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield a row's documents and those nested in them."""
+    for each in update_rows(source, [row]) if source.own_update else [prepare(source, row) or {}]:
+        yield from flatten(each)
 
 
 def explain_missing(core: Core, sources: Iterable[Source], sent: int) -> Failure:
@@ -34,7 +40,7 @@ def explain_missing(core: Core, sources: Iterable[Source], sent: int) -> Failure
         for row in page
     )
     for source, row in rows:
-        for document in flatten(prepare(source, row) or {}):
+        for document in documents_of(source, row):
             if NAMES.id not in document:
                 continue
             entry = (str(document[NAMES.id]), source.label, str(row.pk))

@@ -8,6 +8,7 @@ from typing import Any, Iterator, NamedTuple, Sequence
 
 from ..documents.site import Partition, Source, split_by_key
 from ..options import ALL_DOCUMENTS
+from .haystack_reading import depends_on_reading
 
 # Keys of a sample that a worker is given at once.
 TASK_KEYS = 100
@@ -21,6 +22,7 @@ class CompareTask(NamedTuple):
 
     partition: Partition
     keys: tuple[Any, ...] | None = None
+    pages: str | None = None  # of Haystack's: "first" or "all"; None where rows are read by key
 
 
 def random_seed() -> int:
@@ -34,12 +36,47 @@ def compare_tasks(sources: Sequence[Source], size: int, seed: int) -> Iterator[C
     The same seed chooses the same documents of the same database.
     """
     for number, source in enumerate(sources):
+        dependent = depends_on_reading(source)
         if size == ALL_DOCUMENTS:
-            yield from (CompareTask(partition) for partition in split_by_key(source, lambda: PARTITION_ROWS))
+            if dependent or source.own_update:
+                yield CompareTask(source.whole(), pages="all")
+            else:
+                yield from _whole_tasks(source)
             continue
-        keys = sample(source.queryset(), size, random.Random(seed + number))  # noqa: S311 - no secret
-        for start in range(0, len(keys), TASK_KEYS):
-            yield CompareTask(source.whole(), tuple(keys[start : start + TASK_KEYS]))
+        chosen = sample(source.queryset(), size, random.Random(seed + number))  # noqa: S311 - no secret
+        keys = tuple(sorted(chosen))
+        if dependent:
+            yield CompareTask(source.whole(), keys, pages="all")
+            continue
+        # Some of them are always of Haystack's first page, where there are so many.
+        first = first_keys(source)
+        inside = [key for key in keys if key in first]
+        missing = max(0, size // 10 - len(inside))
+        spare = [key for key in first if key not in inside]
+        if first and len(keys) > len(inside) and missing:
+            step = max(1, len(spare) // missing)
+            inside += spare[step - 1 :: step][:missing]
+        others = [key for key in keys if key not in first][: max(0, len(keys) - len(inside))]
+        if inside:
+            yield CompareTask(source.whole(), tuple(inside), pages="first")
+        for start in range(0, len(others), TASK_KEYS):
+            yield CompareTask(source.whole(), tuple(others[start : start + TASK_KEYS]))
+
+
+def first_keys(source: Source) -> dict[Any, None]:
+    """Return the keys of the first page of update_index, in order."""
+    keys = source.queryset().order_by("pk").values_list("pk", flat=True)
+    return dict.fromkeys(keys[: source.backend.batch_size])
+
+
+def _whole_tasks(source: Source) -> Iterator[CompareTask]:
+    """Yield what compares all rows: the first page as Haystack reads it, the others by key."""
+    first = list(first_keys(source))
+    if not first:
+        return
+    yield CompareTask(Partition(source.alias, source.label, until=first[-1]), pages="first")
+    for partition in split_by_key(source, lambda: PARTITION_ROWS, first[-1]):
+        yield CompareTask(partition)
 
 
 def sample(queryset: Any, size: int, chance: random.Random) -> list[Any]:

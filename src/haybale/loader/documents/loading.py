@@ -16,7 +16,7 @@ from django.db import reset_queries
 from ..events import Failure, Refusal
 from .encoding import NESTED, encode_document, flatten
 from .sending import BatchSize, EncodedDocument, Sender
-from .site import NAMES, Partition, PreparationError, Source, read_pages
+from .site import NAMES, Partition, PreparationError, Source, read_pages, update_rows
 
 if TYPE_CHECKING:
     from ..worker_pool import Report
@@ -64,18 +64,26 @@ class PartitionLoader:
         sender = self._sender(source.core, report)
         documents = skipped = 0
         reported = time.monotonic()
-        for page in read_pages(source.queryset(), partition, self.batch):
+        size = partition.page or (source.backend.batch_size if source.own_update else self.batch)
+        for page in read_pages(source.queryset(), partition, size):
+            made = self._made_by_update(source, page, report) if source.own_update else None
             for row in page:
                 try:
-                    document = self._encode(source, row)
+                    if made is None:
+                        fields = self._prepare(source, row)
+                        encoded = [] if fields is None else [self._encode(source, row, fields)]
+                    elif row.pk not in made:
+                        continue
+                    else:
+                        encoded = [self._encode(source, row, each) for each in made[row.pk]]
                 except PreparationError as error:
-                    failure = (error.message, error.cause, error.hint, error.log)
-                    report(Refusal(alias, label, str(row.pk), error.field, *failure))
+                    report(_preparation_refusal(source, row, error))
                     continue
-                if document is None:
-                    skipped += 1
-                else:
+                if encoded:
                     documents += 1
+                else:
+                    skipped += 1
+                for document in encoded:
                     sender.add(document)
                 if time.monotonic() - reported >= REPORT_SECONDS:
                     report(Progress(alias, label, documents, skipped))
@@ -98,11 +106,28 @@ class PartitionLoader:
             self.types.setdefault(core.name, Counter())
         return self._senders[core.url]
 
-    def _encode(self, source: Source, row: Any) -> EncodedDocument | None:
-        """Return a row's document; None where the index skips it."""
-        fields = self._prepare(source, row)
-        if fields is None:
-            return None
+    @staticmethod
+    def _made_by_update(source: Source, page: list[Any], report: Report) -> dict[Any, list[dict[str, Any]]]:
+        """Return the documents that the backend's own update makes of a page, by key; refused rows lack."""
+        keys = {str(row.pk): row.pk for row in page}
+        try:
+            documents = update_rows(source, page)
+        except PreparationError as failure:
+            if len(page) == 1:
+                report(_preparation_refusal(source, page[0], failure))
+                return {}
+            made = {}
+            for row in page:
+                made.update(PartitionLoader._made_by_update(source, [row], report))
+            return made
+        made = {key: [] for key in keys.values()}
+        for each in documents:
+            # What names no row of the page belongs to the page.
+            made[keys.get(str(each.get(NAMES.key)), page[0].pk)].append(each)
+        return made
+
+    def _encode(self, source: Source, row: Any, fields: dict[str, Any]) -> EncodedDocument:
+        """Return a row's document, and count it."""
         if NAMES.id not in fields:
             raise Failure("{} {} has no {}".format(source.label, row.pk, NAMES.id))
         # By what the document says: a custom prepare may say another type, nested ones may say none.
@@ -110,6 +135,12 @@ class PartitionLoader:
         for each in flatten(fields) if NESTED in fields else (fields,):
             types[str(each.get(NAMES.type, ""))] += 1
         return EncodedDocument(source, row.pk, encode_document(fields))
+
+
+def _preparation_refusal(source: Source, row: Any, error: PreparationError) -> Refusal:
+    """Return what is reported of a row that the site cannot prepare."""
+    failure = (error.message, error.cause, error.hint, error.log)
+    return Refusal(source.alias, source.label, str(row.pk), error.field, *failure)
 
 
 def _refusal(document: EncodedDocument, reason: str) -> Refusal:

@@ -6,6 +6,7 @@ settings when it is imported, so this is imported only once the site has started
 
 from __future__ import annotations
 
+import re
 import traceback
 from typing import Any, Callable, Iterable, Iterator, NamedTuple
 
@@ -20,6 +21,7 @@ from haystack.utils.app_loading import haystack_get_models, haystack_load_apps
 from ..events import Failure, summarize
 from .django_setup import preparing_field, site_frames
 from .encoding import UnsendableValueError, build_document
+from .own_update import has_own_update, updated_documents
 from .solr import Core
 
 
@@ -44,6 +46,7 @@ class Partition(NamedTuple):
     label: str
     after: Any = None
     until: Any = None
+    page: int = 0  # the rows of each page, where what a row has depends on them; else as many as are quick
 
 
 class Source(NamedTuple):
@@ -55,6 +58,7 @@ class Source(NamedTuple):
     core: Core
     index: Any  # haystack.indexes.SearchIndex
     backend: Any  # haystack.backends.solr_backend.SolrSearchBackend
+    own_update: bool = False  # documents are made by the backend's own `update`
     later: tuple[Source, ...] = ()  # of the same model and core, through connections that come after this one
 
     def whole(self) -> Partition:
@@ -142,8 +146,10 @@ def find_sources(note: Callable[[str], None]) -> list[Source]:
         backend = connections[alias].get_backend()
         if not isinstance(backend, SolrSearchBackend):
             continue
-        if type(backend).update is not SolrSearchBackend.update:
-            note("connection {}: {}.update is not used".format(alias, type(backend).__name__))
+        own_update = has_own_update(alias, backend)
+        if own_update:
+            message = "connection {}: documents are made by {}.update, at its speed"
+            note(message.format(alias, type(backend).__name__))
         core = Core(options["URL"], options.get("KWARGS", {}))
         core = cores.setdefault(core.url, core)
         unified = connections[alias].get_unified_index()
@@ -154,7 +160,7 @@ def find_sources(note: Callable[[str], None]) -> list[Source]:
             except NotHandled:
                 continue
             missed.discard(model)
-            source = Source(alias, model._meta.label, get_model_ct(model), core, index, backend)
+            source = Source(alias, model._meta.label, get_model_ct(model), core, index, backend, own_update)
             found = _add_source(found, source, note)
         for model in missed:
             note("connection {}: update_index does not reach {!r} either".format(alias, model))
@@ -195,20 +201,22 @@ def close_connections(cores: Iterable[Core]) -> None:
 def count_rows(queryset: Any) -> int:
     """Return the number of rows: of keys, for a join may repeat a row, which is one document all the same."""
     query = queryset.query
+    if query.combinator:
+        # Django makes nothing else of it.
+        return int(queryset.count())
     keys = queryset.order_by().values("pk")
-    repeats = len(query.alias_map) > 1 or query.extra_tables or query.combinator
+    repeats = len(query.alias_map) > 1 or query.extra_tables or not queryset.model._meta.managed
     # Without a join no key is there twice, and counting is many times as quick.
     return int((keys.distinct() if repeats else keys).count())
 
 
-def split_by_key(source: Source, size: Callable[[], int]) -> Iterator[Partition]:
-    """Yield all of a model's rows in partitions of about `size()` (a join may repeat rows), by key.
+def split_by_key(source: Source, size: Callable[[], int], after: Any = None) -> Iterator[Partition]:
+    """Yield a model's rows in partitions of about `size()` (a join may repeat rows), by key, from `after` on.
 
     The bounds are asked of the database one by one, each from the last: all of them cost it one walk along
     the keys.
     """
     ordered = source.queryset().order_by("pk").values_list("pk", flat=True)
-    after = None
     while True:
         beyond = ordered if after is None else ordered.filter(pk__gt=after)
         last = size()
@@ -218,6 +226,54 @@ def split_by_key(source: Source, size: Callable[[], int]) -> Iterator[Partition]
         if until is None:
             return
         after = until
+
+
+def find_dependence(source: Source) -> str | None:  # noqa: PLR0911 - a reason each
+    """Return why rows must be read just as update_index reads them; None where filters change no row.
+
+    Filters on the key then give other values: a window counts only what they leave.
+    """
+    rows = source.queryset()
+    query = rows.query
+    if query.combinator:
+        return "a union"
+    if query.is_sliced:
+        return "a slice"
+    if query.distinct_fields:
+        return "distinct on fields"
+    if any(name in vars(kind) for kind in _own_classes(rows) for name in READING):
+        return "a queryset with a way of reading of its own"
+    try:
+        sql = str(query.sql_with_params()[0])
+    except EmptyResultSet:
+        return None
+    if re.search(r"\bOVER\b", sql, re.IGNORECASE):
+        return "a window function"
+    plain = all(getattr(each, "contains_aggregate", False) for each in query.annotation_select.values())
+    if (query.extra_select or not plain) and any(map(_may_repeat, query.alias_map.values())):
+        return "values of a join that repeats keys"
+    if not rows.model._meta.managed and rows.order_by().count() != count_rows(rows):
+        return "a key that several rows have, of which the last one counts"
+    return None
+
+
+# Methods of a queryset by which rows come out of it.
+READING = ("__iter__", "__getitem__", "_fetch_all", "iterator", "count")
+
+
+def _own_classes(rows: Any) -> list[type]:
+    """Return a queryset's classes that are not Django's."""
+    return [
+        kind for kind in type(rows).__mro__ if kind.__module__.partition(".")[0] not in ("django", "builtins")
+    ]
+
+
+def _may_repeat(table: Any) -> bool:
+    """Return whether joining a table may repeat rows; not where it is the one that a foreign key names."""
+    field = getattr(table, "join_field", None)
+    if field is None:
+        return getattr(table, "join_type", None) is not None
+    return not (getattr(field, "many_to_one", False) or getattr(field, "one_to_one", False))
 
 
 def _read_rows(label: str, after: Any, rows: Any) -> list[Any]:
@@ -250,7 +306,8 @@ def read_pages(queryset: Any, partition: Partition, size: int) -> Iterator[list[
         if not page:
             return
         last = page[-1].pk
-        yield [row for number, row in enumerate(page) if not number or row.pk != page[number - 1].pk]
+        # The last one, as in Solr where all are sent.
+        yield [row for row, after in zip(page, [*page[1:], None]) if after is None or row.pk != after.pk]
         if len(page) < size:
             return
 
@@ -280,3 +337,20 @@ def prepare(source: Source, row: Any) -> dict[str, Any] | None:
         hint="fix the index or the row; SkipDocument leaves a row out on purpose",
         log=site_frames(error),
     ) from error
+
+
+def update_rows(source: Source, rows: list[Any]) -> list[dict[str, Any]]:
+    """Return the documents that the backend's `update` makes of rows. Raises `PreparationError`."""
+    try:
+        return updated_documents(source.alias, source.backend, source.index, rows)
+    except Failure:
+        raise
+    except Exception as error:
+        field, _ = preparing_field(frame for frame, _ in traceback.walk_tb(error.__traceback__))
+        raise PreparationError(
+            field,
+            "{} {} cannot be prepared: {}".format(source.label, rows[0].pk, summarize(error)),
+            cause="{}.update cannot handle this row".format(type(source.backend).__name__),
+            hint="fix the backend, the index or the row; SkipDocument leaves a row out on purpose",
+            log=site_frames(error),
+        ) from error

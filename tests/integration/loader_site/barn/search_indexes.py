@@ -8,7 +8,9 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from django.db.models import Value
+from django.db.models import F, Value, Window
+from django.db.models.functions import RowNumber
+from django.utils import translation
 from haystack import indexes
 from haystack.exceptions import SkipDocument
 
@@ -68,6 +70,8 @@ class BaleIndex(indexes.SearchIndex, indexes.Indexable):
                 strays.outside()
         if strays.EARLY_URLS:
             strays.address(row)
+        if FAULT == "sets":
+            return list({"hay", "straw", "rye", "oats", "clover"})
         return ["hay", "straw", "hay"][: row.pk % 4]
 
     def prepare_hidden(self, row: Any) -> Any:
@@ -91,13 +95,22 @@ class BaleIndex(indexes.SearchIndex, indexes.Indexable):
         data = super().prepare(row)
         data["boost"] = 1.5
         data["note_s"] = "extra" if row.pk % 2 else ""
+        if FAULT == "own-update":
+            data["note_s"] = translation.get_language()
+        if FAULT in ("window", "repeats"):
+            data["note_s"] = str(row.place)
         if FAULT == "unknown-field" and row.pk == 14:
             data["nowhere"] = "x"
         return data
 
     def index_queryset(self, using: Any = None) -> Any:
         # A join that repeats rows, as sites have them.
-        return super().index_queryset(using).filter(farm__bales__pk__gte=0).select_related("farm")
+        rows = super().index_queryset(using).filter(farm__bales__pk__gte=0).select_related("farm")
+        if FAULT == "window":
+            return rows.annotate(place=Window(RowNumber(), order_by=F("id").asc()))
+        if FAULT == "repeats":
+            return rows.annotate(place=F("farm__bales__title"))
+        return rows
 
 
 class RoundBaleIndex(indexes.SearchIndex, indexes.Indexable):

@@ -1,0 +1,109 @@
+"""Run a backend's `update` as update_index does, and take the documents that it gives to pysolr.
+
+A site's backend may have an `update` of its own: it activates the language of its connection, say. Whatever
+it does, its documents go through pysolr's `add`; here they are taken from there, and nothing is sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Iterable, Iterator, Mapping
+
+import pysolr
+from django.utils import translation
+from haystack.backends import solr_backend
+from haystack.constants import ID
+
+from ..events import Failure
+from .encoding import build_document
+
+# What pysolr does with documents behind `add`. Where a client has its own, what reaches Solr is not known.
+BEHIND_ADD = (
+    "_build_docs", "_build_json_doc", "_build_xml_doc", "_from_python", "_is_null_value", "_update",
+    "_send_request",
+)  # fmt: skip
+
+
+def has_own_update(alias: str, backend: Any) -> bool:
+    """Return whether documents are sent otherwise than by Haystack's own `update`. Raises `Failure`."""
+    client = getattr(backend, "conn", None)
+    changed = [name for name in BEHIND_ADD if not _is_from(pysolr, getattr(client, name, None))]
+    if not isinstance(client, pysolr.Solr) or changed:
+        raise Failure(
+            "connection {}: {}.conn is a {} that sends documents in a way of its own{}".format(
+                alias,
+                type(backend).__name__,
+                type(client).__name__,
+                " ({})".format(", ".join(changed)) if changed else "",
+            ),
+            cause="the loader can take documents from pysolr's Solr.add only",
+            hint="change documents in the backend's `update`, in `add`, or in the index's `prepare`",
+        )
+    return not (_is_from(solr_backend, backend.update) and _is_from(pysolr, client.add))
+
+
+def _is_from(module: Any, function: Any) -> bool:
+    return getattr(function, "__globals__", None) is vars(module) or (
+        getattr(getattr(function, "__func__", None), "__globals__", None) is vars(module)
+    )
+
+
+def updated_documents(alias: str, backend: Any, index: Any, rows: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return the documents that the backend's `update` makes of rows (see build_document), each id once.
+
+    Raises what the site's code raises, and `Failure` for what cannot be followed.
+    """
+    documents: dict[str, dict[str, Any]] = {}
+
+    def add(solr: Any, docs: Iterable[Mapping[str, Any]], *args: Any, **options: Any) -> None:
+        if solr.url != backend.conn.url:
+            raise _not_followed(alias, backend, "writes into another core: " + solr.url.rpartition("/")[2])
+        # The second positional argument behind the documents is `fieldUpdates`.
+        if options.get("fieldUpdates") or any(args[1:2]) or options.get("handler", "update") != "update":
+            raise _not_followed(alias, backend, "updates fields or uses another handler")
+        for each in docs:
+            document = build_document(each)
+            documents.pop(str(document.get(ID)), None)
+            documents[str(document.get(ID))] = document
+
+    def delete(_: Any, id: Any = None, q: Any = None, **__: Any) -> None:  # noqa: A002 - pysolr's name
+        if q is not None:
+            raise _not_followed(alias, backend, "deletes by a query")
+        # In a fresh core there is nothing but these documents.
+        for each in id if isinstance(id, (list, tuple, set)) else [id]:
+            documents.pop(str(each), None)
+
+    def nothing(*_: Any, **__: Any) -> None:
+        """Commit nothing."""
+
+    silent = backend.silently_fail
+    backend.silently_fail = False
+    try:
+        # Whatever language it leaves behind: others prepare in this process, too.
+        language = translation.override(translation.get_language())
+        with language, _replaced(add=add, delete=delete, commit=nothing, optimize=nothing):
+            backend.update(index, list(rows), commit=False)
+    finally:
+        backend.silently_fail = silent
+    return list(documents.values())
+
+
+@contextlib.contextmanager
+def _replaced(**methods: Any) -> Iterator[None]:
+    """Replace methods of pysolr's client for the length of the block."""
+    before = {name: getattr(pysolr.Solr, name) for name in methods}
+    try:
+        for name, method in methods.items():
+            setattr(pysolr.Solr, name, method)
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(pysolr.Solr, name, method)
+
+
+def _not_followed(alias: str, backend: Any, what: str) -> Failure:
+    return Failure(
+        "connection {}: {}.update {}".format(alias, type(backend).__name__, what),
+        cause="the loader sends what an `update` adds to its own core, and nothing else",
+        hint="let each connection of HAYSTACK_CONNECTIONS add its own documents",
+    )
