@@ -25,7 +25,7 @@ class Web:
             "/solr/hay/update": paths.get("update", [None]),
         }
         self.asked: list[tuple[str, Any]] = []
-        monkeypatch.setattr(requests, "get", self.get)
+        monkeypatch.setattr(requests.Session, "get", self.get)
         monkeypatch.setattr("time.sleep", lambda _: None)
 
     def get(self, url: str, params: Any = None, timeout: float = 0) -> requests.Response:

@@ -26,11 +26,14 @@ class Solr:
     def __init__(self, base_url: str, core: str) -> None:
         self.url = base_url.rstrip("/").removesuffix("/solr") + "/solr"
         self.core = core
+        # It is on this machine: no proxy, and no login of a .netrc.
+        self._session = requests.Session()
+        self._session.trust_env = False
 
     def ping(self) -> bool:
         """Return whether the core answers its ping; False also where nothing listens yet."""
         try:
-            return requests.get(f"{self.url}/{self.core}/admin/ping", timeout=TIMEOUT).ok
+            return self._session.get(f"{self.url}/{self.core}/admin/ping", timeout=TIMEOUT).ok
         except requests.RequestException:
             return False
 
@@ -81,7 +84,7 @@ class Solr:
         """Return the cores' `status`, and why cores could not be opened; None where nothing answers yet."""
         try:
             parameters = {"action": "STATUS", "indexInfo": "false"}
-            response = requests.get(f"{self.url}/admin/cores", params=parameters, timeout=TIMEOUT)
+            response = self._session.get(f"{self.url}/admin/cores", params=parameters, timeout=TIMEOUT)
             return dict(response.json()) if response.ok else None
         except requests.RequestException:
             return None
@@ -89,7 +92,7 @@ class Solr:
     def _get(self, path: str, parameters: Mapping[str, str], timeout: float) -> Any:
         url = f"{self.url}/{self.core}{path}"
         try:
-            response = requests.get(url, params={**parameters, "wt": "json"}, timeout=timeout)
+            response = self._session.get(url, params={**parameters, "wt": "json"}, timeout=timeout)
         except requests.RequestException as error:
             message, cause = f"Solr does not answer at {url}: {error}", "it ended, or is overloaded"
             raise ServiceError(message, cause=cause, hint="see its log") from error
