@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from haybale.errors import RegistryError
 from haybale.tools.registry.credentials import Credentials, cli_environment, find_login
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GITHUB = {"GITHUB_ACTOR": "ada", "GITHUB_TOKEN": "gh"}
 GITLAB = {"CI_REGISTRY": "registry.example:5050", "CI_REGISTRY_USER": "job", "CI_REGISTRY_PASSWORD": "gl"}
@@ -98,6 +96,29 @@ def test_find_login_reads_docker_s_file_as_docker_does(
     assert (found and (found.user, found.secret, found.identity_token)) == login
 
 
+# Made with github.com/docker/cli v29.9.3: a program writes `config` to a folder's config.json, and prints
+# what config.Load(folder) and GetAuthConfig(host) of cli/config give: user, password and identity token; or
+# an error.
+TABLE = Path(__file__).with_name("data").joinpath("docker_logins.jsonl")
+
+
+@pytest.mark.parametrize("case", [json.loads(line) for line in TABLE.read_text("utf-8").splitlines()])
+def test_find_login_answers_as_docker_s_own_package(tmp_path: Path, case: dict[str, Any]) -> None:
+    (tmp_path / "config.json").write_text(case["config"], encoding="utf-8")
+    env = {"DOCKER_CONFIG": str(tmp_path)}
+    if case["error"]:
+        with pytest.raises(RegistryError):
+            find_login(case["host"], env)
+    else:
+        found = find_login(case["host"], env)
+        assert (found and [found.user, found.secret, found.identity_token]) == case["login"]
+
+
+@pytest.mark.parametrize("text", ["", " \n", "null"])
+def test_find_login_takes_an_empty_variable_for_none(tmp_path: Path, text: str) -> None:
+    assert find_login("ghcr.io", {"HOME": str(tmp_path), "DOCKER_AUTH_CONFIG": text}) is None
+
+
 @pytest.mark.parametrize("document", [{}, {"auths": None}, {"auths": {}, "credHelpers": {"r.example": ""}}])
 def test_find_login_is_none_for_a_configuration_without_logins(tmp_path: Path, document: object) -> None:
     assert find_login("r.example", in_file(tmp_path, document)) is None
@@ -105,7 +126,7 @@ def test_find_login_is_none_for_a_configuration_without_logins(tmp_path: Path, d
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", '{"auths": []}', '{"auths": {"r.example": "s3cret"}}', '{"credHelpers": ["s3cret"]}']
+    ["{", "[]", '{"auths": []}', '{"auths": {"r.example": "s3cret"}}', '{"credHelpers": ["s3cret"]}']
     + [
         json.dumps({"auths": {"r.example": {"auth": auth}}})
         for auth in ("s3cret", "czNjcmV0", "OnMzY3JldA==")
@@ -150,7 +171,7 @@ def test_cli_environment_keeps_the_user_s_other_logins(tmp_path: Path, host: str
     env = in_file(tmp_path, own) | in_variable(key, auth=basic("ada", "gh"))
     (tmp_path / "buildx").mkdir()
     with cli_environment(host, env) as more:
-        folder = tmp_path.__class__(more["DOCKER_CONFIG"])
+        folder = Path(more["DOCKER_CONFIG"])
         merged = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         assert (folder / "buildx").resolve() == tmp_path / "buildx"
         assert folder.stat().st_mode & 0o077 == 0
@@ -164,5 +185,5 @@ def test_cli_environment_keeps_the_user_s_other_logins(tmp_path: Path, host: str
 def test_cli_environment_passes_an_identity_token(tmp_path: Path) -> None:
     env = {"HOME": str(tmp_path), **in_variable("r.example", auth=basic("bob", ""), identitytoken="1d")}
     with cli_environment("r.example", env) as more:
-        merged = json.loads(tmp_path.__class__(more["DOCKER_CONFIG"], "config.json").read_text("utf-8"))
+        merged = json.loads(Path(more["DOCKER_CONFIG"], "config.json").read_text("utf-8"))
     assert merged["auths"] == {"r.example": {"identitytoken": "1d"}}

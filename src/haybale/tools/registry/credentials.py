@@ -59,7 +59,7 @@ class Credentials:
     @property
     def basic(self) -> str:
         """User and secret in base64, as in Docker's configuration and RFC 7617."""
-        return base64.b64encode(f"{self.user}:{self.secret}".encode()).decode("ascii")
+        return base64.b64encode(f"{self.user}:{self.secret}".encode(errors="surrogateescape")).decode("ascii")
 
 
 def find_login(host: str, env: Mapping[str, str] | None = None) -> Credentials | None:
@@ -129,10 +129,14 @@ def _read_config(file: Path) -> dict[str, Any]:
 
 
 def _parse_config(text: str, source: str) -> dict[str, Any]:
+    # As Docker reads it: nothing, and null, are no logins, and what follows the first value does not count.
+    text = text.lstrip(" \t\r\n")
+    if not text:
+        return {}
     with contextlib.suppress(ValueError):
-        found = json.loads(text)
-        if isinstance(found, dict):
-            return found
+        found, _ = json.JSONDecoder().raw_decode(text)
+        if found is None or isinstance(found, dict):
+            return found or {}
     raise _unreadable(source)
 
 
@@ -151,8 +155,8 @@ def _from_config(config: Mapping[str, Any], host: str, source: str) -> Credentia
         helper = str(helpers[key] if key in helpers else config.get("credsStore") or "")
         if helper:
             return _from_helper(helper, key, source)
-        # Older logins have a whole address.
-        entry = auths.get(key) or next((auths[each] for each in auths if _hostname(each) == host), None)
+        # Older logins have a whole address. The hub's has had one all the time, and no other counts.
+        entry = auths.get(key) or next((auths[each] for each in auths if _hostname(each) == key), None)
         return _from_entry(entry, source) if entry else None
     except (ValueError, AttributeError, TypeError):
         raise _unreadable(source) from None
@@ -164,18 +168,23 @@ def _section(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _hostname(address: str) -> str:
-    return re.sub(r"^https?://", "", address).partition("/")[0]
+    """Return the host (and port) of an address (docker/cli, cli/config/credentials: ConvertToHostname)."""
+    _, scheme, rest = address.partition("://")
+    host = (rest if scheme else address).partition("/")[0]
+    return re.split(r"[?#]", host)[0].rpartition("@")[2] if scheme else host
 
 
 def _from_entry(entry: Mapping[str, Any], source: str) -> Credentials | None:
     user, secret = str(entry.get("username", "")), str(entry.get("password", ""))
     if entry.get("auth"):
-        user, colon, secret = base64.b64decode(entry["auth"], validate=True).decode().partition(":")
+        # Docker passes over line breaks, and takes passwords in any encoding.
+        decoded = base64.b64decode(re.sub(r"[\r\n]", "", entry["auth"]), validate=True)
+        user, colon, secret = decoded.decode(errors="surrogateescape").partition(":")
         secret = secret.strip("\0")
         if not (user and colon):
             raise ValueError("no user:password")
     token = str(entry.get("identitytoken", ""))
-    if not (user or token):
+    if not (user or secret or token):
         # Docker leaves an empty entry where a helper has, or had, the login.
         return None
     return Credentials(user=user, secret=secret, identity_token=token, source=source)
