@@ -48,6 +48,21 @@ def challenge(scheme: str, token68: str | None = None, **parameters: str) -> Cha
         ('Bearer realm = "a" , service\t= "b"', [challenge("bearer", realm="a", service="b")]),
         (r'Basic realm="a \"b\" \\ c, d=e"', [challenge("basic", realm='a "b" \\ c, d=e')]),
         ("Bearer realm=https://a.example/t", [challenge("bearer", realm="https://a.example/t")]),
+        (
+            'Bearer realm="https://a.example/t",service=gcr.test',
+            [challenge("bearer", realm="https://a.example/t", service="gcr.test")],
+        ),
+        (
+            "Bearer realm=https://a.example/t?x=1&y=2,service=b",
+            [challenge("bearer", realm="https://a.example/t?x=1&y=2", service="b")],
+        ),
+        ('Bearer realm="a" service="b"', [challenge("bearer", realm="a", service="b")]),
+        ('Bearer realm="a";service=b', [challenge("bearer", realm="a", service="b")]),
+        ('Bearer realm="a", service  =  "b"', [challenge("bearer", realm="a", service="b")]),
+        (
+            'Bearer realm="a",service="b",error="insufficient_scope"',
+            [challenge("bearer", realm="a", service="b", error="insufficient_scope")],
+        ),
         ("Negotiate", [challenge("negotiate")]),
         ("Negotiate YWJj/+~._-==", [challenge("negotiate", "YWJj/+~._-==")]),
         (

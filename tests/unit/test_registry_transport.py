@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
 
 from haybale.errors import RegistryError
+from haybale.image_ref import ImageRef
 from haybale.tools.registry import transport
+from haybale.tools.registry.client import Repository
+from haybale.tools.registry.credentials import Credentials
 from haybale.tools.registry.transport import Outcome, retry_delay
 
 if TYPE_CHECKING:
@@ -137,13 +144,297 @@ def test_transport_names_a_certificate_that_cannot_be_used(
     assert str(tmp_path / "r.example") in refused.value.hint
 
 
-def test_proxies_are_not_used_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(name, "http://proxy.example:3128")
-    assert transport.proxies("http://127.0.0.1:5000/v2/") == {}
-    assert transport.proxies("http://localhost:5000/v2/") == {}
-    assert transport.proxies("https://ghcr.io/v2/")["https"] == "http://proxy.example:3128"
-    monkeypatch.setenv("no_proxy", "ghcr.io")
-    assert transport.proxies("https://ghcr.io/v2/") == {}
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("https://registry.test/v2/", "https://registry.test:443/x", True),
+        ("https://registry.test/v2/", "https://REGISTRY.test/x", True),
+        ("https://registry.test/v2/", "HTTPS://registry.test/x", True),
+        ("http://localhost:80/", "http://localhost/", True),
+        ("https://[fd00::1]/", "https://[FD00::1]:443/", True),
+        ("https://registry.test/", "http://registry.test/", False),
+        ("https://registry.test/", "http://registry.test:443/", False),
+        ("https://registry.test/", "https://registry.test:5000/", False),
+        ("https://registry.test/", "https://registry.test.evil.test/", False),
+        ("https://registry.test/", "https://registry.test@evil.test/", False),
+        ("https://registry.test/", "https://evil.test/registry.test/", False),
+        ("https://registry.test/", "https://registry.test:x/", False),
+        ("https://registry.test/", "ftp://registry.test/", False),
+    ],
+)
+def test_origin_is_scheme_host_and_port(one: str, other: str, is_same: bool) -> None:
+    assert (transport.origin(one) == transport.origin(other)) == is_same
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_downgrade"),
+    [
+        ("https://r.test/", "http://r.test/", True),
+        ("https://r.test/", "http://storage.test/", True),
+        ("HTTPS://r.test/", "ftp://r.test/", True),
+        ("https://r.test/", "https://storage.test/", False),
+        ("http://localhost:5000/", "http://localhost:5000/x", False),
+    ],
+)
+def test_is_downgrade_means_leaving_tls(before: str, after: str, is_downgrade: bool) -> None:
+    assert transport.is_downgrade(before, after) == is_downgrade
+
+
+class Answers(HTTPAdapter):
+    """Gives prepared answers in place of a network, and keeps what was sent: method, URL, Authorization."""
+
+    def __init__(self, *answers: tuple[int, dict[str, str], bytes]) -> None:
+        super().__init__()
+        self.answers = list(answers)
+        self.sent: list[tuple[str, str, str]] = []
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        login = request.headers.get("Authorization", "")
+        self.sent.append((str(request.method), str(request.url), login))
+        response = requests.Response()
+        response.status_code, headers, response._content = (
+            self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        )
+        response.headers.update(headers)
+        response.url, response.request = str(request.url), request
+        response._content_consumed = True  # type: ignore[attr-defined]
+        return response
+
+
+ADA = Credentials(user="ada", secret="s3cret", source="a test")
+API = {"Docker-Distribution-Api-Version": "registry/2.0"}
+BEARER = {"WWW-Authenticate": 'Bearer realm="https://auth.test/token",service=registry.test'}
+TOKEN: tuple[int, dict[str, str], bytes] = (200, {}, b'{"token": "t0k3n"}')
+ABSENT = (404, API, b'{"errors": [{"code": "MANIFEST_UNKNOWN"}]}')
+
+
+def never(_seconds: float) -> None:
+    pytest.fail("there is nothing to wait for")
+
+
+def served(
+    *answers: tuple[int, dict[str, str], bytes], host: str = "registry.test"
+) -> tuple[Repository, Answers]:
+    repository = Repository(ImageRef.parse(f"{host}/site"), wait=never, find_login=lambda _: ADA)
+    adapter = Answers(*answers)
+    for scheme in ("http://", "https://"):
+        repository._transport._session.mount(scheme, adapter)
+    return repository, adapter
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://registry.test/v2/site/blobs/uploads/1", "http://storage.test/1", "ftp://registry.test/1"],
+)
+def test_put_blob_sends_nothing_without_tls_where_a_registry_had_it(location: str) -> None:
+    repository, adapter = served(
+        ABSENT, (401, BEARER, b""), TOKEN, (202, {"Location": location}, b""), (201, {}, b"")
+    )
+    with pytest.raises(RegistryError, match="names an address without TLS for an upload") as refused:
+        repository.put_blob(b"{}")
+    assert location in refused.value.cause
+    assert [url for _, url, _ in adapter.sent if not url.startswith("https://")] == []
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://registry.test:443/v2/site/blobs/uploads/1?state=x",
+        "https://REGISTRY.test/v2/site/blobs/uploads/1?state=x",
+        "/v2/site/blobs/uploads/1?state=x",
+        "1?state=x",
+    ],
+)
+def test_put_blob_has_its_login_for_the_same_origin(location: str) -> None:
+    repository, adapter = served(
+        ABSENT, (401, BEARER, b""), TOKEN, (202, {"Location": location}, b""), (201, {}, b"")
+    )
+    repository.put_blob(b"{}")
+    method, url, login = adapter.sent[-1]
+    assert method == "PUT"
+    assert "?state=x&digest=sha256:" in url
+    assert login == "Bearer t0k3n"
+
+
+@pytest.mark.parametrize("host", ["storage.test", "registry.test:5000", "registry.test.evil.test"])
+def test_put_blob_has_no_login_for_another_origin(host: str) -> None:
+    elsewhere = {"Location": f"https://{host}/1"}
+    repository, adapter = served(ABSENT, (401, BEARER, b""), TOKEN, (202, elsewhere, b""), (201, {}, b""))
+    repository.put_blob(b"{}")
+    assert adapter.sent[-1][2] == ""
+    # Not even where that one asks for it.
+    challenged = (401, {"WWW-Authenticate": "Basic realm=x"}, b"")
+    repository, adapter = served(ABSENT, (401, BEARER, b""), TOKEN, (202, elsewhere, b""), challenged)
+    with pytest.raises(RegistryError, match="answers 401"):
+        repository.put_blob(b"{}")
+    assert adapter.sent[-1] == ("PUT", adapter.sent[-1][1], "")
+
+
+def test_blob_follows_no_redirect_from_https_to_http() -> None:
+    repository, adapter = served((307, {"Location": "http://registry.test/blob"}, b""), (200, {}, b"x"))
+    with pytest.raises(RegistryError, match="leads to an address without TLS"):
+        repository.blob(f"sha256:{'0' * 64}")
+    assert [url for _, url, _ in adapter.sent if url.startswith("http://")] == []
+
+
+@pytest.mark.parametrize(
+    ("location", "login"),
+    [
+        ("https://storage.test/blob", ""),
+        ("https://registry.test:5000/blob", ""),
+        ("https://registry.test:443/blob", "Bearer t0k3n"),
+    ],
+)
+def test_blob_s_redirect_has_the_login_for_the_same_origin_only(location: str, login: str) -> None:
+    digest = f"sha256:{hashlib.sha256(b'x').hexdigest()}"
+    repository, adapter = served(
+        (401, BEARER, b""), TOKEN, (307, {"Location": location}, b""), (200, {}, b"x")
+    )
+    assert repository.blob(digest) == b"x"
+    assert adapter.sent[-1] == ("GET", location, login)
+
+
+@pytest.mark.parametrize(
+    "realm", ["http://auth.test/token", "http://127.0.0.1:1/token", "/token", "auth.test"]
+)
+def test_digest_sends_no_login_to_a_token_service_without_tls(realm: str) -> None:
+    repository, adapter = served((401, {"WWW-Authenticate": f'Bearer realm="{realm}"'}, b""), TOKEN)
+    with pytest.raises(RegistryError, match="wants its login sent without TLS"):
+        repository.digest("a")
+    assert len(adapter.sent) == 1
+
+
+def test_digest_asks_for_the_service_as_it_is_named() -> None:
+    repository, adapter = served((401, BEARER, b""), TOKEN, ABSENT)
+    assert repository.digest("a") is None
+    assert (
+        adapter.sent[1][1] == "https://auth.test/token?service=registry.test&scope=repository%3Asite%3Apull"
+    )
+    repository, adapter = served(
+        (401, {"WWW-Authenticate": "Bearer realm=https://auth.test/token?a=b"}, b""), TOKEN, ABSENT
+    )
+    assert repository.digest("a") is None
+    assert adapter.sent[1][1] == "https://auth.test/token?a=b&scope=repository%3Asite%3Apull"
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>log in</html>", b"", b"[]", b'{"token": 1}', b"\xff\xfe", b'{"token": ""}']
+)
+def test_digest_names_a_token_service_that_gives_none(body: bytes) -> None:
+    repository, _ = served((401, BEARER, b""), (200, {"Content-Type": "text/html"}, body))
+    with pytest.raises(RegistryError, match="gave no token") as refused:
+        repository.digest("a")
+    assert "auth.test answered 200 with text/html" in refused.value.cause
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_digest_before_a_push_asks_with_the_rights_of_a_push(status: int) -> None:
+    """Docker Hub, Quay and Artifactory refuse whoever may only pull, where no such repository exists yet."""
+    refused, unseen = (401, BEARER, b""), (status, API, b"")
+    repository, adapter = served(refused, TOKEN, ABSENT)
+    assert repository.digest("a", is_before_push=True) is None
+    assert adapter.sent[1][1].endswith("scope=repository%3Asite%3Apull%2Cpush")
+    repository, adapter = served(refused, TOKEN, unseen)
+    with pytest.raises(RegistryError, match=f"answers {status}"):
+        repository.digest("a")
+    assert adapter.sent[1][1].endswith("scope=repository%3Asite%3Apull")
+
+
+def test_digest_before_a_push_falls_back_to_what_can_be_read() -> None:
+    """A token service may refuse the push and still let the login read."""
+    digest = f"sha256:{'1' * 64}"
+    challenge = (401, BEARER, b"")
+    repository, adapter = served(
+        challenge, (403, {}, b""), challenge, TOKEN, (200, {"Docker-Content-Digest": digest}, b"")
+    )
+    assert repository.digest("a", is_before_push=True) == digest
+    assert [url.rpartition("%3A")[2] for _, url, _ in adapter.sent if "token" in url] == [
+        "pull%2Cpush",
+        "pull",
+    ]
+
+
+@pytest.mark.parametrize("status", [400, 405, 501])
+def test_digest_asks_with_get_where_head_is_not_known(status: int) -> None:
+    content = b'{"schemaVersion": 2}'
+    kind = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}
+    repository, adapter = served((status, {}, b""), (200, kind, content))
+    assert repository.digest("a") == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    assert [method for method, _, _ in adapter.sent] == ["HEAD", "GET"]
+    repository, _ = served((status, {}, b""), ABSENT)
+    assert repository.digest("a") is None
+    repository, _ = served((status, {}, b""), (status, {}, b""))
+    with pytest.raises(RegistryError, match=f"answers {status}"):
+        repository.digest("a")
+
+
+def page(tags: object, link: str = "") -> tuple[int, dict[str, str], bytes]:
+    return 200, {"Link": link} if link else {}, json.dumps({"name": "site", "tags": tags}).encode()
+
+
+NEXT = '</v2/site/tags/list?n=1000&last=b>; rel="next"'
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        NEXT,
+        "</v2/site/tags/list?n=1000&last=b>; rel=next",
+        '<https://registry.test:443/v2/site/tags/list?n=1000&last=b>; rel="prev next"',
+        '</v2/site/tags/list?n=1>; rel="first", </v2/site/tags/list?n=1000&last=b>; rel="NEXT"',
+        '<list?n=1000&last=b>; title="x"; rel="next"',
+    ],
+)
+def test_tags_has_every_page_and_every_tag_once(link: str) -> None:
+    repository, adapter = served(page(["a", "b"], link), page(["b", "c"], '</v2/x>; rel="prev"'))
+    assert repository.tags() == ["a", "b", "c"]
+    assert adapter.sent[-1][1].endswith("?n=1000&last=b")
+
+
+def test_tags_is_empty_where_there_are_none() -> None:
+    assert served(page(None))[0].tags() == []
+    assert served(page([]))[0].tags() == []
+    assert served((404, {}, b'{"errors": [{"code": "NAME_UNKNOWN"}]}'))[0].tags() == []
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        (404, API, b'{"errors": [{"code": "NAME_UNKNOWN"}]}'),
+        (404, API, b""),
+        (204, {}, b""),
+        (206, {}, b'{"tags": ["c"]}'),
+        (200, {"Content-Type": "text/html"}, b"<html>log in</html>"),
+        (200, {}, b""),
+        (200, {}, b"{}"),
+        (200, {}, b"[]"),
+        (200, {}, b'"x"'),
+        (200, {}, b"\xff\xfe\xfd"),
+        (200, {}, b'{"tags": "ab"}'),
+        (200, {}, b'{"tags": [1]}'),
+        (200, {}, b'{"tags": ["c"'),
+        page(["c"], NEXT),
+        page(["c"], '<https://elsewhere.test/v2/site/tags/list?last=c>; rel="next"'),
+        page(["c"], "</v2/site/tags/list?last=c>"),
+        page(["c"], "nonsense"),
+    ],
+)
+def test_tags_raises_where_a_later_page_is_no_page(second: tuple[int, dict[str, str], bytes]) -> None:
+    repository, adapter = served(page(["a", "b"], NEXT), second)
+    with pytest.raises(RegistryError, match="no whole list of the tags of site"):
+        repository.tags()
+    assert all(url.startswith("https://registry.test/") for _, url, _ in adapter.sent)
+
+
+def test_tags_raises_where_the_next_page_is_without_tls() -> None:
+    repository, _ = served(page(["a"], '<http://registry.test/v2/site/tags/list?last=a>; rel="next"'))
+    with pytest.raises(RegistryError, match="without TLS for the next page of tags"):
+        repository.tags()
+
+
+@pytest.mark.parametrize("body", [b"<html>log in</html>", b"", b"\xff", b"{}", b"null"])
+def test_tags_says_what_answered_in_place_of_a_list(body: bytes) -> None:
+    repository, _ = served((200, {"Content-Type": "text/html"}, body))
+    with pytest.raises(RegistryError, match="no whole list") as refused:
+        repository.tags()
+    assert refused.value.cause == "the answer is text/html, and not a list of tags"

@@ -33,8 +33,8 @@ class ImageStore(Protocol):
     def digest(self, image: ImageRef) -> str | None:
         """Return an image's digest; None only where there is no such image."""
 
-    def exists(self, image: ImageRef) -> bool:
-        """Return whether there is such an image."""
+    def exists(self, image: ImageRef, *, is_before_push: bool = False) -> bool:  # noqa: ARG002 - a registry's
+        """Return whether there is such an image; `is_before_push`: it will be pushed where there is none."""
         return self.digest(image) is not None
 
     def labels(self, image: ImageRef) -> Mapping[str, str] | None:
@@ -78,6 +78,10 @@ class RegistryStore(ImageStore):
     def digest(self, image: ImageRef) -> str | None:
         return self._repository.digest(self._reference(image))
 
+    def exists(self, image: ImageRef, *, is_before_push: bool = False) -> bool:
+        found = self._repository.digest(self._reference(image), is_before_push=is_before_push)
+        return found is not None
+
     def labels(self, image: ImageRef) -> Mapping[str, str] | None:
         return self._repository.labels(self._reference(image))
 
@@ -99,7 +103,8 @@ class RegistryStore(ImageStore):
         # Somebody else may push the same name between the question and the push: a registry has no "only if
         # it is absent". Then the later image stays. Both are of the same key, so both are right, and whoever
         # asks after that gets the one that stayed.
-        return self.digest(image) or self._push(image)
+        found = self._repository.digest(self._reference(image), is_before_push=True)
+        return found or self._push(image)
 
     def retag(self, source: ImageRef, target: ImageRef) -> str:
         return self._repository.retag(self._reference(source), self._reference(target))

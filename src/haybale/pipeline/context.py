@@ -107,7 +107,9 @@ def gather_facts(checkout: Checkout, key: Key, options: Options, env: Mapping[st
     # Only a run that would make a version asks the remote whether this is one.
     event = detect_event(checkout, options.event, env, remote=REMOTE if options.publish else None)
     is_local = find_local_image(checkout, key) is not None
-    in_registry = not is_local and open_store(project).exists(checkout.index_image(key.value))
+    in_registry = not is_local and open_store(project).exists(
+        checkout.index_image(key.value), is_before_push=True
+    )
     return Facts(
         event=event.kind, evidence=event.reason, branch=event.branch, pull=event.pull,
         revision=checkout.head.revision if checkout.head else "",

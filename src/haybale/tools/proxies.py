@@ -29,8 +29,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 def find_proxy(url: str, env: Mapping[str, str]) -> str | None:
     """Return the address of the proxy for a URL, None where it is reached directly.
 
-    `env` has HTTPS_PROXY or HTTP_PROXY, and NO_PROXY; their names in small letters come first. Nothing on this
-    machine is reached through a proxy.
+    `env` has HTTPS_PROXY or HTTP_PROXY, and NO_PROXY; their names in small letters come first. Nothing on
+    this machine is reached through a proxy.
     """
     parts = urlsplit(url)
     if parts.scheme not in DEFAULT_PORTS:

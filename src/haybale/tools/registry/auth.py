@@ -5,13 +5,12 @@ A new scheme is one more class, in SCHEMES: the client knows none of them.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from haybale.errors import RegistryError
-from haybale.tools.registry.transport import is_secure, is_success
+from haybale.tools.registry.transport import is_success, origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,13 +21,15 @@ if TYPE_CHECKING:
     from haybale.tools.registry.transport import Transport
 
 # One element of a list of challenges (RFC 9110, 11.3 and 11.6.1): a scheme, its token68 or first parameter;
-# or one more parameter of the scheme before. Values that lack their quotes are taken too.
+# or one more parameter of the scheme before. What servers get wrong is taken too: values without quotes,
+# which may be addresses, and blanks or semicolons between parameters.
 ELEMENT = re.compile(
-    r"""[\s,]*
-    (?:(?P<scheme>[\w!#$%&'*+.^`|~-]+)(?:[ \t]+|(?=,|$)))?
-    (?:(?P<name>[\w!#$%&'*+.^`|~-]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s",=]+))
+    r"""[\s,;]*
+    (?:(?P<scheme>[\w!#$%&'*+.^`|~-]+)(?![ \t]*=)(?:[ \t]+|(?=,|$)))?
+    (?:(?P<name>[\w!#$%&'*+.^`|~-]+)\s*=\s*
+      (?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s",;=][^\s",;]*))
       |(?P<token68>[\w.~+/-]+=*))?
-    \s*(?=,|$)""",
+    (?=[\s,;]|$)""",
     re.VERBOSE | re.ASCII,
 )
 
@@ -95,11 +96,13 @@ class Bearer:
         realm = challenge.parameters.get("realm")
         if not realm:
             return None
-        if not is_secure(realm):
+        place, own = origin(realm), origin(transport.base_url)
+        if place is None or (place[0] != "https" and own is not None and own[0] == "https"):
             message = f"the registry {transport.host} wants its login sent without TLS"
             hint = "fix the registry's settings of its token service"
             raise RegistryError(message, cause=f"it names {realm!r} for its tokens", hint=hint)
-        query = {"service": challenge.parameters.get("service", ""), "scope": scope}
+        service = challenge.parameters.get("service")
+        query = {**({"service": service} if service else {}), "scope": scope}
         # Redirects are not followed: they would carry the login on to somebody else.
         if login and login.identity_token:
             grant = {"grant_type": "refresh_token", "client_id": "haybale"}
@@ -110,11 +113,25 @@ class Bearer:
             response = transport.send("GET", realm, params=query, headers=headers)
         if not is_success(response):
             raise TokenServiceError(response)
-        with contextlib.suppress(ValueError, AttributeError):
-            document = response.json()
-            token = document.get("token") or document.get("access_token")
-            return f"Bearer {token}" if token else None
+        token = _token(response)
+        if token is None:
+            kind = response.headers.get("Content-Type") or "an answer without a type"
+            message = f"the token service of the registry {transport.host} gave no token"
+            cause = f"{place[1]} answered {response.status_code} with {kind} and no token in it"
+            raise RegistryError(message, cause=cause, hint="is a proxy's login page in between?")
+        return f"Bearer {token}"
+
+
+def _token(response: requests.Response) -> str | None:
+    """Return the token in an answer, None where it is no JSON with one."""
+    try:
+        document = response.json()
+    except ValueError:
         return None
+    found = document if isinstance(document, dict) else {}
+    named = [found.get(name) for name in ("token", "access_token")]
+    # A line break in it would be another header.
+    return next((each for each in named if isinstance(each, str) and each.isprintable() and each), None)
 
 
 class Basic:

@@ -30,8 +30,9 @@ from haybale.tools.registry.transport import (
     TRANSIENT,
     Outcome,
     Transport,
-    host_of,
+    is_downgrade,
     is_success,
+    origin,
     retry_delay,
 )
 
@@ -52,11 +53,19 @@ MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+# What a token allows (distribution, "Token Scope Documentation").
+PULL, PUSH, DELETE = "pull", "pull,push", "pull,delete"
+# Not every server, or proxy before it, knows HEAD: then GET tells.
+NO_HEAD = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 DIGEST_HEADER = "Docker-Content-Digest"
 SUBJECT_HEADER = "OCI-Subject"
 VERSION_HEADER = "Docker-Distribution-Api-Version"
 # The error codes of a registry without such an image, or part of one (spec.md, "Error Codes"; Harbor's own).
 ABSENT = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"})
+
+
+class AccessError(RegistryError):
+    """The registry or its token service refuses who asks (401, 403)."""
 
 
 def is_registry_available(repository: ImageRef) -> bool:
@@ -118,14 +127,25 @@ class Repository:
         host = HUB_HOST if self.name.domain == HUB else self.name.domain
         self._transport = Transport(host, os.environ, self.timeout)
 
-    def digest(self, reference: str) -> str | None:
-        """Return the digest of a tag's manifest; None only where the registry has no such tag."""
-        response = self._request("HEAD", f"manifests/{reference}", accept=MANIFESTS)
+    def digest(self, reference: str, *, is_before_push: bool = False) -> str | None:
+        """Return the digest of a tag's manifest; None only where the registry has no such tag.
+
+        `is_before_push`: an absent image will be pushed. Then it is asked with the rights of a push: many
+        registries refuse whoever only reads while there is no such repository. Where a push is refused, what
+        can be read still counts.
+        """
+        if is_before_push:
+            with contextlib.suppress(AccessError):
+                return self._digest(reference, PUSH)
+        return self._digest(reference, PULL)
+
+    def _digest(self, reference: str, actions: str) -> str | None:
+        response = self._request("HEAD", f"manifests/{reference}", accept=MANIFESTS, actions=actions)
         named = str(response.headers.get(DIGEST_HEADER, ""))
         if is_success(response) and DIGEST.fullmatch(named):
             return named
         # The response to HEAD has no body that would tell whose 404 it is, or what a digest is to be made of.
-        found = self.manifest(reference)
+        found = self._manifest(reference, actions)
         return found.digest if found else None
 
     def manifest(self, reference: str) -> Manifest | None:
@@ -133,7 +153,10 @@ class Repository:
 
         Raises `RegistryError`, also where the bytes are not those of the digest.
         """
-        response = self._request("GET", f"manifests/{reference}", accept=MANIFESTS)
+        return self._manifest(reference, PULL)
+
+    def _manifest(self, reference: str, actions: str) -> Manifest | None:
+        response = self._request("GET", f"manifests/{reference}", accept=MANIFESTS, actions=actions)
         if response.status_code == HTTPStatus.NOT_FOUND:
             return None
         media_type = str(response.headers.get("Content-Type", ""))
@@ -213,24 +236,71 @@ class Repository:
         if self._request("HEAD", f"blobs/{digest}", follow=True).status_code == HTTPStatus.OK:
             return digest
         begun = self._request("POST", "blobs/uploads/", content=b"")
-        upload = urljoin(str(begun.url), str(begun.headers.get("Location", "")))
+        upload = self._next_address(begun, str(begun.headers.get("Location", "")), "an upload")
         upload += ("&" if urlsplit(upload).query else "?") + f"digest={digest}"
         self._request("PUT", upload, content=content, media_type="application/octet-stream")
         return digest
 
     def tags(self) -> list[str]:
-        """Return every tag of the repository; [] where the registry has no such repository."""
-        found: list[str] = []
+        """Return every tag of the repository, once; [] where the registry has no such repository.
+
+        Raises `RegistryError` where it is not certain that these are all.
+        """
+        found: dict[str, None] = {}
+        asked: list[str] = []
         path = "tags/list?n=1000"
         while path:
             response = self._request("GET", path)
-            if response.status_code == HTTPStatus.NOT_FOUND:
-                return found
-            found += [str(tag) for tag in response.json().get("tags") or []]
-            # RFC 8288; the specification's "Listing Tags".
-            more = response.links.get("next", {}).get("url", "")
-            path = urljoin(str(response.url), more) if more else ""
-        return found
+            if response.status_code == HTTPStatus.NOT_FOUND and not asked:
+                return []
+            if response.status_code != HTTPStatus.OK:
+                raise self._cut_list(f"page {len(asked) + 1} is answered with {response.status_code}")
+            asked.append(str(response.url))
+            found.update(dict.fromkeys(self._page(response)))
+            path = self._next_page(response)
+            if path in asked:
+                raise self._cut_list("its pages lead back to one that was there already")
+        return list(found)
+
+    def _page(self, response: requests.Response) -> list[str]:
+        """Return the tags of one answer (OCI distribution specification, "Listing Tags")."""
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            tags = response.json()["tags"]
+            if tags is None:
+                return []
+            if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
+                return tags
+        kind = response.headers.get("Content-Type") or "something without a type"
+        raise self._cut_list(f"the answer is {kind}, and not a list of tags")
+
+    def _next_page(self, response: requests.Response) -> str:
+        """Return the address of the page after this one, "" after the last (RFC 8288)."""
+        header = str(response.headers.get("Link", ""))
+        links = requests.utils.parse_header_links(header) if header.strip() else []
+        relations = [str(link.get("rel", link.get("REL", ""))).lower().split() for link in links]
+        if header.strip() and not all(relations):
+            raise self._cut_list(f"its header Link names no relation: {header[:200]}")
+        targets = [link["url"] for link, names in zip(links, relations, strict=True) if "next" in names]
+        if not targets:
+            return ""
+        address = self._next_address(response, targets[0], "the next page of tags")
+        if origin(address) != origin(str(response.url)):
+            raise self._cut_list(f"its next page is elsewhere: {address[:200]}")
+        return address
+
+    def _next_address(self, response: requests.Response, target: str, what: str) -> str:
+        """Return the address that an answer leads to; `RegistryError` where that would leave TLS."""
+        address = urljoin(str(response.url), target)
+        if origin(address) is None or is_downgrade(str(response.url), address):
+            message = f"the registry {self._transport.host} names an address without TLS for {what}"
+            cause = f"it names {address[:200]}" if target else "it names none"
+            hint = "tell whoever runs it that its proxy must pass X-Forwarded-Proto on"
+            raise RegistryError(message, cause=cause, hint=hint)
+        return address
+
+    def _cut_list(self, cause: str) -> RegistryError:
+        message = f"the registry {self._transport.host} gives no whole list of the tags of {self.name.path}"
+        return RegistryError(message, cause=cause, hint="fix the setting `registry`, or ask who runs it")
 
     def delete(self, digest: str) -> None:
         """Remove a manifest with all its tags; raises `RegistryError`, also where that is not allowed."""
@@ -257,8 +327,16 @@ class Repository:
         content: bytes | None = None,
         media_type: str = "",
         follow: bool = False,
+        actions: str = PULL,
     ) -> requests.Response:
-        """Send a request until its response can be used: a success, or a registry's own 404."""
+        """Send a request until its response can be used: a success, or a registry's own 404.
+
+        The answer to a HEAD also where the server does not know that method. Writing asks for its own rights.
+        """
+        if method == "DELETE":
+            actions = DELETE
+        elif content is not None:
+            actions = PUSH
         # A registry may name the whole address of what comes next.
         url = path if "://" in path else f"{self._transport.base_url}{self.name.path}/{path}"
         headers = {"Accept": ", ".join(accept)} if accept else {}
@@ -267,11 +345,13 @@ class Repository:
         begun, attempt = time.monotonic(), 0
         while True:
             attempt += 1
-            outcome = self._attempt(method, url, headers, content, follow=follow)
+            outcome = self._attempt(method, url, headers, content, actions, follow=follow)
             response = outcome.response
             if response is not None and outcome.fault is None:
                 is_absent = outcome.status == HTTPStatus.NOT_FOUND
-                if is_success(response) or (is_absent and (method == "HEAD" or _is_from_registry(response))):
+                if method == "HEAD" and (is_absent or outcome.status in NO_HEAD):
+                    return response
+                if is_success(response) or (is_absent and _is_from_registry(response)):
                     return response
             chance = random.random()  # noqa: S311 - no secret
             spent = time.monotonic() - begun
@@ -281,14 +361,21 @@ class Repository:
             self.wait(seconds)
 
     def _attempt(
-        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None, *, follow: bool
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        actions: str,
+        *,
+        follow: bool,
     ) -> Outcome:
         """Send a request once, and with a login where the registry asks for one."""
-        actions = "pull" if content is None else "pull,push" if method != "DELETE" else "pull,delete"
 
         def send() -> requests.Response:
             # A registry may send an upload elsewhere; its login is its own.
-            known = self._authorization.get(actions) if host_of(url) == self._transport.host else None
+            is_own = origin(url) == origin(self._transport.base_url)
+            known = self._authorization.get(actions) if is_own else None
             # requests removes the login where a redirect leads to another host.
             sent = {**headers, "Authorization": known} if known else headers
             return self._transport.send(method, url, follow=follow, headers=sent, data=content)
@@ -296,7 +383,8 @@ class Repository:
         try:
             response = send()
             # Whoever a redirect led to gets no login.
-            if response.status_code == HTTPStatus.UNAUTHORIZED and not response.history:
+            is_asked_for = response.status_code == HTTPStatus.UNAUTHORIZED
+            if is_asked_for and not response.history and origin(url) == origin(self._transport.base_url):
                 self._log_in(response.headers.get("WWW-Authenticate", ""), actions)
                 if actions in self._authorization:
                     response = send()
@@ -326,7 +414,7 @@ class Repository:
             who = f"as {login.user or 'a token'} ({login.source})" if login else "without a login"
             message = f"{asked} answers {status} {about}, asked {who}"
             cause = _error_text(response) or "the login is missing or wrong, or may not do that"
-            return RegistryError(message, cause=cause, hint=f"docker login {self.name.domain}")
+            return AccessError(message, cause=cause, hint=f"docker login {self.name.domain}")
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             when = outcome.retry_after
             message = f"{asked} limits how much may be asked of it {about}"
@@ -356,6 +444,9 @@ def _connection_failure(host: str, outcome: Outcome, attempts: int) -> RegistryE
             "client.cert and client.key go there too"
         )
         return RegistryError(message, cause=cause, hint=hint)
+    if outcome.fault == "downgrade":
+        hint = "tell whoever runs it: nothing is sent there"
+        return RegistryError(f"the registry {host} leads to an address without TLS", cause=cause, hint=hint)
     hint = "is it running, and reachable from here? Set REGISTRY, or HAYBALE_LOCAL=true for none"
     message = f"the registry {host} does not answer (asked {attempts} times)"
     return RegistryError(message, cause=cause, hint=hint)

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3.util.ssl_
 from requests.adapters import HTTPAdapter
 
 from haybale.errors import RegistryError
+from haybale.tools.proxies import request_proxies
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -51,22 +53,32 @@ def url_scheme(host: str) -> str:
     return "http" if name in LOCAL or re.fullmatch(r"127(\.\d+){3}", name) else "https"
 
 
-def is_secure(url: str) -> bool:
-    """Return whether a login may be sent to a URL: over TLS, or on this machine."""
-    return url.startswith(("https://", f"{url_scheme(host_of(url))}://"))
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def origin(url: str) -> tuple[str, str, int] | None:
+    """Return scheme, host and port of a URL (RFC 6454, 4); None where it has none, or names a user.
+
+    A login is for one origin: neither the case of letters nor a port that is the scheme's own makes another.
+    """
+    try:
+        parts = urlsplit(url)
+        scheme, port = parts.scheme.lower(), parts.port
+    except ValueError:
+        return None
+    if scheme not in DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc:
+        return None
+    return scheme, parts.hostname.lower(), DEFAULT_PORTS[scheme] if port is None else port
+
+
+def is_downgrade(before: str, after: str) -> bool:
+    """Return whether a URL that an answer over TLS leads to is without TLS."""
+    return urlsplit(before).scheme.lower() == "https" != urlsplit(after).scheme.lower()
 
 
 def is_success(response: requests.Response) -> bool:
     """Return whether it is a 2xx: a redirect is no answer about an image."""
     return HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES
-
-
-def proxies(url: str) -> dict[str, str]:
-    """Return the proxies for an address that the environment names; none for this machine, as in Docker.
-
-    (Go, net/http: ProxyFromEnvironment.)
-    """
-    return {} if url_scheme(host_of(url)) == "http" else dict(requests.utils.get_environ_proxies(url))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +91,7 @@ class Outcome:
     response: requests.Response | None = None
     status: int = 0
     retry_after: str = ""
-    fault: Literal["timeout", "connection", "certificate", "token"] | None = None
+    fault: Literal["timeout", "connection", "certificate", "downgrade", "token"] | None = None
     detail: str = ""
 
     @classmethod
@@ -93,6 +105,8 @@ class Outcome:
         """Return the outcome of a request that was not answered."""
         if isinstance(error, requests.exceptions.SSLError) and "certificate" in str(error).lower():
             return cls(fault="certificate", detail=str(error))
+        if isinstance(error, DowngradeError):
+            return cls(fault="downgrade", detail=str(error))
         # A connection that was cut while TLS was set up is an SSLError too, and may work the next time.
         is_late = isinstance(error, requests.Timeout)
         return cls(fault="timeout" if is_late else "connection", detail=str(error))
@@ -126,6 +140,35 @@ def _parse_retry_after(text: str, now: dt.datetime) -> float | None:
         return None
 
 
+class DowngradeError(requests.RequestException):
+    """An answer over TLS led to an address without; nothing was sent there."""
+
+
+class _Session(requests.Session):
+    """Follows redirects with a login only to the same origin, and never from https to http."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.environment = environment
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target and is_downgrade(str(resp.url), urljoin(str(resp.url), target)):
+            raise DowngradeError(f"{resp.url} leads to {target}, without TLS", response=resp)
+        return target
+
+    def rebuild_proxies(
+        self, prepared_request: requests.PreparedRequest, proxies: Mapping[str, str] | None
+    ) -> dict[str, str]:
+        # Where a redirect leads may be behind another proxy, or none.
+        del proxies
+        return request_proxies(str(prepared_request.url), self.environment)
+
+    def should_strip_auth(self, old_url: str, new_url: str) -> bool:
+        return origin(old_url) is None or origin(old_url) != origin(new_url)
+
+
 class Transport:
     """Sends requests to a host and to those it leads to, with the certificates that Docker would use.
 
@@ -137,8 +180,7 @@ class Transport:
         self.host = host
         self.base_url = f"{url_scheme(host)}://{host}/v2/"
         self._timeout = timeout
-        self._session = requests.Session()
-        self._session.trust_env = False
+        self._session = _Session(env)
         self._session.verify = authorities(env)
         own, pair = certificates(host, env)
         try:
@@ -153,8 +195,9 @@ class Transport:
 
     def send(self, method: str, url: str, *, follow: bool = False, **options: Any) -> requests.Response:
         """Send one request; redirects are followed where `follow`. Raises requests' own errors."""
+        proxies = request_proxies(url, self._session.environment)
         return self._session.request(
-            method, url, timeout=self._timeout, allow_redirects=follow, proxies=proxies(url), **options
+            method, url, timeout=self._timeout, allow_redirects=follow, proxies=proxies, **options
         )
 
 
