@@ -138,6 +138,7 @@ class IndexSettings:
     workers: int = setting("processes that prepare documents; 0: as many as make it faster", 0)
     sample: int = setting("documents of each model compared field by field", 200, minimum=1)
     verify: str = setting("`full`: compare all of them", "sample", pattern="sample|full")
+    verify_ignore: tuple[str, ...] = setting("fields that are not compared: app.model.field", ())
     heap: str | None = setting(
         "Solr's heap while it indexes, such as 1g; none: by the memory", None, pattern="[0-9]+[mg]"
     )

@@ -370,6 +370,25 @@ def test_worker_pool_loads_the_same_with_each_start_method(site: Site, tmp_path:
     assert report.compared == sum(loaded.counts(site.core).values())
 
 
+def test_verification_names_a_field_that_differs_by_itself(site: Site) -> None:
+    site = site.with_fault("clock")
+    with pytest.raises(VerifyError) as caught:
+        raise_if_invalid(site.verified(sample=20).verification())
+    assert caught.value.cause == "another value each time that a row is prepared: barn.bale.note_s"
+    assert 'verify_ignore = ["barn.bale.note_s"]' in caught.value.hint
+    site.empty()
+    report = site.verified(sample=20, verify_ignore=["barn.bale.note_s"]).verification()
+    raise_if_invalid(report)
+    assert report.exempt == ("barn.bale.note_s",)
+
+
+def test_loader_refuses_to_exempt_a_field_that_is_not_there(site: Site) -> None:
+    with pytest.raises(LoadError, match=r"verify_ignore names barn\.bale\.nothing") as caught:
+        site.verified(verify_ignore=["barn.bale.nothing"])
+    assert "title, title_exact, unseen" in caught.value.cause
+    assert site.solr.counts() == {}
+
+
 def test_workers_have_one_hash_seed(site: Site) -> None:
     options = ("--rows", "20", "--start", "spawn")
     raise_if_invalid(site.with_fault("sets").verified(*options, workers=3).verification())

@@ -147,3 +147,16 @@ def test_raise_if_counts_differ_names_unequal_counts(
 
 def test_counts_to_json_has_one_order() -> None:
     assert counts_to_json({"b": 2, "a": 1}) == counts_to_json({"a": 1, "b": 2}) == '{"a":1,"b":2}'
+
+
+def test_raise_if_invalid_names_the_setting_for_a_value_that_varies() -> None:
+    varying = WRONG._replace(field="indexed", varies=True)
+    with pytest.raises(VerifyError) as caught:
+        raise_if_invalid(replace(GOOD, wrong=2, differences=(WRONG, varying), exempt=("a.b.seen",)))
+    assert caught.value.cause == "another value each time that a row is prepared: a.b.indexed"
+    assert caught.value.hint.endswith('verify_ignore = ["a.b.seen", "a.b.indexed"]')
+
+
+def test_report_keeps_what_is_exempt() -> None:
+    report = replace(GOOD, cores=(), exempt=("a.b.seen",))
+    assert VerificationReport.from_json(report.to_json()) == report

@@ -131,7 +131,11 @@ def _load(project: Project, stack: IndexStack, terminal: Terminal) -> Loaded:
     settings = project.settings.index
     sample = ALL_DOCUMENTS if settings.verify == "full" else settings.sample
     command = loader_command(
-        batch=settings.batch, workers=settings.workers, sample=sample, cores=tuple(stack.cores)
+        batch=settings.batch,
+        workers=settings.workers,
+        sample=sample,
+        cores=tuple(stack.cores),
+        verify_ignore=settings.verify_ignore,
     )
     terminal.say("loading")
     with terminal.progress() as advance, _collecting_refused(project) as refused:
@@ -150,6 +154,8 @@ def _load(project: Project, stack: IndexStack, terminal: Terminal) -> Loaded:
     report = loaded.verification()
     raise_if_invalid(report)
     sampled = "that is all of them" if report.whole else f"seed {report.seed}"
+    if report.exempt:
+        terminal.say(f"not compared, by index.verify_ignore: {', '.join(report.exempt)}")
     terminal.say(f"counts are right, {report.compared} documents are equal field by field ({sampled})")
     return loaded
 

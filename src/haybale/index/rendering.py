@@ -118,6 +118,8 @@ def contents_lines(contents: IndexContents) -> list[str]:
     lines.append(f"{report.compared:,} documents were compared field by field: {how}")
     if report.not_comparable:
         lines.append(f"Solr does not return these fields: {', '.join(report.not_comparable)}")
+    if report.exempt:
+        lines.append(f"not compared, by index.verify_ignore: {', '.join(report.exempt)}")
     return lines
 
 

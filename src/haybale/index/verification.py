@@ -57,7 +57,7 @@ class VerificationReport:
     """What the verification found. `wrong` counts all differences, `differences` has the first of them.
 
     `whole`: every document was compared; else `seed` chooses the same sample again. Solr cannot give back the
-    fields in `not_comparable`.
+    fields in `not_comparable`. `exempt` ones (app.model.field) were not compared: `index.verify_ignore`.
     """
 
     seed: int
@@ -67,6 +67,7 @@ class VerificationReport:
     wrong: int
     differences: tuple[Difference, ...]
     not_comparable: tuple[str, ...]
+    exempt: tuple[str, ...] = ()
 
     @property
     def compared(self) -> int:
@@ -84,6 +85,7 @@ class VerificationReport:
             wrong=int(event["wrong"]),
             differences=tuple(Difference(**each) for each in event["differences"]),
             not_comparable=tuple(event["not_comparable"]),
+            exempt=tuple(event.get("exempt", ())),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -94,6 +96,7 @@ class VerificationReport:
             "whole": self.whole,
             "models": [asdict(model) for model in self.models],
             "not_comparable": list(self.not_comparable),
+            "exempt": list(self.exempt),
         }
 
     def to_json(self) -> str:
@@ -128,8 +131,8 @@ def raise_if_invalid(report: VerificationReport) -> None:
         number = len(found) - len(report.differences) + report.wrong
         raise VerifyError(
             f"the index is not the database's: {_number(number)}",
-            cause="documents were lost or changed on their way, or the database changed meanwhile",
-            hint=f"fix that and load again (the loader's --seed {report.seed} chooses the same sample)",
+            cause=_cause(report),
+            hint=_hint(report),
             log=_listing(found),
         )
 
@@ -162,8 +165,30 @@ def find_mismatches(report: VerificationReport) -> list[str]:
         found.append("nothing was loaded at all")
     return found + [
         f"{each.model} {each.key}, field {each.field}: expected {each.expected!r}, found {each.found!r}"
+        f"{', and another value each time that it is prepared' * each.varies}"
         for each in report.differences
     ]
+
+
+def _varying(report: VerificationReport) -> list[str]:
+    return sorted({f"{each.model}.{each.field}" for each in report.differences if each.varies})
+
+
+def _cause(report: VerificationReport) -> str:
+    if names := _varying(report):
+        return f"another value each time that a row is prepared: {', '.join(names)}"
+    return (
+        "documents were lost or changed on their way (by Solr's update processors?), or the database changed"
+    )
+
+
+def _hint(report: VerificationReport) -> str:
+    fields = _varying(report) or sorted({f"{each.model}.{each.field}" for each in report.differences})
+    again = f"fix that and load again (the loader's --seed {report.seed} chooses the same sample)"
+    if not fields:
+        return again
+    setting = json.dumps([*report.exempt, *fields])
+    return f"{again}; where that is right, in [tool.haybale.index]: verify_ignore = {setting}"
 
 
 def raise_if_counts_differ(expected: Mapping[str, int], found: Mapping[str, int], core: str) -> None:

@@ -75,13 +75,17 @@ class Finding(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A field of a row whose value in Solr is not the prepared one (both shortened; None: nothing)."""
+    """A field of a row whose value in Solr is not the prepared one (both shortened; None: nothing).
+
+    `varies`: preparing the row once more gives a third value.
+    """
 
     model: str
     key: str
     field: str
     expected: Any
     found: Any
+    varies: bool = False
 
 
 class Advice(NamedTuple):

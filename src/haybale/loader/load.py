@@ -16,6 +16,7 @@ from django.conf import settings
 
 from .checks.audit import process_audit
 from .checks.duplicates import explain_missing
+from .checks.exempt import check_exempt
 from .checks.profiler import advise, merge_profiles
 from .checks.sample import compare_tasks, random_seed
 from .checks.schema import check_schemas, read_schema
@@ -68,6 +69,7 @@ def load_and_verify(events: Events, options: Options) -> None:
         core.require_empty()
     # Read once: nothing changes them while documents are loaded.
     schemas = {core.url: read_schema(core) for core in cores}
+    check_exempt(options.verify_ignore, sources, schemas)
     for text in check_schemas(sources, NAMES.id, schemas):
         events.send("note", text=text)
     summary = LoadSummary(events)
@@ -98,7 +100,8 @@ def load_and_verify(events: Events, options: Options) -> None:
         models = list(summary.models.values())
         events.send("loaded", models=models, workers=len(pool), batch=summary.batch)
         if options.sample:
-            sample = {"seed": seed, "whole": options.sample == ALL_DOCUMENTS}
+            sample: dict[str, Any] = {"seed": seed, "whole": options.sample == ALL_DOCUMENTS}
+            sample["exempt"] = list(options.verify_ignore)
             report_verification(events, sources, summary.models, summary.types, pool.run(tasks), **sample)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Mapping, NamedTuple
 
 from .checks.audit import AuditResult, process_audit
 from .checks.comparison import IndexComparer
+from .checks.exempt import exempt_fields
 from .checks.profiler import Profile, Profiler
 from .checks.sample import CompareTask
 from .documents.loading import PartitionLoader
@@ -43,7 +44,9 @@ class LoadingWorker(Worker):
         self._comparers = {}
         for source in sources:
             source.core.start_time = start_times[source.core.url]
-            self._comparers[source.alias, source.label] = IndexComparer(source, schemas[source.core.url])
+            exempt = exempt_fields(options.verify_ignore, source)
+            comparer = IndexComparer(source, schemas[source.core.url], exempt)
+            self._comparers[source.alias, source.label] = comparer
         self._profiler = Profiler(prepare)
         self._loader = PartitionLoader(sources, options.batch, self._profiler.prepare)
 

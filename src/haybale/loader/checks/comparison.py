@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence
 
@@ -53,9 +54,10 @@ class ComparisonResult(NamedTuple):
 
 
 class IndexComparer:
-    """Compares rows of one index with Solr's documents, held as a schema says."""
+    """Compares rows of one index with Solr's documents, held as a schema says; but for `exempt` fields."""
 
-    def __init__(self, source: Source, schema: Schema) -> None:
+    def __init__(self, source: Source, schema: Schema, exempt: frozenset[str] = frozenset()) -> None:
+        self._exempt = exempt
         self._source = source
         self._schema = schema
         self._fields: dict[str, Field] = {}
@@ -105,19 +107,22 @@ class IndexComparer:
         While Solr answers for a page, the next one is prepared; so two of them are held at most.
         """
         with ThreadPoolExecutor(1) as thread:
-            before: tuple[Prepared, Future[dict[str, Any]]] | None = None
+            before: tuple[Callable[[], Prepared], Prepared, Future[dict[str, Any]]] | None = None
             for rows in pages:
                 prepared = make(rows)
                 # All queries to Solr are made there: there is one connection.
-                page = (prepared, thread.submit(self._query, prepared))
+                page = (functools.partial(make, rows), prepared, thread.submit(self._query, prepared))
                 if before is not None:
-                    yield self._compare_page(before[0], before[1].result())
+                    yield self._compare_page(*before)
                 before = page
             if before is not None:
-                yield self._compare_page(before[0], before[1].result())
+                yield self._compare_page(*before)
 
-    def _compare_page(self, prepared: Prepared, found: Mapping[str, Any]) -> ComparisonResult:
+    def _compare_page(
+        self, make_again: Callable[[], Prepared], prepared: Prepared, answer: Future[dict[str, Any]]
+    ) -> ComparisonResult:
         """Compare what was prepared with Solr's documents, by id."""
+        found = answer.result()
         fields = self._fields
         model = self._source.type
         wrong: list[Difference] = []
@@ -129,10 +134,12 @@ class IndexComparer:
                 wrong.append(Difference(model, str(key), NAMES.id, expected[NAMES.id], None))
             else:
                 differences = find_differences(expected, document, fields)
-                wrong += [Difference(model, str(key), *each) for each in differences]
+                wrong += [
+                    Difference(model, str(key), *each) for each in differences if each[0] not in self._exempt
+                ]
         not_comparable = frozenset(name for name, field in fields.items() if field.source is None)
         compared = sum(1 for each in prepared.values() if each is not None)
-        first = tuple(wrong[:MAX_DIFFERENCES])
+        first = tuple(_marked(wrong[:MAX_DIFFERENCES], prepared, make_again()) if wrong else ())
         return ComparisonResult(len(prepared), compared, len(wrong), first, not_comparable)
 
     def _query(self, prepared: Prepared) -> dict[str, Any]:
@@ -160,3 +167,11 @@ def _chosen(rows: Sequence[Any], keys: tuple[Any, ...] | None) -> Sequence[Any]:
     """Return the rows with these keys, all for None."""
     wanted = None if keys is None else set(keys)
     return [row for row in rows if wanted is None or row.pk in wanted]
+
+
+def _marked(wrong: Iterable[Difference], prepared: Prepared, again: Prepared) -> Iterator[Difference]:
+    """Yield differences, with those marked whose value is another each time that it is prepared."""
+    before, now = ({str(key): fields or {} for key, fields in each.items()} for each in (prepared, again))
+    for each in wrong:
+        values = (made.get(each.key, {}).get(each.field) for made in (before, now))
+        yield each._replace(varies=len({repr(value) for value in values}) > 1)

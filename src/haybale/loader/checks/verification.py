@@ -25,7 +25,7 @@ def report_verification(
 
     `loaded` maps (alias, label) to what was loaded of a model, `expected` a core to the documents of each
     type that it was sent. `comparisons` is what a pool yields whose workers compare, `sample` the fields
-    `seed` and `whole`.
+    `seed`, `whole` and `exempt`.
     """
     cores = {source.core.name: source.core for source in sources}
     counts = {name: core.count_by(NAMES.type) for name, core in cores.items()}

@@ -95,6 +95,8 @@ class BaleIndex(indexes.SearchIndex, indexes.Indexable):
         data = super().prepare(row)
         data["boost"] = 1.5
         data["note_s"] = "extra" if row.pk % 2 else ""
+        if FAULT == "clock":
+            data["note_s"] = dt.datetime.now(dt.timezone.utc).isoformat()  # noqa: UP017 - Python 3.9
         if FAULT == "own-update":
             data["note_s"] = translation.get_language()
         if FAULT in ("window", "repeats"):
