@@ -295,7 +295,14 @@ def sealed(
 def over_tls(monkeypatch: pytest.MonkeyPatch, address: str) -> Repository:
     """Docker and haybale speak to loopback without TLS; here they must not."""
     monkeypatch.setattr(transport, "url_scheme", lambda _: "https")
+    monkeypatch.setattr(transport, "is_insecure_for_engine", lambda _: False)
     return repository(address)
+
+
+def test_digest_reaches_a_registry_of_this_machine_over_tls(sealed: tuple[Registry, Path]) -> None:
+    """Docker looks at no certificate there, and tries both ways."""
+    server, _ = sealed
+    assert repository(server.address).digest("first") is None
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])

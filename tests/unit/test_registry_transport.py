@@ -16,6 +16,7 @@ from haybale.image_ref import ImageRef
 from haybale.tools.registry import transport
 from haybale.tools.registry.client import Repository
 from haybale.tools.registry.credentials import Credentials
+from haybale.tools.registry.insecure import is_insecure
 from haybale.tools.registry.transport import Outcome, retry_delay
 
 if TYPE_CHECKING:
@@ -438,3 +439,71 @@ def test_tags_says_what_answered_in_place_of_a_list(body: bytes) -> None:
     with pytest.raises(RegistryError, match="no whole list") as refused:
         repository.tags()
     assert refused.value.cause == "the answer is text/html, and not a list of tags"
+
+
+CONFIG: dict[str, Any] = {
+    "IndexConfigs": {
+        "docker.io": {"Name": "docker.io", "Secure": True},
+        "barn.test:5000": {"Name": "barn.test:5000", "Secure": False},
+        "10.1.2.3:443": {"Name": "10.1.2.3:443", "Secure": True},
+    },
+    "InsecureRegistryCIDRs": ["127.0.0.0/8", "::1/128", "10.1.0.0/16"],
+}
+
+
+@pytest.mark.parametrize(
+    ("host", "addresses", "insecure"),
+    [
+        ("barn.test:5000", [], True),
+        ("barn.test", [], False),
+        ("barn.test:5001", ["192.0.2.1"], False),
+        ("other.test", ["10.1.9.9"], True),
+        ("other.test", ["192.0.2.1", "10.1.9.9"], True),
+        ("other.test", ["10.2.9.9"], False),
+        ("10.1.2.3:5000", ["10.1.2.3"], True),
+        ("10.1.2.3:443", ["10.1.2.3"], False),
+        ("[::1]:5000", ["::1"], True),
+        ("docker.io", ["127.0.0.1"], False),
+    ],
+)
+def test_is_insecure_follows_the_engine_s_list(host: str, addresses: list[str], insecure: bool) -> None:
+    assert is_insecure(host, CONFIG, addresses) == insecure
+
+
+@pytest.mark.parametrize("config", [{}, {"IndexConfigs": None, "InsecureRegistryCIDRs": None}])
+def test_is_insecure_is_false_without_a_list(config: dict[str, Any]) -> None:
+    assert not is_insecure("barn.test:5000", config, ["10.1.2.3"])
+
+
+class NoTls(Answers):
+    """A server that speaks no TLS."""
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        if str(request.url).startswith("https://"):
+            self.sent.append(
+                (str(request.method), str(request.url), request.headers.get("Authorization", ""))
+            )
+            raise requests.exceptions.SSLError("[SSL: WRONG_VERSION_NUMBER] wrong version number")
+        return super().send(request)
+
+
+@pytest.mark.parametrize("insecure", [True, False])
+def test_digest_goes_without_tls_only_where_the_engine_would(
+    monkeypatch: pytest.MonkeyPatch, insecure: bool
+) -> None:
+    monkeypatch.setattr(transport, "is_insecure_for_engine", lambda _: insecure)
+    repository = Repository(
+        ImageRef.parse("barn.test:5000/site"), wait=lambda _: None, find_login=lambda _: ADA
+    )
+    adapter = NoTls((401, {"WWW-Authenticate": "Basic realm=barn"}, b""), ABSENT)
+    for scheme in ("http://", "https://"):
+        repository._transport._session.mount(scheme, adapter)
+    if insecure:
+        assert repository.digest("a") is None
+        assert adapter.sent[-1][1].startswith("http://barn.test:5000/")
+    else:
+        with pytest.raises(RegistryError, match=r"barn\.test:5000 does not speak TLS") as refused:
+            repository.digest("a")
+        assert "insecure-registries" in refused.value.hint
+        assert {url.partition(":")[0] for _, url, _ in adapter.sent} == {"https"}
+        assert {login for _, _, login in adapter.sent} == {""}

@@ -97,6 +97,11 @@ def engine_info() -> EngineInfo:
     )
 
 
+def registry_config() -> Mapping[str, Any]:
+    """Return what the engine says of registries: its IndexConfigs and InsecureRegistryCIDRs."""
+    return dict(client().info().get("RegistryConfig") or {})
+
+
 def find_image(image: ImageRef | str) -> ImageInfo | None:
     """Return an image of the engine; None only where the engine answers that it has none.
 

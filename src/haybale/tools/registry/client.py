@@ -77,10 +77,7 @@ def is_registry_available(repository: ImageRef) -> bool:
     if repository.domain == HUB:
         return False
     transport = Transport(repository.domain, os.environ, PROBE_TIMEOUT)
-    try:
-        return transport.send("GET", transport.base_url).status_code in {200, 401}
-    except requests.RequestException:
-        return False
+    return transport.reach(lambda: transport.send("GET", transport.base_url)).status in {200, 401}
 
 
 def sha256(content: bytes) -> str:
@@ -337,15 +334,13 @@ class Repository:
             actions = DELETE
         elif content is not None:
             actions = PUSH
-        # A registry may name the whole address of what comes next.
-        url = path if "://" in path else f"{self._transport.base_url}{self.name.path}/{path}"
         headers = {"Accept": ", ".join(accept)} if accept else {}
         if media_type:
             headers["Content-Type"] = media_type
         begun, attempt = time.monotonic(), 0
         while True:
             attempt += 1
-            outcome = self._attempt(method, url, headers, content, actions, follow=follow)
+            outcome = self._attempt(method, path, headers, content, actions, follow=follow)
             response = outcome.response
             if response is not None and outcome.fault is None:
                 is_absent = outcome.status == HTTPStatus.NOT_FOUND
@@ -363,7 +358,7 @@ class Repository:
     def _attempt(
         self,
         method: str,
-        url: str,
+        path: str,
         headers: Mapping[str, str],
         content: bytes | None,
         actions: str,
@@ -374,6 +369,7 @@ class Repository:
 
         def send() -> requests.Response:
             # A registry may send an upload elsewhere; its login is its own.
+            url = self._url(path)
             is_own = origin(url) == origin(self._transport.base_url)
             known = self._authorization.get(actions) if is_own else None
             # requests removes the login where a redirect leads to another host.
@@ -381,10 +377,14 @@ class Repository:
             return self._transport.send(method, url, follow=follow, headers=sent, data=content)
 
         try:
-            response = send()
+            outcome = self._transport.reach(send)
+            response = outcome.response
+            if response is None:
+                return outcome
             # Whoever a redirect led to gets no login.
             is_asked_for = response.status_code == HTTPStatus.UNAUTHORIZED
-            if is_asked_for and not response.history and origin(url) == origin(self._transport.base_url):
+            is_own = origin(self._url(path)) == origin(self._transport.base_url)
+            if is_asked_for and not response.history and is_own:
                 self._log_in(response.headers.get("WWW-Authenticate", ""), actions)
                 if actions in self._authorization:
                     response = send()
@@ -393,6 +393,10 @@ class Repository:
         except requests.RequestException as error:
             return Outcome.from_error(error)
         return Outcome.from_response(response)
+
+    def _url(self, path: str) -> str:
+        """Return the address of a part of the repository; a registry may name that of what comes next."""
+        return path if "://" in path else f"{self._transport.base_url}{self.name.path}/{path}"
 
     def _log_in(self, challenge: str, actions: str) -> None:
         """Keep the Authorization header that answers a challenge, if there is one."""
@@ -447,6 +451,9 @@ def _connection_failure(host: str, outcome: Outcome, attempts: int) -> RegistryE
     if outcome.fault == "downgrade":
         hint = "tell whoever runs it: nothing is sent there"
         return RegistryError(f"the registry {host} leads to an address without TLS", cause=cause, hint=hint)
+    if "WRONG_VERSION_NUMBER" in outcome.detail or "RECORD_LAYER_FAILURE" in outcome.detail:
+        hint = f"give it TLS, or list {host} in insecure-registries of the engine's daemon.json"
+        return RegistryError(f"what answers at {host} does not speak TLS", cause=cause, hint=hint)
     hint = "is it running, and reachable from here? Set REGISTRY, or HAYBALE_LOCAL=true for none"
     message = f"the registry {host} does not answer (asked {attempts} times)"
     return RegistryError(message, cause=cause, hint=hint)

@@ -6,6 +6,7 @@ import email.utils
 import math
 import re
 import ssl
+import warnings
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -13,15 +14,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3.exceptions
 import urllib3.util.ssl_
 from requests.adapters import HTTPAdapter
 
 from haybale.errors import RegistryError
 from haybale.tools.proxies import request_proxies
+from haybale.tools.registry.insecure import is_insecure_for_engine
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 # How often a request is sent, the longest pause between, and when none is sent again any more after the
 # first, in seconds. A registry that asks for a longer pause gets no further request.
@@ -93,6 +96,10 @@ class Outcome:
     retry_after: str = ""
     fault: Literal["timeout", "connection", "certificate", "downgrade", "token"] | None = None
     detail: str = ""
+
+    def is_answer_of(self, scheme: str) -> bool:
+        """Return whether it is an answer; a server with TLS gives 400 to whoever comes without."""
+        return self.response is not None and (scheme == "https" or self.status != HTTPStatus.BAD_REQUEST)
 
     @classmethod
     def from_response(cls, response: requests.Response, fault: Literal["token"] | None = None) -> Outcome:
@@ -178,7 +185,8 @@ class Transport:
 
     def __init__(self, host: str, env: Mapping[str, str], timeout: float) -> None:
         self.host = host
-        self.base_url = f"{url_scheme(host)}://{host}/v2/"
+        self._scheme = url_scheme(host)
+        self._is_settled = False
         self._timeout = timeout
         self._session = _Session(env)
         self._session.verify = authorities(env)
@@ -193,12 +201,56 @@ class Transport:
             hint = f"fix the files in {(own or pair or [CERTS])[0].parent}"
             raise RegistryError(message, cause=str(error), hint=hint) from error
 
+    @property
+    def base_url(self) -> str:
+        """The address of its API, which ends with a slash."""
+        return f"{self._scheme}://{self.host}/v2/"
+
+    def reach(self, send: Callable[[], requests.Response]) -> Outcome:
+        """Send a request, the first one in each way that the engine would try, until one is answered.
+
+        `send` builds its URL on `base_url`, and has no login before a registry asked for one. On this
+        machine, and where the engine's list says so, that is TLS whose certificate does not count, and none.
+        """
+        outcome = _outcome(send)
+        if self._is_settled or outcome.is_answer_of(self._scheme):
+            self._is_settled = True
+            return outcome
+        first = self._scheme, self._session.verify
+        for scheme, is_verified in self._other_ways(outcome):
+            self._scheme, self._session.verify = scheme, is_verified
+            other = _outcome(send)
+            if other.is_answer_of(self._scheme):
+                self._is_settled = True
+                return other
+        self._scheme, self._session.verify = first
+        return outcome
+
+    def _other_ways(self, outcome: Outcome) -> list[tuple[str, bool]]:
+        """Return the schemes that are left, and whether certificates count."""
+        if outcome.fault not in {None, "connection", "certificate"}:
+            return []
+        if self._scheme == "http":
+            return [("https", False)]
+        return [("https", False), ("http", True)] if is_insecure_for_engine(self.host) else []
+
     def send(self, method: str, url: str, *, follow: bool = False, **options: Any) -> requests.Response:
         """Send one request; redirects are followed where `follow`. Raises requests' own errors."""
         proxies = request_proxies(url, self._session.environment)
-        return self._session.request(
-            method, url, timeout=self._timeout, allow_redirects=follow, proxies=proxies, **options
-        )
+        with warnings.catch_warnings():
+            if self._session.verify is False:
+                # Whoever runs the engine wanted it so.
+                warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
+            return self._session.request(
+                method, url, timeout=self._timeout, allow_redirects=follow, proxies=proxies, **options
+            )
+
+
+def _outcome(send: Callable[[], requests.Response]) -> Outcome:
+    try:
+        return Outcome.from_response(send())
+    except requests.RequestException as error:
+        return Outcome.from_error(error)
 
 
 class _CertifiedAdapter(HTTPAdapter):
