@@ -36,6 +36,13 @@ UNFINISHED: Mapping[str, str] = {
 # Take paths literally, also where they have a * or a [ in them.
 LITERAL = "--literal-pathspecs"
 
+# What people may configure that changes output which is read here (git-config(1)). Options of single commands
+# undo the rest.
+STEADY_OUTPUT = (
+    "-c", "i18n.logOutputEncoding=UTF-8", "-c", "color.ui=false", "-c", "column.ui=never",
+    "-c", "core.quotePath=false", "-c", "diff.relative=false", "-c", "log.showSignature=false",
+)  # fmt: skip
+
 # What `Commit` has of a commit; and `CommitSummary`, on one line.
 COMMIT_FORMAT = "%H%x00%P%x00%ct%x00%B"
 PARTS_OF_COMMIT = 4
@@ -114,7 +121,8 @@ def run(
     timeout: float | None = None,
 ) -> process.Completed:
     """Run git in `root`; the caller judges the exit code. Credentials are removed from the output."""
-    done = process.run(["git", "-C", str(root), *arguments], env=env, stdin=stdin, timeout=timeout)
+    command = ["git", "-C", str(root), *STEADY_OUTPUT, *arguments]
+    done = process.run(command, env=env, stdin=stdin, timeout=timeout)
     return replace(done, stdout=scrub_credentials(done.stdout), stderr=scrub_credentials(done.stderr))
 
 
@@ -297,7 +305,8 @@ def resolve_commit(root: Path, name: str) -> str | None:
 
 def current_branch(root: Path) -> str | None:
     """Return the branch that is checked out; None where HEAD is detached."""
-    return run(root, "symbolic-ref", "--quiet", "--short", "HEAD").stdout.strip() or None
+    # Not --short, which gives heads/NAME where a tag has the same name.
+    return run(root, "symbolic-ref", "--quiet", "HEAD").stdout.strip().removeprefix("refs/heads/") or None
 
 
 def changed_files(root: Path) -> tuple[str, ...]:
@@ -521,7 +530,7 @@ def tag_message(root: Path, tag: str) -> str:
 
 def local_version_tags(root: Path) -> dict[str, str]:
     """Return the tags v... here: name -> the commit that it points to."""
-    form = "--format=%(refname:short) %(objectname) %(*objectname)"
+    form = "--format=%(refname:strip=2) %(objectname) %(*objectname)"
     rows = (line.split() for line in check_output(root, "for-each-ref", form, "refs/tags/v*").splitlines())
     return {name: hashes[-1] for name, *hashes in rows}
 
