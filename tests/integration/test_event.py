@@ -427,6 +427,72 @@ def test_detect_event_merge_below_versions_of_others(clone: Clone, api: Forge) -
     assert (found.part, found.pull, found.released) == ("patch", "12", "v0.4.13")
 
 
+@pytest.mark.parametrize(
+    "options", [(), ("--no-tags",), ("--no-tags", "--depth=1"), ("--depth=1",)], ids=" ".join
+)
+def test_detect_event_commit_that_a_newer_version_has(clone: Clone, options: tuple[str, ...]) -> None:
+    """Two quick pushes: the first one's run publishes both; or all jobs of a run are run again."""
+    first = clone.commit("one")
+    second = clone.commit("two")
+    clone.git("push", "-q")
+    late = clone.another("late", *options)
+    late.git("checkout", "-q", "--detach")
+    assert detect(late, {}).released is None
+    released(clone)
+    released(clone)
+    for commit in (second,) if "--depth=1" in options else (second, first):
+        late.git("checkout", "-q", commit)
+        assert detect(late, {}, "direct-push").released == "v0.4.12"
+    assert late.git("tag") == ""
+    clone.commit("more")
+    assert detect(clone, {}).released is None
+
+
+def test_detect_event_version_in_setup_cfg(clone: Clone) -> None:
+    clone.git("mv", ".bumpversion.cfg", "setup.cfg")
+    clone.git("commit", "-q", "-m", "Move it")
+    clone.git("push", "-q")
+    released(clone)
+    untagged = clone.another("untagged", "--no-tags")
+    assert detect(untagged, {}).released == "v0.4.12"
+    clone.remote.rename(clone.remote.with_name("away"))
+    with pytest.raises(ReleaseError, match="origin could not be asked"):
+        detect(untagged, {})
+
+
+def test_detect_event_unrelated_newer_version(clone: Clone) -> None:
+    """A version of another branch does not have this commit."""
+    clone.git("checkout", "-q", "-b", "next")
+    clone.commit("big")
+    clone.git("tag", "-a", "-m", "x", "v9.0.0")
+    clone.git("push", "-q", "origin", "v9.0.0")
+    clone.git("checkout", "-q", "main")
+    clone.commit("small")
+    assert detect(clone, {}).released is None
+
+
+def test_detect_event_pull_request_among_commits_of_a_push(clone: Clone) -> None:
+    released(clone)
+    squash(clone, "Add it (#12)")
+    clone.commit("fix")
+    found = detect(clone, {})
+    assert (found.part, found.pull) == ("patch", "12"), found.reason
+    clone.git("push", "-q")
+    released(clone)
+    clone.commit("more")
+    assert detect(clone, {}).part == "build"
+
+
+def test_detect_event_pull_request_among_commits_asks_forge(clone: Clone, api: Forge) -> None:
+    released(clone)
+    squash(clone, "Mention it (#12)")
+    clone.commit("fix")
+    api.answers = [none("GitHub")]
+    assert detect(clone, runner("GitHub", clone, api)).part == "build"
+    api.answers = [none("GitHub"), (200, knows("GitHub", clone))]
+    assert detect(clone, runner("GitHub", clone, api)).part == "patch"
+
+
 # The forge's API, when it does not just answer ---------------------------------------------------------
 
 

@@ -27,6 +27,7 @@ from haybale.release.bump import ReleaseTree, remove_release_tree
 from haybale.release.event import detect_event
 from haybale.release.publish import PublishedFirstError, catch_up, is_published
 from haybale.release.remote import REMOTE
+from haybale.tools import git
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ def run_pipeline(
 ) -> None:
     """Take a push the whole way (docs/pipeline.md).
 
-    `take_next`: where somebody else published first, the next version is made on top of theirs, unless theirs
-    has what was pushed. Raises the `HaybaleError` of the step that failed.
+    Where somebody else published first and their version has this run's commit, nothing is left to do;
+    `take_next`: where it has not, the next version is made on top of theirs. Raises the `HaybaleError` of
+    the step that failed.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -63,6 +65,9 @@ def run_pipeline(
                 )  # fmt: skip
                 Runner(context, plan).run_steps({State.CHANGE_DETECTED: time.monotonic() - began})
         except PublishedFirstError as lost:
+            if _has_head(project.root, lost):
+                terminal.done(f"nothing is left to publish: {lost.version} has this commit")
+                return
             if not take_next or attempt == ATTEMPTS:
                 raise
             terminal.say(f"{lost.message}; going on from there")
@@ -73,6 +78,13 @@ def run_pipeline(
                 return
         else:
             return
+
+
+def _has_head(root: Path, lost: PublishedFirstError) -> bool:
+    """Return whether the version that was published first has the commit that is checked out here."""
+    if not lost.version or not lost.commit:
+        return False
+    return git.is_ancestor(root, git.read_commit(root).hash, lost.commit)
 
 
 def resume_pipeline(
