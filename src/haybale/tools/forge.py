@@ -6,12 +6,16 @@ Nothing here raises: an answer that is not known has an explanation, and the cal
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
+
+from haybale.tools.proxies import find_proxy
 
 # Seconds to connect and to answer, and how often a request is sent again that may succeed then.
 TIMEOUT = (5, 10)
@@ -68,7 +72,10 @@ def find_merged_pull(query: PullRequestQuery) -> PullRequestAnswer:
             )  # fmt: skip
             for scheme in ("http://", "https://"):
                 session.mount(scheme, HTTPAdapter(max_retries=retry))
-            response = session.get(request_url(query), headers=request_headers(query), timeout=TIMEOUT)
+            url = request_url(query)
+            # An empty proxy keeps requests from choosing one by rules of its own.
+            proxies = {urlsplit(url).scheme: find_proxy(url, os.environ) or ""}
+            response = session.get(url, headers=request_headers(query), timeout=TIMEOUT, proxies=proxies)
         return parse_response(query, response.status_code, response.json() if response.ok else None)
     except requests.RequestException as error:
         # Its text may have the whole address in it, which may have a password in it.
