@@ -13,6 +13,7 @@ from requests.adapters import HTTPAdapter
 
 from haybale.errors import RegistryError
 from haybale.image_ref import ImageRef
+from haybale.images.store import RegistryStore
 from haybale.tools.registry import transport
 from haybale.tools.registry.client import Repository
 from haybale.tools.registry.credentials import Credentials
@@ -507,3 +508,29 @@ def test_digest_goes_without_tls_only_where_the_engine_would(
         assert "insecure-registries" in refused.value.hint
         assert {url.partition(":")[0] for _, url, _ in adapter.sent} == {"https"}
         assert {login for _, _, login in adapter.sent} == {""}
+
+
+def test_store_asks_with_the_rights_of_a_push_where_it_will_push() -> None:
+    image = ImageRef.parse("registry.test/site:solr-1")
+    repository, adapter = served((401, BEARER, b""), TOKEN, ABSENT)
+    assert not RegistryStore(repository).exists(image, is_before_push=True)
+    assert adapter.sent[1][1].endswith("pull%2Cpush")
+    repository, adapter = served((401, BEARER, b""), TOKEN, ABSENT)
+    assert not RegistryStore(repository).exists(image)
+    assert adapter.sent[1][1].endswith("pull")
+
+
+def test_put_blob_names_an_upload_without_an_address() -> None:
+    repository, _ = served(ABSENT, (202, {}, b""))
+    with pytest.raises(RegistryError, match="names no address for an upload"):
+        repository.put_blob(b"{}")
+
+
+@pytest.mark.parametrize(
+    "document", [{"manifests": [1]}, {"manifests": 1}, {"manifests": [{}]}, {"config": "x"}, {"config": [1]}]
+)
+def test_labels_names_a_manifest_that_cannot_be_read(document: object) -> None:
+    kind = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}
+    repository, _ = served((200, kind, json.dumps(document).encode()))
+    with pytest.raises(RegistryError, match=r"the manifest of .* cannot be read"):
+        repository.labels("a")

@@ -180,9 +180,13 @@ class Repository:
         found = self.manifest(reference)
         if found is None:
             return None
-        while "manifests" in found.document:
-            found = self._existing_manifest(_first_image(found.document))
-        digest = str((found.document.get("config") or {}).get("digest", ""))
+        try:
+            while "manifests" in found.document:
+                found = self._existing_manifest(_first_image(found.document))
+            digest = str((found.document.get("config") or {}).get("digest", ""))
+        except (AttributeError, KeyError, TypeError):
+            message = f"the manifest of {self._full_name(reference)} cannot be read"
+            raise RegistryError(message, hint="push the image again") from None
         config = self.blob(digest) if digest else None
         if config is None:
             message = f"the registry has no configuration of {self._full_name(reference)}"
@@ -287,10 +291,13 @@ class Repository:
 
     def _next_address(self, response: requests.Response, target: str, what: str) -> str:
         """Return the address that an answer leads to; `RegistryError` where that would leave TLS."""
+        if not target:
+            message = f"the registry {self._transport.host} names no address for {what}"
+            raise RegistryError(message, hint="ask whoever runs the registry")
         address = urljoin(str(response.url), target)
         if origin(address) is None or is_downgrade(str(response.url), address):
             message = f"the registry {self._transport.host} names an address without TLS for {what}"
-            cause = f"it names {address[:200]}" if target else "it names none"
+            cause = f"it names {address[:200]}"
             hint = "tell whoever runs it that its proxy must pass X-Forwarded-Proto on"
             raise RegistryError(message, cause=cause, hint=hint)
         return address
