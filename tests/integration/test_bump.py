@@ -317,6 +317,12 @@ def test_bump_version_signs(clone: Clone, tmp_path: Path) -> None:
     [
         ("commit-msg", "echo no ticket >&2; exit 1", "no ticket"),
         ("post-commit", "git tag -a -m x v0.4.12", "already exists"),
+        ("post-commit", "test -e .git/more || { >.git/more; git commit -q --allow-empty -m x; }", "made no"),
+        (
+            "reference-transaction",
+            'if [ "$1" = prepared ] && grep -q refs/tags/; then echo no tags >&2; exit 1; fi',
+            "no tags",
+        ),
         ("pre-commit", "git checkout -q HEAD -- .bumpversion.cfg; echo x >new; git add new", "does not have"),
     ],
 )

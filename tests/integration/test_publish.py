@@ -220,6 +220,20 @@ def test_push_version_loses_to_other_part(clone: Clone) -> None:
         pushed(clone, tree)
 
 
+def test_is_in_version_of_somebody_else(clone: Clone) -> None:
+    other, late = clone.another("other"), clone.another("late", "--depth=1", "--no-tags")
+    trees = tree_of(clone), tree_of(late)
+    pushed(other, tree_of(other, "minor"))
+    for loser, tree in zip((clone, late), trees, strict=True):
+        with pytest.raises(publish.PublishedFirstError) as told:
+            pushed(loser, tree)
+        assert publish.is_in_version(loser.path, told.value)
+    clone.commit("more")
+    assert not publish.is_in_version(clone.path, told.value)
+    only_commit = publish.PublishedFirstError("x", commit=told.value.commit, version=None, who=None)
+    assert not publish.is_in_version(late.path, only_commit)
+
+
 def test_push_version_loses_to_plain_commit(clone: Clone) -> None:
     other = clone.another("other")
     tree = tree_of(clone)

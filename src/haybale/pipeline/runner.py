@@ -25,9 +25,8 @@ from haybale.pipeline.steps import STEPS, PublishedVersion
 from haybale.pipeline.summary import Outcome, RunSummary, StepOutcome
 from haybale.release.bump import ReleaseTree, remove_release_tree
 from haybale.release.event import detect_event
-from haybale.release.publish import PublishedFirstError, catch_up, is_published
+from haybale.release.publish import PublishedFirstError, catch_up, is_in_version, is_published
 from haybale.release.remote import REMOTE
-from haybale.tools import git
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def run_pipeline(
                 )  # fmt: skip
                 Runner(context, plan).run_steps({State.CHANGE_DETECTED: time.monotonic() - began})
         except PublishedFirstError as lost:
-            if _has_head(project.root, lost):
+            if is_in_version(project.root, lost):
                 terminal.done(f"nothing is left to publish: {lost.version} has this commit")
                 return
             if not take_next or attempt == ATTEMPTS:
@@ -78,13 +77,6 @@ def run_pipeline(
                 return
         else:
             return
-
-
-def _has_head(root: Path, lost: PublishedFirstError) -> bool:
-    """Return whether the version that was published first has the commit that is checked out here."""
-    if not lost.version or not lost.commit:
-        return False
-    return git.is_ancestor(root, git.read_commit(root).hash, lost.commit)
 
 
 def resume_pipeline(

@@ -132,9 +132,7 @@ class _Snapshot:
     def restore(self, root: Path, new: Version) -> None:
         """Put everything back, without the version's commit and tag. That tag did not exist before."""
         with process.uninterrupted():
-            git.delete_ref(root, f"refs/tags/{new}")
-            if git.resolve_commit(root, "HEAD") != self.commit:
-                git.update_ref(root, "HEAD", self.commit)
+            git.restore_refs(root, self.commit, absent=f"refs/tags/{new}")
             for path, content in self.files.items():
                 if path.read_bytes() != content:
                     path.write_bytes(content)

@@ -162,6 +162,13 @@ def _update_local_refs(root: Path, tree: ReleaseTree, branch: str, tag: str) -> 
     return tuple(notes)
 
 
+def is_in_version(root: Path, lost: PublishedFirstError) -> bool:
+    """Return whether the version that somebody published first has the commit that is checked out."""
+    if not lost.version or not lost.commit:
+        return False
+    return git.is_ancestor(root, git.read_commit(root).hash, lost.commit)
+
+
 def catch_up(root: Path, remote: str, branch: str) -> None:
     """Bring what is checked out up to the remote's branch, with the tags of the versions on the way.
 
