@@ -259,7 +259,7 @@ def test_loader_loads_what_the_database_has(site: Site) -> None:
     raise_if_counts_differ(counts, site.solr.counts(), site.core)
 
 
-@pytest.mark.parametrize("fault", ["", "own-update", "window", "repeats"])
+@pytest.mark.parametrize("fault", ["", "own-update", "own-client", "window", "raw-window", "repeats", "view"])
 def test_loader_makes_the_index_that_haystack_makes(site: Site, fault: str) -> None:
     site = site.with_fault(fault)
     subprocess.run(
@@ -386,6 +386,12 @@ def test_loader_refuses_to_exempt_a_field_that_is_not_there(site: Site) -> None:
     with pytest.raises(LoadError, match=r"verify_ignore names barn\.bale\.nothing") as caught:
         site.verified(verify_ignore=["barn.bale.nothing"])
     assert "title, title_exact, unseen" in caught.value.cause
+    assert site.solr.counts() == {}
+
+
+def test_loader_refuses_a_client_that_encodes_in_its_own_way(site: Site) -> None:
+    error = failed(site.with_fault("own-encoding"))
+    assert "sends documents in a way of its own (_from_python)" in error.message
     assert site.solr.counts() == {}
 
 

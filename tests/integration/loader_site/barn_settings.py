@@ -35,6 +35,10 @@ if os.environ.get("BARN_FAULT") == "own-update":
         "barn.backends.GermanEngine"
     )
 
+if os.environ.get("BARN_FAULT") in ("own-client", "own-encoding"):
+    HAYSTACK_CONNECTIONS["barn"]["ENGINE"] = "barn.backends.ClientEngine"
+    HAYSTACK_CONNECTIONS["slow"]["ENGINE"] = "barn.backends.ClientEngine"
+
 if os.environ.get("BARN_FAULT") == "same-id":
     HAYSTACK_IDENTIFIER_METHOD = "barn.faults.same_id"
 

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import pysolr
 from django.utils import translation
 from haystack.backends.solr_backend import SolrEngine, SolrSearchBackend
+
+from barn.faults import FAULT
 
 
 class GermanBackend(SolrSearchBackend):
@@ -19,3 +22,33 @@ class GermanEngine(SolrEngine):
     """Has the backend."""
 
     backend = GermanBackend
+
+
+class Client(pysolr.Solr):
+    """Adds a field to each document."""
+
+    def add(self, docs: Any, *args: Any, **options: Any) -> Any:
+        """Add them."""
+        return super().add([{**each, "note_s": "by the client"} for each in docs], *args, **options)
+
+
+class EncodingClient(pysolr.Solr):
+    """Has values of its own."""
+
+    def _from_python(self, value: Any) -> Any:
+        return str(super()._from_python(value)).upper()
+
+
+class ClientBackend(SolrSearchBackend):
+    """Has a client of its own."""
+
+    def __init__(self, alias: str, **options: Any) -> None:
+        super().__init__(alias, **options)
+        kind = Client if FAULT == "own-client" else EncodingClient
+        self.conn = kind(options["URL"], timeout=self.timeout, **options.get("KWARGS", {}))
+
+
+class ClientEngine(SolrEngine):
+    """Has the backend."""
+
+    backend = ClientBackend

@@ -50,6 +50,19 @@ class Stack(Bale):
     height = models.IntegerField()
 
 
+class Harvest(models.Model):
+    """A view whose key several rows have."""
+
+    year = models.IntegerField(primary_key=True)
+    title = models.CharField(max_length=200)
+
+    class Meta:
+        """Nobody migrates it."""
+
+        managed = False
+        db_table = "barn_harvest"
+
+
 class Token(models.Model):
     """Has a UUID for a key."""
 

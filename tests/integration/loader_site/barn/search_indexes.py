@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db.models import F, Value, Window
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import RowNumber
 from django.utils import translation
 from haystack import indexes
@@ -16,7 +17,7 @@ from haystack.exceptions import SkipDocument
 
 from barn import oddities, strays
 from barn.faults import FAULT
-from barn.models import Bale, Farm, Plaque, RoundBale, Stack, Token
+from barn.models import Bale, Farm, Harvest, Plaque, RoundBale, Stack, Token
 
 
 class BaleIndex(indexes.SearchIndex, indexes.Indexable):
@@ -99,7 +100,7 @@ class BaleIndex(indexes.SearchIndex, indexes.Indexable):
             data["note_s"] = dt.datetime.now(dt.timezone.utc).isoformat()  # noqa: UP017 - Python 3.9
         if FAULT == "own-update":
             data["note_s"] = translation.get_language()
-        if FAULT in ("window", "repeats"):
+        if FAULT in ("window", "raw-window", "repeats"):
             data["note_s"] = str(row.place)
         if FAULT == "unknown-field" and row.pk == 14:
             data["nowhere"] = "x"
@@ -110,6 +111,8 @@ class BaleIndex(indexes.SearchIndex, indexes.Indexable):
         rows = super().index_queryset(using).filter(farm__bales__pk__gte=0).select_related("farm")
         if FAULT == "window":
             return rows.annotate(place=Window(RowNumber(), order_by=F("id").asc()))
+        if FAULT == "raw-window":
+            return rows.annotate(place=RawSQL("row_number() over (order by barn_bale.id)", ()))
         if FAULT == "repeats":
             return rows.annotate(place=F("farm__bales__title"))
         return rows
@@ -182,6 +185,20 @@ class TokenIndex(indexes.ModelSearchIndex, indexes.Indexable):
 
         model = Token
         excludes = ("word",)
+
+
+if FAULT == "view":
+
+    class HarvestIndex(indexes.SearchIndex, indexes.Indexable):
+        """Of a view whose key is not unique."""
+
+        text = indexes.CharField(document=True, model_attr="title")
+
+        def get_model(self) -> type:
+            return Harvest
+
+        def index_queryset(self, using: Any = None) -> Any:
+            return super().index_queryset(using).filter(year__isnull=False)
 
 
 class PlaqueIndex(indexes.SearchIndex, indexes.Indexable):
