@@ -305,6 +305,17 @@ def test_digest_reaches_a_registry_of_this_machine_over_tls(sealed: tuple[Regist
     assert repository(server.address).digest("first") is None
 
 
+def test_digest_goes_without_tls_where_the_engine_s_own_list_says_so(
+    registry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list of every engine has 127.0.0.0/8; here the name does not tell that this is loopback."""
+    monkeypatch.setattr(transport, "url_scheme", lambda _: "https")
+    assert repository(registry).digest("no-such-tag") is None
+    monkeypatch.setattr(transport, "is_insecure_for_engine", lambda _: False)
+    with pytest.raises(RegistryError, match="does not speak TLS"):
+        repository(registry, wait=lambda _: None).digest("no-such-tag")
+
+
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
 def test_digest_trusts_an_authority_of_the_environment(
     sealed: tuple[Registry, Path], monkeypatch: pytest.MonkeyPatch, variable: str

@@ -228,10 +228,10 @@ class Transport:
 
     def _other_ways(self, outcome: Outcome) -> list[tuple[str, bool]]:
         """Return the schemes that are left, and whether certificates count."""
-        if outcome.fault not in {None, "connection", "certificate"}:
+        if outcome.fault == "downgrade":
             return []
         if self._scheme == "http":
-            return [("https", False)]
+            return [] if outcome.fault == "timeout" else [("https", False)]
         return [("https", False), ("http", True)] if is_insecure_for_engine(self.host) else []
 
     def send(self, method: str, url: str, *, follow: bool = False, **options: Any) -> requests.Response:
