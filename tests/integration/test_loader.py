@@ -395,6 +395,12 @@ def test_loader_refuses_a_client_that_encodes_in_its_own_way(site: Site) -> None
     assert site.solr.counts() == {}
 
 
+def test_loader_refuses_a_backend_that_writes_elsewhere(site: Site) -> None:
+    error = failed(site.with_fault("own-url"))
+    assert f"writes into another core than its URL names: {site.core}_de" in error.message
+    assert site.solr.counts() == {}
+
+
 def test_workers_have_one_hash_seed(site: Site) -> None:
     options = ("--rows", "20", "--start", "spawn")
     raise_if_invalid(site.with_fault("sets").verified(*options, workers=3).verification())

@@ -35,7 +35,7 @@ if os.environ.get("BARN_FAULT") == "own-update":
         "barn.backends.GermanEngine"
     )
 
-if os.environ.get("BARN_FAULT") in ("own-client", "own-encoding"):
+if os.environ.get("BARN_FAULT") in ("own-client", "own-encoding", "own-url"):
     HAYSTACK_CONNECTIONS["barn"]["ENGINE"] = "barn.backends.ClientEngine"
     HAYSTACK_CONNECTIONS["slow"]["ENGINE"] = "barn.backends.ClientEngine"
 

@@ -42,6 +42,22 @@ def has_own_update(alias: str, backend: Any) -> bool:
     return not (_is_from(solr_backend, backend.update) and _is_from(pysolr, client.add))
 
 
+def is_followed(alias: str, backend: Any, url: str) -> bool:
+    """Return whether a connection is Solr's, by Haystack's backend or one made of it; `url` is its setting.
+
+    Raises `Failure` for one that writes into Solr in another way.
+    """
+    client = getattr(backend, "conn", None)
+    if not isinstance(backend, solr_backend.SolrSearchBackend):
+        if isinstance(client, pysolr.Solr):
+            raise _not_followed(alias, backend, "is not made of Haystack's SolrSearchBackend")
+        return False
+    if isinstance(client, pysolr.Solr) and client.url.rstrip("/") != url.rstrip("/"):
+        core = client.url.rstrip("/").rpartition("/")[2]
+        raise _not_followed(alias, backend, "writes into another core than its URL names: " + core)
+    return True
+
+
 def _is_from(module: Any, function: Any) -> bool:
     return getattr(function, "__globals__", None) is vars(module) or (
         getattr(getattr(function, "__func__", None), "__globals__", None) is vars(module)
@@ -57,7 +73,7 @@ def updated_documents(alias: str, backend: Any, index: Any, rows: Iterable[Any])
 
     def add(solr: Any, docs: Iterable[Mapping[str, Any]], *args: Any, **options: Any) -> None:
         if solr.url != backend.conn.url:
-            raise _not_followed(alias, backend, "writes into another core: " + solr.url.rpartition("/")[2])
+            raise _not_followed(alias, backend, "updates another core: " + solr.url.rpartition("/")[2])
         # The second positional argument behind the documents is `fieldUpdates`.
         if options.get("fieldUpdates") or any(args[1:2]) or options.get("handler", "update") != "update":
             raise _not_followed(alias, backend, "updates fields or uses another handler")
@@ -103,7 +119,7 @@ def _replaced(**methods: Any) -> Iterator[None]:
 
 def _not_followed(alias: str, backend: Any, what: str) -> Failure:
     return Failure(
-        "connection {}: {}.update {}".format(alias, type(backend).__name__, what),
+        "connection {}: {} {}".format(alias, type(backend).__name__, what),
         cause="the loader sends what an `update` adds to its own core, and nothing else",
         hint="let each connection of HAYSTACK_CONNECTIONS add its own documents",
     )

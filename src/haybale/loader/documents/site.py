@@ -13,7 +13,6 @@ from typing import Any, Callable, Iterable, Iterator, NamedTuple
 from django.core.exceptions import EmptyResultSet
 from django.db import connections as databases
 from haystack import connections, constants
-from haystack.backends.solr_backend import SolrSearchBackend
 from haystack.exceptions import NotHandled, SkipDocument
 from haystack.utils import get_model_ct
 from haystack.utils.app_loading import haystack_get_models, haystack_load_apps
@@ -21,7 +20,7 @@ from haystack.utils.app_loading import haystack_get_models, haystack_load_apps
 from ..events import Failure, summarize
 from .django_setup import preparing_field, site_frames
 from .encoding import UnsendableValueError, build_document
-from .own_update import has_own_update, updated_documents
+from .own_update import has_own_update, is_followed, updated_documents
 from .solr import Core
 
 
@@ -144,7 +143,7 @@ def find_sources(note: Callable[[str], None]) -> list[Source]:
     cores: dict[str, Core] = {}
     for alias, options in connections.connections_info.items():
         backend = connections[alias].get_backend()
-        if not isinstance(backend, SolrSearchBackend):
+        if not is_followed(alias, backend, options.get("URL", "")):
             continue
         own_update = has_own_update(alias, backend)
         if own_update:

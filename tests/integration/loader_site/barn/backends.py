@@ -44,6 +44,8 @@ class ClientBackend(SolrSearchBackend):
 
     def __init__(self, alias: str, **options: Any) -> None:
         super().__init__(alias, **options)
+        if FAULT == "own-url":
+            options["URL"] += "_de"
         kind = Client if FAULT == "own-client" else EncodingClient
         self.conn = kind(options["URL"], timeout=self.timeout, **options.get("KWARGS", {}))
 
