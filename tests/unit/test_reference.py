@@ -162,6 +162,212 @@ def test_unpack_names_the_line_of_wrong_sql(root: Path, script: bytes, words: st
     assert left(root) == []
 
 
+def rows_of(found: Unpacked, query: str = "SELECT text FROM note ORDER BY id") -> list[str]:
+    with contextlib.closing(sqlite3.connect(found.path)) as made:
+        return [text for (text,) in made.execute(query)]
+
+
+NOTE = "CREATE TABLE note(id, text);"
+TRIGGER = """
+CREATE TRIGGER t AFTER INSERT ON note BEGIN UPDATE note SET text = text || ';'; SELECT 1; END;
+INSERT INTO note VALUES(1,'x');
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "rows"),
+    [
+        # Two statements on a line (vrana/adminer#1331), comments, and what a semicolon may stand in.
+        ("INSERT INTO note VALUES(1,'a;b'); INSERT INTO note VALUES(2,'c');", ["a;b", "c"]),
+        ("-- it's; a comment\n/* ; ' */INSERT INTO note VALUES(1,'--');", ["--"]),
+        ('CREATE TABLE "a;b"([c;d], `e;f`); INSERT INTO note VALUES(1,"x");', ["x"]),
+        ("INSERT INTO note VALUES(1,'a\r\nb');\r\n", ["a\r\nb"]),
+        (TRIGGER, ["x;"]),
+        # The shell runs a last statement that no semicolon ends.
+        ("INSERT INTO note VALUES(1,'last')", ["last"]),
+        ("INSERT INTO note VALUES(1,'last');\n-- the end", ["last"]),
+        # Since SQLite 3.50 the shell writes control characters so (cloudflare-docs#26842).
+        (r"INSERT INTO note VALUES(1,unistr('a\u000ab\\c\+01F40E'));", ["a\nb\\c\N{HORSE}"]),
+        ("INSERT INTO note VALUES(1,unistr_quote('a'));", ["'a'"]),
+        ("INSERT INTO note VALUES(1,unistr_quote('a' || char(10)));", [r"unistr('a\u000a')"]),
+    ],
+)
+def test_unpack_executes_sql_as_the_shell_does(root: Path, script: str, rows: list[str]) -> None:
+    put(root, f"{NOTE} {script}".encode())
+    assert rows_of(unpack(root)) == rows
+
+
+def test_unpack_names_the_line_within_many_statements_of_a_line(root: Path) -> None:
+    put(root, f"{NOTE}\n\nINSERT INTO note VALUES(1,'\n'); INSERT INTO c VALUES(1);\n".encode())
+    with pytest.raises(DumpError, match="refused at line 4: no such table: c"):
+        unpack(root)
+
+
+def test_unpack_refuses_what_the_shell_could_not_read_whole(root: Path) -> None:
+    script = sql("CREATE TABLE note(id, text);", "/****** CORRUPTION ERROR *******/").replace(
+        b"COMMIT;", b"ROLLBACK; -- due to errors"
+    )
+    put(root, script)
+    with pytest.raises(DumpError, match="takes back what it made"):
+        unpack(root)
+
+
+def test_unpack_names_a_null_character_in_sql(root: Path) -> None:
+    put(root, b"CREATE TABLE note(id, text);\n" + b"-" * 9000 + b"\nINSERT INTO note VALUES(1,'\0');\n")
+    with pytest.raises(DumpError, match="refused at line 2"):
+        unpack(root)
+
+
+# What lies beside a database ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wal(tmp_path: Path) -> dict[str, bytes]:
+    """A database with a row in it and another one in its -wal alone (openScale#1289)."""
+    file = tmp_path / "live.sqlite3"
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as live:
+        live.execute("PRAGMA journal_mode = WAL")
+        live.execute("PRAGMA wal_autocheckpoint = 0")
+        live.execute("CREATE TABLE note (id INTEGER PRIMARY KEY, text)")
+        live.execute("INSERT INTO note VALUES (1, 'one')")
+        live.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        live.execute("INSERT INTO note VALUES (2, 'two')")
+        return {suffix: file.with_name(file.name + suffix).read_bytes() for suffix in ("", "-wal", "-shm")}
+
+
+def put_beside(root: Path, files: dict[str, bytes], kind: str) -> None:
+    if kind == "beside":
+        for suffix, content in files.items():
+            if suffix:
+                put(root, content, f"site.sqlite3{suffix}")
+        put(root, files[""], "site.sqlite3")
+    elif kind == "zip":
+        put(root, zipped(*((f"a/site.db{suffix}", content) for suffix, content in reversed(files.items()))))
+    else:
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode="w:gz") as archive:
+            for suffix, content in files.items():
+                member = tarfile.TarInfo(f"site{suffix}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+        put(root, file.getvalue())
+
+
+@pytest.mark.parametrize("kind", ["beside", "zip", "tar"])
+def test_unpack_takes_along_what_is_only_in_the_wal(root: Path, wal: dict[str, bytes], kind: str) -> None:
+    put_beside(root, wal, kind)
+    found = unpack(root)
+    assert rows_of(found) == ["one", "two"]
+    assert left(root) == [found.path.name]
+    assert identify_dump(resolve_dump(root, PATTERN), root / "elsewhere").sha256 == found.sha256
+
+
+def test_unpack_follows_a_wal_that_appears_or_changes(root: Path, wal: dict[str, bytes]) -> None:
+    put(root, wal[""], "site.sqlite3")
+    past = time.time_ns() - 10 * reference.CLOCK_GRAIN
+    os.utime(root / "dumps/site.sqlite3", ns=(past, past))
+    one = unpack(root)
+    (root / "dumps/site.sqlite3-wal").write_bytes(wal["-wal"])
+    two = unpack(root)
+    assert (rows_of(one) if one.path.exists() else ["one"], rows_of(two)) == (["one"], ["one", "two"])
+    assert one.sha256 != two.sha256
+    assert (root / "dumps/site.sqlite3-wal").read_bytes() == wal["-wal"]
+
+
+def test_unpack_refuses_a_wal_of_another_database(root: Path, wal: dict[str, bytes], database: bytes) -> None:
+    put_beside(root, {"": database, "-wal": wal["-wal"]}, "beside")
+    with pytest.raises(DumpError, match="cannot be recovered from what lies beside it"):
+        unpack(root)
+    assert left(root) == []
+
+
+def test_unpack_takes_back_what_was_not_finished(root: Path, tmp_path: Path) -> None:
+    """A database that was copied while a transaction was being written: its journal takes that back."""
+    file = tmp_path / "live.sqlite3"
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as live:
+        live.execute("CREATE TABLE note (id INTEGER PRIMARY KEY, text)")
+        live.executemany("INSERT INTO note (text) VALUES (?)", [("old " * 100,) for _ in range(2000)])
+        live.execute("PRAGMA cache_size = 1")
+        live.execute("BEGIN")
+        live.execute("UPDATE note SET text = 'new'")
+        copied = {suffix: file.with_name(file.name + suffix).read_bytes() for suffix in ("", "-journal")}
+        live.execute("ROLLBACK")
+    put_beside(root, copied, "beside")
+    assert set(rows_of(unpack(root))) == {"old " * 100}
+
+
+# Names and frames ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "db-2025-06-01T03:00:00.sqlite3",
+        "default.psql",
+        "db.sqlite3.bak",
+        "db",
+        "dump of today.backup~",
+        "d\u00fcmp",
+    ],
+)
+def test_unpack_goes_by_the_content_of_members_not_by_their_names(
+    root: Path, database: bytes, name: str
+) -> None:
+    """jan-di/docker-database-backup#13, django-dbbackup#241."""
+    put(root, zipped(("README.sql", b"how to restore this"), (name, database), ("sums.sha256", b"0")))
+    assert unpack(root).path.read_bytes() == database
+
+
+def test_unpack_takes_the_only_database_of_a_tar(root: Path, database: bytes) -> None:
+    put_beside(root, {"/README": b"hello", "/db.bak": database, "/sums": b"0"}, "tar")
+    assert unpack(root).path.read_bytes() == database
+
+
+def test_unpack_names_several_databases_of_a_tar(root: Path, database: bytes) -> None:
+    put_beside(root, {"/one": database, "/two": database}, "tar")
+    with pytest.raises(DumpError, match="several databases: site/one, site/two"):
+        unpack(root)
+
+
+def skippable(content: bytes) -> bytes:
+    """A frame of zstd's that readers skip (RFC 8878 3.1.2)."""
+    return struct.pack("<II", 0x184D2A53, len(content)) + content
+
+
+def long_window(content: bytes) -> bytes:
+    """What zstd --long=30 makes of a stream whose size it does not know."""
+    wanted: dict[int, int] = {
+        zstd.CompressionParameter.window_log: 30,
+        zstd.CompressionParameter.content_size_flag: 0,
+    }
+    compressor = zstd.ZstdCompressor(options=wanted)
+    return compressor.compress(content) + compressor.flush()
+
+
+def in_two(compress: Callable[[bytes], bytes], between: bytes = b"") -> Callable[[bytes], bytes]:
+    return lambda content: compress(content[:999]) + between + compress(content[999:])
+
+
+FRAMES: dict[str, Callable[[bytes], bytes]] = {
+    "zstd --long": long_window,
+    "zstd behind a skipped frame": lambda content: skippable(b"note") + zstd.compress(content),
+    "zstd frames": in_two(zstd.compress, skippable(b"x")),
+    "xz streams": in_two(lzma.compress),
+    "xz streams with padding": lambda content: in_two(lzma.compress, bytes(8))(content) + bytes(4),
+    "lzma": lambda content: lzma.compress(content, format=lzma.FORMAT_ALONE),
+    "gzip members": lambda content: in_two(gzip.compress)(content) + bytes(512),
+    "bzip2 streams": in_two(bz2.compress),
+}
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_unpack_reads_every_frame_that_the_standard_tool_reads(
+    root: Path, database: bytes, kind: str
+) -> None:
+    put(root, FRAMES[kind](database))
+    assert unpack(root).path.read_bytes() == database
+
+
 @pytest.mark.parametrize("kind", ["gzip", "bzip2", "xz", "zstd"])
 @pytest.mark.parametrize("kept", [slice(40), slice(-20)], ids=["early", "late"])
 def test_unpack_refuses_cut_off_compressed_files(root: Path, database: bytes, kind: str, kept: slice) -> None:

@@ -19,7 +19,7 @@ from haybale.adoption.site_settings import (
     find_variables,
 )
 from haybale.dump.archive import open_content
-from haybale.dump.content import Folder
+from haybale.dump.content import Stream
 from haybale.dump.recognition import find_database
 from haybale.errors import ConfigError, DumpError
 from haybale.images.dockerfile import parse_dockerfile
@@ -166,7 +166,7 @@ def _dumps(root: Path, files: Sequence[str]) -> Iterator[Found]:
         path = root / file
         try:
             with open_content(path.resolve(strict=True)) as content:
-                if isinstance(content, Folder):
+                if not isinstance(content, Stream):
                     continue
                 found = find_database(path, content.peek())
         except (DumpError, OSError):

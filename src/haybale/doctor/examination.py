@@ -12,7 +12,7 @@ from haybale.config import TABLE, SettingValue
 from haybale.doctor.finding import Diagnosis, Finding
 from haybale.doctor.solr_configuration import check_configuration
 from haybale.dump.archive import open_content
-from haybale.dump.content import Folder
+from haybale.dump.content import Stream
 from haybale.dump.recognition import recognise
 from haybale.dump.reference import resolve_dump
 from haybale.errors import HaybaleError, PrerequisiteError
@@ -144,7 +144,7 @@ def examine_dump(project: Project) -> Diagnosis:
     try:
         dump = resolve_dump(project.home, project.settings.dump)
         with open_content(dump.target) as content:
-            format_ = "a folder" if isinstance(content, Folder) else recognise(content).format
+            format_ = recognise(content).format if isinstance(content, Stream) else "several files"
     except HaybaleError as error:
         return Diagnosis(subject="dump", seen="none", findings=(Finding.from_error(error),))
     except OSError as error:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import re
 import stat
 import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from haybale.dump.content import (
     COMPRESSIONS,
@@ -15,6 +17,7 @@ from haybale.dump.content import (
     START,
     Folder,
     Stream,
+    WithSidecars,
     explain_damage,
     unusual_packing,
     wrong_declared_size,
@@ -23,12 +26,17 @@ from haybale.dump.recognition import FOLDER_MARKERS, SUFFIXES, find_database
 from haybale.errors import DumpError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from haybale.dump.database import Recognised
 
 # The first bytes of a zip (ZIP appnote 4.3.7).
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 # A tar has no magic at its start (POSIX, pax, "ustar Interchange Format").
 TAR_MAGIC, TAR_MAGIC_OFFSET = b"ustar", 257
+
+# A drive of Windows.
+DRIVE = re.compile(r"[A-Za-z]:")
 
 # How a zip's members may be packed. What a newer Python adds to these is refused by every Python: whether a
 # dump is sound does not depend on who reads it.
@@ -36,7 +44,7 @@ ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipf
 
 
 @contextlib.contextmanager
-def open_content(file: Path) -> Iterator[Stream | Folder]:
+def open_content(file: Path) -> Iterator[Stream | Folder | WithSidecars]:
     """Open what a dump's file holds, whatever it is packed in; `file` may be a folder.
 
     Raises `DumpError` where the archive is damaged, unsafe, or has not exactly one dump.
@@ -48,37 +56,120 @@ def open_content(file: Path) -> Iterator[Stream | Folder]:
         raw = stack.enter_context(file.open("rb"))
         start = raw.read(START)
         raw.seek(0)
-        decompress = next((opener for magic, opener in COMPRESSIONS if start.startswith(magic)), None)
         if start.startswith(ZIP_MAGIC):
             yield _open_zip(file, raw, stack)
-        elif decompress is not None:
-            content = stack.enter_context(decompress(raw))
-            yield _open_tar(Stream(file, content, None, is_packed=True), stack)
+            return
+        stream = _unpack_stream(file, raw, start, stack)
+        if _is_tar(stream):
+            yield _open_tar(file, stream, stack)
+        elif beside := find_sidecars(file, start):
+            yield WithSidecars(file=file, members=_read_beside(stream, beside))
         else:
-            yield _open_tar(Stream(file, raw, file.stat().st_size), stack)
+            yield stream
 
 
-def _open_zip(file: Path, raw: IO[bytes], stack: contextlib.ExitStack) -> Stream | Folder:
+def find_sidecars(file: Path, start: bytes) -> dict[str, Path]:
+    """Return the files that belong to a database that begins with these bytes, by what their names add."""
+    found = None if find_compression(start) else find_database(file, start)
+    beside = {suffix: file.with_name(file.name + suffix) for suffix in _sidecars(found)}
+    return {suffix: path for suffix, path in beside.items() if path.is_file() and path.stat().st_size}
+
+
+def find_compression(start: bytes) -> Callable[[IO[bytes]], Any] | None:
+    """Return what reads a compressed file that begins with these bytes; None where it is not compressed."""
+    return next((opener for magic, opener in COMPRESSIONS if start.startswith(magic)), None)
+
+
+def _sidecars(found: Recognised | None) -> tuple[str, ...]:
+    return found.database.sidecars(found.format) if found else ()
+
+
+def _unpack_stream(file: Path, raw: IO[bytes], start: bytes, stack: contextlib.ExitStack) -> Stream:
+    decompress = find_compression(start)
+    if decompress is None:
+        return Stream(file, raw, file.stat().st_size)
+    return Stream(file, stack.enter_context(decompress(raw)), None, is_packed=True)
+
+
+def _read_beside(stream: Stream, beside: Mapping[str, Path]) -> Iterator[tuple[str, Stream]]:
+    yield "", stream
+    for suffix, path in beside.items():
+        with path.open("rb") as content:
+            yield suffix, Stream(path, content, path.stat().st_size)
+
+
+def _open_zip(file: Path, raw: IO[bytes], stack: contextlib.ExitStack) -> Stream | Folder | WithSidecars:
     with explain_damage(file):
         archive = stack.enter_context(zipfile.ZipFile(raw))
         members = _zip_files(file, archive)
     if any(PurePosixPath(member.filename).name in FOLDER_MARKERS for member in members):
         streams = ((member.filename, _open_member(file, raw, archive, member)) for member in members)
         return Folder(file=file, members=streams)
-    return _open_tar(_open_member(file, raw, archive, _only_database(file, members)), stack)
+    chosen, found = _only_database(file, raw, archive, members)
+    names = {member.filename: member for member in members}
+    beside = {
+        each: names[chosen.filename + each] for each in _sidecars(found) if chosen.filename + each in names
+    }
+    stream = _open_member(file, raw, archive, chosen)
+    if _is_tar(stream):
+        return _open_tar(file, stream, stack)
+    if not beside:
+        return stream
+    others = ((suffix, _open_member(file, raw, archive, each)) for suffix, each in beside.items())
+    return WithSidecars(file=file, members=itertools.chain([("", stream)], others))
 
 
-def _open_tar(stream: Stream, stack: contextlib.ExitStack) -> Stream | Folder:
-    """Return the folder that a tar holds; what is not a tar, or a tar that is itself a dump, as it is."""
+def _is_tar(stream: Stream) -> bool:
+    """Return whether a stream is a tar, and not one that is itself a dump."""
     start = stream.peek()
     is_tar = start[TAR_MAGIC_OFFSET : TAR_MAGIC_OFFSET + len(TAR_MAGIC)] == TAR_MAGIC
-    if not is_tar or find_database(stream.file, start):
-        return stream
+    return is_tar and not find_database(stream.file, start)
+
+
+def _open_tar(file: Path, stream: Stream, stack: contextlib.ExitStack) -> Stream | Folder | WithSidecars:
+    """Return what a tar holds: one database, with what belongs to it, or a folder."""
+    database, beside = _find_in_tar(file)
+    members = _tar_members(stream, stack)
+    if database is None:
+        return Folder(file=stream.file, members=members)
+    if not beside:
+        return next(content for name, content in members if name == database)
+    wanted = {database: "", **{database + suffix: suffix for suffix in beside}}
+    return WithSidecars(file=file, members=((wanted[n], each) for n, each in members if n in wanted))
+
+
+def _tar_members(stream: Stream, stack: contextlib.ExitStack) -> Iterator[tuple[str, Stream]]:
     with explain_damage(stream.file):
         # The stream reads in pieces of any size, which is all that a stream of tar needs.
         archive: tarfile.TarFile = tarfile.open(fileobj=stream, mode="r|")  # type: ignore[call-overload] # noqa: SIM115
         stack.enter_context(archive)
-    return Folder(file=stream.file, members=_read_tar(stream.file, archive))
+    return _read_tar(stream.file, archive)
+
+
+def _find_in_tar(file: Path) -> tuple[str | None, list[str]]:
+    """Return the name of the only database in a tar, and what belongs to it; None where it is a folder.
+
+    A tar is read from its beginning to its end: its members are looked at before they are read.
+    """
+    databases: dict[str, Recognised] = {}
+    names = []
+    with contextlib.ExitStack() as stack:
+        raw = stack.enter_context(file.open("rb"))
+        start = raw.read(START)
+        raw.seek(0)
+        if start.startswith(ZIP_MAGIC):
+            return None, []
+        for name, member in _tar_members(_unpack_stream(file, raw, start, stack), stack):
+            if PurePosixPath(name).name in FOLDER_MARKERS:
+                return None, []
+            names.append(name)
+            if found := find_database(file, member.peek()):
+                databases[name] = found
+    if len(databases) > 1:
+        raise _not_one_database(file, "several databases", databases)
+    for name, found in databases.items():
+        return name, [suffix for suffix in _sidecars(found) if name + suffix in names]
+    return None, []
 
 
 def _read_folder(folder: Path) -> Iterator[tuple[str, Stream]]:
@@ -112,7 +203,7 @@ def _is_resource_fork(name: str) -> bool:
 
 def _leads_out(name: str) -> bool:
     path = PurePosixPath(name.replace("\\", "/"))
-    return path.is_absolute() or ".." in path.parts or ":" in name
+    return path.is_absolute() or ".." in path.parts or bool(DRIVE.match(name))
 
 
 def _unsafe_member(file: Path, name: str) -> DumpError:
@@ -130,15 +221,30 @@ def _zip_files(file: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     return [member for member in members if not _is_resource_fork(member.filename)]
 
 
-def _only_database(file: Path, members: Sequence[zipfile.ZipInfo]) -> zipfile.ZipInfo:
-    databases = [member for member in members if member.filename.lower().endswith(SUFFIXES)]
+def _only_database(
+    file: Path, raw: IO[bytes], archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo]
+) -> tuple[zipfile.ZipInfo, Recognised | None]:
+    """Return the only database among a zip's files, by its content; where none is one, by its name."""
+    named = [member for member in members if member.filename.lower().endswith(SUFFIXES)]
+    if len(members) == 1 and named:
+        return named[0], None
+    databases = {}
+    for member in members:
+        if found := find_database(file, _open_member(file, raw, archive, member).peek()):
+            databases[member.filename] = found
     if len(databases) == 1:
-        return databases[0]
-    names = ", ".join(member.filename for member in databases or members) or "nothing"
-    raise DumpError(
-        f"{file} holds {'several databases' if databases else 'no database'}: {names}",
-        cause=f"a dump holds exactly one file called {' or '.join('*' + suffix for suffix in SUFFIXES)},"
-        f" or a folder with {' or '.join(FOLDER_MARKERS)}",
+        return next((member, found) for member in members if (found := databases.get(member.filename)))
+    if not databases and len(named) == 1:
+        return named[0], None
+    several = list(databases) or [member.filename for member in named]
+    what = "several databases" if several else "no database"
+    raise _not_one_database(file, what, several or [member.filename for member in members])
+
+
+def _not_one_database(file: Path, what: str, names: Iterable[str]) -> DumpError:
+    return DumpError(
+        f"{file} holds {what}: {', '.join(names) or 'nothing'}",
+        cause=f"a dump holds exactly one database, or a folder with {' or '.join(FOLDER_MARKERS)}",
         hint=REPACK_HINT,
     )
 

@@ -6,6 +6,7 @@ import bz2
 import contextlib
 import errno
 import gzip
+import io
 import lzma
 import struct
 import sys
@@ -30,12 +31,71 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20
 START = 8192
 
-# How a compressed file is read, by its first bytes (RFC 1952 2.3.1).
+# The longest window that zstd's format has (zstd --long=31), as the logarithm of its bytes.
+LONGEST_WINDOW = 31
+
+
+def open_zstd(raw: IO[bytes]) -> Any:
+    """Open a file of zstd's frames, whatever window they were made with."""
+    return zstd.open(raw, options={zstd.DecompressionParameter.window_log_max: LONGEST_WINDOW})
+
+
+def open_xz(raw: IO[bytes]) -> Any:
+    """Open a file of xz's streams, or of lzma's older form."""
+    return io.BufferedReader(XzStreams(raw))
+
+
+class XzStreams(io.RawIOBase):
+    """The content of xz's streams, one after another, with zeros between and behind them.
+
+    Python's own reader takes the zeros for the end, and leaves out the streams behind them (the .xz file
+    format, 2.2, "Stream Padding").
+    """
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw, self._rest = raw, b""
+        self._decompressor = lzma.LZMADecompressor()
+
+    def readable(self) -> bool:
+        """Return True (io.RawIOBase)."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill a buffer and return its bytes, 0 at the end; raises `EOFError`, `lzma.LZMAError`."""
+        while True:
+            if self._decompressor.eof and not self._begin_next_stream():
+                return 0
+            given = b""
+            if self._decompressor.needs_input:
+                given, self._rest = self._rest or self._raw.read(CHUNK), b""
+                if not given:
+                    raise EOFError("it ends before the end of a stream")
+            content = self._decompressor.decompress(given, len(buffer))
+            if content:
+                buffer[: len(content)] = content
+                return len(content)
+
+    def _begin_next_stream(self) -> bool:
+        """Go to the stream behind zeros; return whether there is one."""
+        self._rest = self._decompressor.unused_data.lstrip(b"\0")
+        while not self._rest:
+            more = self._raw.read(CHUNK)
+            if not more:
+                return False
+            self._rest = more.lstrip(b"\0")
+        self._decompressor = lzma.LZMADecompressor()
+        return True
+
+
+# How a compressed file is read, by its first bytes (RFC 1952 2.3.1; RFC 8878 3.1: a frame that is skipped may
+# come first; the older form of lzma has no magic, but these properties).
 COMPRESSIONS: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
     (b"\x1f\x8b", gzip.open),
     (b"BZh", bz2.open),
-    (b"\xfd7zXZ\x00", lzma.open),
-    (b"\x28\xb5\x2f\xfd", zstd.open),
+    (b"\xfd7zXZ\x00", open_xz),
+    (b"\x5d\x00\x00", open_xz),
+    (b"\x28\xb5\x2f\xfd", open_zstd),
+    *((bytes([0x50 + number]) + b"\x2a\x4d\x18", open_zstd) for number in range(16)),
 )
 
 # What the readers of archives raise on damaged ones. zipfile also stumbles over wrong directories.
@@ -91,6 +151,17 @@ class Stream:
 @dataclass(frozen=True, kw_only=True)
 class Folder:
     """A dump that is a folder: its own file, and its members in the order in which they are packed."""
+
+    file: Path
+    members: Iterator[tuple[str, Stream]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithSidecars:
+    """A dump that is a file and what lies beside it: its own file, and its members in any order.
+
+    A member's name is what its file's name has more than the dump's: "" for that, "-wal" and the like.
+    """
 
     file: Path
     members: Iterator[tuple[str, Stream]]

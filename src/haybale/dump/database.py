@@ -51,6 +51,11 @@ class Database(Protocol):
         Of a dump that is a folder, `start` is the beginning of its `folder_marker`.
         """
 
+    def sidecars(self, format_: str) -> tuple[str, ...]:
+        """Return what the names of files that belong to a dump have more than its own."""
+        del format_
+        return ()
+
     def expected_size(self, stream: Stream, format_: str) -> int | None:
         """Return how many bytes a dump has, None where that is not known yet."""
         del format_

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from haybale.dump.archive import open_content
-from haybale.dump.content import REPACK_HINT, Folder, Stream
+from haybale.dump.content import REPACK_HINT, Folder, Stream, WithSidecars
 from haybale.dump.database import Recognised
 from haybale.dump.recognition import DATABASES, FOLDER_MARKERS, recognise
 from haybale.errors import ConfigError, DumpError, PrerequisiteError
@@ -175,7 +175,7 @@ def _explain_os_error(dump: Dump, folder: Path) -> Iterator[None]:
 
 def _unpack(dump: Dump, folder: Path) -> Unpacked:
     temporary = folder / "unpacking"
-    _remove(temporary)
+    _remove_unpacking(temporary)
     try:
         content, note = _read_and_note(dump, folder, temporary)
         format_ = content.database.prepare(dump.target, temporary, content.format)
@@ -186,8 +186,8 @@ def _unpack(dump: Dump, folder: Path) -> Unpacked:
         _remove(path)
         temporary.replace(path)
     finally:
-        _remove(temporary)
-    unpacked = {**note, "format": format_, "unpacked": _fingerprint(path)}
+        _remove_unpacking(temporary)
+    unpacked = {**note, "format": format_, "unpacked": _fingerprint(*_files(path))}
     write_atomically(folder / UNPACKED_NOTE, json.dumps(unpacked))
     # What earlier dumps became; a container that has one mounted keeps it until it ends.
     formats = {f".{each}" for database in DATABASES for each in database.formats}
@@ -195,6 +195,12 @@ def _unpack(dump: Dump, folder: Path) -> Unpacked:
         if other.suffix in formats and other != path:
             _remove(other)
     return Unpacked(**{**vars(content), "format": format_}, path=path)
+
+
+def _remove_unpacking(temporary: Path) -> None:
+    """Remove what was being unpacked, with what lies beside it."""
+    for path in temporary.parent.glob(f"{temporary.name}*"):
+        _remove(path)
 
 
 def _remove(path: Path) -> None:
@@ -206,7 +212,7 @@ def _remove(path: Path) -> None:
 
 def _read_and_note(dump: Dump, folder: Path, target: Path | None = None) -> tuple[Content, dict[str, Any]]:
     """Read a dump, and write it to `target` where that is not None; return its content and its note."""
-    note: dict[str, Any] = {"looked": time.time_ns(), "archive": _fingerprint(dump.target)}
+    note: dict[str, Any] = {"looked": time.time_ns(), "archive": _fingerprint(*_dump_files(dump))}
     with open_content(dump.target) as opened:
         content = _read(opened, target)
     note |= content.to_dict()
@@ -214,15 +220,37 @@ def _read_and_note(dump: Dump, folder: Path, target: Path | None = None) -> tupl
     return content, note
 
 
-def _read(opened: Stream | Folder, target: Path | None) -> Content:
+def _read(opened: Stream | Folder | WithSidecars, target: Path | None) -> Content:
     if isinstance(opened, Folder):
         return _read_folder(opened, target)
+    if isinstance(opened, WithSidecars):
+        return _read_with_sidecars(opened, target)
     found = recognise(opened)
     expected = found.database.expected_size(opened, found.format)
     if target is not None and expected is not None and expected > shutil.disk_usage(target.parent).free:
         raise OSError(errno.ENOSPC, f"its database has {expected} bytes")
     sha256 = _copy(found.database.read(opened, found.format), target)
     return Content(**vars(found), sha256=sha256)
+
+
+def _read_with_sidecars(opened: WithSidecars, target: Path | None) -> Content:
+    """Read a database and what lies beside it: what it holds is all of them together."""
+    found: Recognised | None = None
+    digests: dict[str, str] = {}
+    for suffix, stream in opened.members:
+        if not suffix:
+            found = recognise(stream)
+        digests[suffix] = _copy(stream.chunks(), target.with_name(target.name + suffix) if target else None)
+    if found is None:
+        raise DumpError(f"{opened.file} has changed while it was read", hint="try again")
+    return Content(**vars(found), sha256=_digest_of_files(digests))
+
+
+def _digest_of_files(digests: Mapping[str, str]) -> str:
+    hashed = hashlib.sha256()
+    for name, digest in sorted(digests.items()):
+        hashed.update(f"{name}\0{digest}\n".encode())
+    return hashed.hexdigest()
 
 
 def _read_folder(opened: Folder, target: Path | None) -> Content:
@@ -245,10 +273,7 @@ def _read_folder(opened: Folder, target: Path | None) -> Content:
         digests[name] = _copy(stream.chunks(), target / name if target else None)
     if found is None:
         raise _not_a_folder(opened.file, f"there is no {' or '.join(FOLDER_MARKERS)}")
-    hashed = hashlib.sha256()
-    for name, digest in sorted(digests.items()):
-        hashed.update(f"{name}\0{digest}\n".encode())
-    return Content(**vars(found), sha256=hashed.hexdigest())
+    return Content(**vars(found), sha256=_digest_of_files(digests))
 
 
 def _not_a_folder(file: Path, why: str) -> DumpError:
@@ -274,12 +299,21 @@ def _files(path: Path) -> list[Path]:
     return sorted(path.iterdir()) if path.is_dir() else [path]
 
 
-def _fingerprint(path: Path) -> list[list[str | int]]:
-    """Return what changes when a file, or one of a folder's, does: path, inode, size and two times.
+def _dump_files(dump: Dump) -> list[Path]:
+    """Return the files of a dump, with those beside it that may belong to it."""
+    suffixes = {
+        each for database in DATABASES for form in database.formats for each in database.sidecars(form)
+    }
+    beside = (dump.target.with_name(dump.target.name + suffix) for suffix in sorted(suffixes))
+    return [*_files(dump.target), *(path for path in beside if path.is_file())]
+
+
+def _fingerprint(*files: Path) -> list[list[str | int]]:
+    """Return what changes when one of these files does: path, inode, size and two times.
 
     The inode's time cannot be set back, as `touch` and `cp --preserve` do with the file's.
     """
-    found = ((file, file.stat()) for file in _files(path))
+    found = ((file, file.stat()) for file in files)
     return [[str(file), s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for file, s in found]
 
 
@@ -291,7 +325,7 @@ def _is_unchanged(noted: Mapping[str, Any], dump: Dump) -> bool:
     Documentation/technical/racy-git).
     """
     is_settled = all(max(file[-2:]) + CLOCK_GRAIN < noted["looked"] for file in noted["archive"])
-    return bool(is_settled and noted["archive"] == _fingerprint(dump.target))
+    return bool(is_settled and noted["archive"] == _fingerprint(*_dump_files(dump)))
 
 
 def _noted_content(folder: Path, dump: Dump) -> Content | None:
@@ -309,6 +343,6 @@ def _noted_unpacked(folder: Path, dump: Dump) -> Unpacked | None:
         noted = json.loads((folder / UNPACKED_NOTE).read_text(encoding="utf-8"))
         content = Content.from_dict(noted)
         path = folder / f"{content.sha256}.{content.format}"
-        if noted["unpacked"] == _fingerprint(path) and _is_unchanged(noted, dump):
+        if noted["unpacked"] == _fingerprint(*_files(path)) and _is_unchanged(noted, dump):
             return Unpacked(**vars(content), path=path)
     return None

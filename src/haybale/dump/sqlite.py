@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import re
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from haybale.dump.content import FETCH_HINT, Stream
+from haybale.dump.content import CHUNK, FETCH_HINT, Stream
 from haybale.dump.database import Database, Recognised
 from haybale.errors import DumpError
 
@@ -26,6 +27,21 @@ FILE, SQL = "sqlite", "sql"
 
 # What SQL does with other database files.
 FOREIGN_FILES = (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH)
+
+# What SQLite keeps beside a database while it is written: commits that are not in it yet, or what takes back
+# one that was not finished (sqlite.org, "Temporary Files Used By SQLite"). Its -shm is made anew.
+SIDECARS = ("-wal", "-journal")
+
+# How the shell writes text with control characters since SQLite 3.50 (sqlite.org, "unistr").
+ESCAPE = re.compile(r"\\(?:\\|u([0-9A-Fa-f]{4})|\+([0-9A-Fa-f]{6})|U([0-9A-Fa-f]{8})|([0-9A-Fa-f]{4}))|\\")
+CONTROL = re.compile(r"[\x01-\x1f]")
+
+# What may change whether a semicolon ends a statement, and what ends each of these (sqlite3_complete()).
+OPENINGS = re.compile(r"['\"`\[;]|--|/\*")
+CLOSINGS = {"'": "'", '"': '"', "`": "`", "[": "]", "--": "\n", "/*": "*/"}
+# What SQLite says of a statement that ends too early.
+UNFINISHED = re.compile(r"incomplete input|unrecognized token")
+NONBLANK = re.compile(r"\S")
 
 DUMP_FILE_HINT = "dump it again (sqlite3 DATABASE '.backup FILE')"
 DUMP_SQL_HINT = "dump it again (sqlite3 DATABASE .dump)"
@@ -47,6 +63,9 @@ class SQLite(Database):
         is_text = b"\0" not in start
         text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
         return Recognised(database=self, format=SQL) if is_text and text.startswith(SQL_STARTS) else None
+
+    def sidecars(self, format_: str) -> tuple[str, ...]:
+        return SIDECARS if format_ == FILE else ()
 
     def expected_size(self, stream: Stream, format_: str) -> int | None:
         if format_ == SQL:
@@ -75,6 +94,8 @@ class SQLite(Database):
     def prepare(self, file: Path, path: Path, format_: str) -> str:
         if format_ == SQL:
             execute_sql(file, path)
+        elif any(path.with_name(path.name + suffix).exists() for suffix in SIDECARS):
+            recover(file, path)
         raise_if_damaged(file, path)
         return FILE
 
@@ -85,6 +106,27 @@ def _wrong_size(file: Path, size: int, expected: int) -> DumpError:
         what, cause = "too long", "something was added to it, or its header is damaged"
     message = f"the database in {file} is {what}: {size} bytes, where its header says {expected}"
     return DumpError(message, cause=cause, hint=DUMP_FILE_HINT)
+
+
+def recover(file: Path, path: Path) -> None:
+    """Let SQLite bring a database and what lies beside it to one file, as whoever opens it next would.
+
+    Raises `DumpError` where it cannot; `file` is the dump that it comes from.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+            # Reading takes back what was not finished, writing a checkpoint takes in what was.
+            database.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            database.execute("PRAGMA journal_mode = DELETE").fetchall()
+    except sqlite3.DatabaseError as error:
+        raise DumpError(
+            f"the database in {file} cannot be recovered from what lies beside it: {error}",
+            cause="they do not belong together, or were copied while something wrote to them",
+            hint=DUMP_FILE_HINT,
+        ) from error
+    for suffix in (*SIDECARS, "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def raise_if_damaged(file: Path, path: Path) -> None:
@@ -113,18 +155,26 @@ def execute_sql(file: Path, path: Path) -> None:
     made.unlink(missing_ok=True)
     try:
         with contextlib.closing(sqlite3.connect(made, isolation_level=None)) as database:
-            # A dump has no business with another database file.
-            database.set_authorizer(
-                lambda action, *_: sqlite3.SQLITE_DENY if action in FOREIGN_FILES else sqlite3.SQLITE_OK
-            )
+            rolled_back = False
+
+            def authorize(action: int, argument: str | None, *_: str | None) -> int:
+                nonlocal rolled_back
+                rolled_back |= action == sqlite3.SQLITE_TRANSACTION and argument == "ROLLBACK"
+                # A dump has no business with another database file.
+                return sqlite3.SQLITE_DENY if action in FOREIGN_FILES else sqlite3.SQLITE_OK
+
+            add_shell_functions(database)
+            database.set_authorizer(authorize)
             database.execute("PRAGMA journal_mode = OFF")
             database.execute("PRAGMA synchronous = OFF")
-            for line, statement in _statements(file, path):
+            for line, statement, is_ended in _statements(file, path):
                 try:
                     database.execute(statement)
-                except sqlite3.Error as error:
+                except (sqlite3.Error, ValueError) as error:
                     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
                         raise OSError(errno.ENOSPC, "its database is too large") from error
+                    if not is_ended and UNFINISHED.search(str(error)):
+                        raise _cut_off(file, f"the statement that begins at line {line}") from error
                     raise DumpError(
                         f"the SQL in {file} is refused at line {line}: {error}",
                         cause="it is not SQLite's, or was changed on its way here",
@@ -132,6 +182,12 @@ def execute_sql(file: Path, path: Path) -> None:
                     ) from error
             if database.in_transaction:
                 raise _cut_off(file, "a transaction")
+            if rolled_back:
+                raise DumpError(
+                    f"the SQL in {file} takes back what it made (ROLLBACK)",
+                    cause="the shell writes that where it cannot read all of a database",
+                    hint="check the database (sqlite3 DATABASE 'PRAGMA integrity_check')",
+                )
         made.replace(path)
     finally:
         made.unlink(missing_ok=True)
@@ -141,21 +197,98 @@ def _cut_off(file: Path, within: str) -> DumpError:
     return DumpError(f"the SQL in {file} ends within {within}", cause="it was cut off", hint=DUMP_SQL_HINT)
 
 
-def _statements(file: Path, path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the statements of the SQL in `path`, each with the line (from 1) at which it begins."""
-    statement, start = "", 1
-    with path.open(encoding="utf-8", newline="") as lines:
+def add_shell_functions(database: sqlite3.Connection) -> None:
+    """Add what dumps of newer shells call, and an older library lacks."""
+    for name, function in (("unistr", unescape_text), ("unistr_quote", quote_text)):
         try:
-            for number, line in enumerate(lines, start=1):
-                if not statement.strip():
-                    statement, start = "", number
-                statement += line
-                if line.rstrip().endswith(";") and sqlite3.complete_statement(statement):
-                    yield start, statement
-                    statement = ""
-        except UnicodeDecodeError as error:
-            raise DumpError(
-                f"the SQL in {file} is not UTF-8 after line {start}", cause=str(error), hint=FETCH_HINT
-            ) from error
-    if statement.strip():
-        raise _cut_off(file, f"the statement that begins at line {start}")
+            database.execute(f"SELECT {name}('')")
+        except sqlite3.OperationalError:
+            database.create_function(name, 1, function, deterministic=True)
+
+
+def unescape_text(text: str | None) -> str | None:
+    """Return what SQLite's unistr() does: a text with its escapes resolved. Raises `ValueError`."""
+
+    def resolve(found: re.Match[str]) -> str:
+        digits = next(filter(None, found.groups()), None)
+        if digits is None and found[0] == "\\":
+            raise ValueError("invalid Unicode escape")
+        return chr(int(digits, 16)) if digits else "\\"
+
+    return None if text is None else ESCAPE.sub(resolve, str(text))
+
+
+def quote_text(value: str | float | bytes | None) -> str:
+    """Return what SQLite's unistr_quote() does: a literal, with control characters as escapes."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return f"X'{value.hex().upper()}'"
+    if not isinstance(value, str):
+        return repr(value)
+    quoted = "'" + value.replace("'", "''") + "'"
+    if not CONTROL.search(value):
+        return quoted
+    escaped = CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted.replace("\\", "\\\\"))
+    return f"unistr({escaped})"
+
+
+def _statements(file: Path, path: Path) -> Iterator[tuple[int, str, bool]]:
+    """Yield the statements of the SQL in `path`: line (from 1), text, and whether a semicolon ends it.
+
+    Where one ends, SQLite itself says: it is asked at each semicolon that stands in no quotes or comment.
+    """
+    text, start, line, closing = "", 0, 1, None
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        position = 0
+        while True:
+            more = _read_piece(lines, file, line)
+            # What was found to be a statement is left behind; two characters may open a comment together.
+            text, position, start = text[start:] + more, position - start, 0
+            while position < len(text):
+                if closing is not None:
+                    found = text.find(closing, position)
+                    if found < 0:
+                        position = max(position, len(text) - len(closing) + 1)
+                        break
+                    position, closing = found + len(closing), None
+                    continue
+                opening = OPENINGS.search(text, position)
+                if opening is None:
+                    position = len(text) - text.endswith(("-", "/")) if more else len(text)
+                    break
+                position = opening.end()
+                if opening[0] != ";":
+                    closing = CLOSINGS[opening[0]]
+                    continue
+                statement = text[start:position]
+                if _is_complete(statement):
+                    yield line + _lines_before(statement), statement, True
+                    line += statement.count("\n")
+                    start = position
+            if not more:
+                break
+    if text[start:].strip():
+        yield line + _lines_before(text[start:]), text[start:], False
+
+
+def _is_complete(statement: str) -> bool:
+    """Return whether a text is a whole statement to SQLite."""
+    # It takes no null character; executing the statement says so, with its line.
+    return "\0" in statement or sqlite3.complete_statement(statement)
+
+
+def _read_piece(lines: TextIO, file: Path, line: int) -> str:
+    """Return the next line, or a part of a long one; `line` is where the statement begins, for the error."""
+    try:
+        return lines.readline(CHUNK)
+    except UnicodeDecodeError as error:
+        raise DumpError(
+            f"the SQL in {file} is not UTF-8 after line {line}", cause=str(error), hint=FETCH_HINT
+        ) from error
+
+
+def _lines_before(statement: str) -> int:
+    """Return the number of empty lines that a statement begins with."""
+    first = NONBLANK.search(statement)
+    return statement.count("\n", 0, first.start()) if first else 0
