@@ -74,6 +74,33 @@ def test_noxw_in_a_clone_with_dos_line_ends_and_a_hostile_environment(tmp_path: 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "seen"),
+    [
+        ("NOXSESSION", "unit", "absent"),
+        ("NOXPYTHON", "2.7", "absent"),
+        ("NOX_ENVDIR", "/nowhere", "absent"),
+        ("PYTHONPATH", "/nowhere", "absent"),
+        ("PYTHON_IMAGE", "python:3.12-slim", "python:3.12-slim"),
+        ("PYTHONPYCACHEPREFIX", "/cache", "/cache"),
+    ],
+)
+def test_noxw_passes_on_settings_of_ours_only(tmp_path: Path, name: str, value: str, seen: str) -> None:
+    """With an interpreter in nox's place that prints the variable."""
+    shutil.copy(ROOT / "noxw", tmp_path)
+    python = tmp_path / ".haybale/launcher/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\necho "${{{name}-absent}}"\n', encoding="ascii")
+    python.chmod(0o755)
+    for lock in (tmp_path / "requirements/launcher.txt", tmp_path / ".haybale/launcher/lock.txt"):
+        lock.parent.mkdir(exist_ok=True)
+        lock.touch()
+    done = subprocess.run(
+        [tmp_path / "noxw"], env={**os.environ, name: value}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == seen
+
+
 def test_compute_key_is_the_same_in_a_clone_with_dos_line_ends(tmp_path: Path) -> None:
     key = compute_key(config.load(clone_repository(tmp_path / "plain"), {}))
     shutil.rmtree(tmp_path / "source")
@@ -151,3 +178,33 @@ def test_a_wrong_variable_of_testcontainers_is_a_sentence() -> None:
     assert done.returncode == 4
     assert "a variable of testcontainers' is not valid" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("engine")
+def test_services_start_whatever_is_set_for_testcontainers(tmp_path: Path) -> None:
+    (tmp_path / ".testcontainers.properties").write_text(
+        "no pair\nryuk.disabled=perhaps\ntc.host=tcp://127.0.0.1:1\ndocker.host=tcp://127.0.0.1:1\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "compose.yml").write_text(
+        "services: {web: {image: 'python:3.13-slim', command: [sleep, '60'], init: true}}\n", encoding="utf-8"
+    )
+    program = (
+        "import sys; from pathlib import Path; from haybale.tools.engine.compose import Compose\n"
+        "folder = Path(sys.argv[1])\n"
+        "web = Compose(file=folder / 'compose.yml', project=sys.argv[2], env_file=folder / 'values')\n"
+        "with web.up():\n    print(web.states()[0]['State'])\n"
+    )
+    hostile = {
+        "DOCKER_AUTH_CONFIG": '{"auths": {"127.0.0.1:1": 5}}',
+        "TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX": "nowhere.test/",
+        "TC_HOST": "tcp://127.0.0.1:1",
+        "HOME": str(tmp_path),
+        # Where compose is a plugin of the user, it is found by this.
+        "DOCKER_CONFIG": os.environ.get("DOCKER_CONFIG", str(Path.home() / ".docker")),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path, f"planted-{os.getpid()}"],
+        env={**os.environ, **hostile}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "running\n"), done.stderr
