@@ -134,7 +134,7 @@ def _apt_get(*arguments: str) -> None:
     done = process.run_merged(command, env={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"})
     if not done.ok:
         message = f"apt-get {arguments[0]} failed (exit code {done.code})"
-        cause = "the package mirror cannot be reached, or packages are held back or broken"
+        cause = "not known; this is the end of its output"
         hint = f"fix it with: {shlex.join(['apt-get', *arguments])}"
         log = "\n".join(done.stdout.splitlines()[-25:])
         raise PrerequisiteError(message, cause=cause, hint=hint, log=log)

@@ -115,7 +115,7 @@ def run(
         )
     except subprocess.TimeoutExpired as late:
         message = f"{shlex.join(command)} did not answer within {timeout:.0f} s"
-        raise PrerequisiteError(message, cause="the tool hangs, or the machine is overloaded") from late
+        raise PrerequisiteError(message, cause="not known; it was ended") from late
     stdout, stderr = (stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
     return Completed(code=done.returncode, stdout=stdout, stderr=stderr)
 

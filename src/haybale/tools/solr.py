@@ -66,18 +66,15 @@ class Solr:
             failure = (cores or {}).get("initFailures", {}).get(self.core)
             if failure is not None:
                 message = f"Solr cannot open the core {self.core}: {failure}"
-                cause = "its configuration is wrong for this Solr, or its index is damaged"
-                raise ServiceError(message, cause=cause, hint="see Solr's log")
+                raise ServiceError(message, hint="see Solr's log")
             if not is_alive():
                 message = f"Solr ended before its core {self.core} answered"
-                cause = "its configuration, its memory, or rights on its folders"
-                raise ServiceError(message, cause=cause, hint="see its log")
+                raise ServiceError(message, hint="see its log")
             if time.monotonic() > end:
                 names = ", ".join(sorted((cores or {}).get("status", {}))) or "none"
                 found = "nothing answers at all" if cores is None else f"there are: {names}"
                 message = f"Solr's core {self.core} did not answer within {timeout:.0f} s"
-                cause = f"the machine is overloaded, or the core does not exist; {found}"
-                raise ServiceError(message, cause=cause, hint="see Solr's log")
+                raise ServiceError(message, cause=found, hint="see Solr's log")
             time.sleep(PAUSE)
 
     def _list_cores(self) -> Mapping[str, Any] | None:
@@ -94,15 +91,14 @@ class Solr:
         try:
             response = self._session.get(url, params={**parameters, "wt": "json"}, timeout=timeout)
         except requests.RequestException as error:
-            message, cause = f"Solr does not answer at {url}: {error}", "it ended, or is overloaded"
-            raise ServiceError(message, cause=cause, hint="see its log") from error
+            raise ServiceError(f"Solr does not answer at {url}: {error}", hint="see its log") from error
         if not response.ok:
             reason = _error_text(response)
             raise ServiceError(f"Solr answers {response.status_code} at {url}: {reason}", hint="see its log")
         try:
             return response.json()
         except requests.RequestException as error:
-            cause = "another server has that port"
+            cause = "its answer is not JSON"
             raise ServiceError(f"what answers at {url} is not Solr", cause=cause) from error
 
 

@@ -164,7 +164,7 @@ class Compose:
             done = process.run(command, cwd=self.file.parent, env=self._environment, detached=True)
         if not done.ok:
             message = f"the services of {self.project} could not be removed"
-            cause = "the engine is gone, or something else uses them"
+            cause = f"docker compose down exited with {done.code}"
             hint = f"docker compose --project-name {self.project} down --volumes"
             raise ServiceError(message, cause=cause, hint=hint, log=done.output)
 
