@@ -113,7 +113,6 @@ def test_unpack_makes_of_a_copied_database_what_the_shell_makes(
     [
         ("zstd", ["-q", "--long=31", "-c"]),
         ("xz", ["-q", "-c"]),
-        ("xz", ["-q", "--format=lzma", "-c"]),
         ("gzip", ["-c"]),
         ("bzip2", ["-c"]),
     ],

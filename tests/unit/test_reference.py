@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale.dump import reference, sqlite
+from haybale.dump.compression import Decompressed
 from haybale.dump.content import CHUNK, Folder, Stream
 from haybale.dump.postgresql import CUSTOM, DIRECTORY, PLAIN, TAR
 from haybale.dump.reference import Content, Unpacked, identify_dump, resolve_dump
@@ -181,7 +182,8 @@ INSERT INTO note VALUES(1,'x');
         ("INSERT INTO note VALUES(1,'a;b'); INSERT INTO note VALUES(2,'c');", ["a;b", "c"]),
         ("-- it's; a comment\n/* ; ' */INSERT INTO note VALUES(1,'--');", ["--"]),
         ('CREATE TABLE "a;b"([c;d], `e;f`); INSERT INTO note VALUES(1,"x");', ["x"]),
-        ("INSERT INTO note VALUES(1,'a\r\nb');\r\n", ["a\r\nb"]),
+        # The shell reads lines: it gives LF for CR LF, also in a text (sqlite3 3.40.1).
+        ("INSERT INTO note VALUES(1,'a\r\nb');\r\n", ["a\nb"]),
         (TRIGGER, ["x;"]),
         # The shell runs a last statement that no semicolon ends.
         ("INSERT INTO note VALUES(1,'last')", ["last"]),
@@ -203,18 +205,24 @@ def test_unpack_names_the_line_within_many_statements_of_a_line(root: Path) -> N
         unpack(root)
 
 
-def test_unpack_refuses_what_the_shell_could_not_read_whole(root: Path) -> None:
-    script = sql("CREATE TABLE note(id, text);", "/****** CORRUPTION ERROR *******/").replace(
-        b"COMMIT;", b"ROLLBACK; -- due to errors"
-    )
-    put(root, script)
-    with pytest.raises(DumpError, match="takes back what it made"):
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("ROLLBACK; -- due to errors", r"takes back what it made at line 4 \(ROLLBACK\)"),
+        ("/****** CORRUPTION ERROR *******/\nROLLBACK; -- due to errors", "at line 4: .*CORRUPTION ERROR"),
+        # It may also have found all but a few rows, by reading the table from its end.
+        ("/****** CORRUPTION ERROR *******/\nCOMMIT;", "at line 4: .*CORRUPTION ERROR"),
+    ],
+)
+def test_unpack_refuses_what_the_shell_could_not_read_whole(root: Path, end: str, words: str) -> None:
+    put(root, sql("CREATE TABLE note(id, text);").replace(b"COMMIT;", end.encode()))
+    with pytest.raises(DumpError, match=words):
         unpack(root)
 
 
 def test_unpack_names_a_null_character_in_sql(root: Path) -> None:
     put(root, b"CREATE TABLE note(id, text);\n" + b"-" * 9000 + b"\nINSERT INTO note VALUES(1,'\0');\n")
-    with pytest.raises(DumpError, match="refused at line 2"):
+    with pytest.raises(DumpError, match="refused at line 3: it holds a NUL"):
         unpack(root)
 
 
@@ -666,18 +674,18 @@ def test_unpack_refuses_a_database_that_is_too_long(root: Path, database: bytes,
 
 def test_unpack_stops_a_gzip_bomb(root: Path, database: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[int] = []
-    read = gzip.GzipFile.read
+    read = Decompressed.read
 
-    def noting(self: gzip.GzipFile, size: int | None = -1) -> bytes:
+    def noting(self: Decompressed, size: int) -> bytes:
         chunk = read(self, size)
         given.append(len(chunk))
         return chunk
 
-    monkeypatch.setattr(gzip.GzipFile, "read", noting)
+    monkeypatch.setattr(Decompressed, "read", noting)
     put(root, gzip.compress(database + bytes(50_000_000), 1))
     with pytest.raises(DumpError, match="too long"):
         unpack(root)
-    assert sum(given) <= len(database) + CHUNK
+    assert len(database) < sum(given) <= len(database) + CHUNK
 
 
 def test_unpack_writes_nothing_on_a_full_disk(

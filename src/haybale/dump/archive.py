@@ -9,10 +9,10 @@ import stat
 import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
+from haybale.dump.compression import Decompressed, find_compression
 from haybale.dump.content import (
-    COMPRESSIONS,
     REPACK_HINT,
     START,
     Folder,
@@ -26,7 +26,7 @@ from haybale.dump.recognition import FOLDER_MARKERS, SUFFIXES, find_database
 from haybale.errors import DumpError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from haybale.dump.database import Recognised
 
@@ -59,7 +59,7 @@ def open_content(file: Path) -> Iterator[Stream | Folder | WithSidecars]:
         if start.startswith(ZIP_MAGIC):
             yield _open_zip(file, raw, stack)
             return
-        stream = _unpack_stream(file, raw, start, stack)
+        stream = _unpack_stream(file, raw)
         if _is_tar(stream):
             yield _open_tar(file, stream, stack)
         elif beside := find_sidecars(file, start):
@@ -75,20 +75,17 @@ def find_sidecars(file: Path, start: bytes) -> dict[str, Path]:
     return {suffix: path for suffix, path in beside.items() if path.is_file() and path.stat().st_size}
 
 
-def find_compression(start: bytes) -> Callable[[IO[bytes]], Any] | None:
-    """Return what reads a compressed file that begins with these bytes; None where it is not compressed."""
-    return next((opener for magic, opener in COMPRESSIONS if start.startswith(magic)), None)
-
-
 def _sidecars(found: Recognised | None) -> tuple[str, ...]:
     return found.database.sidecars(found.format) if found else ()
 
 
-def _unpack_stream(file: Path, raw: IO[bytes], start: bytes, stack: contextlib.ExitStack) -> Stream:
-    decompress = find_compression(start)
-    if decompress is None:
+def _unpack_stream(file: Path, raw: IO[bytes]) -> Stream:
+    start = raw.read(START)
+    raw.seek(0)
+    compression = None if find_database(file, start) else find_compression(start)
+    if compression is None:
         return Stream(file, raw, file.stat().st_size)
-    return Stream(file, stack.enter_context(decompress(raw)), None, is_packed=True)
+    return Stream(file, Decompressed(raw, compression), None, is_packed=True)
 
 
 def _read_beside(stream: Stream, beside: Mapping[str, Path]) -> Iterator[tuple[str, Stream]]:
@@ -159,7 +156,7 @@ def _find_in_tar(file: Path) -> tuple[str | None, list[str]]:
         raw.seek(0)
         if start.startswith(ZIP_MAGIC):
             return None, []
-        for name, member in _tar_members(_unpack_stream(file, raw, start, stack), stack):
+        for name, member in _tar_members(_unpack_stream(file, raw), stack):
             if PurePosixPath(name).name in FOLDER_MARKERS:
                 return None, []
             names.append(name)

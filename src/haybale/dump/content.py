@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import bz2
 import contextlib
 import errno
-import gzip
-import io
 import lzma
 import struct
 import sys
@@ -14,7 +11,7 @@ import tarfile
 import zipfile
 import zlib
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from haybale.errors import DumpError
 
@@ -24,79 +21,12 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 # Bytes read at once, and bytes that are enough to recognise a dump.
 CHUNK = 1 << 20
 START = 8192
-
-# The longest window that zstd's format has (zstd --long=31), as the logarithm of its bytes.
-LONGEST_WINDOW = 31
-
-
-def open_zstd(raw: IO[bytes]) -> Any:
-    """Open a file of zstd's frames, whatever window they were made with."""
-    return zstd.open(raw, options={zstd.DecompressionParameter.window_log_max: LONGEST_WINDOW})
-
-
-def open_xz(raw: IO[bytes]) -> Any:
-    """Open a file of xz's streams, or of lzma's older form."""
-    return io.BufferedReader(XzStreams(raw))
-
-
-class XzStreams(io.RawIOBase):
-    """The content of xz's streams, one after another, with zeros between and behind them.
-
-    Python's own reader takes the zeros for the end, and leaves out the streams behind them (the .xz file
-    format, 2.2, "Stream Padding").
-    """
-
-    def __init__(self, raw: IO[bytes]) -> None:
-        self._raw, self._rest = raw, b""
-        self._decompressor = lzma.LZMADecompressor()
-
-    def readable(self) -> bool:
-        """Return True (io.RawIOBase)."""
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Fill a buffer and return its bytes, 0 at the end; raises `EOFError`, `lzma.LZMAError`."""
-        while True:
-            if self._decompressor.eof and not self._begin_next_stream():
-                return 0
-            given = b""
-            if self._decompressor.needs_input:
-                given, self._rest = self._rest or self._raw.read(CHUNK), b""
-                if not given:
-                    raise EOFError("it ends before the end of a stream")
-            content = self._decompressor.decompress(given, len(buffer))
-            if content:
-                buffer[: len(content)] = content
-                return len(content)
-
-    def _begin_next_stream(self) -> bool:
-        """Go to the stream behind zeros; return whether there is one."""
-        self._rest = self._decompressor.unused_data.lstrip(b"\0")
-        while not self._rest:
-            more = self._raw.read(CHUNK)
-            if not more:
-                return False
-            self._rest = more.lstrip(b"\0")
-        self._decompressor = lzma.LZMADecompressor()
-        return True
-
-
-# How a compressed file is read, by its first bytes (RFC 1952 2.3.1; RFC 8878 3.1: a frame that is skipped may
-# come first; the older form of lzma has no magic, but these properties).
-COMPRESSIONS: tuple[tuple[bytes, Callable[[IO[bytes]], Any]], ...] = (
-    (b"\x1f\x8b", gzip.open),
-    (b"BZh", bz2.open),
-    (b"\xfd7zXZ\x00", open_xz),
-    (b"\x5d\x00\x00", open_xz),
-    (b"\x28\xb5\x2f\xfd", open_zstd),
-    *((bytes([0x50 + number]) + b"\x2a\x4d\x18", open_zstd) for number in range(16)),
-)
 
 # What the readers of archives raise on damaged ones. zipfile also stumbles over wrong directories.
 DAMAGE_ERRORS = (
@@ -104,8 +34,18 @@ DAMAGE_ERRORS = (
     struct.error, ValueError, IndexError, OverflowError,
 )  # fmt: skip
 
+# What the decompressors say of what is sound and can't be read.
+UNUSUAL = ("too much memory", "unsupported", "not supported", "dictionary", "memory usage limit")
+
 FETCH_HINT = "fetch the dump again"
 REPACK_HINT = "make the archive again, with the database alone in it"
+
+
+class Readable(Protocol):
+    """What gives up to `size` bytes, b"" at its end."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes."""
 
 
 class Stream:
@@ -118,7 +58,7 @@ class Stream:
     it gave, but does not notice when that is less.
     """
 
-    def __init__(self, file: Path, content: IO[bytes], size: int | None, *, is_packed: bool = False) -> None:
+    def __init__(self, file: Path, content: Readable, size: int | None, *, is_packed: bool = False) -> None:
         self.file, self.size, self.is_packed = file, size, is_packed
         self._content, self._position, self._ahead = content, 0, b""
 
@@ -178,6 +118,8 @@ def explain_damage(file: Path) -> Iterator[None]:
         # bz2 and negative offsets give an OSError too; a real one has another number.
         if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
             raise
+        if any(words in str(error).lower() for words in UNUSUAL):
+            raise unusual_packing(file, str(error)) from error
         raise damaged(f"{file} is damaged: {error}") from error
 
 

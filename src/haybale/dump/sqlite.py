@@ -6,10 +6,11 @@ import contextlib
 import errno
 import re
 import sqlite3
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
-from haybale.dump.content import CHUNK, FETCH_HINT, Stream
+from haybale.dump.content import FETCH_HINT, Stream
 from haybale.dump.database import Database, Recognised
+from haybale.dump.sql_script import BLANK, ScriptError, Statement, add_functions, read_statements
 from haybale.errors import DumpError
 
 if TYPE_CHECKING:
@@ -32,16 +33,7 @@ FOREIGN_FILES = (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH)
 # one that was not finished (sqlite.org, "Temporary Files Used By SQLite"). Its -shm is made anew.
 SIDECARS = ("-wal", "-journal")
 
-# How the shell writes text with control characters since SQLite 3.50 (sqlite.org, "unistr").
-ESCAPE = re.compile(r"\\(?:\\|u([0-9A-Fa-f]{4})|\+([0-9A-Fa-f]{6})|U([0-9A-Fa-f]{8})|([0-9A-Fa-f]{4}))|\\")
-CONTROL = re.compile(r"[\x01-\x1f]")
-
-# What may change whether a semicolon ends a statement, and what ends each of these (sqlite3_complete()).
-OPENINGS = re.compile(r"['\"`\[;]|--|/\*")
-CLOSINGS = {"'": "'", '"': '"', "`": "`", "[": "]", "--": "\n", "/*": "*/"}
-# What SQLite says of a statement that ends too early.
-UNFINISHED = re.compile(r"incomplete input|unrecognized token")
-NONBLANK = re.compile(r"\S")
+ROLLBACK = re.compile(BLANK.pattern + r"ROLLBACK\b(?!\s+(?:TRANSACTION\s+)?TO\b)", re.IGNORECASE | re.DOTALL)
 
 DUMP_FILE_HINT = "dump it again (sqlite3 DATABASE '.backup FILE')"
 DUMP_SQL_HINT = "dump it again (sqlite3 DATABASE .dump)"
@@ -146,6 +138,17 @@ def raise_if_damaged(file: Path, path: Path) -> None:
         )
 
 
+def _authorize(action: int, subject: str | None, *_: str | None) -> int:
+    """Let SQL do all but what has no business in a dump.
+
+    That is another database file (VACUUM attaches one without a name), and taking everything back: .dump ends
+    so where it could not read the whole database.
+    """
+    is_foreign = action in FOREIGN_FILES and subject != ""
+    is_rollback = action == sqlite3.SQLITE_TRANSACTION and subject == "ROLLBACK"
+    return sqlite3.SQLITE_DENY if is_foreign or is_rollback else sqlite3.SQLITE_OK
+
+
 def execute_sql(file: Path, path: Path) -> None:
     """Replace the SQL in `path` by the database that it makes.
 
@@ -155,140 +158,57 @@ def execute_sql(file: Path, path: Path) -> None:
     made.unlink(missing_ok=True)
     try:
         with contextlib.closing(sqlite3.connect(made, isolation_level=None)) as database:
-            rolled_back = False
-
-            def authorize(action: int, argument: str | None, *_: str | None) -> int:
-                nonlocal rolled_back
-                rolled_back |= action == sqlite3.SQLITE_TRANSACTION and argument == "ROLLBACK"
-                # A dump has no business with another database file.
-                return sqlite3.SQLITE_DENY if action in FOREIGN_FILES else sqlite3.SQLITE_OK
-
-            add_shell_functions(database)
-            database.set_authorizer(authorize)
-            database.execute("PRAGMA journal_mode = OFF")
+            database.text_factory = bytes
+            database.set_authorizer(_authorize)
+            # A statement may be taken back (SAVEPOINT), which is not defined without a journal.
+            database.execute("PRAGMA journal_mode = MEMORY")
             database.execute("PRAGMA synchronous = OFF")
-            for line, statement, is_ended in _statements(file, path):
-                try:
-                    database.execute(statement)
-                except (sqlite3.Error, ValueError) as error:
-                    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                        raise OSError(errno.ENOSPC, "its database is too large") from error
-                    if not is_ended and UNFINISHED.search(str(error)):
-                        raise _cut_off(file, f"the statement that begins at line {line}") from error
-                    raise DumpError(
-                        f"the SQL in {file} is refused at line {line}: {error}",
-                        cause="it is not SQLite's, or was changed on its way here",
-                        hint=DUMP_SQL_HINT,
-                    ) from error
+            add_functions(database)
+            with path.open(encoding="utf-8", newline="\n") as script:
+                _execute(file, database, read_statements(script))
             if database.in_transaction:
                 raise _cut_off(file, "a transaction")
-            if rolled_back:
-                raise DumpError(
-                    f"the SQL in {file} takes back what it made (ROLLBACK)",
-                    cause="the shell writes that where it cannot read all of a database",
-                    hint="check the database (sqlite3 DATABASE 'PRAGMA integrity_check')",
-                )
         made.replace(path)
     finally:
         made.unlink(missing_ok=True)
 
 
-def _cut_off(file: Path, within: str) -> DumpError:
-    return DumpError(f"the SQL in {file} ends within {within}", cause="it was cut off", hint=DUMP_SQL_HINT)
-
-
-def add_shell_functions(database: sqlite3.Connection) -> None:
-    """Add what dumps of newer shells call, and an older library lacks."""
-    for name, function in (("unistr", unescape_text), ("unistr_quote", quote_text)):
-        try:
-            database.execute(f"SELECT {name}('')")
-        except sqlite3.OperationalError:
-            database.create_function(name, 1, function, deterministic=True)
-
-
-def unescape_text(text: str | None) -> str | None:
-    """Return what SQLite's unistr() does: a text with its escapes resolved. Raises `ValueError`."""
-
-    def resolve(found: re.Match[str]) -> str:
-        digits = next(filter(None, found.groups()), None)
-        if digits is None and found[0] == "\\":
-            raise ValueError("invalid Unicode escape")
-        return chr(int(digits, 16)) if digits else "\\"
-
-    return None if text is None else ESCAPE.sub(resolve, str(text))
-
-
-def quote_text(value: str | float | bytes | None) -> str:
-    """Return what SQLite's unistr_quote() does: a literal, with control characters as escapes."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, bytes):
-        return f"X'{value.hex().upper()}'"
-    if not isinstance(value, str):
-        return repr(value)
-    quoted = "'" + value.replace("'", "''") + "'"
-    if not CONTROL.search(value):
-        return quoted
-    escaped = CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted.replace("\\", "\\\\"))
-    return f"unistr({escaped})"
-
-
-def _statements(file: Path, path: Path) -> Iterator[tuple[int, str, bool]]:
-    """Yield the statements of the SQL in `path`: line (from 1), text, and whether a semicolon ends it.
-
-    Where one ends, SQLite itself says: it is asked at each semicolon that stands in no quotes or comment.
-    """
-    text, start, line, closing = "", 0, 1, None
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        position = 0
-        while True:
-            more = _read_piece(lines, file, line)
-            # What was found to be a statement is left behind; two characters may open a comment together.
-            text, position, start = text[start:] + more, position - start, 0
-            while position < len(text):
-                if closing is not None:
-                    found = text.find(closing, position)
-                    if found < 0:
-                        position = max(position, len(text) - len(closing) + 1)
-                        break
-                    position, closing = found + len(closing), None
-                    continue
-                opening = OPENINGS.search(text, position)
-                if opening is None:
-                    position = len(text) - text.endswith(("-", "/")) if more else len(text)
-                    break
-                position = opening.end()
-                if opening[0] != ";":
-                    closing = CLOSINGS[opening[0]]
-                    continue
-                statement = text[start:position]
-                if _is_complete(statement):
-                    yield line + _lines_before(statement), statement, True
-                    line += statement.count("\n")
-                    start = position
-            if not more:
-                break
-    if text[start:].strip():
-        yield line + _lines_before(text[start:]), text[start:], False
-
-
-def _is_complete(statement: str) -> bool:
-    """Return whether a text is a whole statement to SQLite."""
-    # It takes no null character; executing the statement says so, with its line.
-    return "\0" in statement or sqlite3.complete_statement(statement)
-
-
-def _read_piece(lines: TextIO, file: Path, line: int) -> str:
-    """Return the next line, or a part of a long one; `line` is where the statement begins, for the error."""
+def _execute(file: Path, database: sqlite3.Connection, statements: Iterator[Statement]) -> None:
+    line = 1
     try:
-        return lines.readline(CHUNK)
+        for each in statements:
+            line = each.line
+            try:
+                # To its end: what a statement returns may be what it does.
+                for _ in database.execute(each.text):
+                    pass
+            except sqlite3.Error as error:
+                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                    raise OSError(errno.ENOSPC, "its database is too large") from error
+                if ROLLBACK.match(each.text):
+                    raise DumpError(
+                        f"the SQL in {file} takes back what it made at line {line} (ROLLBACK)",
+                        cause="the shell writes that where it cannot read all of a database",
+                        hint="check the database (sqlite3 DATABASE 'PRAGMA integrity_check')",
+                    ) from error
+                if not each.is_ended:
+                    raise _cut_off(file, f"the statement that begins at line {line}") from error
+                raise DumpError(
+                    f"the SQL in {file} is refused at line {line}: {error}",
+                    cause="it is not SQLite's, or was changed on its way here",
+                    hint=DUMP_SQL_HINT,
+                ) from error
+    except ScriptError as error:
+        raise DumpError(
+            f"the SQL in {file} is refused at line {error.line}: {error}",
+            cause="running it as it is would not give the whole database",
+            hint=DUMP_SQL_HINT,
+        ) from error
     except UnicodeDecodeError as error:
         raise DumpError(
             f"the SQL in {file} is not UTF-8 after line {line}", cause=str(error), hint=FETCH_HINT
         ) from error
 
 
-def _lines_before(statement: str) -> int:
-    """Return the number of empty lines that a statement begins with."""
-    first = NONBLANK.search(statement)
-    return statement.count("\n", 0, first.start()) if first else 0
+def _cut_off(file: Path, within: str) -> DumpError:
+    return DumpError(f"the SQL in {file} ends within {within}", cause="it was cut off", hint=DUMP_SQL_HINT)
