@@ -282,6 +282,47 @@ def test_unpack_follows_a_wal_that_appears_or_changes(root: Path, wal: dict[str,
     assert (root / "dumps/site.sqlite3-wal").read_bytes() == wal["-wal"]
 
 
+def test_resolve_dump_takes_no_sidecar_for_another_dump(root: Path, wal: dict[str, bytes]) -> None:
+    for suffix, content in wal.items():
+        (root / f"dumps/site_latest.sqlite3{suffix}").write_bytes(content)
+    assert rows_of(unpack(root)) == ["one", "two"]
+
+
+def test_resolve_dump_refuses_a_sidecar_beside_the_link(root: Path, wal: dict[str, bytes]) -> None:
+    """sqlite3 3.40.1 opens a link's target, and reads what lies beside that."""
+    put(root, wal[""], "site.sqlite3")
+    beside = root / "dumps/site_latest.sqlite3.zip-wal"
+    beside.write_bytes(wal["-wal"])
+    with pytest.raises(DumpError, match="lies beside the link, not beside the database"):
+        unpack(root)
+    beside.replace(root / "dumps/site.sqlite3-wal")
+    beside.symlink_to("site.sqlite3-wal")
+    assert rows_of(unpack(root)) == ["one", "two"]
+
+
+def test_unpack_gives_a_file_that_needs_none_beside_it(root: Path, wal: dict[str, bytes]) -> None:
+    put(root, wal[""], "site.sqlite3")
+    path = unpack(root).path
+    # The versions in the header: 2 stands for WAL, and can't be read where nothing can be written beside it.
+    assert path.read_bytes()[18:20] == b"\1\1"
+    put(root, b"PRAGMA journal_mode = WAL; CREATE TABLE note (id, text);", "site.sql")
+    assert unpack(root).path.read_bytes()[18:20] == b"\1\1"
+
+
+def test_unpack_refuses_a_journal_of_several_databases(root: Path, tmp_path: Path) -> None:
+    """Its journal names a file of the original's folder, which SQLite would look up and remove."""
+    file, other = tmp_path / "live.sqlite3", tmp_path / "other.sqlite3"
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as live:
+        live.execute("CREATE TABLE note (id, text)")
+    content = file.read_bytes()
+    name = str(other).encode() + b"-mjABCDEF"
+    end = struct.pack(">II8s", len(name), sum(name), sqlite.JOURNAL_MAGIC)
+    journal = sqlite.JOURNAL_MAGIC + bytes(504) + bytes(4) + name + end
+    put_beside(root, {"": content, "-journal": journal}, "beside")
+    with pytest.raises(DumpError, match="within a transaction over several databases"):
+        unpack(root)
+
+
 def test_unpack_refuses_a_wal_of_another_database(root: Path, wal: dict[str, bytes], database: bytes) -> None:
     put_beside(root, {"": database, "-wal": wal["-wal"]}, "beside")
     with pytest.raises(DumpError, match="cannot be recovered from what lies beside it"):

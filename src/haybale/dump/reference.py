@@ -22,11 +22,12 @@ from haybale.dump.archive import open_content
 from haybale.dump.content import REPACK_HINT, Folder, Stream, WithSidecars
 from haybale.dump.database import Recognised
 from haybale.dump.recognition import DATABASES, FOLDER_MARKERS, recognise
+from haybale.dump.sqlite import SHARED_MEMORY, SIDECARS
 from haybale.errors import ConfigError, DumpError, PrerequisiteError
 from haybale.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 # The files that note a dump's content, and what it was unpacked to.
 CONTENT_NOTE = "digest.json"
@@ -91,7 +92,7 @@ def resolve_dump(root: Path, pattern: str) -> Dump:
     `DumpError`, or `ConfigError` where the pattern is not a glob.
     """
     try:
-        links = sorted(root.glob(pattern))
+        links = _without_sidecars(sorted(root.glob(pattern)))
     except (ValueError, NotImplementedError) as error:
         raise ConfigError(
             f"the setting `dump` is {pattern!r}: {error}",
@@ -128,7 +129,28 @@ def resolve_dump(root: Path, pattern: str) -> Dump:
             cause=f"{link.name} leads to a device, or to a folder that is not a dump",
             hint="point the link at the newest dump",
         )
+    _check_sidecars(link, target)
     return Dump(link=link, target=target)
+
+
+def _without_sidecars(links: Sequence[Path]) -> list[Path]:
+    """Return these files without what a database among them keeps beside it."""
+    suffixes = (*SIDECARS, SHARED_MEMORY)
+    beside = {each.with_name(each.name + suffix) for each in links for suffix in suffixes}
+    return [each for each in links if each not in beside]
+
+
+def _check_sidecars(link: Path, target: Path) -> None:
+    """Raise `DumpError` for a file beside the link that SQLite, which follows links, does not find."""
+    for suffix in SIDECARS:
+        beside, wanted = link.with_name(link.name + suffix), target.with_name(target.name + suffix)
+        is_there = beside.is_file() and beside.stat().st_size
+        if is_there and beside.resolve() != wanted.resolve():
+            raise DumpError(
+                f"{beside} lies beside the link, not beside the database",
+                cause=f"SQLite follows the link, and reads {wanted}",
+                hint="move it there, or remove it",
+            )
 
 
 def identify_dump(dump: Dump, folder: Path) -> Content:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import re
 import sqlite3
+import struct
 from typing import TYPE_CHECKING
 
 from haybale.dump.content import FETCH_HINT, Stream
@@ -32,6 +34,14 @@ FOREIGN_FILES = (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH)
 # What SQLite keeps beside a database while it is written: commits that are not in it yet, or what takes back
 # one that was not finished (sqlite.org, "Temporary Files Used By SQLite"). Its -shm is made anew.
 SIDECARS = ("-wal", "-journal")
+SHARED_MEMORY = "-shm"
+
+# Where the header says how a database is written, and what it says of WAL (SQLite file format, 1.3.3).
+WRITE_VERSION, WAL_VERSION = 18, 2
+# The end of a journal that names another one, with the length of that name before it (src/pager.c,
+# readSuperJournal).
+JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+JOURNAL_END = struct.Struct(">II8s")
 
 ROLLBACK = re.compile(BLANK.pattern + r"ROLLBACK\b(?!\s+(?:TRANSACTION\s+)?TO\b)", re.IGNORECASE | re.DOTALL)
 
@@ -86,7 +96,11 @@ class SQLite(Database):
     def prepare(self, file: Path, path: Path, format_: str) -> str:
         if format_ == SQL:
             execute_sql(file, path)
-        elif any(path.with_name(path.name + suffix).exists() for suffix in SIDECARS):
+        if any(path.with_name(path.name + suffix).exists() for suffix in SIDECARS):
+            recover(file, path)
+        elif _is_in_wal_mode(path):
+            # It could be read only where something can be written beside it.
+            raise_if_damaged(file, path)
             recover(file, path)
         raise_if_damaged(file, path)
         return FILE
@@ -100,13 +114,37 @@ def _wrong_size(file: Path, size: int, expected: int) -> DumpError:
     return DumpError(message, cause=cause, hint=DUMP_FILE_HINT)
 
 
+def _is_in_wal_mode(path: Path) -> bool:
+    with path.open("rb") as database:
+        return database.read(HEADER_SIZE)[WRITE_VERSION : WRITE_VERSION + 1] == bytes([WAL_VERSION])
+
+
+def _names_super_journal(path: Path) -> bool:
+    """Return whether a journal is one of several: whether it counts depends on another file."""
+    if not path.exists() or path.stat().st_size < JOURNAL_END.size:
+        return False
+    with path.open("rb") as journal:
+        is_unused = journal.read(1) == b"\0"
+        journal.seek(-JOURNAL_END.size, os.SEEK_END)
+        length, _, magic = JOURNAL_END.unpack(journal.read())
+    return bool(magic == JOURNAL_MAGIC and length and not is_unused)
+
+
 def recover(file: Path, path: Path) -> None:
     """Let SQLite bring a database and what lies beside it to one file, as whoever opens it next would.
 
     Raises `DumpError` where it cannot; `file` is the dump that it comes from.
     """
+    if _names_super_journal(path.with_name(f"{path.name}-journal")):
+        raise DumpError(
+            f"the database in {file} was copied within a transaction over several databases",
+            cause="whether that was finished stands in a file beside the original, which its journal names",
+            hint=DUMP_FILE_HINT,
+        )
     try:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+            # Nothing else opens the copy: no shared memory is needed.
+            database.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
             # Reading takes back what was not finished, writing a checkpoint takes in what was.
             database.execute("SELECT count(*) FROM sqlite_master").fetchall()
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -117,7 +155,7 @@ def recover(file: Path, path: Path) -> None:
             cause="they do not belong together, or were copied while something wrote to them",
             hint=DUMP_FILE_HINT,
         ) from error
-    for suffix in (*SIDECARS, "-shm"):
+    for suffix in (*SIDECARS, SHARED_MEMORY):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
