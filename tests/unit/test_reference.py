@@ -367,6 +367,24 @@ def test_unpack_goes_by_the_content_of_members_not_by_their_names(
     assert unpack(root).path.read_bytes() == database
 
 
+@pytest.mark.parametrize(
+    "text", [b"Create the database so:\n", b"-- Notes --\nInsert it.\n", b"Begin here.\n"]
+)
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_unpack_takes_no_text_for_a_second_database(
+    root: Path, database: bytes, text: bytes, kind: str
+) -> None:
+    put_beside(root, {".README": text, ".bak": database}, kind)
+    assert unpack(root).path.read_bytes() == database
+
+
+def test_unpack_names_members_whose_names_are_not_utf8(root: Path, database: bytes) -> None:
+    put_beside(root, {"/\udce4": database, "/b": database}, "tar")
+    with pytest.raises(DumpError, match="several databases") as raised:
+        unpack(root)
+    assert "site/\\udce4" in raised.value.message
+
+
 def test_unpack_takes_the_only_database_of_a_tar(root: Path, database: bytes) -> None:
     put_beside(root, {"/README": b"hello", "/db.bak": database, "/sums": b"0"}, "tar")
     assert unpack(root).path.read_bytes() == database

@@ -23,6 +23,7 @@ from haybale.dump.content import (
     wrong_declared_size,
 )
 from haybale.dump.recognition import FOLDER_MARKERS, SUFFIXES, find_database
+from haybale.dump.sqlite import is_prose
 from haybale.errors import DumpError
 
 if TYPE_CHECKING:
@@ -160,7 +161,8 @@ def _find_in_tar(file: Path) -> tuple[str | None, list[str]]:
             if PurePosixPath(name).name in FOLDER_MARKERS:
                 return None, []
             names.append(name)
-            if found := find_database(file, member.peek()):
+            start = member.peek()
+            if (found := find_database(file, start)) and not is_prose(found, start):
                 databases[name] = found
     if len(databases) > 1:
         raise _not_one_database(file, "several databases", databases)
@@ -227,7 +229,8 @@ def _only_database(
         return named[0], None
     databases = {}
     for member in members:
-        if found := find_database(file, _open_member(file, raw, archive, member).peek()):
+        start = _open_member(file, raw, archive, member).peek()
+        if (found := find_database(file, start)) and not is_prose(found, start):
             databases[member.filename] = found
     if len(databases) == 1:
         return next((member, found) for member in members if (found := databases.get(member.filename)))
@@ -238,9 +241,14 @@ def _only_database(
     raise _not_one_database(file, what, several or [member.filename for member in members])
 
 
+def _printable(name: str) -> str:
+    """Return a name in which no byte is left that is not UTF-8."""
+    return name.encode(errors="backslashreplace").decode()
+
+
 def _not_one_database(file: Path, what: str, names: Iterable[str]) -> DumpError:
     return DumpError(
-        f"{file} holds {what}: {', '.join(names) or 'nothing'}",
+        f"{file} holds {what}: {', '.join(map(_printable, names)) or 'nothing'}",
         cause=f"a dump holds exactly one database, or a folder with {' or '.join(FOLDER_MARKERS)}",
         hint=REPACK_HINT,
     )

@@ -45,6 +45,15 @@ JOURNAL_END = struct.Struct(">II8s")
 
 ROLLBACK = re.compile(BLANK.pattern + r"ROLLBACK\b(?!\s+(?:TRANSACTION\s+)?TO\b)", re.IGNORECASE | re.DOTALL)
 
+# How SQL begins that makes a database, and prose does not.
+STATEMENT = re.compile(
+    BLANK.pattern
+    + r"(?:PRAGMA\s+\w+|BEGIN(?:\s+\w+){0,2}\s*;|SAVEPOINT\s"
+    + r"|(?:CREATE|DROP)\s+(?:(?:TEMP|TEMPORARY|UNIQUE|VIRTUAL)\s+)?(?:TABLE|INDEX|VIEW|TRIGGER)\s"
+    + r"|INSERT\s+(?:OR\s+\w+\s+)?INTO\s)",
+    re.IGNORECASE | re.DOTALL,
+)
+
 DUMP_FILE_HINT = "dump it again (sqlite3 DATABASE '.backup FILE')"
 DUMP_SQL_HINT = "dump it again (sqlite3 DATABASE .dump)"
 
@@ -104,6 +113,14 @@ class SQLite(Database):
             recover(file, path)
         raise_if_damaged(file, path)
         return FILE
+
+
+def is_prose(found: Recognised, start: bytes) -> bool:
+    """Return whether what begins with these bytes was taken for SQL, and does not go on as SQL does.
+
+    A text beside a database may begin with "Create" or with dashes.
+    """
+    return found.format == SQL and STATEMENT.match(start.decode(errors="replace")) is None
 
 
 def _wrong_size(file: Path, size: int, expected: int) -> DumpError:
