@@ -6,6 +6,7 @@ it: nothing is stopped, counted or proved by it. Both are measured on the same i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -22,8 +23,9 @@ from haybale.checkout import read_checkout
 from haybale.image_ref import ImageRef
 from haybale.images.build import SOLR_HOME, build_solr_image
 from haybale.index import bake
-from haybale.index.home import write_home
+from haybale.index.home import serve_core, write_home
 from haybale.index.loader import follow_loader, loader_command
+from haybale.index.solrconfig import adapt_for_serving
 from haybale.index.verification import raise_if_invalid
 from haybale.tools import git, process
 from haybale.tools.engine import sdk
@@ -59,7 +61,10 @@ class Baked:
 
 def bake_case(case: measure.Case, run: str) -> Baked:
     """Load a case, bake its index as `regen-solr-image` does, then do the least with the same index."""
-    with tempfile.TemporaryDirectory(prefix="haybale-bench-") as folder:
+    with (
+        contextlib.ExitStack() as stack,
+        tempfile.TemporaryDirectory(prefix="haybale-bench-") as folder,
+    ):
         checkout = read_checkout(_project(Path(folder), case), os.environ)
         name = f"{IMAGE}:{run}"
         labels = {measure.LABEL: run}
@@ -84,11 +89,12 @@ def bake_case(case: measure.Case, run: str) -> Baked:
             clock.step("copy")
         clock.step("remove the containers")
         write_home(home, {case.core: case.conf})
+        serve_core(home / case.core, adapt_for_serving(case.conf, case.core), case.conf)
+        stack.callback(sdk.remove_image, name)
         build_solr_image(checkout, ImageRef.parse(name), home, labels, lambda _: None, core=case.core)
         clock.step("build")
         bake.verify_image(name, {case.core: loaded.counts(case.core)}, labels)
         clock.step("prove")
-        sdk.remove_image(name)
         return Baked(size=size, steps=clock.steps, least=_do_the_least(case, run, index))
 
 
