@@ -160,7 +160,7 @@ def _strict(schema: dict[str, Any]) -> dict[str, Any]:
     [
         "",
         'credentials = "git"\nfolder = "ops/k8s"\n',
-        'interval = "1.5h"\nurl = "ssh://git@git.example:22/a"\n',
+        'credentials = "key"\ninterval = "1.5h"\nurl = "ssh://git@git.example:22/a"\n',
     ],
 )
 def test_render_objects_match_crds(
