@@ -101,17 +101,6 @@ def test_stream_lines_ends_the_command_when_closed() -> None:
         os.kill(number, 0)
 
 
-def test_follow_output(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """All of it, what was written before and what comes later, in order; and the exit code."""
-    go, log = tmp_path / "go", tmp_path / "log"
-    os.mkfifo(go)
-    code = f"print('first', flush=True); open({str(go)!r}).read(); print('then'); raise SystemExit(5)"
-    with log.open("wb") as written, process.running_process(python(code), stdout=written) as started:
-        go.write_text("", encoding="utf-8")
-        assert process.follow_output(started, log) == 5
-    assert capfd.readouterr().out == "first\nthen\n"
-
-
 def test_run_attached_returns_the_code(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code = "import os; print(os.getcwd(), os.environ['GIVEN']); raise SystemExit(5)"
     assert process.run_attached(python(code), cwd=tmp_path, env={"GIVEN": "c"}) == 5

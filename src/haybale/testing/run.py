@@ -1,14 +1,12 @@
 """runTests: the site, with the baked index, under every test.
 
 The site's tests and the browser's run in the tester container, beside the release image and the baked Solr;
-the repository's own run here, at the same time. All of them run, also after one has failed.
+the repository's own run here. All of them run, also after one has failed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -24,11 +22,10 @@ from haybale.index.key import compute_key
 from haybale.release.record import Suite
 from haybale.testing.stack import TESTED_STAGES, prepare_test_stack
 from haybale.tools.engine import sdk
-from haybale.tools.process import follow_output, run_attached, running_process
+from haybale.tools.process import run_attached
 from haybale.version import PULL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from haybale.checkout import Checkout
@@ -42,9 +39,6 @@ REPORTS = "/reports"
 
 # Each leaves reports/SUITE.xml.
 SUITES = ("site", "browser", "repository")
-
-# What the repository's tests print goes here, in the folder of reports.
-REPOSITORY_LOG = "repository.log"
 
 
 def run_tests(checkout: Checkout, terminal: Terminal, *, keep: bool = False) -> None:
@@ -84,20 +78,29 @@ def run_suites(
     `run` names the services (default: a new name), `keep` leaves them for debugging. Raises
     `TestsFailedError` with the names of the suites that failed, `ServiceError` where there are no reports.
     """
-    reports = checkout.project.reports
+    settings, reports = checkout.settings.test, checkout.project.reports
     services = prepare_test_stack(checkout, run or new_run_name(), index, terminal.say)
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir(parents=True)
-    with _repository_tests(checkout) as repository:
-        terminal.say("starting the site with the baked index")
-        if keep:
-            terminal.say(services.keep_notice)
-        with restored_database(services, terminal.advise, keep=keep):
-            failed = _run_in_tester(checkout, services, terminal)
-        if repository is not None:
-            terminal.say("the repository's tests, which have been running meanwhile")
-            if follow_output(repository, reports / REPOSITORY_LOG):
-                failed.append("repository")
+    failed: list[str] = []
+    terminal.say("starting the site with the baked index")
+    if keep:
+        terminal.say(services.keep_notice)
+    with restored_database(services, terminal.advise, keep=keep):
+        try:
+            for suite, command in (("site", settings.site), ("browser", settings.browser)):
+                if command:
+                    terminal.say(f"running the {suite} tests")
+                    report = f"--junit-xml={REPORTS}/{suite}.xml"
+                    if run_attached(services.command("exec", "-T", "tester", *command, report)):
+                        failed.append(suite)
+        finally:
+            _copy_reports(services, reports)
+            services.save_logs(reports / "logs")
+    if settings.repository:
+        terminal.say("running the repository's tests")
+        if _run_here(checkout, settings.repository):
+            failed.append("repository")
     if failed:
         raise TestsFailedError(
             f"tests failed: {', '.join(failed)}",
@@ -127,42 +130,9 @@ def _copy_reports(services: Compose, reports: Path) -> None:
         raise
 
 
-@contextlib.contextmanager
-def _repository_tests(checkout: Checkout) -> Iterator[subprocess.Popen[bytes] | None]:
-    """Run the repository's tests, where it has any, beside the block; their output goes to reports/."""
-    command = checkout.settings.test.repository
-    if not command:
-        yield None
-        return
+def _run_here(checkout: Checkout, command: tuple[str, ...]) -> int:
     # The tests' own Python: this one, whatever the PATH says.
     here = [sys.executable if word == "python" else word for word in command]
-    reports, pull = checkout.project.reports, checkout.version.pull
-    with (
-        (reports / REPOSITORY_LOG).open("wb") as log,
-        running_process(
-            [*here, f"--junit-xml={reports / 'repository.xml'}"],
-            cwd=checkout.project.root,
-            env={PULL: pull} if pull else None,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        ) as tests,
-    ):
-        yield tests
-
-
-def _run_in_tester(checkout: Checkout, services: Compose, terminal: Terminal) -> list[str]:
-    """Run the suites that test the running site, one after the other; return those that failed."""
-    settings, reports = checkout.settings.test, checkout.project.reports
-    failed = []
-    try:
-        for suite, command in (("site", settings.site), ("browser", settings.browser)):
-            if command:
-                terminal.say(f"running the {suite} tests")
-                report = f"--junit-xml={REPORTS}/{suite}.xml"
-                if run_attached(services.command("exec", "-T", "tester", *command, report)):
-                    failed.append(suite)
-    finally:
-        _copy_reports(services, reports)
-        services.save_logs(reports / "logs")
-    return failed
+    report = f"--junit-xml={checkout.project.reports / 'repository.xml'}"
+    pull = checkout.version.pull
+    return run_attached([*here, report], cwd=checkout.project.root, env={PULL: pull} if pull else None)

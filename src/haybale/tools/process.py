@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 # Seconds that a process gets to end after it was asked to, before it is killed.
 GRACE = 20
 
-# Seconds between two looks at what a process has written to a file.
-FOLLOW_SECONDS = 0.5
-
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
@@ -185,19 +182,6 @@ def running_process(
         yield process
     finally:
         stop_process(process)
-
-
-def follow_output(process: subprocess.Popen[bytes], log: Path) -> int:
-    """Print what a process has written to the file `log`, and goes on to write; return its exit code."""
-    with log.open("rb") as written:
-        code = None
-        while code is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                code = process.wait(FOLLOW_SECONDS)
-            # After it has ended, this is the last of it.
-            shutil.copyfileobj(written, sys.stdout.buffer)
-            sys.stdout.flush()
-    return code
 
 
 def start_detached(command: Sequence[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
