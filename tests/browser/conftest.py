@@ -48,6 +48,11 @@ def open_page(browser, request):
     """Open pages of a size; whatever the test does, they must not complain or reach beyond the site."""
     contexts, complaints, strangers, wanted = [], [], [], set()
 
+    def note_failure(failed):
+        # What the browser gives up itself, when a test leaves a page or closes it before its icon has come.
+        if failed.failure != "net::ERR_ABORTED":
+            complaints.append(f"{failed.url}: {failed.failure}")
+
     def opened(size="desktop", **options):
         context = browser.new_context(base_url=BASE_URL, viewport=SIZES[size], **options)
         contexts.append(context)
@@ -57,7 +62,7 @@ def open_page(browser, request):
             "console", lambda message: complaints.append(message.text) if message.type == "error" else None
         )
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("requestfailed", lambda failed: complaints.append(f"{failed.url}: {failed.failure}"))
+        page.on("requestfailed", note_failure)
 
         def watch(asked):
             if urlsplit(asked.url).netloc != urlsplit(BASE_URL).netloc:
