@@ -23,6 +23,7 @@ from haybale.dump.content import Stream
 from haybale.dump.recognition import find_database
 from haybale.errors import ConfigError, DumpError
 from haybale.images.dockerfile import parse_dockerfile
+from haybale.index.solrconfig import MANAGED_SCHEMAS, SCHEMA, SOLRCONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +36,6 @@ SKIPPED = frozenset(
 )
 DEEPEST = 6
 
-SCHEMAS = ("schema.xml", "managed-schema", "managed-schema.xml")
 LOCKS = {"uv.lock": "uv", "poetry.lock": "poetry", "pdm.lock": "pdm", "Pipfile.lock": "pipenv"}
 
 # How files are called that may be dumps; what they are is told by their content.
@@ -153,9 +153,9 @@ def _solr_configurations(files: Sequence[str]) -> Iterator[str]:
     known = set(files)
     for file in files:
         folder = PurePosixPath(file).parent
-        if PurePosixPath(file).name != "solrconfig.xml":
+        if PurePosixPath(file).name != SOLRCONFIG:
             continue
-        if any(str(folder / schema) in known for schema in SCHEMAS):
+        if any(str(folder / schema) in known for schema in (SCHEMA, *MANAGED_SCHEMAS)):
             yield str(folder)
 
 

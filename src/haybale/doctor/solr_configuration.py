@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from xml.parsers import expat
 
 from haybale.doctor.finding import Finding
+from haybale.index.solrconfig import MANAGED_SCHEMAS, SCHEMA, SOLRCONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-SOLRCONFIG = "solrconfig.xml"
 # By which names Solr knows a schema: the managed one goes before the other
 # (Solr Reference Guide, "Schema Factory Configuration").
-SCHEMAS = ("managed-schema.xml", "managed-schema", "schema.xml")
+SCHEMAS = (*MANAGED_SCHEMAS, SCHEMA)
 
 # What Haystack writes into each document (haystack/constants.py).
 HAYSTACK_FIELDS = ("id", "django_ct", "django_id")
