@@ -24,7 +24,6 @@ from haybale.pipeline.rendering import render_markdown, render_table, write_step
 from haybale.pipeline.steps import STEPS, PublishedVersion
 from haybale.pipeline.summary import Outcome, RunSummary, StepOutcome
 from haybale.release.bump import ReleaseTree, remove_release_tree
-from haybale.release.event import detect_event
 from haybale.release.publish import PublishedFirstError, catch_up, is_in_version, is_published
 from haybale.release.remote import REMOTE
 from haybale.tools.engine import sdk
@@ -71,10 +70,6 @@ def run_pipeline(
                 raise
             terminal.say(f"{lost.message}; going on from there")
             catch_up(project.root, REMOTE, project.settings.main)
-            overtaken = detect_event(read_checkout(project, env), options.event, env, remote=REMOTE).released
-            if overtaken:
-                terminal.done(f"nothing is left to publish: {overtaken} has this commit")
-                return
         else:
             return
 

@@ -466,11 +466,6 @@ def _pickaxe(text: str | None) -> list[str]:
     return [f"-S{text}"] if text else []
 
 
-def file_differs(root: Path, one: str, other: str, file: str) -> bool:
-    """Return whether a file differs between two commits; yes where one of them is not in this clone."""
-    return not run(root, "diff", "--quiet", one, other, "--", file).ok
-
-
 def read_file_at(root: Path, commit: str, path: str) -> str | None:
     """Return a file's text in a commit (path from the repository's top), None where it has no such file."""
     done = run(root, "cat-file", "blob", f"{commit}:{path}")
