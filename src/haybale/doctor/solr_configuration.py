@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from xml.parsers import expat
 
 from haybale.doctor.finding import Finding
+from haybale.index.solr_classes import find_module_class, find_replacement, is_removed
 from haybale.index.solrconfig import MANAGED_SCHEMAS, SCHEMA, SOLRCONFIG
 
 if TYPE_CHECKING:
@@ -23,60 +24,6 @@ SCHEMAS = (*MANAGED_SCHEMAS, SCHEMA)
 
 # What Haystack writes into each document (haystack/constants.py).
 HAYSTACK_FIELDS = ("id", "django_ct", "django_id")
-
-# Classes that Solr had and Solr 9 has not: their names are in none of the jars of 9.10.1.
-REMOVED = {
-    "LatLonType": "LatLonPointSpatialField",
-    "GeoHashField": "LatLonPointSpatialField",
-    "DateField": "DatePointField",
-    "SortableIntField": "IntPointField",
-    "SortableLongField": "LongPointField",
-    "SortableFloatField": "FloatPointField",
-    "SortableDoubleField": "DoublePointField",
-    "FastLRUCache": "CaffeineCache",
-    "LFUCache": "CaffeineCache",
-    "AnalysisRequestHandler": "FieldAnalysisRequestHandler",
-    "JsonUpdateRequestHandler": "UpdateRequestHandler",
-    "CSVRequestHandler": "UpdateRequestHandler",
-    "XmlUpdateRequestHandler": "UpdateRequestHandler",
-    "BinaryUpdateRequestHandler": "UpdateRequestHandler",
-    "ISOLatin1AccentFilterFactory": "ASCIIFoldingFilterFactory",
-    "SimpleFSDirectoryFactory": "NRTCachingDirectoryFactory",
-    "DefaultSimilarityFactory": "ClassicSimilarityFactory",
-    "LegacyBM25SimilarityFactory": "BM25SimilarityFactory",
-    "AdminHandlers": None,
-    "StandardFilterFactory": None,
-    "VelocityResponseWriter": None,
-    "DataImportHandler": None,
-}
-# Names that Lucene has too, for something else: only Solr's own is meant.
-REMOVED_FROM_SOLR = {
-    "solr.LRUCache": "CaffeineCache",
-    "solr.search.LRUCache": "CaffeineCache",
-    "solr.IntField": "IntPointField",
-    "solr.LongField": "LongPointField",
-    "solr.FloatField": "FloatPointField",
-    "solr.DoubleField": "DoublePointField",
-}
-
-# Classes of modules, which Solr loads only where SOLR_MODULES names them, by how their names begin.
-MODULES = {
-    "ICU": "analysis-extras",
-    "SmartChinese": "analysis-extras",
-    "Stempel": "analysis-extras",
-    "Morfologik": "analysis-extras",
-    "OpenNLP": "analysis-extras",
-    "ExtractingRequestHandler": "extraction",
-    "LangDetectLanguageIdentifier": "langid",
-    "TikaLanguageIdentifier": "langid",
-    "LTR": "ltr",
-    "ClusteringComponent": "clustering",
-    "XSLTResponseWriter": "scripting",
-    "StatelessScriptUpdateProcessorFactory": "scripting",
-    "ScriptUpdateProcessorFactory": "scripting",
-    "SQLHandler": "sql",
-    "HdfsDirectoryFactory": "hdfs",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,20 +89,19 @@ def check_classes(file: Path, elements: list[Element]) -> Iterator[Finding]:
     """Yield the classes that Solr 9 has not, or only in a module."""
     for element in elements:
         name = element.attributes.get("class", "")
-        short = name.rpartition(".")[2]
         place = f"{file}:{element.line}: {name}"
-        if short in REMOVED or name in REMOVED_FROM_SOLR:
-            instead = REMOVED.get(short) or REMOVED_FROM_SOLR.get(name)
-            fix = f'write class="solr.{instead}"' if instead else f"remove this <{element.name}>"
+        if is_removed(name):
+            instead = find_replacement(name)
+            fix = f'write class="{instead}"' if instead else f"remove this <{element.name}>"
             yield Finding(
                 level="warning", what=f"{place} is not in Solr 9", why="the core does not load there", fix=fix
             )
-        elif module := next((each for prefix, each in MODULES.items() if short.startswith(prefix)), None):
+        elif found := find_module_class(name):
             yield Finding(
                 level="warning",
-                what=f"{place} is part of Solr's module {module}",
+                what=f"{place} is part of Solr's module {found.module}",
                 why="the core loads only where the image has that module, and the slim images have none",
-                fix=f'images.solr with the modules (solr:9), and SOLR_MODULES="{module}"',
+                fix=f'images.solr with the modules (solr:9), and SOLR_MODULES="{found.module}"',
             )
 
 
