@@ -126,6 +126,12 @@ class RequirementsSettings:
     dev_source: str | None = setting("a second input file, in place of the heading", None)
     everything: str = setting("output: production and development", "web/requirements.txt")
     production: str = setting("output: production only", "web/requirements.prod.txt")
+    development: str | None = setting(
+        "a requirements file that the tester installs besides; none: the lock's, or nothing", None
+    )
+    groups: tuple[str, ...] = setting("a lock's groups that production has besides its own", ())
+    extras: tuple[str, ...] = setting("a lock's extras that production has", ())
+    package: str | None = setting("the site's package in a uv workspace; none: the one at its root", None)
     python: str = setting("the image's Python, which they are for", "3.13", pattern=r"3\.[0-9]+(\.[0-9]+)?")
     machine: str = setting("the machine that they are for", "x86_64", pattern="x86_64|aarch64")
 

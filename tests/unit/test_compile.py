@@ -11,7 +11,6 @@ from haybale.requirements.compile import (
     file_beside,
     included_files,
     input_files,
-    logical_lines,
     production_part,
     raise_if_heading,
     raise_if_unknown,
@@ -20,6 +19,7 @@ from haybale.requirements.compile import (
     rename_in_comments,
     replace_all,
 )
+from haybale.requirements.lines import logical_lines
 
 FILE = Path("/site/web/requirements.in")
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from haybale.errors import PrerequisiteError, RequirementsError, UsageError
 from haybale.files import write_atomically
 from haybale.requirements import pins
+from haybale.requirements.lines import NAME, REQUIREMENT, logical_lines, read_text, with_included
 from haybale.requirements.logins import read_variables
 from haybale.requirements.pins import normalize_name, read_pins
 from haybale.tools import process
@@ -30,12 +31,6 @@ if TYPE_CHECKING:
 
     from haybale.config import Project, RequirementsSettings
     from haybale.requirements.logins import Variables
-
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-
-# Lines of pip-compile's input.
-INCLUDE = re.compile(r"^(?:-r|--requirement|-c|--constraint)[\s=]*(?P<file>\S+)")
-REQUIREMENT = re.compile(rf"^(?P<name>{NAME})")
 
 # In its output: a list of "via" comments with one entry.
 VIA = re.compile(r"^( +# via)\n +#   (.*\n)(?! +#   )", re.MULTILINE)
@@ -70,10 +65,10 @@ def regenerate_requirements(
     settings = project.settings.requirements
     say(f"resolving {settings.source} for Python {settings.python} on {settings.machine}")
     everything = project.path(settings.everything)
-    before = read_pins(_read(everything))
+    before = read_pins(read_text(everything))
     raise_if_unknown(upgrade_packages, {*before, *read_direct_requirements(project)})
     options = ["--upgrade"] if upgrade else []
-    variables = read_variables(map(_read, included_files(project)), env)
+    variables = read_variables(map(read_text, included_files(project)), env)
     options += [f"--upgrade-package={name}" for name in upgrade_packages]
     compiled = compile_both(project, options, variables)
     try:
@@ -105,14 +100,14 @@ def check_requirements(project: Project, env: Mapping[str, str]) -> None:
     `env` is as `regenerate_requirements` takes it.
     """
     settings = project.settings.requirements
-    variables = read_variables(map(_read, included_files(project)), env)
+    variables = read_variables(map(read_text, included_files(project)), env)
     compiled, direct = compile_both(project, [], variables), read_direct_requirements(project)
     everything, production = compiled
     stale = [f"{file}: is missing" for file in compiled if not file.is_file()]
-    present = {file: read_pins(_read(file)) for file in compiled}
+    present = {file: read_pins(read_text(file)) for file in compiled}
     for file in [file for file in compiled if file.is_file()]:
-        reasons = pins.stale_lines(_read(file), output_heading(settings))
-        reasons += pins.stale_options(_read(file), compiled[file])
+        reasons = pins.stale_lines(read_text(file), output_heading(settings))
+        reasons += pins.stale_options(read_text(file), compiled[file])
         reasons += pins.stale_pins(present[file], read_pins(compiled[file]), direct)
         if file == production:
             reasons += pins.differing_pins(present[production], present[everything], settings.everything)
@@ -130,8 +125,8 @@ def compile_both(project: Project, options: Sequence[str], variables: Variables)
     settings = project.settings.requirements
     source, *more = input_files(project)
     if more:
-        raise_if_heading(source, _read(source), settings.marker)
-    part = None if more else production_part(source, _read(source), settings.marker)
+        raise_if_heading(source, read_text(source), settings.marker)
+    part = None if more else production_part(source, read_text(source), settings.marker)
     if importlib.util.find_spec("piptools") is None:
         raise PrerequisiteError(
             "pip-tools is not in this environment",
@@ -142,13 +137,13 @@ def compile_both(project: Project, options: Sequence[str], variables: Variables)
         full, part_only = Path(folder, "everything.txt"), Path(folder, "production.txt")
         # pip-compile keeps the pins that it finds in its output. They get no hashes: it would keep a wrong
         # one, and miss that of a wheel that was uploaded later.
-        kept = read_pins(_read(project.path(settings.everything))).values()
+        kept = read_pins(read_text(project.path(settings.everything))).values()
         full.write_text("".join(f"{pin}\n" for pin in kept if not pin.is_address), encoding="utf-8")
         # Relative to the input's folder: pip-compile writes the inputs' names into its comments.
         names = [os.path.relpath(file, source.parent) for file in (source, *more)]
         _pip_compile(project, ["--output-file", str(full), *options, *names], variables)
         # What is asked for anywhere holds for both: hashes depend on it.
-        asked = " ".join(pins.option_lines(_read(full)))
+        asked = " ".join(pins.option_lines(read_text(full)))
         # Here the hashes are kept too; the constraint excludes all other versions.
         shutil.copyfile(full, part_only)
         with file_beside(source, part) as name:
@@ -156,7 +151,7 @@ def compile_both(project: Project, options: Sequence[str], variables: Variables)
             _pip_compile(project, [*within, "--output-file", str(part_only), name], variables)
         renamed = {f"-r {name}": f"-r {source.name}", f"-c {full}": None}
         everything, production = (
-            output_heading(settings) + variables.restore(rename_in_comments(_read(file), renamed))
+            output_heading(settings) + variables.restore(rename_in_comments(read_text(file), renamed))
             for file in (full, part_only)
         )
     variables.raise_if_shown(everything)
@@ -180,40 +175,15 @@ def read_direct_requirements(project: Project) -> dict[str, str]:
     """Return what the inputs ask for: normal name -> "REQUIREMENT in FILE:LINE"."""
     direct: dict[str, str] = {}
     for file in included_files(project):
-        for number, requirement in logical_lines(_read(file)):
+        for number, requirement in logical_lines(read_text(file)):
             if match := REQUIREMENT.match(requirement):
                 direct.setdefault(normalize_name(match["name"]), f"{requirement} in {file}:{number}")
     return direct
 
 
 def included_files(project: Project) -> list[Path]:
-    """Return the inputs, and what they include with -r, each once."""
-    files = input_files(project)  # appended to while it is gone through
-    for file in files:
-        for _, line in logical_lines(_read(file)):
-            if included := INCLUDE.match(line):
-                more = file.parent / included["file"]
-                if more.is_file() and more not in files:
-                    files.append(more)
-    return files
-
-
-def logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines of an input without comments, numbered (by the first, where one is continued).
-
-    As in pip, req/req_file.py: a backslash at the end continues a line.
-    """
-    start, joined = 1, ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        start = start if joined else number
-        if line.endswith("\\") and not line.lstrip().startswith("#"):
-            joined += line[:-1]
-            continue
-        if requirement := re.split(r"(?:^|\s)#", joined + line)[0].strip():
-            yield start, requirement
-        joined = ""
-    if joined.strip():
-        yield start, joined.strip()
+    """Return the inputs, and what they include with -r and -c, each once."""
+    return with_included(input_files(project))
 
 
 @contextlib.contextmanager
@@ -358,10 +328,3 @@ def replace_all(texts: Mapping[Path, str]) -> None:
     finally:
         for file in temporary.values():
             file.unlink(missing_ok=True)
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig") if file.is_file() else ""
-    except UnicodeDecodeError as error:
-        raise RequirementsError(f"{file} is not UTF-8: {error}", hint="save it as UTF-8") from error

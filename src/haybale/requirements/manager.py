@@ -1,0 +1,419 @@
+"""What pins the site's requirements (pip, uv, poetry, pdm, pipenv), and the commands that install them.
+
+A lock is written out as a requirements file by its own tool, which needs no network for that, and pip
+installs the file. So one way to the package index, through proxies and with the machine's certificates, holds
+for all of them, and hashes are checked where the lock has them.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+import shlex
+import tomllib
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from haybale.errors import ConfigError
+from haybale.requirements.lines import logical_lines, read_text, with_included
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from haybale.config import RequirementsSettings
+
+# The tool of each lock, by the lock's name.
+LOCKS = {"uv.lock": "uv", "poetry.lock": "poetry", "pdm.lock": "pdm", "Pipfile.lock": "pipenv"}
+
+# The folder in the image where the commands are run, with the repository's files under their paths in it.
+BUILD_FOLDER = "/build"
+# Where the requirements are installed, and where a lock's own tool is while they are.
+VENV, TOOLS = "/venv", "/tools"
+# What a lock's tool writes into BUILD_FOLDER.
+PRODUCTION, DEVELOPMENT = "haybale-production.txt", "haybale-development.txt"
+
+# The last versions with `pkg_resources`, which Haystack before 3.3 and many older packages import without
+# asking for setuptools: up to 3.11 every environment had it.
+SETUPTOOLS = "setuptools<81"
+
+# The image's own pip, not one in VENV, which has none.
+PIP_INSTALL = f"python -m pip --python {VENV}/bin/python install --no-cache-dir"
+
+# The machine's certificates and its settings of pip, for one command: nothing of them stays in the image.
+SECRETS = ("--mount=type=secret,id=ca,required=false", "--mount=type=secret,id=pip,required=false")
+CA = "/run/secrets/ca"
+CA_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO")
+PREPARATION = (
+    f"if [ -s {CA} ]; then export {' '.join(f'{name}={CA}' for name in CA_VARIABLES)}; fi",
+    "if [ -s /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi",
+    f"PATH=${{PATH#{VENV}/bin:}}",
+)
+
+# A requirement that is a folder of the repository; one that comes out of a version control system.
+LOCAL = re.compile(
+    r"^(?:(?:-e|--editable)[ =]*)?(?:[\w.-]+(?:\[[^]]*\])?\s*@\s*)?(?P<path>\.{1,2}(?:/[^\s;\[]*)?)"
+)
+REMOTE = re.compile(r"\b(git|hg|svn|bzr)\+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallCommands:
+    """How an image gets the site's requirements.
+
+    `files` are what production needs of the repository, `development_files` what development needs besides:
+    paths from its root, of files or folders, to be copied to the same paths in BUILD_FOLDER. The commands are
+    lines for a POSIX shell, run in BUILD_FOLDER as root (`run_instruction`). `tools` and `production` belong
+    to the stage that makes VENV; `development` adds to VENV in a later stage, which also has BUILD_FOLDER of
+    the first. `packages` are the Debian packages that they need. `tools` is empty for pip, `development`
+    where there is nothing to add.
+    """
+
+    manager: str
+    files: tuple[str, ...]
+    development_files: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    production: tuple[str, ...]
+    development: tuple[str, ...] = ()
+
+
+def find_manager(production: str) -> str:
+    """Return what makes the file that `requirements.production` names; raises `ConfigError` for another."""
+    name = PurePosixPath(production).name
+    if name in LOCKS:
+        return LOCKS[name]
+    if name.endswith(".txt"):
+        return "pip"
+    raise ConfigError(
+        f"requirements.production: {production!r} pins nothing that can be installed",
+        cause=f"it is neither a requirements file (*.txt) nor one of {', '.join(LOCKS)}",
+        hint='name one of these in [tool.haybale.requirements], such as production = "requirements.txt"',
+    )
+
+
+def find_install_commands(root: Path, settings: RequirementsSettings) -> InstallCommands:
+    """Return how an image gets the requirements of the repository at `root`.
+
+    Raises `ConfigError` where a file is missing or cannot be understood.
+    """
+    manager = find_manager(settings.production)
+    _require(root, settings.production, "production")
+    if settings.development:
+        _require(root, settings.development, "development")
+    if manager == "pip":
+        return _pip(root, settings)
+    lock = _read_lock(root, settings.production)
+    return LOCK_COMMANDS[manager](root, settings, lock)
+
+
+def copy_instruction(files: Iterable[str]) -> str:
+    """Return Dockerfile lines that copy files or folders of the repository into BUILD_FOLDER."""
+    pairs = [(file, posixpath.normpath(f"{BUILD_FOLDER}/{file}")) for file in files]
+    return "\n".join(f"COPY {json.dumps([file, place])}" for file, place in pairs)
+
+
+def run_instruction(commands: Iterable[str]) -> str:
+    """Return the RUN instruction of a Dockerfile with commands of `InstallCommands`."""
+    secrets = [f"{secret} \\\n    " for secret in SECRETS]
+    prepared = "; \\\n    ".join(PREPARATION)
+    return f"RUN {''.join(secrets)}{prepared}; \\\n    cd {BUILD_FOLDER} \\\n && " + " \\\n && ".join(
+        commands
+    )
+
+
+def _require(root: Path, name: str, setting: str) -> None:
+    if not (root / name).is_file():
+        raise ConfigError(
+            f"requirements.{setting}: there is no file {root / name}",
+            cause="the image installs what it lists",
+            hint=f'name the right one in [tool.haybale.requirements], such as {setting} = "requirements.txt"',
+        )
+
+
+# pip ------------------------------------------------------------------------------------------------------
+
+
+def _pip(root: Path, settings: RequirementsSettings) -> InstallCommands:
+    files, folder = _pip_files(root, settings.production)
+    has_hashes = _has_hashes(root, files)
+    production = [*_make_venv(), _install(settings.production, folder, has_hashes=has_hashes)]
+    if not has_hashes:
+        # With hashes pip would refuse it, and pip-compile has listed it where a package asks for it.
+        production.append(
+            f"{{ {VENV}/bin/python -c 'import setuptools' 2>/dev/null || {PIP_INSTALL} '{SETUPTOOLS}'; }}"
+        )
+    development_files: tuple[str, ...] = ()
+    development: tuple[str, ...] = ()
+    if settings.development:
+        more, folder = _pip_files(root, settings.development)
+        development_files = tuple(file for file in more if file not in files)
+        development = (_install(settings.development, folder, has_hashes=_has_hashes(root, more)),)
+    return InstallCommands(
+        manager="pip",
+        files=files,
+        development_files=development_files,
+        packages=_packages(root, (*files, *development_files)),
+        production=tuple(production),
+        development=development,
+    )
+
+
+def _pip_files(root: Path, name: str) -> tuple[tuple[str, ...], str]:
+    """Return a requirements file with all that it names in the repository, and where pip is to be run.
+
+    pip takes the files that are included from beside the file, and folders from where it is run.
+    """
+    found = {_relative(root, file): None for file in with_included([root / name])}
+    place = ""
+    for file in list(found):
+        for number, line in logical_lines(read_text(root / file)):
+            if not (match := LOCAL.match(line)):
+                continue
+            here = [base for base in ("", posixpath.dirname(file)) if (root / base / match["path"]).exists()]
+            if not here:
+                raise ConfigError(
+                    f"{root / file}:{number}: there is no {match['path']}",
+                    cause="a requirement that begins with a dot is a folder of the repository",
+                    hint="correct that line",
+                )
+            place = here[0]
+            found[_relative(root, root / place / match["path"])] = None
+    return tuple(found), place
+
+
+def _relative(root: Path, path: Path) -> str:
+    """Return a path from the root, without .. in it; raises `ConfigError` where it lies outside."""
+    relative = posixpath.normpath(path.absolute().relative_to(root.absolute()).as_posix())
+    if relative.startswith(".."):
+        raise ConfigError(
+            f"{path} is not in the repository",
+            cause="an image is built from the repository alone",
+            hint="move it into the repository",
+        )
+    return relative
+
+
+def _has_hashes(root: Path, files: Iterable[str]) -> bool:
+    return any("--hash=" in read_text(root / file) for file in files)
+
+
+def _packages(root: Path, files: Iterable[str]) -> tuple[str, ...]:
+    """Return the Debian packages with the version control systems that requirements come out of."""
+    names = {"git": "git", "hg": "mercurial", "svn": "subversion", "bzr": "brz"}
+    used = {system for file in files for system in REMOTE.findall(read_text(root / file))}
+    return tuple(names[system] for system in sorted(used))
+
+
+def _make_venv() -> tuple[str, ...]:
+    return (f"python -m venv --without-pip {VENV}",)
+
+
+def _install(file: str, folder: str = "", *, has_hashes: bool, is_complete: bool = False) -> str:
+    """Return the command that installs a file, with pip in a folder of BUILD_FOLDER.
+
+    `is_complete`: everything that is needed is in it.
+    """
+    options = [*(["--require-hashes"] if has_hashes else []), *(["--no-deps"] if is_complete else [])]
+    words = " ".join([PIP_INSTALL, *options, "-r", shlex.quote(posixpath.join(BUILD_FOLDER, file))])
+    return f"(cd {shlex.quote(folder)} && {words})" if folder else words
+
+
+# Locks ----------------------------------------------------------------------------------------------------
+
+
+def _read_lock(root: Path, name: str) -> dict[str, Any]:
+    text = read_text(root / name)
+    try:
+        document: dict[str, Any] = json.loads(text) if name.endswith("Pipfile.lock") else tomllib.loads(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"{root / name}: {error}",
+            cause="it is damaged, or was merged badly",
+            hint="make it again with its tool",
+        ) from error
+    return document
+
+
+def _uv(root: Path, settings: RequirementsSettings, lock: Mapping[str, Any]) -> InstallCommands:
+    """Return the commands for a uv.lock (docs.astral.sh/uv, "Locking and syncing", and the file itself)."""
+    tool = _pyproject(root, settings).get("tool", {}).get("uv", {})
+    wanted = str(tool.get("required-version", ""))
+    version = f"=={wanted}" if wanted[:1].isdigit() else wanted
+    own = settings.package
+    sources = [
+        (package["source"], package["name"] == own)
+        for package in lock.get("package", [])
+        if "source" in package
+    ]
+    local = [
+        path
+        for source, is_own in sources
+        for kind in ("directory", "editable", "path", "virtual")
+        if (path := source.get(kind)) and path != "." and not is_own
+    ]
+    uses_git = any("git" in source for source, _ in sources)
+    has_hashes = not local and not uses_git
+    extras = [word for extra in settings.extras for word in ("--extra", extra)]
+    groups = [word for group in settings.groups for word in ("--group", group)]
+    indexes = tool.get("index", [])
+    has_index = bool(indexes or {"index-url", "extra-index-url"} & {*tool})
+    has_default = "index-url" in tool or any(index.get("default") for index in indexes)
+    export = [
+        "uv", "export", "--quiet", "--frozen", "--offline", "--no-python-downloads", "--no-emit-project",
+        "--no-editable", "--no-header", "--no-annotate",
+        *(["--package", own] if own else []),
+        *([] if has_hashes else ["--no-hashes"]),
+        *(["--emit-index-url"] if has_index else []),
+        *extras,
+    ]  # fmt: skip
+    return _from_lock(
+        root, settings, "uv",
+        tools=[f"uv{version}"],
+        production=[*export, "--no-default-groups", *groups, "--output-file"],
+        development=[*export, "--all-groups", "--output-file"],
+        # Without a default of its own it would name the public index, and no machine's.
+        dropped=None if has_default else "--index-url",
+        local=local, uses_git=uses_git, has_hashes=has_hashes,
+    )  # fmt: skip
+
+
+def _poetry(root: Path, settings: RequirementsSettings, lock: Mapping[str, Any]) -> InstallCommands:
+    """Return the commands for a poetry.lock (python-poetry.org, and poetry-plugin-export)."""
+    project = _pyproject(root, settings)
+    tool = project.get("tool", {}).get("poetry", {})
+    sources = [package.get("source", {}) for package in lock.get("package", [])]
+    local = [str(source["url"]) for source in sources if source.get("type") in {"directory", "file"}]
+    uses_git = any(source.get("type") == "git" for source in sources)
+    has_hashes = not local and not uses_git
+    known = [*tool.get("group", {}), *project.get("dependency-groups", {})]
+    known += ["dev"] if "dev-dependencies" in tool else []
+    extras = [word for extra in settings.extras for word in ("--extras", extra)]
+    export = [
+        "poetry", "export", "--quiet", "--no-interaction", "--format", "requirements.txt",
+        *([] if has_hashes else ["--without-hashes"]), *extras,
+    ]  # fmt: skip
+    production, development = (
+        [*export, *(["--with", ",".join(dict.fromkeys(groups))] if groups else []), "--output"]
+        for groups in (settings.groups, [group for group in known if group != "main"])
+    )
+    return _from_lock(
+        root, settings, "poetry",
+        tools=[f"poetry{tool.get('requires-poetry', '')}", "poetry-plugin-export"],
+        production=production, development=development,
+        local=local, uses_git=uses_git, has_hashes=has_hashes,
+    )  # fmt: skip
+
+
+def _pdm(root: Path, settings: RequirementsSettings, lock: Mapping[str, Any]) -> InstallCommands:
+    """Return the commands for a pdm.lock (pdm-project.org, "Lock file")."""
+    packages = lock.get("package", [])
+    local = [str(package["path"]) for package in packages if "path" in package]
+    uses_git = any("git" in package for package in packages)
+    has_hashes = not local and not uses_git
+    extras = [word for extra in settings.extras for word in ("--group", extra)]
+    groups = [word for group in settings.groups for word in ("--group", group)]
+    export = [
+        "pdm",
+        "export",
+        "--quiet",
+        "--format",
+        "requirements",
+        *([] if has_hashes else ["--no-hashes"]),
+    ]
+    return _from_lock(
+        root, settings, "pdm",
+        tools=["pdm"],
+        production=[*export, *extras, *(["--dev", *groups] if groups else ["--production"]), "--output"],
+        development=[*export, *extras, "--output"],
+        local=local, uses_git=uses_git, has_hashes=has_hashes,
+    )  # fmt: skip
+
+
+def _pipenv(root: Path, settings: RequirementsSettings, lock: Mapping[str, Any]) -> InstallCommands:
+    """Return the commands for a Pipfile.lock (pipenv.pypa.io, "requirements")."""
+    pins = [pin for name, part in lock.items() if name != "_meta" for pin in part.values()]
+    local = [
+        str(pin[kind]) for pin in pins for kind in ("path", "file") if kind in pin and "://" not in pin[kind]
+    ]
+    uses_git = any("git" in pin for pin in pins)
+    has_hashes = not local and not uses_git
+    indexes = lock.get("_meta", {}).get("sources", [])
+    # The first one is what every new Pipfile has; it would stand before the machine's own index.
+    is_plain = all(index.get("name") == "pypi" for index in indexes)
+    options = [*(["--hash"] if has_hashes else []), *(["--exclude-index"] if is_plain else [])]
+    export = ["pipenv", "requirements", *options]
+    categories = ["--categories", " ".join(["packages", *settings.groups])] if settings.groups else []
+    return _from_lock(
+        root, settings, "pipenv",
+        tools=["pipenv"],
+        production=[*export, *categories, ">"],
+        development=[*export, "--dev", ">"],
+        local=local, uses_git=uses_git, has_hashes=has_hashes,
+    )  # fmt: skip
+
+
+LOCK_COMMANDS = {"uv": _uv, "poetry": _poetry, "pdm": _pdm, "pipenv": _pipenv}
+
+
+def _pyproject(root: Path, settings: RequirementsSettings) -> dict[str, Any]:
+    """Return the pyproject.toml beside the lock."""
+    name = posixpath.join(posixpath.dirname(settings.production), "pyproject.toml")
+    _require(root, name, "production")
+    return _read_lock(root, name)
+
+
+def _from_lock(
+    root: Path,
+    settings: RequirementsSettings,
+    manager: str,
+    *,
+    tools: Iterable[str],
+    production: Iterable[str],
+    development: Iterable[str],
+    dropped: str | None = None,
+    local: Iterable[str],
+    uses_git: bool,
+    has_hashes: bool,
+) -> InstallCommands:
+    """Return the commands for a lock: its tool writes a requirements file for each, and pip installs it.
+
+    `production` and `development` are the tool's commands that write a file, without its name; lines that
+    begin with `dropped` are left out. `local` are folders that the lock names, from its own.
+    """
+    folder = posixpath.dirname(settings.production)
+    beside = {"pipenv": ("Pipfile",), "uv": ("pyproject.toml", "uv.toml")}.get(manager, ("pyproject.toml",))
+    names = [posixpath.join(folder, name) for name in beside]
+    files = [settings.production, *(name for name in names if (root / name).is_file())]
+    files += [_relative(root, root / folder / path) for path in dict.fromkeys(local)]
+    exports = [
+        _export(folder, [*command, f"{BUILD_FOLDER}/{output}"])
+        for command, output in ((production, PRODUCTION), (development, DEVELOPMENT))
+    ]
+    # Nothing is editable in an image: the folder would have to stay.
+    edits = [r"s/^(-e|--editable)[ =]+//", *([f"/^{dropped} /d"] if dropped else [])]
+    words = " ".join(f"-e {shlex.quote(edit)}" for edit in edits)
+    install = [
+        _install(file, folder, has_hashes=has_hashes, is_complete=True) for file in (PRODUCTION, DEVELOPMENT)
+    ]
+    return InstallCommands(
+        manager=manager,
+        files=tuple(files),
+        packages=("git",) if uses_git else (),
+        tools=(
+            f"python -m venv --without-pip {TOOLS}",
+            f"python -m pip --python {TOOLS}/bin/python install --no-cache-dir {shlex.join(tools)}",
+            *exports,
+            f"sed -i -E {words} {PRODUCTION} {DEVELOPMENT}",
+        ),
+        production=(*_make_venv(), install[0]),
+        development=(install[1],),
+    )
+
+
+def _export(folder: str, words: Iterable[str]) -> str:
+    """Return the command of a lock's tool, run beside the lock; ">" sends its output into a file."""
+    command = f"{TOOLS}/bin/" + " ".join(word if word == ">" else shlex.quote(word) for word in words)
+    return f"(cd {shlex.quote(folder)} && {command})" if folder else command
