@@ -21,7 +21,8 @@ from bench import measure
 from haybale import config
 from haybale.checkout import read_checkout
 from haybale.image_ref import ImageRef
-from haybale.images.build import SOLR_HOME, build_solr_image
+from haybale.images.build import build_solr_image
+from haybale.images.stages import SOLR_HOME
 from haybale.index import bake
 from haybale.index.home import serve_core, write_home
 from haybale.index.loader import follow_loader, loader_command

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import docker
 
 from bench import postgresql
-from haybale.images.build import SOLR_HOME
+from haybale.images.stages import SOLR_HOME
 from haybale.index.loader import follow_loader, loader_command
 from haybale.index.solrconfig import JVM_OPTIONS, SOLRCONFIG, read_solrconfig, tune
 from haybale.index.verification import raise_if_counts_differ, raise_if_invalid

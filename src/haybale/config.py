@@ -43,6 +43,26 @@ BRANCH = r"(?![-/])(?!.*(\.\.|@\{|//|\.lock(/|$)))[^\x00-\x20\x7f~^:?*\[\\]+(?<!
 # How an environment variable says yes or no.
 TRUTH: Mapping[str, bool] = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
+# What haybale knows of a run, for the values of the site's variables: {database_url} and so on.
+PLACEHOLDERS = (
+    "database_url", "database_engine", "database_host", "database_port", "database_name", "database_user",
+    "database_password", "sqlite_path", "solr_url", "solr_base_url", "solr_host", "solr_port", "core",
+    "site_url", "site_host",
+)  # fmt: skip
+# {{word}} is no placeholder.
+PLACEHOLDER = re.compile(r"(?<!\{)\{([a-z][a-z_]*)\}(?!\})")
+
+EMPTY: Mapping[str, str] = {}
+LOCALHOST: Mapping[str, str] = {"Host": "localhost"}
+# What most sites read: dj-database-url's and django-environ's DATABASE_URL, and the conventions around it.
+USUAL_ENVIRONMENT: Mapping[str, str] = {
+    "ALLOWED_HOSTS": "localhost,127.0.0.1,{site_host}",
+    "DATABASE_URL": "{database_url}",
+    "SECRET_KEY": "only-for-tests",
+    "SOLR_BASE_URL": "{solr_base_url}",
+    "SOLR_URL": "{solr_url}",
+}
+
 T = TypeVar("T")
 
 
@@ -60,14 +80,34 @@ def setting(
     """Declare a setting: what it is for, its default, which values are valid, and what overrides it.
 
     A string is valid where it matches `pattern` whole (`form` says that in words), and `complaint` does not
-    return what it should have been ("is ..."). `variable` is the environment variable that overrides the
-    file, `parse` makes a value of its text. Where the default is None, "" means None too.
+    return what it should have been ("is ..."); so is each one of a list or a table. `variable` is the
+    environment variable that overrides the file, `parse` makes a value of its text. Where the default is
+    None, "" means None too.
     """
     metadata = {
         "description": description, "pattern": pattern, "form": form, "minimum": minimum,
         "complaint": complaint, "variable": variable, "parse": parse,
     }  # fmt: skip
+    if isinstance(default, Mapping):
+        return field(default_factory=lambda: default, metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+def default_of(each: dataclasses.Field[Any]) -> Any:
+    """Return the default of a setting, `dataclasses.MISSING` where it has none."""
+    if each.default_factory is not dataclasses.MISSING:
+        return each.default_factory()
+    return each.default
+
+
+def _value_complaint(value: str) -> str | None:
+    """Return what is wrong with the value of a variable: a placeholder that does not exist."""
+    unknown = [name for name in PLACEHOLDER.findall(value) if name not in PLACEHOLDERS]
+    if not unknown:
+        return None
+    near = difflib.get_close_matches(unknown[0], PLACEHOLDERS, n=1)
+    known = f"did you mean {{{near[0]}}}?" if near else f"there are {', '.join(PLACEHOLDERS)}"
+    return f"has no {{{unknown[0]}}} ({known} {{{{{unknown[0]}}}}} stays as it is)"
 
 
 def _image_complaint(name: str) -> str | None:
@@ -137,6 +177,91 @@ class RequirementsSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StepSettings:
+    """What a step has of its own (`[tool.haybale.site.index]`, `.test`, `.release`)."""
+
+    settings: str | None = setting("DJANGO_SETTINGS_MODULE in this step; none: `site.settings`", None)
+    environment: Mapping[str, str] = setting(
+        "variables over `site.environment`", EMPTY, complaint=_value_complaint
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteSettings:
+    """What a container of the site is told, and how it answers (`[tool.haybale.site]`)."""
+
+    folder: str = setting("the folder with manage.py", ".")
+    settings: str | None = setting("DJANGO_SETTINGS_MODULE; none: the image's, or what manage.py says", None)
+    workdir: str | None = setting(
+        "where manage.py is in the image; none: the image's working directory",
+        None,
+        pattern="/.*",
+        form="a path in the image",
+    )
+    user: str | None = setting("who the site runs as in its image; none: the image's user", None)
+    port: int = setting("where the site answers in its container", 8000, minimum=1)
+    health: str = setting(
+        "the path that is asked whether the site is up", "/", pattern="/.*", form="a path, from /"
+    )
+    health_status: int = setting("the status of a site that is up; 0: any below 500", 0)
+    health_headers: Mapping[str, str] = setting("headers of that request", LOCALHOST)
+    command: tuple[str, ...] = setting("what starts the site; []: the image's own command", ())
+    environment_files: tuple[str, ...] = setting("files of variables, NAME=VALUE a line", ())
+    environment: Mapping[str, str] = setting(
+        "variables of the site in every step, over the usual ones", EMPTY, complaint=_value_complaint
+    )
+    secrets: Mapping[str, str] = setting(
+        "variables whose values are on this machine: `variable:NAME` or `file:PATH`",
+        EMPTY,
+        pattern="(variable|file):.+",
+        form="variable:NAME or file:PATH",
+    )
+    index: StepSettings = field(default_factory=StepSettings)
+    test: StepSettings = field(default_factory=StepSettings)
+    release: StepSettings = field(default_factory=StepSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageSettings:
+    """The names of the Dockerfile's stages (`[tool.haybale.stages]`)."""
+
+    release: str | None = setting("what is deployed; none: the last stage of your Dockerfile", None)
+    tester: str | None = setting("what the tests run in; none: haybale makes it of the release stage", None)
+    solr: str | None = setting("the Solr that gets the index; none: haybale's own", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DockerfileSettings:
+    """What haybale's own Dockerfile does (`[tool.haybale.image]`); yours says that itself."""
+
+    packages: tuple[str, ...] = setting("Debian packages that the site needs", ())
+    build_packages: tuple[str, ...] = setting("Debian packages that installing its requirements needs", ())
+    collectstatic: bool = setting("run collectstatic", default=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComposeSettings:
+    """Your compose files, added over haybale's own (`[tool.haybale.compose]`)."""
+
+    solr: str | None = setting("for the environment that indexes", None)
+    ci: str | None = setting("for the environment that tests", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseSettings:
+    """How the site's database is made of the dump (`[tool.haybale.database]`)."""
+
+    restore: str = setting(
+        "a PostgreSQL statement that fails: `lenient` goes on while no table and no row is lost",
+        "lenient",
+        pattern="lenient|strict",
+    )
+    commands: tuple[str, ...] = setting(
+        "commands of manage.py that make it ready, in order", ("migrate --noinput",)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class IndexSettings:
     """How the index is made and verified (`[tool.haybale.index]`)."""
 
@@ -151,23 +276,51 @@ class IndexSettings:
     optimize: bool = setting("rewrite the index into one segment before it is baked", default=True)
     inputs: tuple[str, ...] = setting("globs of further files that count for the index key", ())
     ignore: tuple[str, ...] = setting("inputs that do not count for the index key: globs, HOST:PORT", ())
-    restore: str = setting(
-        "a PostgreSQL statement that fails: `lenient` goes on while no table and no row is lost",
-        "lenient",
-        pattern="lenient|strict",
-    )
     unknown: str = setting("what to do when the loader reads something else", "fail", pattern="fail|warn")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TestSettings:
-    """What `test` runs (`[tool.haybale.test]`); each is a command, [] to leave it out."""
+class SuiteSettings:
+    """A suite of tests (`[tool.haybale.test.suites.NAME]`)."""
 
-    site: tuple[str, ...] = setting("the site's tests, in the tester container", ("pytest", "/tests/site"))
-    browser: tuple[str, ...] = setting("browser tests, in the tester container", ("pytest", "/tests/browser"))
-    repository: tuple[str, ...] = setting(
-        "the repository's tests, on the host", ("python", "-m", "pytest", "tests/unit", "tests/integration")
+    command: tuple[str, ...] = setting("what runs it; {report} in it is where its JUnit XML goes")
+    where: str = setting(
+        "in the container of the tests, in the site's own, or on this machine",
+        "tester",
+        pattern="tester|web|host",
     )
+    folder: str | None = setting("its working directory; none: the container's, or the repository", None)
+    environment: Mapping[str, str] = setting("variables of its own", EMPTY, complaint=_value_complaint)
+    mounts: tuple[str, ...] = setting(
+        "files or folders of the repository that it sees, PATH:PATH_IN_THE_CONTAINER",
+        (),
+        pattern="[^:]+:/[^:]*",
+        form="PATH:/PATH",
+    )
+    gates: bool = setting("whether its failure fails the run", default=True)
+    set_aside: tuple[str, ...] = setting("ids of pytest's tests that are not run, for now", ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageSettings:
+    """A page that the released site must show with the baked index (`[[tool.haybale.test.pages]]`)."""
+
+    path: str = setting("what is asked, from /", pattern="/.*", form="a path, from /")
+    status: int = setting("the answer's status", 200)
+    contains: str | None = setting("text that is in the answer", None)
+    headers: Mapping[str, str] = setting("headers of the request", LOCALHOST)
+    cookies: Mapping[str, str] = setting("its cookies", EMPTY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSettings:
+    """What `test` runs (`[tool.haybale.test]`)."""
+
+    install: str | None = setting(
+        "a shell command that installs what the tests need, as root, in the tester that haybale makes", None
+    )
+    suites: Mapping[str, SuiteSettings] = field(default_factory=dict, metadata={"names": WORD})
+    pages: tuple[PageSettings, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,20 +374,26 @@ class Settings:
         parse=lambda text: TRUTH.get(text.lower(), text),
     )
     main: str = setting("the branch to release from", "main", pattern=BRANCH, form="the name of a branch")
-    site: str = setting("the site's folder, the working directory of its image", "web")
     dump: str = setting("glob that matches the dump's symlink", "dumps/*latest.sql*")
     fixtures: tuple[str, ...] = setting("files that Django's loaddata loads after the dump, in order", ())
     solr_conf: str | Mapping[str, str] = setting(
         "folder with schema.xml and solrconfig.xml, or a table with the folder of each core", "solr_conf"
     )
-    dockerfile: str = setting("the Dockerfile with the stages", "Dockerfile")
+    dockerfile: str | None = setting("your Dockerfile; none: haybale's own, for a Django site", None)
+    site: SiteSettings = field(default_factory=SiteSettings)
+    stages: StageSettings = field(default_factory=StageSettings)
+    image: DockerfileSettings = field(default_factory=DockerfileSettings)
+    compose: ComposeSettings = field(default_factory=ComposeSettings)
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
     images: ImageSettings = field(default_factory=ImageSettings)
     build: BuildSettings = field(default_factory=BuildSettings)
     requirements: RequirementsSettings = field(default_factory=RequirementsSettings)
     index: IndexSettings = field(default_factory=IndexSettings)
     test: TestSettings = field(default_factory=TestSettings)
     flux: FluxSettings = field(default_factory=FluxSettings)
-    environments: Mapping[str, Environment] = field(default_factory=dict)
+    environments: Mapping[str, Environment] = field(
+        default_factory=dict, metadata={"names": rf"(?!last$){NAME}"}
+    )
 
     @property
     def cores(self) -> tuple[str, ...]:
@@ -321,13 +480,14 @@ def _walk(table: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], 
     """Yield the settings of a table and of those in it: path, value and declaration."""
     for each in dataclasses.fields(table):
         value, here = getattr(table, each.name), (*path, each.name)
-        if dataclasses.is_dataclass(value):
-            yield from _walk(value, here)
-        elif isinstance(value, Mapping) and not each.metadata:
-            for name, inner in value.items():
-                yield from _walk(inner, (*here, name))
-        else:
+        if "description" in each.metadata:
             yield here, value, each
+        elif dataclasses.is_dataclass(value):
+            yield from _walk(value, here)
+        else:
+            named = value.items() if isinstance(value, Mapping) else enumerate(value)
+            for name, inner in named:
+                yield from _walk(inner, (*here, str(name)))
 
 
 def _load(start: Path, env: Mapping[str, str]) -> tuple[Project, _Reader]:
@@ -387,8 +547,11 @@ class _Reader:
             variable = each.metadata.get("variable")
             if dataclasses.is_dataclass(type_):
                 values[name] = self._table(typing.cast("type[Any]", type_), data.get(name, {}), here)
-            elif typing.get_origin(type_) is Mapping:
-                values[name] = self._tables(typing.get_args(type_)[1], data.get(name, {}), here)
+            elif "description" not in each.metadata and typing.get_origin(type_) is tuple:
+                values[name] = self._list(typing.get_args(type_)[0], data.get(name, []), here)
+            elif "description" not in each.metadata:
+                tables = data.get(name, {})
+                values[name] = self._tables(typing.get_args(type_)[1], tables, here, each.metadata["names"])
             elif variable and self._env.get(variable):
                 self._variables[here] = variable
                 value = each.metadata["parse"](self._env[variable])
@@ -396,21 +559,26 @@ class _Reader:
             elif name in data:
                 self._in_file.add(here)
                 values[name] = self._checked(data[name], type_, each, here)
-            elif each.default is dataclasses.MISSING:
+            elif default_of(each) is dataclasses.MISSING:
                 self._note(path, f"the setting {name!r} is missing ({each.metadata['description']})")
                 values[name] = None
         return kind(**values)
 
-    def _tables(self, kind: type[T], data: Any, path: tuple[str, ...]) -> Mapping[str, T]:
-        """Make a table for each name in a table of tables."""
+    def _tables(self, kind: type[T], data: Any, path: tuple[str, ...], names: str) -> Mapping[str, T]:
+        """Make a table for each name in a table of tables; a name matches the pattern `names`."""
         data = self._checked_table(data, path)
-        rule = (
-            "a name has lower case letters, digits and, between them, dashes, at most 40, and is not `last`"
-        )
+        rule = f"a name there has the form {names}"
         for name in data:
-            if not re.fullmatch(NAME, name) or name == "last":
+            if not re.fullmatch(names, name):
                 self._note((*path, name), f"{'.'.join(path)} has {name!r}; {rule}")
         return {name: self._table(kind, table, (*path, name)) for name, table in data.items()}
+
+    def _list(self, kind: type[T], data: Any, path: tuple[str, ...]) -> tuple[T, ...]:
+        """Make each table of an array of tables."""
+        if not isinstance(data, list):
+            self._note(path, f"{'.'.join(path)} is an array of tables, [[{TABLE}.{'.'.join(path)}]]")
+            return ()
+        return tuple(self._table(kind, table, (*path, str(number))) for number, table in enumerate(data))
 
     def _checked_table(self, data: Any, path: tuple[str, ...]) -> dict[str, Any]:
         if isinstance(data, dict):
@@ -465,10 +633,9 @@ class _Reader:
 def _complaint(value: Any, type_: Any, rule: Mapping[str, Any]) -> str | None:
     """Return what a value should have been, None where it is valid."""
     if containers := {tuple, Mapping} & {typing.get_origin(part) for part in typing.get_args(type_)}:
-        return _complaint_of_several(value, containers.pop(), rule)
-    if type_ == tuple[str, ...]:
-        is_valid = isinstance(value, tuple) and all(isinstance(part, str) for part in value)
-        return None if is_valid else "is a list of strings"
+        return _complaint_of_one_or_several(value, containers.pop(), rule)
+    if type_ in {tuple[str, ...], Mapping[str, str]}:
+        return _complaint_of_several(value, typing.get_origin(type_), rule)
     # bool is an int to Python, but not to somebody who writes `batch = true`.
     if not isinstance(value, type_) or (type_ is int and isinstance(value, bool)):
         return {int: "is a whole number", bool: "is true or false"}.get(type_, "is a string in quotes")
@@ -480,15 +647,22 @@ def _complaint(value: Any, type_: Any, rule: Mapping[str, Any]) -> str | None:
 
 
 def _complaint_of_several(value: Any, container: Any, rule: Mapping[str, Any]) -> str | None:
-    """As `_complaint`, where a string may be several: a list of them, or a table."""
-    parts: tuple[Any, ...] = (value,)
-    if isinstance(value, container):
-        parts = tuple(value.values()) if isinstance(value, Mapping) else value
-    if not parts or not all(isinstance(part, str) for part in parts):
-        return f"is a string in quotes, or a {'table' if container is Mapping else 'list'} of such"
-    if container is tuple and len({*parts}) < len(parts):
-        return "has each name once"
+    """As `_complaint`, of a list of strings or a table of them; each is judged alone."""
+    parts = value.values() if isinstance(value, Mapping) else value
+    if not isinstance(value, container) or not all(isinstance(part, str) for part in parts):
+        return f"is a {'table' if container is Mapping else 'list'} of strings"
     return next(filter(None, (_complaint(part, str, rule) for part in parts)), None)
+
+
+def _complaint_of_one_or_several(value: Any, container: Any, rule: Mapping[str, Any]) -> str | None:
+    """As `_complaint`, where a string may be several: a list of them, or a table."""
+    if not value or not isinstance(value, str | container):
+        return f"is a string in quotes, or a {'table' if container is Mapping else 'list'} of such"
+    if isinstance(value, str):
+        return _complaint(value, str, rule)
+    complaint = _complaint_of_several(value, container, rule)
+    is_doubled = container is tuple and complaint is None and len({*value}) < len(value)
+    return "has each name once" if is_doubled else complaint
 
 
 def line_of(text: str, path: Sequence[str]) -> int:
@@ -512,7 +686,10 @@ def line_of(text: str, path: Sequence[str]) -> int:
 def _depth(document: Any, path: Sequence[str]) -> int:
     """Return how many parts of a path there are in a document."""
     for depth, key in enumerate(path):
-        if not isinstance(document, dict) or key not in document:
+        if isinstance(document, list) and key.isdecimal() and int(key) < len(document):
+            document = document[int(key)]
+        elif isinstance(document, dict) and key in document:
+            document = document[key]
+        else:
             return depth
-        document = document[key]
     return len(path)

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from haybale.config import NAME, Settings
+from haybale.config import Settings, default_of
 
 # The dialect that editors' TOML plug-ins understand (taplo, "Using JSON Schemas").
 DIALECT = "http://json-schema.org/draft-07/schema#"
@@ -43,15 +43,23 @@ def _table_schema(kind: type[Any]) -> dict[str, Any]:
 def _schema(type_: Any, each: dataclasses.Field[Any]) -> dict[str, Any]:
     if dataclasses.is_dataclass(type_):
         return _table_schema(typing.cast("type[Any]", type_))
-    if typing.get_origin(type_) is Mapping:
-        names = {"pattern": f"^({NAME})$"}
-        inner = _table_schema(typing.get_args(type_)[1])
+    if "description" not in each.metadata:
+        is_list = typing.get_origin(type_) is tuple
+        inner = _table_schema(typing.get_args(type_)[0 if is_list else 1])
+        if is_list:
+            return {"type": "array", "items": inner}
+        names = {"pattern": f"^({each.metadata['names']})$"}
         return {"type": "object", "propertyNames": names, "additionalProperties": inner}
     schema: dict[str, Any] = {"description": each.metadata["description"]}
     if containers := {tuple, Mapping} & {typing.get_origin(part) for part in typing.get_args(type_)}:
         schema["anyOf"] = _one_or_several(containers.pop(), each)
-    elif type_ == tuple[str, ...]:
-        schema |= {"type": "array", "items": {"type": "string"}}
+    elif type_ in {tuple[str, ...], Mapping[str, str]}:
+        pattern = each.metadata["pattern"]
+        item = {"type": "string", **({"pattern": f"^({pattern})$"} if pattern else {})}
+        is_list = typing.get_origin(type_) is tuple
+        schema |= (
+            {"type": "array", "items": item} if is_list else {"type": "object", "additionalProperties": item}
+        )
     else:
         plain = next(part for part in (type_, *typing.get_args(type_)) if part in TYPES)
         schema["type"] = TYPES[plain]
@@ -60,8 +68,9 @@ def _schema(type_: Any, each: dataclasses.Field[Any]) -> dict[str, Any]:
         if each.metadata["pattern"]:
             empty = "|" if each.default is None else ""
             schema["pattern"] = f"^({each.metadata['pattern']}{empty})$"
-    if each.default not in {dataclasses.MISSING, None}:
-        schema["default"] = list(each.default) if isinstance(each.default, tuple) else each.default
+    default = default_of(each)
+    if default is not dataclasses.MISSING and default is not None:
+        schema["default"] = list(default) if isinstance(default, tuple) else default
     return schema
 
 

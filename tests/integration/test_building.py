@@ -51,7 +51,9 @@ def site(tmp_path: Path, registry: str) -> Iterator[Path]:
     (tmp_path / "Dockerfile").write_text(SITE.format(run=RUN, mark=mark), encoding="utf-8")
     (tmp_path / ".bumpversion.cfg").write_text("[bumpversion]\ncurrent_version = 1.2.3\n", encoding="utf-8")
     (tmp_path / "pyproject.toml").write_text(
-        f'[tool.haybale]\nname = "site"\nregistry = "{registry}/site"\ncore = "site"\n', encoding="utf-8"
+        f'[tool.haybale]\nname = "site"\nregistry = "{registry}/site"\ncore = "site"\n'
+        'dockerfile = "Dockerfile"\nstages.release = "release"\n',
+        encoding="utf-8",
     )
     yield tmp_path
     forget_builds(registry, mark)
@@ -179,7 +181,7 @@ def manifest(registry: str, reference: str) -> dict[str, Any]:
 
 
 def test_build_solr_image_gives_one_layer_for_every_platform(
-    site: Path, root: Path, registry: str, tmp_path: Path
+    site: Path, registry: str, tmp_path: Path
 ) -> None:
     """Nothing runs in that stage, so nothing is emulated: the bases here could not even start."""
     if not sdk.engine_info().has_containerd_store:
@@ -195,7 +197,6 @@ def test_build_solr_image_gives_one_layer_for_every_platform(
     )
     command = ["docker", "buildx", "build", "--platform", platforms, "--provenance=false", "--load"]
     subprocess.run([*command, "--tag", base, str(folder)], check=True, capture_output=True)
-    (site / "Dockerfile").write_bytes((root / "Dockerfile").read_bytes())
     with (site / "pyproject.toml").open("a", encoding="utf-8") as settings:
         settings.write(f'images.solr = "{base}"\nbuild.platform = "{platforms}"\n')
     home = tmp_path / "solr"

@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
+
+from haybale.config import Project, Settings
+from haybale.images import site_services
+from haybale.images.site_services import SQLITE_URL, Facts
 
 pytestmark = pytest.mark.integration
-
-ROOT = Path(__file__).parents[2]
 
 SITE = {
     "manage.py": """
@@ -73,8 +74,10 @@ def test_database_service_sends_nothing_to_solr(tmp_path: Path, *, without_index
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content)
-    compose = yaml.safe_load((ROOT / "docker-compose.database.yml").read_text())
-    shell, options, script = compose["services"]["database"]["command"]
+    settings = Settings(name="site", registry="localhost:5000/site")
+    facts = Facts(database_url=SQLITE_URL, core="pages")
+    made = site_services.ci_services(Project(root=tmp_path, settings=settings), facts, {})
+    shell, options, script = made["services"]["database"]["command"]
     script = script.replace("$$", "$").replace("/fixtures", str(tmp_path / "fixtures"))
     if not without_index:
         # Otherwise the site does index: what is tested has something to prevent.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import secrets
@@ -23,8 +24,11 @@ from haybale.dump.restoration import write_restore_files
 from haybale.dump.service import database_variables, restored_database, unpack_dump
 from haybale.errors import ConfigError, DumpError, ServiceError
 from haybale.image_ref import ImageRef
+from haybale.images import site_services
 from haybale.images.bases.base_image import ensure_base_image
 from haybale.images.build import ensure_stage
+from haybale.images.site_services import Facts
+from haybale.images.stack import DATABASE_FILE, SERVICES
 from haybale.index.image import find_verified_image
 from haybale.index.key import compute_key
 from haybale.tools.engine import sdk
@@ -103,11 +107,9 @@ def counted(services: Compose) -> dict[str, int]:
 
 # The part of the environments that makes the database, and something that waits for it, as the site does.
 WAITING = """
-include:
-  - {file}
 services:
   waiting:
-    image: ${{HAYBALE_DATABASE_IMAGE}}
+    image: ${HAYBALE_DATABASE_IMAGE}
     pull_policy: never
     init: true
     command: [sleep, infinity]
@@ -121,9 +123,15 @@ def services(project: config.Project, name: str, variables: dict[str, str]) -> C
     """Return the services that make the database, by themselves."""
     file = project.scratch / f"{name}.yml"
     file.parent.mkdir(exist_ok=True)
-    file.write_text(WAITING.format(file=project.path("docker-compose.database.yml")), encoding="utf-8")
+    file.write_text(WAITING, encoding="utf-8")
+    made = site_services.ci_services(
+        project, Facts(database_url=variables["HAYBALE_DATABASE_URL"], core="none"), {}
+    )
+    database = project.scratch / f"{name}.json"
     return Compose(
-        file=file,
+        files=(SERVICES / DATABASE_FILE, database, file),
+        folder=project.root,
+        written={database: json.dumps({"services": {"database": made["services"]["database"]}})},
         project=f"haybale-test-{RUN}-{name}-{secrets.token_hex(4)}",
         env_file=project.scratch / "env" / f"{name}.env",
         variables={
@@ -185,7 +193,6 @@ def linked(project_root: Path, target: Path) -> None:
 def another(project: config.Project, tmp_path: Path) -> config.Project:
     """A repository without a dump, whose images are those of this one."""
     for name in (
-        "docker-compose.database.yml",
         "docker-compose.ci.yml",
         ".bumpversion.cfg",
         "pyproject.toml",

@@ -142,9 +142,13 @@ def compose_config(folder: Path, value: str) -> dict[str, str]:
         (folder / name).write_text(text, encoding="utf-8")
     variables = {"HAYBALE_X": value, "COMPOSE_PROFILES": "postgresql"}
     services = Compose(
-        file=folder / "compose.yml", project="planted", env_file=folder / "values", variables=variables
+        files=(folder / "compose.yml",),
+        folder=folder,
+        project="planted",
+        env_file=folder / "values",
+        variables=variables,
     )
-    services.write_env()
+    services.write_files()
     printed = services.run("config", "--format", "json")
     assert printed.ok, printed.stderr
     return {name: each["image"] for name, each in json.loads(printed.stdout)["services"].items()}
@@ -192,7 +196,10 @@ def test_services_start_whatever_is_set_for_testcontainers(tmp_path: Path) -> No
     program = (
         "import sys; from pathlib import Path; from haybale.tools.engine.compose import Compose\n"
         "folder = Path(sys.argv[1])\n"
-        "web = Compose(file=folder / 'compose.yml', project=sys.argv[2], env_file=folder / 'values')\n"
+        "web = Compose(\n"
+        "    files=(folder / 'compose.yml',), folder=folder,\n"
+        "    project=sys.argv[2], env_file=folder / 'values',\n"
+        ")\n"
         "with web.up():\n    print(web.states()[0]['State'])\n"
     )
     hostile = {

@@ -38,6 +38,8 @@ FILES = {
         '[tool.haybale]\nname = "why"\nregistry = "why.example/site-'
         + RUN
         + '"\ncore = "site"\nlocal = true\n'
+        'dockerfile = "Dockerfile"\nsite.folder = "web"\nstages = {release = "release", solr = "solr"}\n'
+        'compose.solr = "docker-compose.solr.yml"\nrequirements.production = "web/requirements.prod.txt"\n'
     ),
     ".bumpversion.cfg": "[bumpversion]\ncurrent_version = 1.2.3\n",
     "Dockerfile": "FROM python AS release\nCOPY web /app\nFROM solr AS solr\n",

@@ -102,9 +102,9 @@ COPY --link --chown=8983:8983 solr_conf /opt/haybale/solr/${CORE}/conf
 COPY --link --from=index --chown=8983:8983 . /opt/haybale/solr/${CORE}/data
 """
 MOUNTED = """\
+  solr:
     volumes:
       - ${HAYBALE_SOLRCONFIG}:/opt/haybale/solr/${HAYBALE_CORE}/conf/solrconfig.xml:ro
-    stop_grace_period: 180s
 """
 
 
@@ -114,7 +114,8 @@ def test_regenerate_leaves_one_image_with_the_database_s_counts(site: Path, watc
         dockerfile.write(LAID_OUT)
     with (site / ".dockerignore").open("a", encoding="utf-8") as ignored:
         ignored.write("!solr_conf\n")
-    replace_once(site / "docker-compose.solr.yml", "    stop_grace_period: 180s\n", MOUNTED)
+    with (site / "docker-compose.solr.yml").open("a", encoding="utf-8") as compose:
+        compose.write(MOUNTED)
     replace_once(site / "solr_conf/solrconfig.xml", '<schemaFactory class="ClassicIndexSchemaFactory"/>', "")
     with regenerating(site) as process:
         said = rest(process)

@@ -112,7 +112,8 @@ def test_propose_is_read_by_load_and_complete_the_second_time(flat: Path) -> Non
     assert proposal.questions == ()
     table = tomllib.loads(proposal.files["pyproject.toml"])["tool"]["haybale"]
     assert table == {
-        "name": "books", "registry": "ghcr.io/owner/books", "core": "books", "main": "trunk", "site": ".",
+        "name": "books", "registry": "ghcr.io/owner/books", "core": "books", "main": "trunk",
+        "dockerfile": "Dockerfile",
         "dump": "data/latest.db", "solr_conf": "solr/conf", "images": {"python": "python:3.11-slim"},
     }  # fmt: skip
     assert proposal.files[".gitignore"] == "/.haybale/\n/reports/\n"

@@ -23,7 +23,8 @@ def test_load_fills_in_the_defaults(tmp_path: Path) -> None:
     settings = load(tmp_path, SMALLEST).settings
     assert settings.images.solr == "solr:9.10.1-slim"
     assert settings.index.batch == 0
-    assert settings.test.site == ("pytest", "/tests/site")
+    assert settings.test.suites == {}
+    assert settings.site.health_headers == {"Host": "localhost"}
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,27 @@ def test_load_takes_the_environment_before_the_file(tmp_path: Path) -> None:
         (SMALLEST + "[tool.haybale.index]\nbatch = true\n", 6, "index.batch is a whole number"),
         (SMALLEST + '[tool.haybale.index]\nheap = "lots"\n', 6, "index.heap has the form"),
         (SMALLEST + '[tool.haybale.build]\nsbom = "yes"\n', 6, "build.sbom is true or false"),
-        (SMALLEST + '[tool.haybale.test]\nsite = "pytest"\n', 6, "test.site is a list of strings"),
+        (SMALLEST + 'test.suites.a.command = "pytest"\n', 5, "test.suites.a.command is a list of strings"),
+        (SMALLEST + '[tool.haybale.test.suites.a]\nwhere = "web"\n', 5, "the setting 'command' is missing"),
+        (SMALLEST + "[tool.haybale.test.suites.A]\ncommand = []\n", 5, "test.suites has 'A'"),
+        (SMALLEST + '[[tool.haybale.test.pages]]\npath = "search"\n', 6, "test.pages.0.path is a path"),
+        (
+            SMALLEST + '[[tool.haybale.test.pages]]\npath = "/a"\n[[tool.haybale.test.pages]]\nstatus = 1\n',
+            7,
+            "the setting 'path' is missing",
+        ),
+        (SMALLEST + "test.pages = 3\n", 5, "test.pages is an array of tables"),
+        (SMALLEST + '[tool.haybale.site]\nhealth = "up"\n', 6, "site.health is a path, from /, not 'up'"),
+        (SMALLEST + "site.health_status = true\n", 5, "site.health_status is a whole number"),
+        (SMALLEST + 'site = "web"\n', 5, "site is a table, not 'web'"),
+        (SMALLEST + "[tool.haybale.site.environment]\nDEBUG = true\n", 5, "is a table of strings"),
+        (
+            SMALLEST + '[tool.haybale.site.environment]\nDB = "{databse_url}"\n',
+            5,
+            "has no {databse_url} (did you mean {database_url}?",
+        ),
+        (SMALLEST + 'site.secrets = {KEY = "x"}\n', 5, "site.secrets is variable:NAME or file:PATH"),
+        (SMALLEST + 'test.suites.a = {command = ["x"], mounts = ["x"]}\n', 5, "mounts is PATH:/PATH"),
         (SMALLEST + "images = 3\n", 5, "images is a table"),
         (SMALLEST.replace('"site"\nregistry', '"My Site"\nregistry'), 2, "name has the form"),
         (SMALLEST.replace("localhost:5000/site", "http://r/site"), 3, "registry is an image's name"),
@@ -99,8 +120,8 @@ def test_load_takes_the_environment_before_the_file(tmp_path: Path) -> None:
             "unknown setting 'a'",
         ),
         ('[a]\nb = """\n[tool.haybale]\nname = 3\n"""\n' + SMALLEST + "a = 1\n", 10, "unknown setting 'a'"),
-        (SMALLEST + '[tool.haybale.test]\nsite = [\n  ["a"],\n]\nbrowser = 3\n', 9, "test.browser is a list"),
-        (SMALLEST + '[tool.haybale.test]\nsite = [\n  "a",\n  3,\n]\n', 6, "test.site is a list"),
+        (SMALLEST + '[tool.haybale.site]\ncommand = [\n  ["a"],\n]\nport = "x"\n', 9, "site.port is a whole"),
+        (SMALLEST + '[tool.haybale.site]\ncommand = [\n  "a",\n  3,\n]\n', 6, "site.command is a list"),
         ("[[a]]\n[a.b]\n[[a]]\n" + SMALLEST + "a = 1\n", 8, "unknown setting 'a'"),
         ("[tool.haybale.index]\nbatch = 1\n" + SMALLEST + "batch = 1\n", 7, "unknown setting 'batch'"),
         ("# \u2028 \n" + SMALLEST + "a = 1\n", 6, "unknown setting 'a'"),
@@ -201,21 +222,27 @@ def every_setting(kind: type = config.Settings, table: str = "tool.haybale") -> 
     found = []
     types = typing.get_type_hints(kind)
     for each in dataclasses.fields(kind):
-        if dataclasses.is_dataclass(types[each.name]):
-            found += every_setting(types[each.name], f"{table}.{each.name}")
+        type_ = types[each.name]
+        if dataclasses.is_dataclass(type_):
+            found += every_setting(typing.cast("type", type_), f"{table}.{each.name}")
             continue
-        if typing.get_origin(types[each.name]) is Mapping:
-            found += every_setting(typing.get_args(types[each.name])[1], f"{table}.{each.name}.NAME")
+        if "description" not in each.metadata:
+            inner = next(part for part in typing.get_args(type_) if dataclasses.is_dataclass(part))
+            name = "" if typing.get_origin(type_) is tuple else ".NAME"
+            found += every_setting(typing.cast("type", inner), f"{table}.{each.name}{name}")
             continue
-        match each.default:
+        default = config.default_of(each)
+        match default:
             case bool() | int():
-                shown = f"`{str(each.default).lower()}`"
+                shown = f"`{str(default).lower()}`"
             case str():
-                shown = f'`"{each.default}"`'
+                shown = f'`"{default}"`'
             case None:
                 shown = "none"
             case tuple():
-                shown = "`[" + ", ".join(f'"{word}"' for word in each.default) + "]`"
+                shown = "`[" + ", ".join(f'"{word}"' for word in default) + "]`"
+            case Mapping():
+                shown = "`{" + ", ".join(f'{name} = "{word}"' for name, word in default.items()) + "}`"
             case _:
                 shown = "required"
         found.append((table, each.name, f"| `{each.name}` | {shown} | {each.metadata['description']} |"))

@@ -12,7 +12,7 @@ from haybale.images.dockerfile import (
     raise_if_unknown,
     required_instructions,
     required_stages,
-    stage_names,
+    user_of,
 )
 
 # Dockerfiles of our own, in the shapes of public ones, with BuildKit's answers: main.go beside them asked it.
@@ -170,11 +170,18 @@ def test_raise_if_unknown_suggests_a_stage() -> None:
     assert "'tester'" in told.value.hint
 
 
-def test_stage_names_explains_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
-        stage_names(tmp_path / "Dockerfile")
-    (tmp_path / "Dockerfile").write_text("FROM a AS one\n", encoding="utf-8")
-    assert stage_names(tmp_path / "Dockerfile") == ("one",)
+@pytest.mark.parametrize(
+    ("text", "user"),
+    [
+        ("FROM a AS release\nUSER app\nUSER other\n", "other"),
+        ("FROM a AS base\nUSER app\nFROM base AS release\nRUN x\n", "app"),
+        ("FROM a AS base\nUSER app\nFROM b AS release\nRUN x\n", None),
+        ("FROM release AS release\nRUN x\n", None),
+        ("FROM --platform=linux/amd64 BASE as base\nuser app:app\nFROM Base AS release\n", "app:app"),
+    ],
+)
+def test_user_of_follows_the_stages_that_a_stage_is_made_of(text: str, user: str | None) -> None:
+    assert user_of(parse_dockerfile(text, "Dockerfile"), "release") == user
 
 
 DOCKERFILE = """\
@@ -202,62 +209,61 @@ COPY --from=1 /x /y
 """
 
 
-def needed(folder: Path, text: str, *wanted: str) -> str:
-    (folder / "Dockerfile").write_text(text, encoding="utf-8")
-    return required_instructions(folder / "Dockerfile", wanted, ARGUMENTS)
+def needed(text: str, *wanted: str) -> str:
+    return required_instructions(text, "Dockerfile", wanted, ARGUMENTS)
 
 
-def test_required_instructions_have_the_stages_that_a_stage_is_made_of(tmp_path: Path) -> None:
-    assert needed(tmp_path, DOCKERFILE, "release") == (
+def test_required_instructions_have_the_stages_that_a_stage_is_made_of() -> None:
+    assert needed(DOCKERFILE, "release") == (
         "ARG BASE=python\nFROM ${BASE} AS runner\nRUN one two\nFROM runner AS Builder\nRUN build\n"
         "FROM scratch AS files\nFROM runner AS release\nCOPY --from=builder /venv /venv\n"
         "RUN --mount=type=bind,from=files,target=/f true"
     )
 
 
-def test_required_instructions_have_heredocs(tmp_path: Path) -> None:
-    assert needed(tmp_path, DOCKERFILE, "solr").endswith("COPY <<EOF /core.properties\nname=core\nEOF")
+def test_required_instructions_have_heredocs() -> None:
+    assert needed(DOCKERFILE, "solr").endswith("COPY <<EOF /core.properties\nname=core\nEOF")
     other = DOCKERFILE.replace("name=core", "name=other")
-    assert needed(tmp_path, other, "solr") != needed(tmp_path, DOCKERFILE, "solr")
+    assert needed(other, "solr") != needed(DOCKERFILE, "solr")
 
 
-def test_required_instructions_find_a_stage_without_a_name_by_its_number(tmp_path: Path) -> None:
+def test_required_instructions_find_a_stage_without_a_name_by_its_number() -> None:
     text = "FROM a\nRUN unnamed\nFROM b AS release\nCOPY --from=0 /x /y\nFROM c AS unused\nRUN unused\n"
-    assert needed(tmp_path, text, "release") == "FROM a\nRUN unnamed\nFROM b AS release\nCOPY --from=0 /x /y"
+    assert needed(text, "release") == "FROM a\nRUN unnamed\nFROM b AS release\nCOPY --from=0 /x /y"
 
 
-def test_required_instructions_find_a_stage_with_a_name_by_its_number(tmp_path: Path) -> None:
+def test_required_instructions_find_a_stage_with_a_name_by_its_number() -> None:
     text = "FROM a AS builder\nRUN build\nFROM b AS release\nCOPY --from=0 /x /y\n"
-    assert "RUN build" in needed(tmp_path, text, "release")
+    assert "RUN build" in needed(text, "release")
 
 
 @pytest.mark.parametrize("argument", ["${B}", "$B"])
-def test_required_instructions_find_a_stage_behind_a_build_argument(tmp_path: Path, argument: str) -> None:
+def test_required_instructions_find_a_stage_behind_a_build_argument(argument: str) -> None:
     text = f"ARG B=builder\nFROM a AS builder\nRUN build\nFROM {argument} AS release\n"
-    assert "RUN build" in needed(tmp_path, text, "release")
+    assert "RUN build" in needed(text, "release")
 
 
-def test_required_instructions_name_a_missing_stage(tmp_path: Path) -> None:
+def test_required_instructions_name_a_missing_stage() -> None:
     with pytest.raises(ConfigError, match="there is no stage 'solr'"):
-        needed(tmp_path, "FROM a AS release\n", "release", "solr")
+        needed("FROM a AS release\n", "release", "solr")
 
 
-def test_required_instructions_keep_blanks_in_quotes_only(tmp_path: Path) -> None:
+def test_required_instructions_keep_blanks_in_quotes_only() -> None:
     one, other = "FROM a AS release\nRUN x    y\n", "FROM a AS release\nRUN x y\n"
-    assert needed(tmp_path, one, "release") == needed(tmp_path, other, "release")
+    assert needed(one, "release") == needed(other, "release")
     one, other = one.replace("x    y", "'x    y'"), other.replace("x y", "'x y'")
-    assert needed(tmp_path, one, "release") != needed(tmp_path, other, "release")
+    assert needed(one, "release") != needed(other, "release")
 
 
-def test_required_instructions_ignore_comments_and_other_stages(tmp_path: Path) -> None:
-    before = needed(tmp_path, DOCKERFILE, "release", "solr")
+def test_required_instructions_ignore_comments_and_other_stages() -> None:
+    before = needed(DOCKERFILE, "release", "solr")
     text = DOCKERFILE.replace("# why", "# because").replace("/a /b", "/c /d")
-    assert needed(tmp_path, text, "release", "solr") == before
+    assert needed(text, "release", "solr") == before
 
 
-def test_required_instructions_change_with_a_stage_behind_a_default(tmp_path: Path) -> None:
+def test_required_instructions_change_with_a_stage_behind_a_default() -> None:
     text = "ARG FLAVOR=plain\nFROM s AS solr-plain\nRUN one\nFROM solr-${FLAVOR:-plain} AS solr\n"
-    assert needed(tmp_path, text, "solr") != needed(tmp_path, text.replace("one", "two"), "solr")
+    assert needed(text, "solr") != needed(text.replace("one", "two"), "solr")
 
 
 @pytest.mark.parametrize(
@@ -269,10 +275,8 @@ def test_required_instructions_change_with_a_stage_behind_a_default(tmp_path: Pa
         ("LABEL name a  b", "LABEL name a b"),
     ],
 )
-def test_required_instructions_keep_blanks_that_mean_something(tmp_path: Path, one: str, other: str) -> None:
-    assert needed(tmp_path, f"FROM a AS solr\n{one}\n", "solr") != needed(
-        tmp_path, f"FROM a AS solr\n{other}\n", "solr"
-    )
+def test_required_instructions_keep_blanks_that_mean_something(one: str, other: str) -> None:
+    assert needed(f"FROM a AS solr\n{one}\n", "solr") != needed(f"FROM a AS solr\n{other}\n", "solr")
 
 
 def test_parse_dockerfile_finds_the_stages_that_buildkit_finds() -> None:
@@ -303,17 +307,17 @@ def test_required_stages_are_those_that_buildkit_builds() -> None:
         'FROM s AS solr\nRUN --mount=type=bind,\\"from=plain true',
     ],
 )
-def test_required_instructions_have_every_stage_where_one_cannot_be_read(tmp_path: Path, line: str) -> None:
-    assert "RUN one" in needed(tmp_path, f"ARG FLAVOR=plain\nFROM s AS plain\nRUN one\n{line}\n", "solr")
+def test_required_instructions_have_every_stage_where_one_cannot_be_read(line: str) -> None:
+    assert "RUN one" in needed(f"ARG FLAVOR=plain\nFROM s AS plain\nRUN one\n{line}\n", "solr")
 
 
-def test_required_instructions_have_every_stage_where_an_argument_cannot_be_read(tmp_path: Path) -> None:
-    assert "RUN one" in needed(tmp_path, 'ARG A="plain\nFROM s AS plain\nRUN one\nFROM $A AS solr\n', "solr")
+def test_required_instructions_have_every_stage_where_an_argument_cannot_be_read() -> None:
+    assert "RUN one" in needed('ARG A="plain\nFROM s AS plain\nRUN one\nFROM $A AS solr\n', "solr")
 
 
-def test_required_instructions_have_the_stages_of_every_platform(tmp_path: Path) -> None:
+def test_required_instructions_have_the_stages_of_every_platform() -> None:
     stages = "FROM a AS x-amd64\nRUN one\nFROM a AS x-arm64\nRUN two\nFROM a AS y\nRUN no\n"
-    found = needed(tmp_path, f"{stages}FROM x-$TARGETARCH AS solr\n", "solr")
+    found = needed(f"{stages}FROM x-$TARGETARCH AS solr\n", "solr")
     assert "RUN one" in found
     assert "RUN two" in found
     assert "RUN no" not in found

@@ -26,7 +26,9 @@ FARM = Finding(kind="database", what="farm.sqlite3", by="prepare_farm")
 
 
 def settings(**index: object) -> config.Settings:
-    base = config.Settings(name="barn", registry="registry.example/barn", core="hay", site="web")
+    base = config.Settings(
+        name="barn", registry="registry.example/barn", core="hay", site=config.SiteSettings(folder="web")
+    )
     return replace(base, index=replace(base.index, **index))  # type: ignore[arg-type]
 
 

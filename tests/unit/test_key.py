@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 
 FILES = {
-    "pyproject.toml": '[tool.haybale]\nname = "site"\nregistry = "r.example/site"\ncore = "site"\n',
+    "pyproject.toml": '[tool.haybale]\nname = "site"\nregistry = "r.example/site"\ncore = "site"\n'
+    'dockerfile = "Dockerfile"\nsite.folder = "web"\nstages = {release = "release", solr = "solr"}\n'
+    'compose = {solr = "docker-compose.solr.yml", ci = "docker-compose.ci.yml"}\n'
+    'requirements.production = "web/requirements.prod.txt"\n',
     ".bumpversion.cfg": "[bumpversion]\ncurrent_version = 1.2.3\n",
     "Dockerfile": (
         "ARG PYTHON_IMAGE\nFROM ${PYTHON_IMAGE} AS runner\nRUN runner\n"

@@ -10,8 +10,9 @@ import pytest
 from haybale.config import ImageSettings
 from haybale.dump.recognition import DATABASES, describe_foreign, find_database
 from haybale.errors import DumpError
+from haybale.images.stack import DATABASE_FILE, SERVICES
 
-COMPOSE_FILE = Path(__file__).parents[2] / "docker-compose.database.yml"
+COMPOSE_FILE = SERVICES / DATABASE_FILE
 FILE = Path("dump")
 
 

@@ -100,7 +100,7 @@ def test_restore_error_advises_to_go_on_only_where_it_did_not() -> None:
     for mode, hinted in (("strict", True), ("lenient", False)):
         error = restore_error(2, "out of memory", mode)
         assert error.cause == "what was seen is the end of its log"
-        assert ("index.restore" in error.hint) is hinted
+        assert ("database.restore" in error.hint) is hinted
 
 
 def test_sql_quotes_names() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from haybale.config import FILE, TABLE, Settings
+from haybale.config import FILE, TABLE, Settings, SiteSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +68,7 @@ def _settings(survey: Survey, origin: str | None, branch: str | None) -> tuple[s
     if survey.site is None:
         questions.append("site: there is no manage.py here")
     else:
-        values["site"] = survey.site.value
+        values["site.folder"] = survey.site.value
     if survey.dumps:
         values["dump"] = survey.dumps[0].value
     else:
@@ -81,8 +81,13 @@ def _settings(survey: Survey, origin: str | None, branch: str | None) -> tuple[s
         questions.append("solr_conf: there is no folder with schema.xml and solrconfig.xml")
     if survey.dockerfiles:
         values["dockerfile"] = survey.dockerfiles[0][0]
-    defaults = {"local": False, "main": Settings.main, "site": Settings.site, "dump": Settings.dump}
-    defaults |= {"solr_conf": Settings.solr_conf, "dockerfile": Settings.dockerfile}
+    defaults = {
+        "local": False,
+        "main": Settings.main,
+        "site.folder": SiteSettings.folder,
+        "dump": Settings.dump,
+    }
+    defaults |= {"solr_conf": Settings.solr_conf, "dockerfile": None}
     lines = [f"[{TABLE}]"]
     lines += [f"{key} = {_toml(value)}" for key, value in values.items() if defaults.get(key) != value]
     if survey.python:

@@ -10,7 +10,7 @@ import os
 import click
 
 from haybale.commands import current_checkout, current_project
-from haybale.images import dockerfile
+from haybale.images.stages import stage_names
 from haybale.version import read_version
 
 
@@ -31,5 +31,4 @@ def tag_command() -> None:
 
 @click.command()
 def layers_command() -> None:
-    project = current_project()
-    click.echo("\n".join(dockerfile.stage_names(project.path(project.settings.dockerfile))))
+    click.echo("\n".join(stage_names(current_project())))

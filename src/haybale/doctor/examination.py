@@ -17,9 +17,8 @@ from haybale.dump.recognition import recognise
 from haybale.dump.reference import resolve_dump
 from haybale.errors import HaybaleError, PrerequisiteError
 from haybale.image_ref import ImageRef
-from haybale.images import dockerfile
+from haybale.images.stages import STAGES, find_stage
 from haybale.index.inputs import match_globs
-from haybale.testing.stack import TESTED_STAGES
 from haybale.tools import git
 from haybale.tools.engine import install, sdk
 from haybale.tools.registry.credentials import find_login
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
     from haybale.config import Project
 
 # The stages that haybale builds.
-STAGES = (*TESTED_STAGES, "solr")
+# The settings that are lists of files.
+LISTS = ("fixtures", "site.environment_files")
 
 # Bytes that images, the index and the build cache of a small site take.
 LEAST_SPACE = 10 * 1000**3
@@ -62,10 +62,14 @@ def examine(
 def examine_settings(project: Project, settings: Sequence[SettingValue]) -> Diagnosis:
     """Look for files, folders and globs that settings name and that are not there."""
     findings = []
-    wanted = {"site": Path.is_dir, "solr_conf": Path.is_dir, "dockerfile": Path.is_file}
+    wanted = {
+        "site.folder": Path.is_dir, "solr_conf": Path.is_dir, "dockerfile": Path.is_file,
+        "compose.solr": Path.is_file, "compose.ci": Path.is_file,
+    }  # fmt: skip
     for each in settings:
         place = each.source or f"the default of `{each.name}`"
-        names = [each.value] if each.name in wanted else each.value if each.name == "fixtures" else []
+        is_one = each.name in wanted and each.value is not None
+        names = [each.value] if is_one else each.value if each.name in LISTS else []
         is_there = wanted.get(each.name, Path.is_file)
         findings += [
             Finding(
@@ -157,23 +161,15 @@ def examine_dump(project: Project) -> Diagnosis:
 
 
 def examine_dockerfile(project: Project) -> Diagnosis:
-    """Look for the stages that haybale builds."""
-    file = project.path(project.settings.dockerfile)
-    try:
-        names = dockerfile.stage_names(file)
-    except HaybaleError as error:
-        return Diagnosis(subject="Dockerfile", seen="none", findings=(Finding.from_error(error),))
-    findings = tuple(
-        Finding(
-            level="error",
-            what=f"{file} has no stage {stage!r}",
-            why=f"haybale builds the stages {', '.join(STAGES)}",
-            fix=f"name it: FROM IMAGE AS {stage}",
-        )
-        for stage in STAGES
-        if stage not in names
-    )
-    return Diagnosis(subject="Dockerfile", seen=f"stages {', '.join(names)}", findings=findings)
+    """Look for the stages that haybale builds, and for what makes them."""
+    findings = []
+    for stage in STAGES:
+        try:
+            find_stage(project, stage)
+        except HaybaleError as error:
+            findings.append(Finding.from_error(error))
+    name = project.settings.dockerfile or "haybale's own"
+    return Diagnosis(subject="Dockerfile", seen=name, findings=tuple(dict.fromkeys(findings)))
 
 
 def examine_solr_configuration(project: Project) -> Diagnosis:

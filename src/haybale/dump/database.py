@@ -30,7 +30,7 @@ class Recognised:
 class Database(Protocol):
     """A database that dumps are of. Its methods raise `DumpError`s that name the dump's file.
 
-    - `name`: for notes and messages; of one with a server, also the profile of docker-compose.database.yml.
+    - `name`: for notes and messages; of one with a server, also the profile of database.yml.
     - `formats`: what its dumps may be; a format belongs to one database alone.
     - `suffixes`: how the name of its file ends in an archive.
     - `folder_marker`: the file that says what a dump that is a folder holds; None where no dump is one.

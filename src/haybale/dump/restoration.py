@@ -1,9 +1,9 @@
 """How a PostgreSQL dump is restored, and what is said of it.
 
 psql and pg_restore go on where a statement fails, and most of what fails then has nothing to do with rows:
-owners, privileges, tablespaces, objects that are there already. So (`index.restore = "lenient"`) haybale lets
-them go on, compares the tables and their rows with what the dump has, stops where one is missing, and lists
-all else.
+owners, privileges, tablespaces, objects that are there already. So (`database.restore = "lenient"`) haybale
+lets them go on, compares the tables and their rows with what the dump has, stops where one is missing, and
+lists all else.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ def _absent_extensions(failures: list[Failure]) -> list[str]:
 def restore_error(code: int, log: str, mode: str) -> DumpError:
     """Return the error for a service `restore` that exited with `code`, and whose whole log is `log`.
 
-    `mode` is the setting `index.restore`.
+    `mode` is the setting `database.restore`.
     """
     failures = read_failures(log)
     listed = "\n".join(f"not restored: {each}" for each in failures[:LISTED])
@@ -231,7 +231,9 @@ def restore_error(code: int, log: str, mode: str) -> DumpError:
         return DumpError(
             "the dump could not be restored",
             cause=failures[0].error if failures else "what was seen is the end of its log",
-            hint='index.restore = "lenient" goes on where psql and pg_restore do' if mode == STRICT else "",
+            hint='database.restore = "lenient" goes on where psql and pg_restore do'
+            if mode == STRICT
+            else "",
             log="\n".join(log.splitlines()[-TAIL:]),
         )
     missing = log.rpartition(f"{MISSING_HEADING}\n")[2].strip().splitlines()

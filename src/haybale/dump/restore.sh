@@ -1,5 +1,5 @@
 #!/bin/sh
-# The reference dump becomes the site's database: the service `restore` of docker-compose.database.yml.
+# The reference dump becomes the site's database: the service `restore` of database.yml.
 #
 # Runs in the server's image (of an SQLite dump, in the site's), with nothing but a POSIX shell and PostgreSQL's own
 # programs. /restore has this script and what haybale read in the dump (restoration.py). Exits with 9 where the
@@ -38,7 +38,11 @@ restore_archive() {
 }
 
 case $FORMAT in
-  sqlite) exec cp /dump /data/db.sqlite3 ;;
+  sqlite)
+    cp /dump /data/db.sqlite3
+    # Whoever the site runs as: it writes the file, and a journal beside it.
+    chmod a+rwX /data /data/db.sqlite3
+    exit ;;
 esac
 
 sql --file=/restore/roles.sql

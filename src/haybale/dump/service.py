@@ -1,4 +1,4 @@
-"""What the compose environments need of the site's database: the variables of docker-compose.database.yml."""
+"""What the environments need of the site's database: the variables of images/services/database.yml."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def unpack_dump(project: Project) -> Unpacked:
 
 
 def database_variables(checkout: Checkout, unpacked: Unpacked, say: Callable[[str], None]) -> dict[str, str]:
-    """Return the variables of docker-compose.database.yml; a server that the dump needs is made available.
+    """Return the variables of database.yml; a server that the dump needs is made available.
 
     Raises `ConfigError` where a fixture is missing, `DumpError` where the server is older than the dump.
     """
@@ -62,7 +62,7 @@ def database_variables(checkout: Checkout, unpacked: Unpacked, say: Callable[[st
         "HAYBALE_DUMP_FORMAT": unpacked.format,
         "HAYBALE_FIXTURES": str(fixtures),
         "HAYBALE_RESTORE": str(restore),
-        "HAYBALE_RESTORE_MODE": checkout.settings.index.restore,
+        "HAYBALE_RESTORE_MODE": checkout.settings.database.restore,
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,8 @@ from haybale.errors import BuildError, UsageError
 from haybale.image_ref import RELEASE, ImageRef, cache_images
 from haybale.images import host
 from haybale.images.bases.base_image import ensure_base_image
-from haybale.images.dockerfile import build_arguments, raise_if_unknown, stage_names
+from haybale.images.dockerfile import build_arguments
+from haybale.images.stages import SOLR, SOLR_HOME, StageSource, find_stage
 from haybale.images.transfer import push_image
 from haybale.tools import git, process
 from haybale.tools.engine import sdk
@@ -30,16 +31,12 @@ if TYPE_CHECKING:
 
 ACTIONS = ("--load", "--push")
 
-# The stage that holds the index.
-SOLR = "solr"
-
-# Where Solr's cores are in that stage's image; and what puts them there, after all that the stage does, into
-# layers that don't depend on the base: those of every platform are the same ones.
-SOLR_HOME = "/opt/haybale/solr"
+# What puts the cores into the stage solr, after all that the stage does, into layers that don't depend on the
+# base: those of every platform are the same ones.
 SOLR_WITH_CORES = "haybale-solr"
 CORES_CONTEXT = "haybale-cores"
 CORES_STAGE = f"""
-FROM {SOLR} AS {SOLR_WITH_CORES}
+FROM {{target}} AS {SOLR_WITH_CORES}
 COPY --link --chown=8983:8983 --from={CORES_CONTEXT} . {SOLR_HOME}/
 """
 
@@ -123,14 +120,13 @@ def build_stage(
     `action` is `--load` (into the engine) or `--push` (to the registry). A failure of a `quiet` build shows
     the whole log once. Raises `UsageError`, `BuildError`.
     """
-    file = checkout.project.path(checkout.settings.dockerfile)
-    raise_if_unknown(stage, stage_names(file))
+    source = find_stage(checkout.project, stage)
     if action not in ACTIONS:
         cause = f"a build's action is {' or '.join(ACTIONS)}"
         raise UsageError(f"unknown action {action!r}", cause=cause, hint="just build STAGE --load")
     image = checkout.stage_image(stage)
     if stage != SOLR:
-        _build(checkout, stage, image, action=action, quiet=quiet, extra=extra, say=say)
+        _build(checkout, stage, source, image, action=action, quiet=quiet, extra=extra, say=say)
     elif sdk.find_image(image) is None:
         # Only regeneration makes the index that this stage needs.
         raise BuildError(
@@ -182,18 +178,14 @@ def build_solr_image(
     A stage may lay out the core `core` itself (ARG CORE), and copy an index from the build context `index`,
     which is empty.
     """
-    written = checkout.project.path(checkout.settings.dockerfile)
-    with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
-        nothing, file = Path(folder, "nothing"), Path(folder, "Dockerfile")
-        nothing.mkdir()
-        file.write_bytes(written.read_bytes() + CORES_STAGE.encode())
-        # BuildKit looks for it beside the Dockerfile, and then in the context.
-        ignored = written.with_name(f"{written.name}.dockerignore")
-        if ignored.is_file():
-            shutil.copyfile(ignored, file.with_name(f"{file.name}.dockerignore"))
+    source = find_stage(checkout.project, SOLR)
+    with_cores = replace(
+        source, text=source.text + CORES_STAGE.format(target=source.target), target=SOLR_WITH_CORES
+    )
+    with tempfile.TemporaryDirectory(prefix="haybale-") as nothing:
         _build(
-            checkout, SOLR, image, target=SOLR_WITH_CORES, dockerfile=file, action=LOAD_UNCOMPRESSED,
-            quiet=True, contexts={CORES_CONTEXT: home, "index": nothing}, arguments={"CORE": core},
+            checkout, SOLR, with_cores, image, action=LOAD_UNCOMPRESSED, quiet=True,
+            contexts={CORES_CONTEXT: home, "index": Path(nothing)}, arguments={"CORE": core},
             labels=labels, use_cache=False, say=say,
         )  # fmt: skip
 
@@ -201,14 +193,13 @@ def build_solr_image(
 def _build(
     checkout: Checkout,
     stage: str,
+    source: StageSource,
     image: ImageRef,
     *,
     action: str,
     quiet: bool,
     say: Callable[[str], None],
     extra: Sequence[str] = (),
-    target: str | None = None,
-    dockerfile: Path | None = None,
     contexts: Mapping[str, Path] | None = None,
     arguments: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
@@ -223,13 +214,14 @@ def _build(
     time = checkout.head.commit.time if checkout.head else 0
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
         pages = git.remote_pages(project.root)
+        dockerfile, context = _write_dockerfile(Path(folder), project.root, source)
         build = StageBuild(
             stage=stage,
-            target=target or stage,
+            target=source.target,
             image=image,
             action=action,
-            dockerfile=dockerfile or project.path(settings.dockerfile),
-            context=project.root,
+            dockerfile=dockerfile,
+            context=context,
             epoch=time,
             arguments={
                 **build_arguments(settings),
@@ -254,6 +246,25 @@ def _build(
             extra=tuple(extra),
         )
         _run(build, quiet=quiet)
+
+
+def _write_dockerfile(folder: Path, root: Path, source: StageSource) -> tuple[Path, Path]:
+    """Write what a stage is built from into a folder; return the file, and the build's context."""
+    inner = folder / "dockerfile"
+    inner.mkdir()
+    file = inner / (source.file.name if source.file else "Dockerfile")
+    file.write_text(source.text, encoding="utf-8")
+    # BuildKit looks for it beside the Dockerfile, and then in the context.
+    ignored = source.file.with_name(f"{source.file.name}.dockerignore") if source.file else None
+    if ignored is not None and ignored.is_file():
+        shutil.copyfile(ignored, inner / f"{file.name}.dockerignore")
+    elif source.ignored and not (root / ".dockerignore").is_file():
+        (inner / f"{file.name}.dockerignore").write_text("\n".join(source.ignored) + "\n", encoding="utf-8")
+    if source.needs_context:
+        return file, root
+    nothing = folder / "context"
+    nothing.mkdir()
+    return file, nothing
 
 
 def _revision_of_files(checkout: Checkout) -> str:

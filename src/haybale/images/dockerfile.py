@@ -60,12 +60,6 @@ class Dockerfile:
     stages: list[Stage]
 
 
-def stage_names(file: Path) -> tuple[str, ...]:
-    """Return the names of a Dockerfile's stages, in their order; raises as `parse_dockerfile` does."""
-    stages = parse_dockerfile(_read(file), str(file)).stages
-    return tuple(stage.name for stage in stages if stage.name)
-
-
 def build_arguments(settings: Settings) -> dict[str, str]:
     """Return what every build of a stage passes as build arguments; FROM sees those that an ARG declares."""
     images = settings.images
@@ -73,14 +67,15 @@ def build_arguments(settings: Settings) -> dict[str, str]:
     return {"PYTHON_IMAGE": images.python, "SOLR_IMAGE": images.solr, **core}
 
 
-def required_instructions(file: Path, wanted: Sequence[str], arguments: Mapping[str, str]) -> str:
-    """Return the instructions of the `wanted` stages, and of the stages that they are made of, a line each.
+def required_instructions(text: str, file: str, wanted: Sequence[str], arguments: Mapping[str, str]) -> str:
+    """Return the instructions of the `wanted` stages, and of the stages they are made of, a line each.
 
-    `arguments` are the build arguments. What stands before the first FROM comes first. Comments, blank lines
-    and line breaks do not show. Where it is not certain here which stage is meant, all that may be are
-    there. Raises `ConfigError` as `parse_dockerfile` does, and where there is no such stage.
+    `text` is a Dockerfile, `file` its name for errors, `arguments` are the build arguments. What stands
+    before the first FROM comes first. Comments, blank lines and line breaks do not show. Where it is not
+    certain here which stage is meant, all that may be are there. Raises `ConfigError` as `parse_dockerfile`
+    does, and where there is no such stage.
     """
-    parsed = parse_dockerfile(_read(file), str(file))
+    parsed = parse_dockerfile(text, file)
     names = [stage.name for stage in parsed.stages]
     for name in wanted:
         if name not in names:
@@ -115,6 +110,20 @@ def required_stages(parsed: Dockerfile, wanted: Sequence[int], arguments: Mappin
     return found
 
 
+def user_of(parsed: Dockerfile, name: str) -> str | None:
+    """Return the last USER of a stage, or of those that it is made of; None where only its base says it."""
+    wanted = name
+    for stage in reversed(parsed.stages):
+        if stage.name != wanted.lower():
+            continue
+        first, *others = map(_verb, stage.instructions)
+        users = [rest for verb, rest in others if verb == "USER"]
+        if users:
+            return users[-1]
+        wanted = next(word for word in first[1].split() if not word.startswith("--"))
+    return None
+
+
 def _is_named(stage: Stage, number: int, pattern: re.Pattern[str]) -> bool:
     """Whether a pattern fits a stage's name or number."""
     return any(pattern.fullmatch(name) for name in (stage.name, str(number)) if name)
@@ -142,7 +151,8 @@ def parse_dockerfile(text: str, file: str) -> Dockerfile:
     return Dockerfile(escape=_escape(_split_lines(text), file), before=before, stages=stages)
 
 
-def _read(file: Path) -> str:
+def read_dockerfile(file: Path) -> str:
+    """Return a Dockerfile's text; raises `ConfigError` where it cannot be read."""
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -7,15 +7,26 @@ name of the run behind that.
 
 from __future__ import annotations
 
+import json
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from haybale.errors import ConfigError
+from haybale.images.site_services import Facts, ci_services, index_services
 from haybale.tools.engine.compose import Compose
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from haybale.config import Project
+
+# The compose files that every site's environments are made of, by the kind of the environment; and what makes
+# one more file, of what the settings say of the site's containers.
+SERVICES = Path(__file__).with_name("services")
+DATABASE_FILE = "database.yml"
+FILES = {"solr": "index.yml", "ci": "test.yml"}
+SITE_SERVICES = {"solr": index_services, "ci": ci_services}
 
 # Commands of docker compose (its reference, "Subcommands"), and those of them that make containers, and so
 # need what containers are made of.
@@ -46,21 +57,58 @@ def creates_containers(arguments: Sequence[str]) -> bool:
 
 
 def compose_project(
-    project: Project, kind: str, file: str, run: str | None, variables: dict[str, str]
+    project: Project, kind: str, run: str | None, variables: Mapping[str, str], env: Mapping[str, str]
 ) -> Compose:
-    """Return the environment of a run, None for the developer's own; `kind` is solr or ci."""
-    name = "-".join(part for part in (project.settings.name, kind, run) if part)
-    env_file = project.scratch / "env" / f"{name}.env"
-    return Compose(file=project.path(file), project=name, env_file=env_file, variables=variables)
+    """Return the environment of a run, None for the developer's own; `kind` is solr or ci.
+
+    `env` has the site's secrets. Raises `ConfigError` where something that a setting names is not there.
+    """
+    facts = Facts(database_url=variables["HAYBALE_DATABASE_URL"], core=variables["HAYBALE_CORE"])
+    # JSON is YAML.
+    site = json.dumps(SITE_SERVICES[kind](project, facts, env), indent=1)
+    return _compose(project, kind, run, variables, f"{site}\n")
 
 
-def last_compose_project(project: Project, kind: str, file: str) -> Compose:
+def last_compose_project(project: Project, kind: str, env: Mapping[str, str]) -> Compose:
     """Return the developer's environment as its last `up` left it, without making or checking anything.
 
     Before the first one, compose still wants a value for each variable.
     """
     unset = dict.fromkeys(NAMES, "none") | dict.fromkeys(FOLDERS, str(project.scratch))
-    services = compose_project(project, kind, file, None, unset | {"HAYBALE_DATABASE_URL": ""})
-    if not services.env_file.is_file():
-        services.write_env()
+    last = _compose(project, kind, None, unset, "")
+    if all(file.is_file() for file in (last.env_file, *last.written)):
+        return last
+    services = compose_project(project, kind, None, unset | {"HAYBALE_DATABASE_URL": "sqlite://"}, env)
+    services.write_files()
     return services
+
+
+def _compose(
+    project: Project, kind: str, run: str | None, variables: Mapping[str, str], site: str
+) -> Compose:
+    name = "-".join(part for part in (project.settings.name, kind, run) if part)
+    file = project.scratch / "env" / f"{name}.json"
+    own = _own_file(project, kind)
+    return Compose(
+        files=(SERVICES / DATABASE_FILE, SERVICES / FILES[kind], file, *([own] if own else [])),
+        folder=project.root,
+        project=name,
+        env_file=file.with_suffix(".env"),
+        variables=variables,
+        written={file: site},
+    )
+
+
+def _own_file(project: Project, kind: str) -> Path | None:
+    """Return the repository's compose file for an environment; None where no setting names one."""
+    name = getattr(project.settings.compose, kind)
+    if name is None:
+        return None
+    file = project.path(name)
+    if not file.is_file():
+        raise ConfigError(
+            f"{file} is not a file",
+            cause=f"the setting compose.{kind} names it",
+            hint="restore it, or correct the setting",
+        )
+    return file

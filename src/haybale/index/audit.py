@@ -84,7 +84,7 @@ def check_unknown_inputs(unknown: Unknown, settings: Settings) -> tuple[str, ...
     """Raise `InputsError` for what the key does not know, or return it as warnings, as the settings say."""
     if not unknown.total:
         return ()
-    sentences = [_sentence(finding, settings.site) for finding in unknown.findings]
+    sentences = [_sentence(finding, settings.site.folder) for finding in unknown.findings]
     more = unknown.total - len(sentences)
     if more > 0:
         sentences.append(f"and {more} more")
@@ -117,7 +117,7 @@ def _setting_lines(findings: Iterable[Finding], settings: Settings) -> list[str]
     for finding in findings:
         if _is_of_site(finding):
             # A name is no glob, whatever is in it.
-            inputs.add(glob.escape(_in_repository(finding, settings.site)))
+            inputs.add(glob.escape(_in_repository(finding, settings.site.folder)))
         else:
             ignore.add(finding.what)
     index = settings.index

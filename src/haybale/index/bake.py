@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from haybale.errors import LoadError, ServiceError, VerifyError
-from haybale.images.build import SOLR_HOME
+from haybale.images.stages import SOLR_HOME
 from haybale.index.verification import raise_if_counts_differ
 from haybale.tools.engine import sdk
 from haybale.tools.solr import Solr

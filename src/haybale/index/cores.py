@@ -23,12 +23,13 @@ def ask_site(services: Compose) -> tuple[str, ...]:
 
     Raises `LoadError` where the site does not start, `ConfigError` where a URL names no core.
     """
-    services.write_env()
+    services.write_files()
     try:
         lines = services.run_alone("loader", loader_command(inputs=None, list_cores=True))
         (event,) = [each for each in read_events(lines, "cores") if each["event"] == "cores"]
     finally:
         services.down()
+        services.remove_files()
     return check_cores(event["cores"])
 
 
@@ -38,8 +39,8 @@ def check_cores(connections: Mapping[str, str]) -> tuple[str, ...]:
         if core == UNSET:
             raise ConfigError(
                 f"the Haystack connection {alias} has the core that haybale is to name",
-                cause="its URL comes from a variable with HAYBALE_CORE in it (docker-compose.solr.yml)",
-                hint='set core = "NAME", or have the site make its URLs from SOLR_BASE_URL',
+                cause="its URL comes from a variable with {core} or {solr_url} in it",
+                hint='set core = "NAME", or have the site make its URLs from {solr_base_url}',
             )
         if not re.fullmatch(CORE, core):
             raise ConfigError(

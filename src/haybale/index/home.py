@@ -10,8 +10,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from haybale.errors import ConfigError
-from haybale.images.build import SOLR
-from haybale.images.dockerfile import build_arguments, required_instructions
+from haybale.images.stages import SOLR, site_instructions
 from haybale.index.solrconfig import SCHEMA, SOLRCONFIG, ServedConfiguration, read_solrconfig, tune
 
 if TYPE_CHECKING:
@@ -40,9 +39,7 @@ def core_folders(project: Project, cores: Sequence[str]) -> dict[str, Path]:
 
 def lays_out_core(project: Project) -> bool:
     """Return whether the Dockerfile's stage `solr` lays out a core itself: its ARG CORE, the first one."""
-    settings = project.settings
-    stage = required_instructions(project.path(settings.dockerfile), [SOLR], build_arguments(settings))
-    return PROPERTIES in stage
+    return PROPERTIES in site_instructions(project, (SOLR,))
 
 
 def write_home(folder: Path, cores: Mapping[str, Path], *, lays_out_first: bool = False) -> None:

@@ -11,12 +11,15 @@ import json
 import re
 from dataclasses import dataclass, field
 from importlib import resources
+from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 from haybale.dump.reference import identify_dump, resolve_dump
 from haybale.dump.restoration import code_digest
 from haybale.errors import ConfigError
-from haybale.images.dockerfile import build_arguments, required_instructions
+from haybale.images.site_services import SETTINGS_VARIABLE, database_script, site_environment
+from haybale.images.stack import DATABASE_FILE, FILES, SERVICES
+from haybale.images.stages import site_instructions
 from haybale.index import inputs
 from haybale.index.solrconfig import SOLRCONFIG, serving_changes
 
@@ -37,10 +40,6 @@ KEY_LENGTH = 32
 FILE_DIGEST_LENGTH = 16
 
 KEY_PATTERN = re.compile(rf"^[0-9a-f]{{{KEY_LENGTH}}}$")
-
-# The compose file of the environment that indexes, and what it may include.
-COMPOSE_FILE = "docker-compose.solr.yml"
-DATABASE_COMPOSE_FILE = "docker-compose.database.yml"
 
 # The stages that the index is made with.
 STAGES = ("release", "solr")
@@ -137,7 +136,7 @@ def compute_key(project: Project) -> Key:
     """
     settings, root = project.settings, project.root
     dump = resolve_dump(project.home, settings.dump)
-    site = inputs.read_site(root / settings.site)
+    site = inputs.read_site(root / settings.site.folder)
     for folder in settings.solr_conf_folders:
         if not (root / folder).is_dir():
             raise ConfigError(
@@ -145,9 +144,11 @@ def compute_key(project: Project) -> Key:
                 cause="it holds Solr's schema.xml and solrconfig.xml",
                 hint="correct the setting `solr_conf`",
             )
-    stages = required_instructions(root / settings.dockerfile, STAGES, build_arguments(settings))
-    compose_files = [name for name in (COMPOSE_FILE, DATABASE_COMPOSE_FILE) if (root / name).is_file()]
-    compose = [(root / name).read_text(encoding="utf-8", errors="replace") for name in compose_files]
+    stages = site_instructions(project, STAGES)
+    variables = site_environment(project, settings.site.index)
+    compose = [settings.compose.solr] if settings.compose.solr else []
+    named = [stages, f"{SETTINGS_VARIABLE}={variables.get(SETTINGS_VARIABLE, '')}"]
+    named += [_read_compose_file(root / name) for name in compose]
     content = identify_dump(dump, project.scratch / "dump")
     server_image = content.database.server_image(settings.images)
     bases = [settings.images.python, settings.images.solr, *([server_image] if server_image else [])]
@@ -158,13 +159,14 @@ def compute_key(project: Project) -> Key:
         _value("loader", loader_digest()),
         _value("dockerfile", digest_parts([stages])),
         _value("dump", content.sha256),
-        *([_value("restore", f"{settings.index.restore} {code_digest()[:16]}")] if server_image else []),
+        *([_value("restore", f"{settings.database.restore} {code_digest()[:16]}")] if server_image else []),
         _files("solr-conf", root, _configuration_files(root, settings.solr_conf_folders)),
-        _files("index-code", root, _within(settings.site, inputs.find_index_code(site))),
-        _files("templates", root, _within(settings.site, inputs.find_templates(site))),
-        _files("settings", root, _within(settings.site, inputs.find_settings(site, [stages, *compose]))),
-        # Where the first is missing, that is an error.
-        _files("environment", root, {COMPOSE_FILE, *compose_files}),
+        _files("index-code", root, _within(settings.site.folder, inputs.find_index_code(site))),
+        _files("templates", root, _within(settings.site.folder, inputs.find_templates(site))),
+        _files("settings", root, _within(settings.site.folder, inputs.find_settings(site, named))),
+        _value("variables", _describe_variables(settings, variables)),
+        _value("services", _services_digest()[:16]),
+        _files("environment", root, [*compose, *settings.site.environment_files]),
         _files("fixtures", root, settings.fixtures),
         _files("lock", root, [settings.requirements.production]),
         _files("extra", root, inputs.match_globs(root, settings.index.inputs)),
@@ -181,6 +183,32 @@ def _describe_cores(settings: Settings) -> str:
     conf = settings.solr_conf
     folders = () if isinstance(conf, str) else sorted(f"{core}={folder}" for core, folder in conf.items())
     return " ".join([*(settings.cores or ["HAYSTACK_CONNECTIONS"]), *folders])
+
+
+def _read_compose_file(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        inputs.raise_unreadable(error, "the setting compose.solr names it")
+
+
+def _describe_variables(settings: Settings, variables: Mapping[str, str]) -> str:
+    """Return what the site's containers are told while it is indexed; of secrets, the names."""
+    site = settings.site
+    told = {
+        "variables": dict(sorted(variables.items())),
+        "secrets": sorted(site.secrets),
+        "user": site.user,
+        "workdir": site.workdir,
+        "commands": settings.database.commands,
+    }
+    return json.dumps(told)
+
+
+def _services_digest() -> str:
+    """Return the digest of haybale's own compose files for the environment that indexes."""
+    files = (SERVICES / DATABASE_FILE, SERVICES / FILES["solr"])
+    return digest_parts([*(file.read_text(encoding="utf-8") for file in files), database_script()])
 
 
 def _configuration_files(root: Path, folders: Iterable[str]) -> set[str]:
@@ -221,7 +249,7 @@ def digest_file(file: IO[bytes]) -> str:
 
 
 def _within(folder: str, files: Iterable[str]) -> set[str]:
-    return {f"{folder}/{file}" for file in files}
+    return {str(PurePosixPath(folder, file)) for file in files}
 
 
 def _value(name: str, value: str) -> Component:

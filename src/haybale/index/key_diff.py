@@ -194,7 +194,8 @@ def _blame_files(project: Project, history: History, change: ComponentChange) ->
         # The dump's link and its file are one input; what did not change says nothing.
         files = tuple(_blame_file(history, _changed(path), is_dump=True) for path in _dump_paths(project))
         return tuple(each for each in files if each.blame.is_change) or files
-    files = (_changed(project.settings.dockerfile),) if change.component == "dockerfile" else change.files
+    dockerfile = project.settings.dockerfile if change.component == "dockerfile" else None
+    files = (_changed(dockerfile),) if dockerfile else change.files
     return tuple(_blame_file(history, each) for each in files)
 
 

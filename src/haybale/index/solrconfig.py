@@ -15,7 +15,7 @@ from xml.etree import ElementInclude
 from xml.etree import ElementTree as ET
 
 from haybale.errors import ConfigError
-from haybale.images.build import SOLR_HOME
+from haybale.images.stages import SOLR_HOME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

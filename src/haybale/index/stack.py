@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from haybale.index.key import Key
     from haybale.tools.engine.compose import Compose
 
-KIND, FILE = "solr", "docker-compose.solr.yml"
+KIND = "solr"
 
 # What a developer's own environment has in place of a run's name.
 OWN = "dev"
@@ -68,7 +68,7 @@ def prepare_index_stack(
     }
     names = settings.cores
     if not names:
-        asked = compose_project(project, KIND, FILE, run, {**variables, "HAYBALE_CORE": UNSET})
+        asked = compose_project(project, KIND, run, {**variables, "HAYBALE_CORE": UNSET}, checkout.env)
         names = ask_site(asked)
         say(f"HAYSTACK_CONNECTIONS names the core{'s' * (len(names) > 1)} {', '.join(names)}")
     cores = core_folders(project, names)
@@ -81,16 +81,16 @@ def prepare_index_stack(
         tuned = (home / names[0] / "conf" / SOLRCONFIG).read_bytes()
         write_atomically(solrconfig_file(project, name), tuned)
         build_solr_image(checkout, empty_image, home, {}, say, core=names[0])
-    services = compose_project(project, KIND, FILE, run, {**variables, "HAYBALE_CORE": names[0]})
+    services = compose_project(project, KIND, run, {**variables, "HAYBALE_CORE": names[0]}, checkout.env)
     return IndexStack(services=services, cores=cores)
 
 
 def run_solr_compose(checkout: Checkout, arguments: Sequence[str], say: Callable[[str], None]) -> int:
     """Run docker compose on the environment that indexes; return its exit code."""
     if not creates_containers(arguments):
-        return last_compose_project(checkout.project, KIND, FILE).run_attached(arguments or ["ps"])
+        return last_compose_project(checkout.project, KIND, checkout.env).run_attached(arguments or ["ps"])
     services = prepare_index_stack(checkout, None, compute_key(checkout.project), say).services
-    services.write_env()
+    services.write_files()
     return services.run_attached(arguments)
 
 
@@ -110,7 +110,7 @@ def prepare_loader(project: Project, run: str, key: Key) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     copy_loader(target)
     settings = project.settings
-    write_inputs(target / INPUTS_FILE, key.files, settings.site, settings.index.ignore)
+    write_inputs(target / INPUTS_FILE, key.files, settings.site.folder, settings.index.ignore)
     return target
 
 

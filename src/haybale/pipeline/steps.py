@@ -175,7 +175,7 @@ def run_tests(context: Context) -> PassedTests:
     """Bring up the site with the index image, and run every suite."""
     run_suites(context.built, context.require(IndexImage).name, context.terminal, run=context.run.name)
     images = _raise_if_replaced(context)
-    return PassedTests(images=images, suites=read_results(context.built.project.reports))
+    return PassedTests(images=images, suites=read_results(context.built.project))
 
 
 def _raise_if_replaced(context: Context) -> Mapping[str, str | None]:

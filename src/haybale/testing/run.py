@@ -1,44 +1,40 @@
 """runTests: the site, with the baked index, under every test.
 
-The site's tests and the browser's run in the tester container, beside the release image and the baked Solr;
-the repository's own run here. All of them run, also after one has failed.
+The suites run in the tester container, in the released site's or here, as the settings say. All of them run,
+also after one has failed.
 """
 
 from __future__ import annotations
 
 import shutil
-import sys
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from haybale.dump.service import restored_database
-from haybale.errors import ServiceError, TestsFailedError
+from haybale.errors import TestsFailedError
 from haybale.images.build import ensure_stage
+from haybale.images.site_services import REPORTS
 from haybale.images.stack import new_run_name
 from haybale.images.store import open_store
 from haybale.index.build import regenerate
 from haybale.index.image import find_local_image, is_verified, pull_index_image, verify_index_image
 from haybale.index.key import compute_key
 from haybale.release.record import Suite
+from haybale.testing.pages import PAGES, ask_pages, write_report
 from haybale.testing.stack import TESTED_STAGES, prepare_test_stack
+from haybale.testing.suites import HOST, SuiteResult, run_here, run_in_services
 from haybale.tools.engine import sdk
-from haybale.tools.process import run_attached
-from haybale.version import PULL
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from haybale.checkout import Checkout
+    from haybale.config import Project
     from haybale.image_ref import ImageRef
     from haybale.index.image import IndexImage
     from haybale.terminal import Terminal
     from haybale.tools.engine.compose import Compose
-
-# The folder of the reports in the tester container.
-REPORTS = "/reports"
-
-# Each leaves reports/SUITE.xml.
-SUITES = ("site", "browser", "repository")
 
 
 def run_tests(checkout: Checkout, terminal: Terminal, *, keep: bool = False) -> None:
@@ -79,60 +75,78 @@ def run_suites(
     `TestsFailedError` with the names of the suites that failed, `ServiceError` where there are no reports.
     """
     settings, reports = checkout.settings.test, checkout.project.reports
+    inside = {name: suite for name, suite in settings.suites.items() if suite.where != HOST}
+    outside = {name: suite for name, suite in settings.suites.items() if suite.where == HOST}
     services = prepare_test_stack(checkout, run or new_run_name(), index, terminal.say)
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir(parents=True)
-    failed: list[str] = []
+    results: list[SuiteResult] = []
     terminal.say("starting the site with the baked index")
     if keep:
         terminal.say(services.keep_notice)
     with restored_database(services, terminal.advise, keep=keep):
+        # Whoever the tests run as.
+        services.exec_as_root("tester", ["chmod", "0777", REPORTS])
         try:
-            for suite, command in (("site", settings.site), ("browser", settings.browser)):
-                if command:
-                    terminal.say(f"running the {suite} tests")
-                    report = f"--junit-xml={REPORTS}/{suite}.xml"
-                    if run_attached(services.command("exec", "-T", "tester", *command, report)):
-                        failed.append(suite)
+            if settings.pages:
+                results.append(_look_at_pages(checkout, services, terminal))
+            for result in run_in_services(services, inside, terminal.say):
+                results.append(result)  # noqa: PERF402 - what has run counts, whatever comes
         finally:
             _copy_reports(services, reports)
             services.save_logs(reports / "logs")
-    if settings.repository:
-        terminal.say("running the repository's tests")
-        if _run_here(checkout, settings.repository):
-            failed.append("repository")
-    if failed:
+    for name, suite in outside.items():
+        terminal.say(f"running the suite {name}")
+        results.append(run_here(checkout, name, suite))
+    _raise_if_failed(results, terminal)
+
+
+def _look_at_pages(checkout: Checkout, services: Compose, terminal: Terminal) -> SuiteResult:
+    """Ask the released site for the pages of the settings, and say what is wrong with them."""
+    settings = checkout.settings
+    terminal.say("asking the released site for its pages")
+    answers = ask_pages(services, settings.site, settings.test.pages)
+    write_report(checkout.project.reports / f"{PAGES}.xml", answers)
+    problems = [answer.problem for answer in answers if answer.problem]
+    for problem in problems:
+        terminal.say(problem)
+    return SuiteResult(name=PAGES, code=len(problems), gates=True)
+
+
+def _raise_if_failed(results: Sequence[SuiteResult], terminal: Terminal) -> None:
+    """Raise `TestsFailedError` where a suite failed that gates; say what else is to be known."""
+    failed = [result for result in results if result.code]
+    for result in failed:
+        if not result.gates:
+            terminal.advise(
+                f"the suite {result.name} failed; it does not gate (test.suites.{result.name}.gates)"
+            )
+    gating = [result.name for result in failed if result.gates]
+    if gating:
         raise TestsFailedError(
-            f"tests failed: {', '.join(failed)}",
+            f"tests failed: {', '.join(gating)}",
             cause="JUnit XML and logs of the services are in reports/",
             hint="just ci-dc up -d starts the same services, to look at them",
         )
+    if not results:
+        terminal.advise("no test ran: there is no suite in [tool.haybale.test.suites], and no page")
     terminal.done("all tests passed; reports are in reports/")
 
 
-def read_results(reports: Path) -> dict[str, Suite]:
-    """Return what the reports of the last run say of each suite, by its name (JUnit XML)."""
+def read_results(project: Project) -> dict[str, Suite]:
+    """Return what the reports of the last run say of each suite, by its name (JUnit XML).
+
+    A suite whose command writes no report is not among them.
+    """
     found = {}
-    for suite in SUITES:
-        file = reports / f"{suite}.xml"
+    for name in (PAGES, *project.settings.test.suites):
+        file = project.reports / f"{name}.xml"
         if file.is_file():
             counts = [each.attrib for each in ET.parse(file).iter("testsuite")]  # noqa: S314 - our own
-            tests, skipped = (sum(int(each.get(name, 0)) for each in counts) for name in ("tests", "skipped"))
-            found[suite] = Suite(tests=tests, skipped=skipped)
+            tests, skipped = (sum(int(each.get(key, 0)) for each in counts) for key in ("tests", "skipped"))
+            found[name] = Suite(tests=tests, skipped=skipped)
     return found
 
 
 def _copy_reports(services: Compose, reports: Path) -> None:
-    try:
-        sdk.copy_from_container(services.container_id("tester"), REPORTS, reports)
-    except ServiceError as error:
-        error.hint = error.hint or f"the stage tester makes the folder {REPORTS}, for its user"
-        raise
-
-
-def _run_here(checkout: Checkout, command: tuple[str, ...]) -> int:
-    # The tests' own Python: this one, whatever the PATH says.
-    here = [sys.executable if word == "python" else word for word in command]
-    report = f"--junit-xml={checkout.project.reports / 'repository.xml'}"
-    pull = checkout.version.pull
-    return run_attached([*here, report], cwd=checkout.project.root, env={PULL: pull} if pull else None)
+    sdk.copy_from_container(services.container_id("tester"), REPORTS, reports)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from haybale.image_ref import ImageRef
     from haybale.tools.engine.compose import Compose
 
-KIND, FILE = "ci", "docker-compose.ci.yml"
+KIND = "ci"
 
 # The stages that are under test together: what is released, and what tests it.
 TESTED_STAGES = ("release", "tester")
@@ -38,13 +38,13 @@ def prepare_test_stack(
         "HAYBALE_SOLR_BAKED_IMAGE": str(index_image),
         **database_variables(checkout, unpacked, say),
     }
-    return compose_project(checkout.project, KIND, FILE, run, variables)
+    return compose_project(checkout.project, KIND, run, variables, checkout.env)
 
 
 def run_ci_compose(checkout: Checkout, arguments: Sequence[str], say: Callable[[str], None]) -> int:
     """Run docker compose on the environment that tests; return its exit code."""
     if not creates_containers(arguments):
-        return last_compose_project(checkout.project, KIND, FILE).run_attached(arguments or ["ps"])
+        return last_compose_project(checkout.project, KIND, checkout.env).run_attached(arguments or ["ps"])
     key = compute_key(checkout.project)
     baked = find_local_image(checkout, key)
     if baked is None:
@@ -56,5 +56,5 @@ def run_ci_compose(checkout: Checkout, arguments: Sequence[str], say: Callable[[
     for stage in TESTED_STAGES:
         ensure_stage(checkout, stage, say)
     services = prepare_test_stack(checkout, None, baked.name, say)
-    services.write_env()
+    services.write_files()
     return services.run_attached(arguments)

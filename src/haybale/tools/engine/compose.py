@@ -39,23 +39,28 @@ logging.getLogger("testcontainers").setLevel(logging.CRITICAL)
 
 @dataclass(frozen=True, kw_only=True)
 class Compose:
-    """A compose file with the variables that it is read with, under a project's name.
+    """Compose files with the variables that they are read with, under a project's name.
 
-    `variables` are what the file interpolates; they and the name go to compose in `env_file`, so that every
-    caller (testcontainers, a developer's command line) gives compose the same.
+    A later file adds to those before it (docker compose, "Merge Compose files"); relative paths start in
+    `folder`. `variables` are what the files interpolate; they and the name go to compose in `env_file`, so
+    that every caller (testcontainers, a developer's command line) gives compose the same. `written` are those
+    of the files that are written first, with their content: only their owner may read them.
     """
 
-    file: Path
+    files: tuple[Path, ...]
+    folder: Path
     project: str
     env_file: Path
     variables: Mapping[str, str] = field(default_factory=dict)
+    written: Mapping[Path, str] = field(default_factory=dict)
 
     def command(self, *arguments: str) -> list[str]:
         """Return the docker compose command line with these arguments."""
         # Compose 2.27.1 does not take profiles from the file of variables.
         profile = self.variables.get("COMPOSE_PROFILES")
         return [
-            "docker", "compose", "--project-name", self.project, "--file", str(self.file),
+            "docker", "compose", "--project-name", self.project, "--project-directory", str(self.folder),
+            *(word for file in self.files for word in ("--file", str(file))),
             "--env-file", str(self.env_file), *(("--profile", profile) if profile else ()), *arguments,
         ]  # fmt: skip
 
@@ -69,16 +74,23 @@ class Compose:
         """A line for the user of services that are kept."""
         return f"keeping them; to remove them: docker compose --project-name {self.project} down --volumes"
 
-    def write_env(self) -> None:
-        """Write the file of variables."""
+    def write_files(self) -> None:
+        """Write the file of variables, and those that are `written`."""
+        for file, content in self.written.items():
+            write_atomically(file, content, mode=0o600)
         values = {"COMPOSE_PROJECT_NAME": self.project, **self.variables}
         lines = [f"{name}={quote_value(value)}\n" for name, value in sorted(values.items())]
         write_atomically(self.env_file, "".join(lines))
 
+    def remove_files(self) -> None:
+        """Remove what `write_files` wrote."""
+        for file in (self.env_file, *self.written):
+            file.unlink(missing_ok=True)
+
     def run_attached(self, arguments: Sequence[str]) -> int:
         """Run docker compose on this terminal and return its exit code."""
         command = self.command(*arguments)
-        return process.run_attached(command, cwd=self.file.parent, env=self._environment)
+        return process.run_attached(command, cwd=self.folder, env=self._environment)
 
     def exec(self, service: str, command: Sequence[str]) -> Iterator[str]:
         """Yield the output of a command in a running service, line by line; its error stream is ours.
@@ -86,7 +98,14 @@ class Compose:
         Raises `process.CommandFailedError` at the end where it failed.
         """
         line = self.command("exec", "-T", service, *command)
-        return process.stream_lines(line, cwd=self.file.parent, env=self._environment, merge=False)
+        return process.stream_lines(line, cwd=self.folder, env=self._environment, merge=False)
+
+    def exec_as_root(self, service: str, command: Sequence[str]) -> None:
+        """Run a command in a running service as root; raises `ServiceError` where it fails."""
+        done = self.run("exec", "-T", "--user=0:0", service, *command)
+        if not done.ok:
+            message = f"{' '.join(command)} failed in the service {service}"
+            raise ServiceError(message, cause=f"it exited with {done.code}", log=done.output)
 
     def run_alone(self, service: str, command: Sequence[str]) -> Iterator[str]:
         """Yield the output of a command in a new container of a service, without the services it depends on.
@@ -95,7 +114,7 @@ class Compose:
         `process.CommandFailedError` at the end where it failed.
         """
         line = self.command("run", "--rm", "--no-deps", "--no-TTY", service, *command)
-        return process.stream_lines(line, cwd=self.file.parent, env=self._environment, merge=False)
+        return process.stream_lines(line, cwd=self.folder, env=self._environment, merge=False)
 
     def container_id(self, service: str) -> str:
         """Return the id of a service's container, running or not; `ServiceError` where there is none."""
@@ -140,8 +159,8 @@ class Compose:
         `keep` leaves them for debugging. Raises `ServiceError` with the log of the service that is to blame,
         or the error that `explain` returns for that service and its exit code.
         """
-        self.write_env()
-        stack = _Services(str(self.file.parent), wait=True)
+        self.write_files()
+        stack = _Services(str(self.folder), wait=True)
         # It has no argument for the project's name.
         stack.compose_command_property = self.command()
         stack.environment = self._environment
@@ -154,14 +173,14 @@ class Compose:
         finally:
             if not keep:
                 self.down()
-                self.env_file.unlink(missing_ok=True)
+                self.remove_files()
 
     def down(self) -> None:
         """Remove the project's containers, volumes and networks, whatever happens meanwhile."""
         with process.uninterrupted():
             options = ("--volumes", "--remove-orphans", "--timeout", "10")
             command = self.command("--profile", "*", "down", *options)
-            done = process.run(command, cwd=self.file.parent, env=self._environment, detached=True)
+            done = process.run(command, cwd=self.folder, env=self._environment, detached=True)
         if not done.ok:
             message = f"the services of {self.project} could not be removed"
             cause = f"docker compose down exited with {done.code}"
@@ -180,12 +199,12 @@ class Compose:
                 if ended and explain and (explained := explain(service, state["ExitCode"])):
                     return explained
                 how = f"exited with {state['ExitCode']}" if ended else "did not become healthy"
-                message = f"the service {service} of {self.file.name} {how}"
+                message = f"the service {service} of {self.project} {how}"
                 cause, end = "not known; this is the end of its log", self.log_tail(service)
                 hint = "--keep leaves the services, for debugging"
                 return ServiceError(message, cause=cause, hint=hint, log=end)
         log = (failed.stderr or b"").decode(errors="replace").rstrip().splitlines()
-        return ServiceError(f"the services of {self.file.name} did not come up", log="\n".join(log[-TAIL:]))
+        return ServiceError(f"the services of {self.project} did not come up", log="\n".join(log[-TAIL:]))
 
 
 class _Services(DockerCompose):

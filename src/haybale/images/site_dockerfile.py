@@ -1,0 +1,118 @@
+"""haybale's own Dockerfile for a Django site that has none."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from haybale.errors import ConfigError
+from haybale.images.site_services import SQLITE_URL, Facts, expand, site_environment
+
+if TYPE_CHECKING:
+    from haybale.config import Project
+
+RELEASE_STAGE = "release"
+
+# What is never part of an image of a site whose repository has no .dockerignore.
+IGNORED = (
+    ".git", ".github", ".gitlab-ci.yml", ".haybale", ".nox", ".tox", ".venv", "venv", "env", "node_modules",
+    "reports", ".env", ".env.*", "**/.env", "**/__pycache__", "**/*.py[cod]", "**/.*_cache",
+)  # fmt: skip
+
+# What is needed behind a proxy with certificates of its own, and where packages come from another index.
+PIP_MOUNTS = "--mount=type=secret,id=ca,required=false --mount=type=secret,id=pip,required=false"
+APT_MOUNT = "--mount=type=secret,id=ca,required=false"
+APT = """\
+if [ -s /run/secrets/ca ]; then \\
+      set -- -o Acquire::https::CAInfo=/run/secrets/ca -o APT::Sandbox::User=root; fi; \\
+    apt-get "$@" update \\
+ && apt-get "$@" install -y --no-install-recommends {packages} \\
+ && rm -rf /var/lib/apt/lists/*"""
+
+TEXT = """\
+FROM {image} AS haybale-python
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# By hand: not every small base image has useradd.
+RUN echo 'app:x:10001:' >> /etc/group \\
+ && echo 'app:x:10001:10001::/app:/usr/sbin/nologin' >> /etc/passwd \\
+ && install -d -o 10001 -g 10001 /app /data
+WORKDIR /app
+
+FROM haybale-python AS haybale-dependencies
+{build_packages}COPY {requirements} /build/
+RUN {mounts} \\
+    {setup} \\
+    PATH=${{PATH#/venv/bin:}}; \\
+    python -m venv --without-pip /venv \\
+ && python -m pip install --no-cache-dir -r /build/{requirements_name}
+
+FROM haybale-python AS {release}
+{packages}COPY --from=haybale-dependencies /venv /venv
+COPY {site} /app
+{collectstatic}USER app
+EXPOSE {port}
+CMD {command}
+"""
+
+
+def pip_setup(*, is_own: bool) -> str:
+    """Return what pip needs to know in a RUN; `is_own`: it installs into /venv, from outside of it."""
+    own = "export PIP_PYTHON=/venv/bin/python; " if is_own else ""
+    return (
+        "if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; "
+        "if [ -s /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi; " + own
+    ).strip()
+
+
+def site_dockerfile(project: Project) -> str:
+    """Return the Dockerfile of a Django site that has none, as far as its release stage.
+
+    Raises `ConfigError` where it is not known how the site starts.
+    """
+    settings = project.settings
+    image, site, requirements = settings.image, settings.site, settings.requirements.production
+    return TEXT.format(
+        image=settings.images.python,
+        build_packages=_install_packages(image.build_packages),
+        packages=_install_packages(image.packages),
+        requirements=json.dumps([requirements])[1:-1],
+        requirements_name=PurePosixPath(requirements).name,
+        mounts=PIP_MOUNTS,
+        setup=pip_setup(is_own=True),
+        release=RELEASE_STAGE,
+        site=site.folder,
+        collectstatic=_collectstatic(project) if image.collectstatic else "",
+        port=site.port,
+        command=json.dumps(
+            site.command or ["gunicorn", "--bind", f"0.0.0.0:{site.port}", _find_wsgi(project)]
+        ),
+    )
+
+
+def _install_packages(packages: tuple[str, ...]) -> str:
+    if not packages:
+        return ""
+    return f"RUN {APT_MOUNT} \\\n    {APT.format(packages=shlex.join(packages))}\n"
+
+
+def _collectstatic(project: Project) -> str:
+    """Return what collects the static files, with the site's variables: its settings may need them."""
+    placeholders = Facts(database_url=SQLITE_URL, core="none").placeholders(project.settings.site)
+    variables = site_environment(project, project.settings.site.release).items()
+    assigned = " ".join(f"{name}={shlex.quote(expand(value, placeholders))}" for name, value in variables)
+    return f"RUN {assigned} python manage.py collectstatic --noinput --verbosity 0\n"
+
+
+def _find_wsgi(project: Project) -> str:
+    """Return the module that gunicorn serves: the shallowest wsgi.py of the site."""
+    folder = project.path(project.settings.site.folder)
+    found = sorted(folder.glob("*/wsgi.py")) or sorted(folder.glob("*/*/wsgi.py"))
+    if not found:
+        raise ConfigError(
+            f"it is not known how the site in {folder} starts",
+            cause="there is no wsgi.py that gunicorn could serve, and no setting site.command",
+            hint='set command = ["...", "..."] in [tool.haybale.site]',
+        )
+    return ".".join(Path(found[0]).relative_to(folder).with_suffix("").parts)

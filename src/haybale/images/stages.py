@@ -1,0 +1,173 @@
+"""The stages that haybale builds, and the Dockerfile that each is built from.
+
+What is not in the repository's Dockerfile is haybale's own: all of it where there is none, a tester made of
+the release stage, a Solr that the index is put into.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from haybale.errors import ConfigError
+from haybale.image_ref import RELEASE
+from haybale.images.dockerfile import (
+    build_arguments,
+    parse_dockerfile,
+    raise_if_unknown,
+    read_dockerfile,
+    required_instructions,
+    user_of,
+)
+from haybale.images.site_dockerfile import IGNORED, PIP_MOUNTS, RELEASE_STAGE, pip_setup, site_dockerfile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from haybale.config import Project
+
+TESTER = "tester"
+# The stage that holds the index.
+SOLR = "solr"
+STAGES = (RELEASE, TESTER, SOLR)
+
+# Names of the stages that haybale adds: a Dockerfile may have any others.
+LAST_STAGE = "haybale-release"
+TESTER_STAGE = "haybale-tester"
+SOLR_STAGE = "haybale-solr-base"
+
+# Where Solr's cores are in that stage's image: outside /var/solr, which is a volume in Solr's own image, and
+# an older one would hide them.
+SOLR_HOME = "/opt/haybale/solr"
+
+# What haybale's own Dockerfile is called in messages.
+OWN = "haybale's own Dockerfile"
+
+SOLR_DOCKERFILE = f"""\
+FROM {{image}} AS {SOLR_STAGE}
+ENV SOLR_HOME={SOLR_HOME}
+COPY --link --chown=8983:8983 <<'XML' {SOLR_HOME}/solr.xml
+<solr>
+  <int name="maxBooleanClauses">${{{{solr.max.booleanClauses:1024}}}}</int>
+</solr>
+XML
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageSource:
+    """What a stage is built from: a Dockerfile's text, the stage's name in it, and what stays outside.
+
+    `file` is the repository's Dockerfile, None for one of haybale's own; `ignored` are lines of a
+    .dockerignore for one that has none. A stage `needs_context` where it may copy files of the repository.
+    """
+
+    text: str
+    target: str
+    file: Path | None
+    ignored: tuple[str, ...] = ()
+    needs_context: bool = True
+
+    @property
+    def name(self) -> str:
+        """The Dockerfile's name, for messages."""
+        return str(self.file) if self.file else OWN
+
+    def instructions(self, arguments: Mapping[str, str]) -> str:
+        """Return what the stage is made of, as `required_instructions` does."""
+        return required_instructions(self.text, self.name, [self.target], arguments)
+
+
+def stage_names(project: Project) -> tuple[str, ...]:
+    """Return the names of all stages that can be built: haybale's three, then the Dockerfile's others.
+
+    Raises `ConfigError` where the Dockerfile cannot be read.
+    """
+    file = _own_file(project)
+    if file is None:
+        return STAGES
+    found = [stage.name for stage in parse_dockerfile(read_dockerfile(file), str(file)).stages if stage.name]
+    stages = project.settings.stages
+    known = {stages.release, stages.tester, stages.solr}
+    return (*STAGES, *(name for name in found if name not in {*STAGES, *known}))
+
+
+def find_stage(project: Project, stage: str) -> StageSource:
+    """Return what a stage is built from.
+
+    Raises `UsageError` for a stage that there is not, `ConfigError` where the Dockerfile cannot be read, or a
+    setting names a stage that it has not.
+    """
+    raise_if_unknown(stage, stage_names(project))
+    settings = project.settings
+    if stage == SOLR and settings.stages.solr is None:
+        text = SOLR_DOCKERFILE.format(image=settings.images.solr)
+        return StageSource(text=text, target=SOLR_STAGE, file=None, needs_context=False)
+    file = _own_file(project)
+    ignored: tuple[str, ...] = ()
+    if file is None:
+        text, release = site_dockerfile(project), RELEASE_STAGE
+        ignored = (*IGNORED, *_folder_of_dump(project))
+    else:
+        text, release = _name_release(read_dockerfile(file), file, settings.stages.release)
+    target = {RELEASE: release, TESTER: settings.stages.tester, SOLR: settings.stages.solr}.get(stage, stage)
+    if target is None:
+        target = TESTER_STAGE
+        text += _tester(text, release, settings.test.install, is_own=file is None)
+    names = [each.name for each in parse_dockerfile(text, str(file)).stages]
+    if target.lower() not in names:
+        raise ConfigError(
+            f"{file or OWN} has no stage {target!r}",
+            cause=f"the setting stages.{stage} names it; there are {', '.join(filter(None, names))}",
+            hint=f"correct stages.{stage}, or name the stage: FROM IMAGE AS {target}",
+        )
+    return StageSource(text=text, target=target.lower(), file=file, ignored=ignored)
+
+
+def _own_file(project: Project) -> Path | None:
+    name = project.settings.dockerfile
+    return project.path(name) if name else None
+
+
+def _folder_of_dump(project: Project) -> tuple[str, ...]:
+    folder, slash, _ = project.settings.dump.rpartition("/")
+    return (folder,) if slash and "*" not in folder else ()
+
+
+def _name_release(text: str, file: Path, name: str | None) -> tuple[str, str]:
+    """Return a Dockerfile and the name of its release stage: the last one, where no setting names it."""
+    if name is not None:
+        return text, name
+    last = parse_dockerfile(text, str(file)).stages[-1]
+    if last.name:
+        return text, last.name
+    lines = text.splitlines(keepends=True)
+    first = lines[last.line - 1].rstrip()
+    if " ".join(first.split()) != " ".join(last.instructions[0].split()):
+        raise ConfigError(
+            f"{file}:{last.line}: the last stage has no name",
+            cause="its FROM goes over several lines, so that haybale adds none",
+            hint="name it (FROM IMAGE AS NAME), and set stages.release",
+        )
+    lines[last.line - 1] = f"{first} AS {LAST_STAGE}\n"
+    return "".join(lines), LAST_STAGE
+
+
+def _tester(text: str, release: str, install: str | None, *, is_own: bool) -> str:
+    """Return the stage that tests the release stage: the same, and what the tests need."""
+    lines = ["", f"FROM {release} AS {TESTER_STAGE}"]
+    if install:
+        user = user_of(parse_dockerfile(text, "Dockerfile"), release) or "root"
+        lines += [
+            "USER root",
+            f"RUN {PIP_MOUNTS} \\\n    {pip_setup(is_own=is_own)} {install}",
+            f"USER {user}",
+        ]
+    return "\n".join([*lines, ""])
+
+
+def site_instructions(project: Project, stages: tuple[str, ...]) -> str:
+    """Return everything that these stages are made of, a line each; raises as `find_stage` does."""
+    arguments = build_arguments(project.settings)
+    return "\n".join(find_stage(project, stage).instructions(arguments) for stage in stages)
