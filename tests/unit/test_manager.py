@@ -136,12 +136,9 @@ def test_uv_writes_its_lock_out_without_a_network(tmp_path: Path) -> None:
     assert found.files == ("web/uv.lock", "web/pyproject.toml")
     _, install, production, development, _ = found.tools
     assert install.endswith(" 'uv>=0.7'")
-    assert production.startswith("(cd web && /tools/bin/uv export --quiet --frozen --offline ")
-    assert (
-        "--extra s3 --no-default-groups --group prod --output-file /build/haybale-production.txt"
-        in production
-    )
-    assert "--extra s3 --all-groups --output-file /build/haybale-development.txt" in development
+    assert production.startswith("(cd web && /tools/bin/uv export --frozen --offline ")
+    assert "--extra s3 --no-default-groups --group prod > /build/haybale-production.txt" in production
+    assert "--extra s3 --all-groups > /build/haybale-development.txt" in development
     assert "--no-hashes" not in production + development
     install_from = f"(cd web && {PIP} --require-hashes --no-deps -r /build/haybale-"
     assert found.production[1] == f"{install_from}production.txt)"
@@ -156,10 +153,16 @@ def test_uv_takes_a_workspace_s_packages_and_repositories_without_hashes(tmp_pat
     )
     write(tmp_path, {"uv.lock": lock, "pyproject.toml": "", "libs/own/pyproject.toml": ""})
     found = find(tmp_path, "uv.lock", package="web")
-    assert found.files == ("uv.lock", "pyproject.toml", "libs/own")
+    assert found.files == ("uv.lock", "pyproject.toml", "libs/own", "apps/web/pyproject.toml")
     assert found.packages == ("git",)
     assert "--package web --no-hashes" in found.tools[2]
     assert "--require-hashes" not in found.production[1]
+
+
+def test_uv_refuses_a_package_that_its_lock_does_not_have(tmp_path: Path) -> None:
+    write(tmp_path, {"uv.lock": UV_LOCK, "pyproject.toml": ""})
+    with pytest.raises(ConfigError, match=r"requirements\.package: .* no package 'django'"):
+        find(tmp_path, "uv.lock", package="django")
 
 
 @pytest.mark.parametrize(

@@ -243,26 +243,31 @@ def _uv(root: Path, settings: RequirementsSettings, lock: Mapping[str, Any]) -> 
     wanted = str(tool.get("required-version", ""))
     version = f"=={wanted}" if wanted[:1].isdigit() else wanted
     own = settings.package
-    sources = [
-        (package["source"], package["name"] == own)
-        for package in lock.get("package", [])
-        if "source" in package
-    ]
-    local = [
-        path
-        for source, is_own in sources
-        for kind in ("directory", "editable", "path", "virtual")
-        if (path := source.get(kind)) and path != "." and not is_own
-    ]
-    uses_git = any("git" in source for source, _ in sources)
-    has_hashes = not local and not uses_git
+    sources = {package["name"]: package.get("source", {}) for package in lock.get("package", [])}
+    # What is virtual is installed nowhere.
+    places = {
+        name: _local_path(source, ("directory", "editable", "path")) for name, source in sources.items()
+    }
+    local = [path for name, path in places.items() if path and path != "." and name != own]
+    if own:
+        # uv knows a member by its pyproject.toml.
+        member = _local_path(sources.get(own, {}), ("editable", "virtual", "directory"))
+        if not member:
+            raise ConfigError(
+                f"requirements.package: {root / settings.production} has no package {own!r}",
+                cause="the site's package is a member of the uv workspace, in this repository",
+                hint="name it as its pyproject.toml does, or leave the setting out",
+            )
+        local.append(posixpath.join(member, "pyproject.toml"))
+    uses_git = any("git" in source for source in sources.values())
+    has_hashes = not uses_git and all(path in {None, "."} for name, path in places.items() if name != own)
     extras = [word for extra in settings.extras for word in ("--extra", extra)]
     groups = [word for group in settings.groups for word in ("--group", group)]
     indexes = tool.get("index", [])
     has_index = bool(indexes or {"index-url", "extra-index-url"} & {*tool})
     has_default = "index-url" in tool or any(index.get("default") for index in indexes)
     export = [
-        "uv", "export", "--quiet", "--frozen", "--offline", "--no-python-downloads", "--no-emit-project",
+        "uv", "export", "--frozen", "--offline", "--no-python-downloads", "--no-emit-project",
         "--no-editable", "--no-header", "--no-annotate",
         *(["--package", own] if own else []),
         *([] if has_hashes else ["--no-hashes"]),
@@ -272,12 +277,17 @@ def _uv(root: Path, settings: RequirementsSettings, lock: Mapping[str, Any]) -> 
     return _from_lock(
         root, settings, "uv",
         tools=[f"uv{version}"],
-        production=[*export, "--no-default-groups", *groups, "--output-file"],
-        development=[*export, "--all-groups", "--output-file"],
+        production=[*export, "--no-default-groups", *groups, ">"],
+        development=[*export, "--all-groups", ">"],
         # Without a default of its own it would name the public index, and no machine's.
         dropped=None if has_default else "--index-url",
         local=local, uses_git=uses_git, has_hashes=has_hashes,
     )  # fmt: skip
+
+
+def _local_path(source: Mapping[str, Any], kinds: Iterable[str]) -> str | None:
+    """Return the folder or file of the repository that a package in a uv.lock comes from."""
+    return next((str(source[kind]) for kind in kinds if kind in source), None)
 
 
 def _poetry(root: Path, settings: RequirementsSettings, lock: Mapping[str, Any]) -> InstallCommands:
@@ -292,7 +302,7 @@ def _poetry(root: Path, settings: RequirementsSettings, lock: Mapping[str, Any])
     known += ["dev"] if "dev-dependencies" in tool else []
     extras = [word for extra in settings.extras for word in ("--extras", extra)]
     export = [
-        "poetry", "export", "--quiet", "--no-interaction", "--format", "requirements.txt",
+        "poetry", "export", "--no-interaction", "--format", "requirements.txt",
         *([] if has_hashes else ["--without-hashes"]), *extras,
     ]  # fmt: skip
     production, development = (
