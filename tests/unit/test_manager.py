@@ -133,7 +133,7 @@ source = { registry = "https://index.example/simple" }
 def test_uv_writes_its_lock_out_without_a_network(tmp_path: Path) -> None:
     write(tmp_path, {"web/uv.lock": UV_LOCK, "web/pyproject.toml": '[tool.uv]\nrequired-version = ">=0.7"\n'})
     found = find(tmp_path, "web/uv.lock", groups=("prod",), extras=("s3",))
-    assert found.files == ("web/uv.lock", "web/pyproject.toml")
+    assert (found.tool_files, found.files) == (("web/uv.lock", "web/pyproject.toml"), ())
     _, install, production, development, _ = found.tools
     assert install.endswith(" 'uv>=0.7'")
     assert production.startswith("(cd web && /tools/bin/uv export --frozen --offline ")
@@ -153,7 +153,8 @@ def test_uv_takes_a_workspace_s_packages_and_repositories_without_hashes(tmp_pat
     )
     write(tmp_path, {"uv.lock": lock, "pyproject.toml": "", "libs/own/pyproject.toml": ""})
     found = find(tmp_path, "uv.lock", package="web")
-    assert found.files == ("uv.lock", "pyproject.toml", "libs/own", "apps/web/pyproject.toml")
+    assert found.tool_files == ("uv.lock", "pyproject.toml", "apps/web/pyproject.toml", "libs/own")
+    assert found.files == ("libs/own",)
     assert found.packages == ("git",)
     assert "--package web --no-hashes" in found.tools[2]
     assert "--require-hashes" not in found.production[1]
@@ -203,7 +204,8 @@ def test_poetry_takes_folders_and_repositories_without_hashes(tmp_path: Path) ->
     )
     write(tmp_path, {"poetry.lock": lock, "pyproject.toml": "", "libs/own/pyproject.toml": ""})
     found = find(tmp_path, "poetry.lock")
-    assert found.files == ("poetry.lock", "pyproject.toml", "libs/own")
+    assert found.tool_files == ("poetry.lock", "pyproject.toml", "libs/own")
+    assert found.files == ("libs/own",)
     assert "--without-hashes" in found.tools[2]
     assert found.packages == ("git",)
 
@@ -219,7 +221,7 @@ def test_pipenv_drops_the_public_index_and_keeps_another(tmp_path: Path) -> None
     lock: dict[str, object] = {"_meta": {"sources": [{"name": "pypi"}]}, "default": {"django": {}}}
     write(tmp_path, {"Pipfile.lock": json.dumps(lock), "Pipfile": ""})
     found = find(tmp_path, "Pipfile.lock")
-    assert found.files == ("Pipfile.lock", "Pipfile")
+    assert (found.tool_files, found.files) == (("Pipfile.lock", "Pipfile"), ())
     assert found.tools[2] == (
         "/tools/bin/pipenv requirements --hash --exclude-index > /build/haybale-production.txt"
     )

@@ -61,17 +61,21 @@ REMOTE = re.compile(r"\b(git|hg|svn|bzr)\+")
 
 @dataclass(frozen=True, kw_only=True)
 class InstallCommands:
-    """How an image gets the site's requirements.
+    """How an image gets the site's requirements, in stages that are built again only where they must.
 
-    `files` are what production needs of the repository, `development_files` what development needs besides:
-    paths from its root, of files or folders, to be copied to the same paths in BUILD_FOLDER. The commands are
-    lines for a POSIX shell, run in BUILD_FOLDER as root (`run_instruction`). `tools` and `production` belong
-    to the stage that makes VENV; `development` adds to VENV in a later stage, which also has BUILD_FOLDER of
-    the first. `packages` are the Debian packages that they need. `tools` is empty for pip, `development`
-    where there is nothing to add.
+    1. Where there are `tools` (for a lock): `tool_files`, then `tools`, which leave the files PRODUCTION and
+       DEVELOPMENT in BUILD_FOLDER.
+    2. `files`, with PRODUCTION of stage 1, then `production`, which makes VENV.
+    3. Where there is `development`: VENV of stage 2, `files` and `development_files`, with DEVELOPMENT of
+       stage 1, then `development`, which adds to VENV.
+
+    Files are paths from the repository's root, of files or folders, to be copied to the same paths in
+    BUILD_FOLDER (`copy_instruction`). Commands are lines for a POSIX shell, run in BUILD_FOLDER as root
+    (`run_instruction`). `packages` are Debian packages that stages 2 and 3 need.
     """
 
     manager: str
+    tool_files: tuple[str, ...] = ()
     files: tuple[str, ...]
     development_files: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
@@ -249,6 +253,7 @@ def _uv(root: Path, settings: RequirementsSettings, lock: Mapping[str, Any]) -> 
         name: _local_path(source, ("directory", "editable", "path")) for name, source in sources.items()
     }
     local = [path for name, path in places.items() if path and path != "." and name != own]
+    read: tuple[str, ...] = ()
     if own:
         # uv knows a member by its pyproject.toml.
         member = _local_path(sources.get(own, {}), ("editable", "virtual", "directory"))
@@ -258,7 +263,7 @@ def _uv(root: Path, settings: RequirementsSettings, lock: Mapping[str, Any]) -> 
                 cause="the site's package is a member of the uv workspace, in this repository",
                 hint="name it as its pyproject.toml does, or leave the setting out",
             )
-        local.append(posixpath.join(member, "pyproject.toml"))
+        read = (posixpath.join(member, "pyproject.toml"),)
     uses_git = any("git" in source for source in sources.values())
     has_hashes = not uses_git and all(path in {None, "."} for name, path in places.items() if name != own)
     extras = [word for extra in settings.extras for word in ("--extra", extra)]
@@ -281,7 +286,7 @@ def _uv(root: Path, settings: RequirementsSettings, lock: Mapping[str, Any]) -> 
         development=[*export, "--all-groups", ">"],
         # Without a default of its own it would name the public index, and no machine's.
         dropped=None if has_default else "--index-url",
-        local=local, uses_git=uses_git, has_hashes=has_hashes,
+        read=read, local=local, uses_git=uses_git, has_hashes=has_hashes,
     )  # fmt: skip
 
 
@@ -384,6 +389,7 @@ def _from_lock(
     production: Iterable[str],
     development: Iterable[str],
     dropped: str | None = None,
+    read: Iterable[str] = (),
     local: Iterable[str],
     uses_git: bool,
     has_hashes: bool,
@@ -391,13 +397,15 @@ def _from_lock(
     """Return the commands for a lock: its tool writes a requirements file for each, and pip installs it.
 
     `production` and `development` are the tool's commands that write a file, without its name; lines that
-    begin with `dropped` are left out. `local` are folders that the lock names, from its own.
+    begin with `dropped` are left out. `read` are further files that the tool reads, `local` folders that the
+    lock names and pip installs, both from the lock's folder.
     """
     folder = posixpath.dirname(settings.production)
     beside = {"pipenv": ("Pipfile",), "uv": ("pyproject.toml", "uv.toml")}.get(manager, ("pyproject.toml",))
     names = [posixpath.join(folder, name) for name in beside]
-    files = [settings.production, *(name for name in names if (root / name).is_file())]
-    files += [_relative(root, root / folder / path) for path in dict.fromkeys(local)]
+    files = [_relative(root, root / folder / path) for path in dict.fromkeys(local)]
+    tool_files = [settings.production, *(name for name in names if (root / name).is_file())]
+    tool_files += [_relative(root, root / folder / path) for path in dict.fromkeys((*read, *local))]
     exports = [
         _export(folder, [*command, f"{BUILD_FOLDER}/{output}"])
         for command, output in ((production, PRODUCTION), (development, DEVELOPMENT))
@@ -410,6 +418,7 @@ def _from_lock(
     ]
     return InstallCommands(
         manager=manager,
+        tool_files=tuple(tool_files),
         files=tuple(files),
         packages=("git",) if uses_git else (),
         tools=(
