@@ -77,9 +77,9 @@ ci-dc *args="ps":
 pipeline *args:
     @"{{ nox }}" -s pipeline -- "$@"
 
-# Make the next version with bump2version: [PART=build] [ITS OPTIONS] [--offline]
+# Make the next version: [PART=build] [--dry-run] [--offline] and more
 [group('release')]
-bump part="build" *args:
+bump *args:
     @"{{ nox }}" -s bump -- "$@"
 
 # Write release notes: [FROM] [TO] [--json]

@@ -7,15 +7,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from haybale import image_ref
+from haybale.errors import ConfigError
 from haybale.image_ref import ImageRef
 from haybale.tools import git
-from haybale.version import PULL, Version, read_version, version_for_pull
+from haybale.version import PULL, TAG_PATTERNS, Version, find_version_file, is_version, version_for_pull
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from haybale.config import Project, Settings
-
 
 # The revision outside of a git repository.
 UNKNOWN_REVISION = "unknown"
@@ -71,3 +72,26 @@ def read_checkout(project: Project, env: Mapping[str, str]) -> Checkout:
     """
     version, head = read_version(project.root, env), git.read_head(project.root)
     return Checkout(project=project, env=env, version=version, head=head)
+
+
+def read_version(root: Path, env: Mapping[str, str]) -> Version:
+    """Return a repository's version; `prNum` in the environment is the pull request's number.
+
+    That is what its version file says, or the newest of the versions that HEAD has by git's tags, 0.0.0 where
+    there is none. Raises `ConfigError` with file and line, or with the variable's name; also in a shallow
+    clone that has no version's tag.
+    """
+    file = find_version_file(root)
+    return version_for_pull(file.version if file else _read_tagged_version(root), env.get(PULL))
+
+
+def _read_tagged_version(root: Path) -> Version:
+    names = filter(is_version, git.merged_tags(root, *TAG_PATTERNS))
+    newest = max(map(Version.parse, names), default=None)
+    if newest is None and git.is_shallow(root):
+        raise ConfigError(
+            "it is not known which version this is: this clone has no version's tag",
+            cause="there is no version file, so versions are git's tags; and the clone is shallow",
+            hint="git fetch --unshallow --tags (in CI: fetch the whole history), and try again",
+        )
+    return newest or Version(major=0, minor=0, patch=0)

@@ -74,11 +74,11 @@ def read_everything(clone: Clone) -> list[Any]:
     root = clone.path
     return [
         git.read_head(root), git.read_commit(root), git.changed_files(root), git.untracked_files(root),
-        git.current_branch(root), git.local_version_tags(root),
+        git.current_branch(root), git.local_tags(root, "v*"),
         git.remote_refs(root, "origin", "refs/tags/*"),
         git.list_commits(root, None, "HEAD"), git.last_change(root, [".bumpversion.cfg"]),
         git.commit_date(root, "HEAD"), git.find_upstream(root, "main"), git.remote_pages(root),
-        git.read_history(root, 9), git.uncommitted_files(root, ["änderung", "new"]),
+        git.read_history(root, 9, "v*"), git.uncommitted_files(root, ["änderung", "new"]),
         git.count_commits(root, "HEAD^", "HEAD"),
         git.read_tag(root, "v0.4.11"), git.default_branch(root), git.has_identity(root),
     ]  # fmt: skip
@@ -126,7 +126,7 @@ def test_branch_named_like_a_tag(clone: Clone) -> None:
     head = git.read_head(clone.path)
     assert head is not None
     assert head.branch == "main"
-    assert list(git.local_version_tags(clone.path)) == ["v0.4.11"]
+    assert list(git.local_tags(clone.path, "v*")) == ["v0.4.11"]
 
 
 def test_remote_pages_are_resolved_by_git(clone: Clone) -> None:

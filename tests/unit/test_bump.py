@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale.errors import PrerequisiteError, UsageError
-from haybale.release import bump
+from haybale.release import bump, version_tools
+from haybale.version import PARTS, find_version_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,22 @@ def test_parse_arguments_part_comes_first(
     arguments: tuple[str, ...], part: str, extra: tuple[str, ...]
 ) -> None:
     assert bump.parse_arguments(arguments) == (part, extra)
+
+
+@pytest.mark.parametrize(
+    ("parts", "part"),
+    [
+        (PARTS, "build"),
+        (("major", "minor", "patch"), "patch"),
+        (("major", "minor", "patch", "pre_l", "pre_n"), "patch"),
+        (("year", "month", "number"), "number"),
+    ],
+)
+def test_parse_arguments_default_part_is_one_that_versions_have(parts: tuple[str, ...], part: str) -> None:
+    assert bump.parse_arguments((), parts) == (part, ())
+    assert bump.parse_arguments(("--dry-run",), parts) == (part, ("--dry-run",))
+    with pytest.raises(UsageError, match="stands before"):
+        bump.parse_arguments(("--dry-run", "minor"), ("minor", *parts))
 
 
 @pytest.mark.parametrize("arguments", [("micro",), ("",), ("--dry-run", "minor"), ("patch", "--tag-name=x")])
@@ -88,17 +105,24 @@ def executable(file: Path) -> str:
     return str(file)
 
 
-def test_find_bump2version_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_version_tool_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "env/bin/python"))
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    (tmp_path / ".bumpversion.cfg").write_text("[bumpversion]\ncurrent_version = 1.2.3\n", encoding="utf-8")
+    file = find_version_file(tmp_path)
+    assert file
+
+    def find(env: dict[str, str]) -> str:
+        return version_tools.find_version_tool(file, env).program
+
     with pytest.raises(PrerequisiteError, match="there is no bump2version") as told:
-        bump.find_bump2version({})
+        find({})
     assert "nox -s bump" in told.value.hint
-    on_path = executable(tmp_path / "path/bumpversion")
-    assert bump.find_bump2version({}) == on_path
-    beside = executable(tmp_path / "env/bin/bumpversion")
-    assert bump.find_bump2version({}) == beside
+    on_path = executable(tmp_path / "path/bump2version")
+    assert find({}) == on_path
+    beside = executable(tmp_path / "env/bin/bump2version")
+    assert find({}) == beside
     named = executable(tmp_path / "own/bumpversion")
-    assert bump.find_bump2version({"HAYBALE_BUMP2VERSION": named}) == named
+    assert find({"HAYBALE_BUMP2VERSION": named}) == named
     with pytest.raises(PrerequisiteError, match="cannot be run"):
-        bump.find_bump2version({"HAYBALE_BUMP2VERSION": str(tmp_path / "own")})
+        find({"HAYBALE_BUMP2VERSION": str(tmp_path / "own")})

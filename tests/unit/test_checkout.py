@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale import config
-from haybale.checkout import Checkout
+from haybale.checkout import Checkout, read_version
 from haybale.errors import ConfigError
-from haybale.version import read_version
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,9 +9,9 @@ import os
 
 import click
 
+from haybale.checkout import read_version
 from haybale.commands import current_checkout, current_project
 from haybale.images.stages import stage_names
-from haybale.version import read_version
 
 
 @click.command()

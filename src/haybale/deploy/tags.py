@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from haybale.checkout import read_version
 from haybale.deploy.commit import make_deployment_commit
 from haybale.errors import PrerequisiteError, ReleaseError, UsageError
 from haybale.images.store import open_store
@@ -16,7 +17,6 @@ from haybale.release import verification
 from haybale.release.record import find_release, published_versions
 from haybale.release.remote import REMOTE, fetch_refs, push_refs, remote_refs
 from haybale.tools import git
-from haybale.version import read_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from haybale.checkout import read_version
 from haybale.config import TABLE, SettingValue
 from haybale.doctor.finding import Diagnosis, Finding
 from haybale.doctor.solr_configuration import check_configuration
@@ -22,7 +23,7 @@ from haybale.index.inputs import match_globs
 from haybale.tools import git
 from haybale.tools.engine import install, sdk
 from haybale.tools.registry.credentials import find_login
-from haybale.version import read_version, version_file
+from haybale.version import find_version_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -140,7 +141,9 @@ def examine_version(project: Project, env: Mapping[str, str]) -> Diagnosis:
         version = read_version(project.root, env)
     except HaybaleError as error:
         return Diagnosis(subject="version", seen="not known", findings=(Finding.from_error(error),))
-    return Diagnosis(subject="version", seen=f"{version}, in {version_file(project.root).name}")
+    file = find_version_file(project.root)
+    source = f"in {file.path.name}" if file else "by git's tags"
+    return Diagnosis(subject="version", seen=f"{version}, {source}")
 
 
 def examine_dump(project: Project) -> Diagnosis:

@@ -16,6 +16,7 @@ from haybale.release.bump import ReleaseTree
 from haybale.release.event import EventChoice, detect_event
 from haybale.release.remote import REMOTE
 from haybale.tools import git
+from haybale.version import PULL, version_for_pull
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,7 +84,10 @@ class Context:
         built = self.built
         if isinstance(result, ReleaseTree):
             project = replace(config.load(result.path, self.env), origin=self.project.root)
-            built = read_checkout(project, self.env)
+            # Where versions are git's tags, this one's is not there yet.
+            built = replace(
+                read_checkout(project, self.env), version=version_for_pull(result.version, self.env.get(PULL))
+            )
         return replace(self, built=built, results=(*self.results, result))
 
     def find(self, kind: type[R]) -> R | None:

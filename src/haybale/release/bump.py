@@ -1,55 +1,51 @@
-"""The next version: bump2version, run where it can do no harm, and never before everything was checked.
+"""The next version: made by the tool of the version file, where it can do no harm, or as a tag alone.
 
-`bump` is for people: commit and tag arrive on their branch. The pipeline makes its version commit in a folder
-beside the work tree, on no branch, so that nothing is seen of it until it is published (docs/adr/0012).
+Never before everything was checked. `bump` is for people: commit and tag arrive on their branch. The
+pipeline makes its version commit in a folder beside the work tree, on no branch; nothing is seen of it
+until it is published (docs/adr/0012). Without a version file there is no such commit: a tag is the version.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-import sys
-from configparser import RawConfigParser
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from haybale.errors import ConfigError, PrerequisiteError, ReleaseError, UsageError
+from haybale.checkout import read_version
+from haybale.errors import ConfigError, ReleaseError, UsageError
 from haybale.release.remote import remote_refs
+from haybale.release.version_tools import find_version_tool
 from haybale.tools import git, process
-from haybale.version import MARKERS, SECTION, VERSION_FILES, Version, read_version, version_file
+from haybale.version import MARKERS, PARTS, TAG_NAMES, Version, find_version_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from haybale.release.version_tools import VersionTool
+    from haybale.version import VersionFile
+
 VersionPart = Literal["major", "minor", "patch", "build"]
 
-# The variable that names bump2version's executable, which has an environment of its own (session `bump`).
-EXECUTABLE = "HAYBALE_BUMP2VERSION"
-
-# Options of bump2version that would break haybale's rules.
-REFUSED_OPTIONS = ("--config-file", "--tag-name", "--no-commit")
+# Options of the tools that would break haybale's rules.
+REFUSED_OPTIONS = ("--config-file", "--tag-name", "--no-commit", "--push-tag")
 
 DRY_RUN_OPTIONS = frozenset({"--dry-run", "-n"})
 
-# What bump2version has to call a version's tag.
-TAG_NAME = "v{new_version}"
+# What `bump` takes where there is no version file.
+TAG_OPTIONS = frozenset({*DRY_RUN_OPTIONS, "--allow-dirty"})
 
-# Sections of bump2version's configuration that name further files it writes to (its cli.py).
-FILE_SECTION = re.compile(r"bumpversion:(?P<kind>file|glob)(?:\s*\(.*\))?:(?P<path>.+)")
-
-# How many lines are shown of what a tool said that failed.
-WORDS = 4
-
-# In git's own folder of a release tree: which part was bumped, on top of which commit.
+# In git's own folder of a release tree: which part was bumped, on top of which commit, to which version.
 MARKER = "haybale-release"
+MARK = re.compile(r"\w+ (?P<base>[0-9a-f]+) (?P<version>\S+)\n")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseTree:
     """A folder in which the commit of a version is checked out, on no branch.
 
-    `base` is the commit that it was made on, its only parent.
+    `base` is the commit that it was made on, its only parent; or itself, where there is no version file.
     """
 
     path: Path
@@ -70,7 +66,7 @@ class ReleaseTree:
 
 @dataclass(frozen=True, kw_only=True)
 class Bumped:
-    """The version that was made, and what bump2version printed; in a dry run nothing was made."""
+    """The version that was made, and what the tool printed; in a dry run nothing was made."""
 
     version: Version
     is_dry_run: bool
@@ -81,39 +77,59 @@ class Bumped:
 def bump_version(
     root: Path, arguments: Sequence[str], env: Mapping[str, str], *, offline: bool = False
 ) -> Bumped:
-    """Make the next version on the branch that is checked out: bump2version's commit and its tag.
+    """Make the next version on the branch that is checked out: the tool's commit and its tag, or a tag alone.
 
-    `arguments` are the part (default: build) and bump2version's own. With its --dry-run everything is
-    checked and nothing is changed. `offline` does not ask the remote. Raises `UsageError`, `ConfigError`,
-    `PrerequisiteError`, or `ReleaseError` where something forbids it; then nothing was changed.
+    `arguments` are the part (default: build, as far as versions have one) and the tool's own. With its
+    --dry-run everything is checked and nothing is changed. `offline` does not ask the remote. Raises
+    `UsageError`, `ConfigError`, `PrerequisiteError`, or `ReleaseError` where something forbids it; then
+    nothing was changed.
     """
-    part, extra = parse_arguments(arguments)
-    program = find_bump2version(env)
-    raise_if_not_ready(root, allow_dirty="--allow-dirty" in extra)
-    _raise_if_it_makes_no_version(root, extra)
+    raise_if_not_ready(root, allow_dirty="--allow-dirty" in arguments)
+    file = find_version_file(root)
+    part, extra = parse_arguments(arguments, file.parts if file else PARTS)
+    tool = find_version_tool(file, env) if file else None
+    if file:
+        _raise_if_it_makes_no_version(file, extra)
+    else:
+        _raise_if_not_for_tags(extra)
     committer = committer_variables(root, env)
-    new = _next_version(root, program, part, extra)
+    new = _next_version(root, tool, part, extra)
     if not offline:
         _raise_if_remote_forbids(root, new)
     is_dry_run = not DRY_RUN_OPTIONS.isdisjoint(extra)
-    before = _Snapshot.read(root, _written_files(root, extra))
-    done = process.run([program, part, *extra], cwd=root, env=committer)
-    problem = None if done.ok else _last_words(done)
+    if tool is None:
+        if not is_dry_run:
+            _make_tag(root, new, committer)
+        return Bumped(version=new, is_dry_run=is_dry_run, stdout="", stderr="")
+    before = _Snapshot.read(root, _written_files(root, tool.file, extra))
+    done = tool.bump(root, part, extra, committer)
+    problem = None if done.ok else tool.explain_failure(done)
     if done.ok and not is_dry_run:
         problem = _find_problem(root, before, new, has_tag="--no-tag" not in extra)
     if problem:
         before.restore(root, new)
         raise ReleaseError(
-            f"bump2version failed to make {new}; nothing was changed",
+            f"{tool.name} failed to make {new}; nothing was changed",
             cause=problem,
             hint="fix that (a hook of the repository, or how it signs) and try again",
         )
     return Bumped(version=new, is_dry_run=is_dry_run, stdout=done.stdout, stderr=done.stderr)
 
 
+def _make_tag(root: Path, new: Version, variables: Mapping[str, str]) -> None:
+    """Make a version's tag, which is all of it where there is no version file."""
+    done = git.create_tag(root, str(new), f"Release {new}", variables)
+    if not done.ok:
+        raise ReleaseError(
+            f"git did not make the tag {new}; nothing was changed",
+            cause="; ".join(line.strip() for line in done.stderr.splitlines() if line.strip()),
+            hint="fix that (a hook of the repository, or how it signs) and try again",
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Snapshot:
-    """What bump2version changes, before it does: the commit, the index, and the files, by their paths."""
+    """What the tool changes, before it does: the commit, the index, and the files, by their paths."""
 
     commit: str
     index: bytes
@@ -141,13 +157,13 @@ class _Snapshot:
 
 
 def _find_problem(root: Path, before: _Snapshot, new: Version, *, has_tag: bool) -> str | None:
-    """Return what is missing of a version that bump2version says it made; None where all is there."""
-    head = git.read_commit(root)
+    """Return what is missing of a version that the tool says it made; None where all is there."""
+    head, file = git.read_commit(root), find_version_file(root)
     if head.parents != (before.commit,):
         return f"it made no commit on top of {before.commit[:12]}"
-    file = version_file(root)
-    if read_version(root, {}) != new or git.uncommitted_files(root, [file.name]):
-        return f"its commit {head.hash[:12]} does not have {new} in {file.name}: a hook may have changed it"
+    if file is None or file.version != new or git.uncommitted_files(root, [file.path.name]):
+        name = file.path.name if file else "the version file"
+        return f"its commit {head.hash[:12]} does not have {new} in {name}: a hook may have changed it"
     if not has_tag:
         return None
     if git.read_tag(root, f"refs/tags/{new}") is None:
@@ -157,90 +173,78 @@ def _find_problem(root: Path, before: _Snapshot, new: Version, *, has_tag: bool)
     return None
 
 
-def _raise_if_it_makes_no_version(root: Path, extra: Sequence[str]) -> None:
-    """Raise `ConfigError` where bump2version's configuration does not lead to a commit and an annotated tag.
-
-    Without `commit` and `tag` it makes neither (its README, "Options"); with an empty `tag_message`, a tag
-    that `git push --follow-tags` leaves behind. Options on the command line count more.
-    """
-    file, configuration = version_file(root), _read_configuration(root)
-    for option in ("commit", "tag"):
-        if {f"--{option}", f"--no-{option}"}.isdisjoint(extra):
-            try:
-                is_set = configuration.getboolean(SECTION, option, fallback=False)
-            except ValueError:
-                is_set = False
-            if not is_set:
-                found = configuration.get(SECTION, option, fallback=None)
-                raise ConfigError(
-                    f"{file}:{_option_line(file, option)}: {option} is {found or 'not set'}",
-                    cause=f"bump2version makes no {option} then, and a version is a commit and a tag",
-                    hint=f"write {option} = True in [{SECTION}]",
-                )
-    named = any(each.partition("=")[0] == "--tag-message" for each in extra)
-    if not named and configuration.get(SECTION, "tag_message", fallback="x") == "":
-        raise ConfigError(
-            f"{file}:{_option_line(file, 'tag_message')}: tag_message is empty",
-            cause="bump2version makes a lightweight tag then, and git push --follow-tags leaves it behind",
-            hint="write tag_message = Release v{new_version}, or remove the line",
-        )
-
-
-def _option_line(file: Path, option: str) -> int:
-    """Return the line (from 1) of an option of bump2version's section, or that of the section."""
-    section, number = 1, 1
-    is_inside = False
-    for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), start=1):
-        if line.startswith("["):
-            is_inside = line.strip() == f"[{SECTION}]"
-            section = number if is_inside else section
-        elif is_inside and re.match(rf"(?i:{option})\s*[=:]", line):
-            return number
-    return section
-
-
-def parse_arguments(arguments: Sequence[str]) -> tuple[VersionPart, tuple[str, ...]]:
-    """Return the part, and the arguments that are bump2version's; raises `UsageError`."""
-    first, *extra = arguments if arguments and not arguments[0].startswith("-") else ("build", *arguments)
-    parts: tuple[VersionPart, ...] = get_args(VersionPart)
-    part = next((each for each in parts if each == first), None)
-    if part is None:
+def _raise_if_not_for_tags(extra: Sequence[str]) -> None:
+    """Raise `UsageError` for an option of a tool's, where there is no version file and so no tool."""
+    unknown = [each for each in extra if each not in TAG_OPTIONS]
+    if unknown:
         raise UsageError(
-            f"{first!r} is no part of a version",
-            cause=f"the parts are {', '.join(parts)}",
-            hint="bump PART [BUMP2VERSION'S OPTIONS]",
+            f"{unknown[0]} is not available here",
+            cause="there is no version file: bump makes the version's tag, and no tool runs",
+            hint="bump [PART] [--dry-run] [--allow-dirty] [--offline]",
         )
-    if part == "build" and not set(extra).isdisjoint(parts):
-        raise UsageError("the part stands before the options", hint="bump PART [BUMP2VERSION'S OPTIONS]")
+
+
+def _raise_if_it_makes_no_version(file: VersionFile, extra: Sequence[str]) -> None:
+    """Raise `ConfigError` where a tool's configuration does not lead to a commit and an annotated tag.
+
+    Without `commit` and `tag` it makes neither (bump2version's README, "Options"); with an empty
+    `tag_message`, a tag that `git push --follow-tags` leaves behind. Options on the command line count more.
+    """
+    true = "True" if file.tool == "bump2version" else "true"
+    for option in ("commit", "tag"):
+        found = file.options.get(option)
+        is_set = found is True or str(found).lower() in {"1", "yes", "true", "on"}
+        if {f"--{option}", f"--no-{option}"}.isdisjoint(extra) and not is_set:
+            raise ConfigError(
+                f"{file.path}:{file.line(option)}: {option} is {'not set' if found is None else found}",
+                cause=f"{file.tool} makes no {option} then, and a version is a commit and a tag",
+                hint=f"write {option} = {true} in {file.table}, or bump PART --commit --tag",
+            )
+    named = any(each.partition("=")[0] == "--tag-message" for each in extra)
+    if not named and file.options.get("tag_message") == "":
+        raise ConfigError(
+            f"{file.path}:{file.line('tag_message')}: tag_message is empty",
+            cause=f"{file.tool} makes a lightweight tag then, and git push --follow-tags leaves it behind",
+            hint="write a tag_message, such as Release v{new_version}, or remove the line",
+        )
+    if file.options.get("moveable_tags") and "--no-tag" not in extra:
+        raise ConfigError(
+            f"{file.path}:{file.line('moveable_tags')}: moveable_tags",
+            cause=f"{file.tool} moves them on the remote at once, before the version itself is there",
+            hint="remove the line, and move these tags where the version is published",
+        )
+
+
+def parse_arguments(arguments: Sequence[str], parts: Sequence[str] = PARTS) -> tuple[str, tuple[str, ...]]:
+    """Return the part, of those that versions have, and the arguments that are the tool's; `UsageError`."""
+    default = choose_part("build", parts)
+    first, *extra = arguments if arguments and not arguments[0].startswith("-") else (default, *arguments)
+    hint = "bump PART [OPTIONS OF THE VERSION FILE'S TOOL]"
+    if first not in parts:
+        cause = f"the parts are {', '.join(parts)}"
+        raise UsageError(f"{first!r} is no part of a version", cause=cause, hint=hint)
+    if tuple(arguments) == tuple(extra) and not set(extra).isdisjoint(parts):
+        raise UsageError("the part stands before the options", hint=hint)
     for option in (each.partition("=")[0] for each in extra):
         if option in REFUSED_OPTIONS:
             raise UsageError(
                 f"{option} is not available here",
-                cause="a version is a commit of bump2version's own file, and a tag vM.m.p or vM.m.p-rN",
+                cause="a version is a commit of its version file, and a tag vM.m.p or vM.m.p-rN",
             )
-    return part, tuple(extra)
+    return first, tuple(extra)
 
 
-def find_bump2version(env: Mapping[str, str]) -> str:
-    """Return bump2version's executable: what HAYBALE_BUMP2VERSION names, beside this Python, on PATH."""
-    named = env.get(EXECUTABLE, "")
-    beside = Path(sys.executable).with_name("bumpversion")
-    found = named or (str(beside) if beside.is_file() else process.find_executable("bumpversion"))
-    if not found or process.find_executable(found) is None:
-        raise PrerequisiteError(
-            f"{EXECUTABLE} is {named}, which cannot be run" if named else "there is no bump2version",
-            cause="it has an environment of its own",
-            hint="run the session, which makes it: just bump, or nox -s bump",
-        )
-    return found
+def choose_part(wanted: str, parts: Sequence[str]) -> str:
+    """Return the part that is bumped where `wanted` was: that, else the patch, else the smallest there is."""
+    return next((each for each in (wanted, "patch") if each in parts), parts[-1])
 
 
 def raise_if_not_ready(root: Path, *, allow_dirty: bool = False) -> None:
     """Raise `ReleaseError` where no version can be made of what is checked out.
 
     That is in the middle of a merge, with changes that are not committed, and with conflict markers in a file
-    that bump2version writes to. Untracked files are no obstacle. A configuration that cannot be read is a
-    `ConfigError`.
+    that the tool writes to. Untracked files are no obstacle. A version file that cannot be read, or that
+    names a file which is not there, is a `ConfigError`.
     """
     head = git.read_head(root)
     if head is None:
@@ -250,7 +254,7 @@ def raise_if_not_ready(root: Path, *, allow_dirty: bool = False) -> None:
         raise ReleaseError(
             f"{root} is not the top of its git repository",
             cause="a version belongs to the whole repository",
-            hint="keep pyproject.toml and .bumpversion.cfg at its top",
+            hint="keep pyproject.toml and the version file at its top",
         )
     operation = git.unfinished_operation(root)
     if operation:
@@ -264,8 +268,11 @@ def raise_if_not_ready(root: Path, *, allow_dirty: bool = False) -> None:
             cause="a version is exactly what is committed",
             hint="commit or stash them, and try again",
         )
-    read_version(root, {})
-    for file in _written_files(root):
+    version_file = find_version_file(root)
+    if version_file is None:
+        return
+    _raise_if_file_is_missing(root, version_file)
+    for file in _written_files(root, version_file):
         number = conflict_marker_line((root / file).read_text(encoding="utf-8", errors="replace"))
         if number is not None:
             raise ReleaseError(
@@ -273,6 +280,22 @@ def raise_if_not_ready(root: Path, *, allow_dirty: bool = False) -> None:
                 cause="a merge was committed unresolved",
                 hint="resolve it, commit that, and try again",
             )
+
+
+def _raise_if_file_is_missing(root: Path, version_file: VersionFile) -> None:
+    """Raise `ConfigError` where a version file names files that are not there."""
+    missing = [
+        each
+        for each in version_file.files
+        if not each.is_glob and not each.may_be_missing and not (root / each.path).is_file()
+    ]
+    if missing:
+        lines = (f"{version_file.path}:{each.line}: there is no {each.path}" for each in missing)
+        raise ConfigError(
+            "\n".join(lines),
+            cause=f"{version_file.tool} writes the new version into it, and fails",
+            hint="correct the path, or remove what names it, and commit that",
+        )
 
 
 def conflict_marker_line(text: str) -> int | None:
@@ -330,33 +353,38 @@ def make_release_tree(root: Path, part: VersionPart, folder: Path, env: Mapping[
     `PrerequisiteError`, and leaves no folder then.
     """
     base, folder = git.read_commit(root).hash, folder.absolute()
-    mark = f"{part} {base}\n"
     tree = read_release_tree(folder)
-    if tree is not None and _marker_file(folder).read_text(encoding="ascii") == mark:
+    if tree is not None and _marker_file(folder).read_text(encoding="ascii").startswith(f"{part} {base} "):
         return tree
-    program = find_bump2version(env)
     raise_if_not_ready(root)
+    file = find_version_file(root)
+    tool = find_version_tool(file, env) if file else None
     committer = committer_variables(root, env)
     remove_release_tree(root, folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         git.add_worktree(root, folder, base)
-        _marker_file(folder).write_text(mark, encoding="ascii")
+        new = _next_version(folder, tool, choose_part(part, file.parts if file else PARTS), ())
+        _marker_file(folder).write_text(f"{part} {base} {new}\n", encoding="ascii")
         # The repository's hooks are for what people commit, and may need what is not installed here.
-        return _commit_version(folder, program, part, {**committer, **git.WITHOUT_HOOKS})
+        return _commit_version(folder, tool, part, new, {**committer, **git.WITHOUT_HOOKS})
     except BaseException:
         remove_release_tree(root, folder)
         raise
 
 
 def _commit_version(
-    folder: Path, program: str, part: VersionPart, variables: Mapping[str, str]
+    folder: Path, tool: VersionTool | None, part: str, new: Version, variables: Mapping[str, str]
 ) -> ReleaseTree:
-    new = _next_version(folder, program, part, ())
-    done = process.run([program, part, "--commit", "--no-tag"], cwd=folder, env=variables)
-    tree = read_release_tree(folder) if done.ok else None
+    """Make the version's commit, where there is a version file; return the finished tree."""
+    problem = "git changed its folder meanwhile"
+    if tool:
+        part = choose_part(part, tool.file.parts)
+        done = tool.bump(folder, part, ["--commit", "--no-tag"], variables)
+        problem = tool.explain_failure(done)
+    tree = read_release_tree(folder)
     if tree is None or tree.version != new:
-        raise ReleaseError(f"bump2version failed to make {new}", cause=_last_words(done))
+        raise ReleaseError(f"{tool.name if tool else 'git'} failed to make {new}", cause=problem)
     return tree
 
 
@@ -364,12 +392,14 @@ def read_release_tree(folder: Path) -> ReleaseTree | None:
     """Return the finished release tree in a folder; None where there is none, or only a part of one."""
     if not (folder / ".git").is_file() or not _marker_file(folder).is_file():
         return None
-    head = git.read_head(folder)
+    head, mark = git.read_head(folder), _marker_file(folder).read_text(encoding="ascii")
     # The mark may be cut off, where its writer was killed.
-    *_, base = _marker_file(folder).read_text(encoding="ascii").split() or [""]
-    if head is None or head.changed_files or head.commit.parents != (base,):
+    found = MARK.fullmatch(mark)
+    if found is None or head is None or head.changed_files:
         return None
-    return ReleaseTree(path=folder, commit=head.commit.hash, version=read_version(folder, {}), base=base)
+    base, version, file = found["base"], Version.parse(found["version"]), find_version_file(folder)
+    is_made = head.commit.parents == (base,) and file.version == version if file else head.commit.hash == base
+    return ReleaseTree(path=folder, commit=head.commit.hash, version=version, base=base) if is_made else None
 
 
 def remove_release_tree(root: Path, folder: Path) -> None:
@@ -387,39 +417,50 @@ def _marker_file(folder: Path) -> Path:
     return folder / text.removeprefix("gitdir:").strip() / MARKER
 
 
-def _next_version(folder: Path, program: str, part: VersionPart, extra: Sequence[str]) -> Version:
-    """Return the version that bump2version would make; it changes nothing.
+def _next_version(folder: Path, tool: VersionTool | None, part: str, extra: Sequence[str]) -> Version:
+    """Return the version that would be made; it changes nothing.
 
-    Raises `ReleaseError` where it cannot make one, or its tag exists in this clone.
+    Raises `ReleaseError` where none can be made, or its tag exists in this clone.
     """
-    done = process.run([program, part, *extra, "--dry-run", "--list"], cwd=folder)
-    listed = re.findall(r"^new_version=(.*)$", done.stdout, re.MULTILINE)
-    if not done.ok or not listed:
-        raise ReleaseError(
-            f"bump2version cannot bump the {part} part", cause=_last_line(done), hint="fix that and try again"
-        )
-    try:
-        new = Version.parse(listed[-1].strip())
-    except ValueError as error:
-        raise ReleaseError(
-            f"bump2version would make the version {listed[-1]}",
-            cause=str(error),
-            hint=f"set parse and serialize in {VERSION_FILES[0]} as docs/configuration.md shows",
-        ) from error
-    name = _read_configuration(folder).get(SECTION, "tag_name", fallback=TAG_NAME)
-    if name != TAG_NAME:
-        raise ConfigError(
-            f"{version_file(folder)}: tag_name is {name!r}",
-            cause="everything here finds a version by its tag, vM.m.p or vM.m.p-rN",
-            hint=f"set tag_name = {TAG_NAME}",
-        )
+    file = tool.file if tool else None
+    new = _ask_tool(folder, tool, part, extra) if tool else read_version(folder, {}).next(part)
     if git.resolve_commit(folder, f"refs/tags/{new}"):
+        says = (
+            f"{file.path.name} says {file.version}"
+            if file
+            else f"{read_version(folder, {})} is the last here"
+        )
         raise ReleaseError(
             f"the tag {new} exists here already",
-            cause=f"{VERSION_FILES[0]} says {read_version(folder, {})}, which is not the last version made",
+            cause=f"{says}, which is not the last version made",
             hint=_hint_for_existing_tag(folder, new),
         )
     return new
+
+
+def _ask_tool(folder: Path, tool: VersionTool, part: str, extra: Sequence[str]) -> Version:
+    """Return the version that a tool would make, with its tag's prefix."""
+    file = tool.file
+    if file.tag_name not in TAG_NAMES:
+        raise ConfigError(
+            f"{file.path}:{file.line('tag_name')}: tag_name is {file.tag_name!r}",
+            cause="everything here finds a version by its tag, vM.m.p or vM.m.p-rN, with or without the v",
+            hint=f"set tag_name = {TAG_NAMES[0]} or {TAG_NAMES[1]}",
+        )
+    found, said = tool.find_next(folder, part, extra)
+    if found is None:
+        raise ReleaseError(
+            f"{tool.name} cannot bump the {part} part", cause=said, hint="fix that and try again"
+        )
+    try:
+        new = Version.parse(found)
+    except ValueError as error:
+        raise ReleaseError(
+            f"{tool.name} would make the version {found}",
+            cause=str(error),
+            hint=f"set parse and serialize in {file.path.name} as docs/configuration.md shows",
+        ) from error
+    return replace(new, prefix=file.version.prefix)
 
 
 def _hint_for_existing_tag(root: Path, new: Version) -> str:
@@ -463,43 +504,16 @@ def _raise_if_remote_forbids(root: Path, new: Version) -> None:
         )
 
 
-def _written_files(root: Path, extra: Sequence[str] = ()) -> list[str]:
-    """Return the files that bump2version writes to, as far as they exist: paths from `root`."""
-    named, configuration = [version_file(root).name], _read_configuration(root)
-    for match in filter(None, map(FILE_SECTION.fullmatch, configuration.sections())):
-        found = [str(each.relative_to(root)) for each in root.glob(match["path"])]
-        named += found if match["kind"] == "glob" else [match["path"]]
-    named += configuration.get(SECTION, "files", fallback="").split()
+def _written_files(root: Path, file: VersionFile, extra: Sequence[str] = ()) -> list[str]:
+    """Return the files that the tool writes to, as far as they exist: paths from `root`."""
+    named = [file.path.name]
+    for each in file.files:
+        found = (
+            [str(path.relative_to(root)) for path in root.glob(each.path)] if each.is_glob else [each.path]
+        )
+        named += found
     named += [each for each in extra if not each.startswith("-")]
-    return [file for file in dict.fromkeys(named) if (root / file).is_file()]
-
-
-def _read_configuration(root: Path) -> RawConfigParser:
-    """Return bump2version's configuration; read_version has checked the file before."""
-    parser = RawConfigParser()
-    parser.read(version_file(root), encoding="utf-8")
-    return parser
-
-
-def _last_line(done: process.Completed) -> str:
-    """Return the last line of what bump2version printed, without its exception's name."""
-    lines = [line.strip() for line in done.output.splitlines() if line.strip()]
-    return re.sub(r"^[\w.]+(?:Error|Exception): ", "", lines[-1]) if lines else f"it exited with {done.code}"
-
-
-def _last_words(done: process.Completed) -> str:
-    """Return what git, a hook or gpg printed, where bump2version failed because of them; else its last line.
-
-    They print before bump2version does, which says only that they failed.
-    """
-    ours = ("Traceback ", "Failed to run ")
-    words = []
-    for line in done.stderr.splitlines():
-        if line.startswith(ours):
-            break
-        words.append(line.strip())
-    words = [line for line in words if line]
-    return "; ".join(words[-WORDS:]) if words else _last_line(done)
+    return [path for path in dict.fromkeys(named) if (root / path).is_file()]
 
 
 def _first_three(files: Sequence[str]) -> str:

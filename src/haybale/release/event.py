@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from haybale.errors import PrerequisiteError, UsageError
-from haybale.release.remote import fetch_refs, remote_refs
+from haybale.release.remote import VERSION_REFS, fetch_refs, find_versions, remote_refs
 from haybale.tools import forge, git
-from haybale.version import Version, is_version
+from haybale.version import TAG_PATTERNS, Version, is_version
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
@@ -125,7 +125,7 @@ def detect_event(
             cause="it is no git repository, or a new one",
             hint="see what git says there (git status)",
         )
-    history = git.read_history(root, MOST_COMMITS)
+    history = git.read_history(root, MOST_COMMITS, *TAG_PATTERNS)
     here = {name: commit.hash for commit, tags in history for name in tags if is_version(name)}
     commits = [commit for commit, _ in history]
     there, released = _ask_remote(checkout, remote, commits) if remote else ({}, None)
@@ -155,8 +155,8 @@ def _ask_remote(
     version already. Raises `ReleaseError` where the remote does not answer.
     """
     root, main = checkout.project.root, f"refs/heads/{checkout.settings.main}"
-    refs = remote_refs(root, remote, main, "refs/tags/v*")
-    tags = {name: tag.commit for name, tag in git.parse_tags(refs).items() if is_version(name)}
+    refs = remote_refs(root, remote, main, *VERSION_REFS)
+    tags = {name: tag.commit for name, tag in find_versions(refs).items()}
     there = refs.get(main)
     # Nothing there is newer than HEAD.
     if there is None or not tags or there in {commit.hash for commit in history}:

@@ -13,7 +13,7 @@ from haybale.errors import ReleaseError, UsageError
 from haybale.index.key import compute_key
 from haybale.release.record import find_record
 from haybale.tools import git
-from haybale.version import Version, is_version
+from haybale.version import TAG_PATTERNS, Version, is_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +86,7 @@ def collect_notes(project: Project, before: str | None, version: str | None) -> 
     and `ReleaseError` where a tag's record cannot be read.
     """
     root = project.root
-    tags = {name: commit for name, commit in git.local_version_tags(root).items() if is_version(name)}
+    tags = {name: commit for name, commit in git.local_tags(root, *TAG_PATTERNS).items() if is_version(name)}
     head = git.resolve_commit(root, "HEAD")
     if not head:
         raise ReleaseError(f"nothing is committed in {root}", hint="commit, and try again")

@@ -10,9 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from haybale.errors import ReleaseError
-from haybale.release.remote import fetch_refs, push_refs, remote_refs, remote_tags
+from haybale.release.remote import (
+    VERSION_REFS,
+    fetch_refs,
+    find_versions,
+    push_refs,
+    remote_refs,
+    remote_tags,
+    remote_versions,
+)
 from haybale.tools import git
-from haybale.version import is_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,8 +130,8 @@ def _raise_if_lost(root: Path, tree: ReleaseTree, remote: str, branch: str, refs
     head = refs.get(main_ref)
     if head == tree.base and tag_ref not in refs:
         return
-    tags = remote_tags(root, remote, "v*")
-    versions = {tag.commit: name for name, tag in tags.items() if is_version(name)}
+    tags = remote_versions(root, remote)
+    versions = {tag.commit: name for name, tag in tags.items()}
     # The version that main is at now; else the one that has our tag's name. The remote moves its refs one
     # after the other: a tag may be seen there while main is seen at the old commit.
     name = versions.get(head) if head and head != tree.base else None
@@ -174,7 +181,7 @@ def catch_up(root: Path, remote: str, branch: str) -> None:
 
     Only forward, and never over a change of the user's: else a `ReleaseError`, and nothing was changed.
     """
-    refs = remote_refs(root, remote, f"refs/heads/{branch}", "refs/tags/v*")
+    refs = remote_refs(root, remote, f"refs/heads/{branch}", *VERSION_REFS)
     head, old = refs.get(f"refs/heads/{branch}", ""), git.read_commit(root).hash
     fetch_refs(root, remote, f"refs/heads/{branch}")
     new = set(git.check_output(root, "rev-list", f"{old}..{head}").splitlines())
@@ -184,7 +191,7 @@ def catch_up(root: Path, remote: str, branch: str) -> None:
             cause="it has commits that are not there, or changes that are in the way",
             hint="git pull, and try again",
         )
-    tags = [f"refs/tags/{name}" for name, tag in git.parse_tags(refs).items() if tag.commit in new]
+    tags = [f"refs/tags/{name}" for name, tag in find_versions(refs).items() if tag.commit in new]
     if tags:
         fetch_refs(root, remote, *(f"{name}:{name}" for name in tags))
 

@@ -13,9 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from haybale.errors import ConfigError, RegistryError, ReleaseError
 from haybale.image_ref import ImageRef
-from haybale.release.remote import REMOTE, read_tag_messages, remote_tags
+from haybale.release.remote import (
+    REMOTE,
+    VERSION_REFS,
+    find_versions,
+    read_tag_messages,
+    remote_refs,
+    remote_tags,
+    remote_versions,
+)
 from haybale.tools.registry.client import Repository
-from haybale.version import Version, is_version
+from haybale.version import Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -188,12 +196,13 @@ def find_release(root: Path, version: str) -> Release:
 
 def published_versions(root: Path) -> list[str]:
     """Return the versions whose tags are on the remote, the newest first."""
-    return sorted(filter(is_version, remote_tags(root, REMOTE, "v*")), key=Version.parse, reverse=True)
+    return sorted(remote_versions(root, REMOTE), key=Version.parse, reverse=True)
 
 
-def read_records(root: Path, pattern: str = "v*") -> dict[str, ReleaseRecord | None]:
-    """Return the record of each published version that matches, None where its tag carries none."""
-    tags = {name: tag for name, tag in remote_tags(root, REMOTE, pattern).items() if is_version(name)}
+def read_records(root: Path, *versions: str) -> dict[str, ReleaseRecord | None]:
+    """Return the record of each published version (or of these), None where its tag carries none."""
+    refs = (f"refs/tags/{version}" for version in versions)
+    tags = find_versions(remote_refs(root, REMOTE, *(refs if versions else VERSION_REFS)))
     return {name: find_record(lines) for name, lines in read_tag_messages(root, REMOTE, tags).items()}
 
 

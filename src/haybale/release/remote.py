@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from haybale.errors import ReleaseError
 from haybale.tools import git
+from haybale.version import TAG_PATTERNS, is_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     Refs = Mapping[str, str]
 
 REMOTE = "origin"
+
+# What a remote is asked for to get its versions; it gives others as well.
+VERSION_REFS = tuple(f"refs/tags/{pattern}" for pattern in TAG_PATTERNS)
 
 # How often a push is tried that failed and left the remote as it was: somebody else's push may have held the
 # refs at that moment. The pause between is between these, in seconds.
@@ -77,6 +81,16 @@ def remote_refs(root: Path, remote: str, *refs: str) -> dict[str, str]:
 def remote_tags(root: Path, remote: str, pattern: str) -> dict[str, RemoteTag]:
     """Return a remote's tags by their names, those that match a pattern (`v1.2.3`, `v*`)."""
     return git.parse_tags(remote_refs(root, remote, f"refs/tags/{pattern}"))
+
+
+def find_versions(refs: Refs) -> dict[str, RemoteTag]:
+    """Return the tags of versions among a remote's refs, by their names."""
+    return {name: tag for name, tag in git.parse_tags(refs).items() if is_version(name)}
+
+
+def remote_versions(root: Path, remote: str) -> dict[str, RemoteTag]:
+    """Return the tags of a remote's versions, by their names; raises `ReleaseError`."""
+    return find_versions(remote_refs(root, remote, *VERSION_REFS))
 
 
 def fetch_refs(root: Path, remote: str, *refs: str) -> None:

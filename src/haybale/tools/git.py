@@ -263,22 +263,21 @@ def with_true_parents(root: Path, commit: Commit) -> Commit:
     return replace(commit, parents=parents)
 
 
-def read_history(root: Path, most: int) -> list[tuple[Commit, tuple[str, ...]]]:
-    """Return HEAD and the commits below it, by first parents, with the tags of each that begin with v.
+def read_history(root: Path, most: int, *tags: str) -> list[tuple[Commit, tuple[str, ...]]]:
+    """Return HEAD and the commits below it, by first parents, with the tags of each that match a pattern.
 
     Where a shallow clone ends, the last one has no parents (`with_true_parents`).
     """
     log = ("log", "--first-parent", "--no-show-signature", f"--max-count={most}", "-z", "--decorate=short")
-    shown = check_output(
-        root, *log, "--decorate-refs=refs/tags/v*", f"--format=%D%x01{COMMIT_FORMAT}", "HEAD"
-    )
+    decorate = (f"--decorate-refs=refs/tags/{pattern}" for pattern in tags)
+    shown = check_output(root, *log, *decorate, f"--format=%D%x01{COMMIT_FORMAT}", "HEAD")
     # -z ends each entry with a NUL, like the parts of it.
     parts = shown.split("\0")
     found = []
     for first, *others in zip(*[iter(parts)] * PARTS_OF_COMMIT, strict=False):
         names, _, commit = first.rpartition("\1")
-        tags = tuple(name.removeprefix("tag: ") for name in names.split(", ") if name.startswith("tag: "))
-        found.append((_parse_commit("\0".join((commit, *others))), tags))
+        tagged = tuple(name.removeprefix("tag: ") for name in names.split(", ") if name.startswith("tag: "))
+        found.append((_parse_commit("\0".join((commit, *others))), tagged))
     return found
 
 
@@ -523,11 +522,29 @@ def tag_message(root: Path, tag: str) -> str:
     return found.message if found else ""
 
 
-def local_version_tags(root: Path) -> dict[str, str]:
-    """Return the tags v... here: name -> the commit that it points to."""
+def local_tags(root: Path, *patterns: str) -> dict[str, str]:
+    """Return the tags here that match a pattern: name -> the commit that it points to."""
     form = "--format=%(refname:strip=2) %(objectname) %(*objectname)"
-    rows = (line.split() for line in check_output(root, "for-each-ref", form, "refs/tags/v*").splitlines())
-    return {name: hashes[-1] for name, *hashes in rows}
+    shown = check_output(root, "for-each-ref", form, *(f"refs/tags/{pattern}" for pattern in patterns))
+    return {name: hashes[-1] for name, *hashes in map(str.split, shown.splitlines())}
+
+
+def merged_tags(root: Path, *patterns: str) -> tuple[str, ...]:
+    """Return the tags here that match a pattern and whose commits HEAD has; none where nothing is committed.
+
+    Raises `PrerequisiteError` where `root` is in no git repository.
+    """
+    if resolve_commit(root, "HEAD") is None:
+        check_output(root, "rev-parse", "--git-dir")
+        return ()
+    form = "--format=%(refname:strip=2)"
+    wanted = (f"refs/tags/{pattern}" for pattern in patterns)
+    return tuple(check_output(root, "for-each-ref", form, "--merged=HEAD", *wanted).splitlines())
+
+
+def create_tag(root: Path, name: str, message: str, env: Mapping[str, str]) -> process.Completed:
+    """Make an annotated tag of what is checked out, signed where git is configured to sign."""
+    return run(root, "tag", "--annotate", f"--message={message}", name, env=env)
 
 
 def update_ref(root: Path, name: str, commit: str) -> None:
