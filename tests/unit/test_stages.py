@@ -21,7 +21,10 @@ from haybale.images.stages import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-TABLE = '[tool.haybale]\nname = "site"\nregistry = "localhost:5000/site"\ncore = "pages"\n'
+TABLE = (
+    '[tool.haybale]\nname = "site"\nregistry = "localhost:5000/site"\ncore = "pages"\n'
+    'requirements.production = "requirements.txt"\n'
+)
 THEIRS = """\
 FROM python:3.11 as base
 USER app
@@ -36,6 +39,7 @@ def project(folder: Path, dockerfile: str | None, more: str = "") -> config.Proj
         more = f'dockerfile = "Dockerfile"\n{more}'
     (folder / "mysite").mkdir(exist_ok=True)
     (folder / "mysite/wsgi.py").write_text("", encoding="utf-8")
+    (folder / "requirements.txt").write_text("django==5.2\n", encoding="utf-8")
     (folder / "pyproject.toml").write_text(TABLE + more, encoding="utf-8")
     return config.load(folder, {})
 

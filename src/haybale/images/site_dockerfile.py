@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 import shlex
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haybale.errors import ConfigError
 from haybale.images.site_services import SQLITE_URL, Facts, expand, site_environment
+from haybale.requirements.manager import (
+    BUILD_FOLDER,
+    VENV,
+    copy_instruction,
+    find_install_commands,
+    run_instruction,
+)
 
 if TYPE_CHECKING:
     from haybale.config import Project
 
 RELEASE_STAGE = "release"
+DEPENDENCIES_STAGE = "haybale-dependencies"
 
 # What is never part of an image of a site whose repository has no .dockerignore.
 IGNORED = (
@@ -40,16 +48,12 @@ RUN echo 'app:x:10001:' >> /etc/group \\
  && install -d -o 10001 -g 10001 /app /data
 WORKDIR /app
 
-FROM haybale-python AS haybale-dependencies
-{build_packages}COPY {requirements} /build/
-RUN {mounts} \\
-    {setup} \\
-    PATH=${{PATH#/venv/bin:}}; \\
-    python -m venv --without-pip /venv \\
- && python -m pip install --no-cache-dir -r /build/{requirements_name}
+FROM haybale-python AS {dependencies}
+{build_packages}{copied}
+{installed}
 
 FROM haybale-python AS {release}
-{packages}COPY --from=haybale-dependencies /venv /venv
+{packages}COPY --from={dependencies} {venv} {venv}
 COPY {site} /app
 {collectstatic}USER app
 EXPOSE {port}
@@ -57,9 +61,20 @@ CMD {command}
 """
 
 
+def development_instructions(project: Project) -> str:
+    """Return what installs the development requirements in a stage made of the release stage, "" for none."""
+    commands = find_install_commands(project.root, project.settings.requirements)
+    if not commands.development:
+        return ""
+    copied = [f"COPY --from={DEPENDENCIES_STAGE} {BUILD_FOLDER} {BUILD_FOLDER}"]
+    if commands.development_files:
+        copied.append(copy_instruction(commands.development_files))
+    return "\n".join([*copied, run_instruction(commands.development)])
+
+
 def pip_setup(*, is_own: bool) -> str:
     """Return what pip needs to know in a RUN; `is_own`: it installs into /venv, from outside of it."""
-    own = "export PIP_PYTHON=/venv/bin/python; " if is_own else ""
+    own = f"export PIP_PYTHON={VENV}/bin/python; " if is_own else ""
     return (
         "if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; "
         "if [ -s /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi; " + own
@@ -72,15 +87,17 @@ def site_dockerfile(project: Project) -> str:
     Raises `ConfigError` where it is not known how the site starts.
     """
     settings = project.settings
-    image, site, requirements = settings.image, settings.site, settings.requirements.production
+    image, site = settings.image, settings.site
+    commands = find_install_commands(project.root, settings.requirements)
+    steps = [each for each in (commands.tools, commands.production) if each]
     return TEXT.format(
         image=settings.images.python,
-        build_packages=_install_packages(image.build_packages),
+        dependencies=DEPENDENCIES_STAGE,
+        build_packages=_install_packages((*image.build_packages, *commands.packages)),
+        copied=copy_instruction(commands.files),
+        installed="\n".join(map(run_instruction, steps)),
         packages=_install_packages(image.packages),
-        requirements=json.dumps([requirements])[1:-1],
-        requirements_name=PurePosixPath(requirements).name,
-        mounts=PIP_MOUNTS,
-        setup=pip_setup(is_own=True),
+        venv=VENV,
         release=RELEASE_STAGE,
         site=site.folder,
         collectstatic=_collectstatic(project) if image.collectstatic else "",

@@ -19,7 +19,14 @@ from haybale.images.dockerfile import (
     required_instructions,
     user_of,
 )
-from haybale.images.site_dockerfile import IGNORED, PIP_MOUNTS, RELEASE_STAGE, pip_setup, site_dockerfile
+from haybale.images.site_dockerfile import (
+    IGNORED,
+    PIP_MOUNTS,
+    RELEASE_STAGE,
+    development_instructions,
+    pip_setup,
+    site_dockerfile,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,7 +121,8 @@ def find_stage(project: Project, stage: str) -> StageSource:
     target = {RELEASE: release, TESTER: settings.stages.tester, SOLR: settings.stages.solr}.get(stage, stage)
     if target is None:
         target = TESTER_STAGE
-        text += _tester(text, release, settings.test.install, is_own=file is None)
+        development = development_instructions(project) if file is None else ""
+        text += _tester(text, release, development, settings.test.install, is_own=file is None)
     names = [each.name for each in parse_dockerfile(text, str(file)).stages]
     if target.lower() not in names:
         raise ConfigError(
@@ -154,16 +162,14 @@ def _name_release(text: str, file: Path, name: str | None) -> tuple[str, str]:
     return "".join(lines), LAST_STAGE
 
 
-def _tester(text: str, release: str, install: str | None, *, is_own: bool) -> str:
+def _tester(text: str, release: str, development: str, install: str | None, *, is_own: bool) -> str:
     """Return the stage that tests the release stage: the same, and what the tests need."""
     lines = ["", f"FROM {release} AS {TESTER_STAGE}"]
-    if install:
+    needed = [development] if development else []
+    needed += [f"RUN {PIP_MOUNTS} \\\n    {pip_setup(is_own=is_own)} {install}"] if install else []
+    if needed:
         user = user_of(parse_dockerfile(text, "Dockerfile"), release) or "root"
-        lines += [
-            "USER root",
-            f"RUN {PIP_MOUNTS} \\\n    {pip_setup(is_own=is_own)} {install}",
-            f"USER {user}",
-        ]
+        lines += ["USER root", *needed, f"USER {user}"]
     return "\n".join([*lines, ""])
 
 
