@@ -112,6 +112,27 @@ def test_run_returns_the_number_of_a_signal() -> None:
     assert (done.code, done.ok) == (-signal.SIGKILL, False)
 
 
+def test_run_watched_captures_as_run_does() -> None:
+    done = process.run_watched(
+        python("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"), watch=lambda: None
+    )
+    assert (done.code, done.stdout, done.stderr) == (3, "out\n", "err\n")
+
+
+def test_run_watched_ends_the_command_where_its_watch_raises(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+
+    def watch() -> None:
+        if note.is_file() and note.read_text(encoding="utf-8"):
+            raise PrerequisiteError("seen")
+
+    code = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    with pytest.raises(PrerequisiteError, match="seen"):
+        process.run_watched(python(code), watch=watch)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text(encoding="utf-8")), 0)
+
+
 def test_run_merged_keeps_the_order_of_both_streams() -> None:
     done = process.run_merged(
         python("import sys; print('out', flush=True); print('err', file=sys.stderr); sys.exit(3)")

@@ -65,8 +65,64 @@ def test_wait_ready_raises_with_solr_s_reason_for_a_core_that_cannot_be_opened(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Web(monkeypatch, ping=[LOADING], cores=[(200, {"initFailures": {"hay": "no such field type"}})])
-    with pytest.raises(ServiceError, match="cannot open the core hay: no such field type"):
+    with pytest.raises(solr.CoreFailedError, match="cannot open the core hay: no such field type"):
         HAY.wait_ready(1e9, lambda: True)
+
+
+def test_find_failure_has_all_that_solr_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = (500, {"error": {"msg": "outer", "trace": "a.Outer: outer\nCaused by: a.Inner: inner"}})
+    Web(monkeypatch, ping=[told], cores=[(200, {"initFailures": {"hay": "outer"}, "status": {}})])
+    found = HAY.find_failure()
+    assert found
+    assert found.trace.endswith("Caused by: a.Inner: inner")
+    assert not found.is_loaded
+
+
+@pytest.mark.parametrize("trace", [{}, {"trace": ""}])
+def test_find_failure_of_a_solr_that_shows_no_trace(
+    monkeypatch: pytest.MonkeyPatch, trace: dict[str, str]
+) -> None:
+    told = (500, {"error": {"msg": "SolrCore 'hay' is not available", **trace}})
+    Web(monkeypatch, ping=[told], cores=[(200, {"initFailures": {"hay": "outer"}, "status": {}})])
+    found = HAY.find_failure()
+    assert found
+    assert found.trace == "SolrCore 'hay' is not available"
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_find_failure_of_a_loaded_core_by_its_ping(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    told = (status, {"error": {"msg": "undefined field x"}})
+    Web(monkeypatch, ping=[told], cores=[(200, {"initFailures": {}, "status": {"hay": {}}})])
+    found = HAY.find_failure()
+    assert found
+    assert found.is_loaded
+    assert found.message == "Solr's core hay fails its ping: undefined field x"
+
+
+@pytest.mark.parametrize(
+    ("ping", "cores"),
+    [
+        (None, None),  # nothing listens yet
+        (LOADING, (503, b"")),
+        ((404, b""), NO_FAILURE),  # not loaded yet
+        ((500, {"error": {"msg": "of another core"}}), NO_FAILURE),
+        ((503, {"error": {"msg": "Service disabled"}}), (200, {"initFailures": {}, "status": {"hay": {}}})),
+        (UP, (200, {"initFailures": {"straw": "outer"}, "status": {"hay": {}}})),
+    ],
+)
+def test_find_failure_finds_none_before_it_is_decided(
+    monkeypatch: pytest.MonkeyPatch, ping: Any, cores: Any
+) -> None:
+    Web(monkeypatch, ping=[ping], cores=[cores])
+    assert HAY.find_failure() is None
+
+
+def test_wait_ready_tells_what_the_ping_of_a_loaded_core_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    disabled = (503, {"error": {"msg": "Service disabled"}})
+    Web(monkeypatch, ping=[disabled], cores=[(200, {"initFailures": {}, "status": {"hay": {}}})])
+    with pytest.raises(ServiceError) as caught:
+        HAY.wait_ready(0, lambda: True)
+    assert caught.value.cause == "its ping answers 503: Service disabled"
 
 
 def test_wait_ready_is_bounded_and_lists_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from haybale.checkout import Checkout
     from haybale.config import Project
     from haybale.errors import HaybaleError
-    from haybale.tools.engine.compose import Compose
+    from haybale.tools.engine.compose import Compose, Watch
 
 # The service that makes the database of the dump.
 RESTORE = "restore"
@@ -87,17 +87,19 @@ def prepare_restore(
 
 
 @contextlib.contextmanager
-def restored_database(services: Compose, say: Callable[[str], None], *, keep: bool = False) -> Iterator[None]:
+def restored_database(
+    services: Compose, say: Callable[[str], None], *, keep: bool = False, watch: Watch | None = None
+) -> Iterator[None]:
     """Bring the services up, for the length of the block, and say what of the dump was not restored.
 
-    Raises `DumpError` where the service `restore` failed, else as `Compose.up`.
+    Raises `DumpError` where the service `restore` failed, else as `Compose.up`, which calls `watch`.
     """
 
     def explain(service: str, code: int) -> HaybaleError | None:
         mode = services.variables["HAYBALE_RESTORE_MODE"]
         return restore_error(code, services.log(service), mode) if service == RESTORE else None
 
-    with services.up(keep=keep, explain=explain):
+    with services.up(keep=keep, explain=explain, watch=watch):
         for line in describe_failures(read_failures(services.log(RESTORE))):
             say(line)
         yield

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from haybale.errors import LoadError, ServiceError, VerifyError
 from haybale.images.stages import SOLR_HOME
+from haybale.index.core_status import explain_failure
 from haybale.index.verification import raise_if_counts_differ
 from haybale.tools.engine import sdk
-from haybale.tools.solr import Solr
+from haybale.tools.solr import CoreFailedError, Solr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,11 +110,13 @@ def verify_image(image: str, expected: Mapping[str, Mapping[str, int]], labels: 
                 server.wait_ready(timeout=120, is_alive=lambda: sdk.is_container_running(container))
                 found = server.counts()
             except ServiceError as error:
+                if isinstance(error, CoreFailedError):
+                    error = explain_failure(error, image=None, files={})
                 raise VerifyError(
                     f"the baked image does not serve the core {core}: {error.message}",
                     cause=f"{error.cause}; it was started as it is deployed: read-only, as {USER}, without "
                     "capabilities",
-                    hint="correct what Solr says, and regenerate the index (just regen-solr-image)",
+                    hint=f"{error.hint}; then regenerate the index (just regen-solr-image)",
                     log=sdk.container_log_tail(container),
                 ) from error
             raise_if_counts_differ(counts, found, core)

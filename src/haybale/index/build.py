@@ -23,6 +23,7 @@ from haybale.index.image import RUN_LABEL, find_local_image, index_labels, remem
 from haybale.index.key import compute_key
 from haybale.index.key_diff import remember_key
 from haybale.index.loader import follow_loader, loader_command
+from haybale.index.solr_start import wait_for_cores, watch_cores
 from haybale.index.solrconfig import adapt_for_serving, serving_changes
 from haybale.index.stack import prepare_index_stack, remove_index_stack
 from haybale.index.verification import raise_if_invalid
@@ -104,9 +105,12 @@ def _index_dump(project: Project, stack: IndexStack, home: Path, terminal: Termi
     if keep:
         terminal.say(services.keep_notice)
     with (
-        restored_database(services, terminal.advise, keep=keep),
+        restored_database(
+            services, terminal.advise, keep=keep, watch=watch_cores(services, project, stack.cores)
+        ),
         _explaining_with_logs(services),
     ):
+        wait_for_cores(services, project, stack.cores)
         loaded = _load(project, stack, terminal)
         container = services.container_id("solr")
         if project.settings.index.optimize:

@@ -19,9 +19,10 @@ from haybale.images.store import open_store
 from haybale.index.build import regenerate
 from haybale.index.image import find_local_image, is_verified, pull_index_image, verify_index_image
 from haybale.index.key import compute_key
+from haybale.index.solr_start import wait_for_cores, watch_cores
 from haybale.release.record import Suite
 from haybale.testing.pages import PAGES, ask_pages, write_report
-from haybale.testing.stack import TESTED_STAGES, prepare_test_stack
+from haybale.testing.stack import TESTED_STAGES, find_cores, prepare_test_stack
 from haybale.testing.suites import HOST, SuiteResult, run_here, run_in_services
 from haybale.tools.engine import sdk
 
@@ -84,7 +85,10 @@ def run_suites(
     terminal.say("starting the site with the baked index")
     if keep:
         terminal.say(services.keep_notice)
-    with restored_database(services, terminal.advise, keep=keep):
+    cores = dict.fromkeys(find_cores(index))
+    watch = watch_cores(services, checkout.project, cores)
+    with restored_database(services, terminal.advise, keep=keep, watch=watch):
+        wait_for_cores(services, checkout.project, cores)
         # Whoever the tests run as.
         services.exec_as_root("tester", ["chmod", "0777", REPORTS])
         try:

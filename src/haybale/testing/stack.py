@@ -30,15 +30,20 @@ def prepare_test_stack(
 ) -> Compose:
     """Return the services that test the built stages around an index image, of a run or a developer's own."""
     unpacked = unpack_dump(checkout.project)
-    image = sdk.find_image(index_image)
     variables = {
-        "HAYBALE_CORE": next(iter(read_cores(image.labels if image else {})), ""),
+        "HAYBALE_CORE": next(iter(find_cores(index_image)), ""),
         "HAYBALE_RELEASE_IMAGE": str(checkout.stage_image("release")),
         "HAYBALE_TESTER_IMAGE": str(checkout.stage_image("tester")),
         "HAYBALE_SOLR_BAKED_IMAGE": str(index_image),
         **database_variables(checkout, unpacked, say),
     }
     return compose_project(checkout.project, KIND, run, variables, checkout.env)
+
+
+def find_cores(index_image: ImageRef) -> tuple[str, ...]:
+    """Return the cores of an index image on this engine, the site's first one first."""
+    image = sdk.find_image(index_image)
+    return tuple(read_cores(image.labels if image else {}))
 
 
 def run_ci_compose(checkout: Checkout, arguments: Sequence[str], say: Callable[[str], None]) -> int:

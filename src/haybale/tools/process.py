@@ -22,7 +22,7 @@ from haybale.errors import PrerequisiteError
 from haybale.tools.environment import clean_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import FrameType
     from typing import TypeAlias
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 # Seconds that a process gets to end after it was asked to, before it is killed.
 GRACE = 20
+
+# Seconds between two looks at what a command that is watched has brought about.
+WATCH_PAUSE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +118,30 @@ def run(
         raise PrerequisiteError(message, cause="not known; it was ended") from late
     stdout, stderr = (stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
     return Completed(code=done.returncode, stdout=stdout, stderr=stderr)
+
+
+def run_watched(
+    command: Sequence[str],
+    *,
+    watch: Callable[[], None],
+    cwd: Path | None = None,
+    env: Environment | None = None,
+) -> Completed:
+    """Run a command as `run` does, and call `watch` every `WATCH_PAUSE` seconds; what it raises ends it."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        with running_process(
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=errors
+        ) as process:
+            while process.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(WATCH_PAUSE)
+                    break
+                watch()
+        streams = []
+        for stream in (out, errors):
+            stream.seek(0)
+            streams.append(stream.read().decode(errors="replace"))
+        return Completed(code=process.returncode, stdout=streams[0], stderr=streams[1])
 
 
 def run_merged(command: Sequence[str], *, env: Environment | None = None) -> Completed:

@@ -1,4 +1,4 @@
-"""Solr over HTTP, from the host: wait for a core, count its documents, optimize it."""
+"""Solr over HTTP, from the host: wait for a core, why it fails, count its documents, optimize it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,24 @@ REWRITE_TIMEOUT = 3600
 # Seconds between two pings of a Solr that starts.
 PAUSE = 0.1
 
+# What a loaded core's ping answers where its configuration is wrong. 503 is one that is taken out of service,
+# 404 one that is not there (yet).
+FAILED_PING = (400, 500)
+
+
+class CoreFailedError(ServiceError):
+    """Solr cannot open a core, or the core fails its ping.
+
+    `trace` is all that Solr says of it: Java's stack trace, or the outermost message alone where Solr is set
+    up to show no traces.
+    """
+
+    def __init__(self, core: str, trace: str, *, is_loaded: bool) -> None:
+        said = trace.partition("\n")[0]
+        message = f"Solr's core {core} fails its ping" if is_loaded else f"Solr cannot open the core {core}"
+        super().__init__(f"{message}: {said}", hint="see Solr's log", log=trace)
+        self.core, self.trace, self.is_loaded = core, trace, is_loaded
+
 
 class Solr:
     """A core of a Solr server at `base_url` (http://HOST:PORT)."""
@@ -32,10 +50,28 @@ class Solr:
 
     def ping(self) -> bool:
         """Return whether the core answers its ping; False also where nothing listens yet."""
-        try:
-            return self._session.get(f"{self.url}/{self.core}/admin/ping", timeout=TIMEOUT).ok
-        except requests.RequestException:
-            return False
+        answer = self._ask_ping()
+        return answer is not None and answer.ok
+
+    def find_failure(self) -> CoreFailedError | None:
+        """Return why the core cannot be used; None where it can, or where that is not decided yet.
+
+        Solr says it by its cores' status (initFailures), and why in its answer to any request of that core.
+        """
+        cores = self._list_cores()
+        if cores is None:
+            return None
+        failure, is_loaded = (
+            cores.get("initFailures", {}).get(self.core),
+            self.core in cores.get("status", {}),
+        )
+        if failure is None and not is_loaded:
+            return None
+        answer = self._ask_ping()
+        if failure is None and (answer is None or answer.status_code not in FAILED_PING):
+            return None
+        trace = None if answer is None else _error_trace(answer)
+        return CoreFailedError(self.core, trace or failure or "not known", is_loaded=failure is None)
 
     def counts(self) -> dict[str, int]:
         """Return the number of documents for each Django model (django_ct), "" for those without one.
@@ -58,27 +94,41 @@ class Solr:
     def wait_ready(self, timeout: float, is_alive: Callable[[], bool]) -> None:
         """Wait until the core answers: up to `timeout` seconds, and while `is_alive()` (its container runs).
 
-        Raises `ServiceError` that says what it was: the core cannot be opened, Solr ended, or it is late.
+        Raises `CoreFailedError` where the core cannot be opened, `ServiceError` where Solr ended, or is late.
         """
         end = time.monotonic() + timeout
         while not self.ping():
-            cores = self._list_cores()
-            failure = (cores or {}).get("initFailures", {}).get(self.core)
+            failure = self.find_failure()
             if failure is not None:
-                message = f"Solr cannot open the core {self.core}: {failure}"
-                raise ServiceError(message, hint="see Solr's log")
+                raise failure
             if not is_alive():
                 message = f"Solr ended before its core {self.core} answered"
                 raise ServiceError(message, hint="see its log")
             if time.monotonic() > end:
-                names = ", ".join(sorted((cores or {}).get("status", {}))) or "none"
-                found = "nothing answers at all" if cores is None else f"there are: {names}"
                 message = f"Solr's core {self.core} did not answer within {timeout:.0f} s"
-                raise ServiceError(message, cause=found, hint="see Solr's log")
+                raise ServiceError(message, cause=self._describe(), hint="see Solr's log")
             time.sleep(PAUSE)
 
+    def _describe(self) -> str:
+        """Say what answers in place of the core."""
+        cores, answer = self._list_cores(), self._ask_ping()
+        if cores is None:
+            return "nothing answers at all"
+        if self.core in cores.get("status", {}) and answer is not None:
+            return f"its ping answers {answer.status_code}: {_error_text(answer)}"
+        return f"there are: {', '.join(sorted(cores.get('status', {}))) or 'none'}"
+
+    def _ask_ping(self) -> requests.Response | None:
+        """Return the answer to the core's ping; None where nothing listens yet."""
+        try:
+            return self._session.get(
+                f"{self.url}/{self.core}/admin/ping", params={"wt": "json"}, timeout=TIMEOUT
+            )
+        except requests.RequestException:
+            return None
+
     def _list_cores(self) -> Mapping[str, Any] | None:
-        """Return the cores' `status`, and why cores could not be opened; None where nothing answers yet."""
+        """Return the cores' `status` and `initFailures`; None where nothing answers yet."""
         try:
             parameters = {"action": "STATUS", "indexInfo": "false"}
             response = self._session.get(f"{self.url}/admin/cores", params=parameters, timeout=TIMEOUT)
@@ -100,6 +150,15 @@ class Solr:
         except requests.RequestException as error:
             cause = "its answer is not JSON"
             raise ServiceError(f"what answers at {url} is not Solr", cause=cause) from error
+
+
+def _error_trace(response: requests.Response) -> str | None:
+    """Return Solr's stack trace, else its message; None where it is no answer of Solr's in JSON."""
+    try:
+        error = response.json()["error"]
+        return str(error.get("trace") or error["msg"])
+    except (requests.RequestException, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _error_text(response: requests.Response) -> str:

@@ -30,6 +30,9 @@ except ValueError as unreadable:
 # Returns what a service's exit code means, None where that is not known.
 Explain = Callable[[str, int], HaybaleError | None]
 
+# Looks at services that come up, and raises a `HaybaleError` where one can't do its work.
+Watch = Callable[[], None]
+
 # Lines of a service's log that go into an error.
 TAIL = 25
 
@@ -153,14 +156,18 @@ class Compose:
             (folder / f"{service}.log").write_text(log, encoding="utf-8")
 
     @contextlib.contextmanager
-    def up(self, *, keep: bool = False, explain: Explain | None = None) -> Iterator[None]:
+    def up(
+        self, *, keep: bool = False, explain: Explain | None = None, watch: Watch | None = None
+    ) -> Iterator[None]:
         """Bring the services up, healthy, for the length of the block; then nothing of them is left.
 
-        `keep` leaves them for debugging. Raises `ServiceError` with the log of the service that is to blame,
+        `keep` leaves them for debugging. Meanwhile `watch` is called over and over, and once more where they
+        fail: what it raises is why. Else raises `ServiceError` with the log of the service that is to blame,
         or the error that `explain` returns for that service and its exit code.
         """
         self.write_files()
         stack = _Services(str(self.folder), wait=True)
+        stack.watch = watch or _watch_nothing
         # It has no argument for the project's name.
         stack.compose_command_property = self.command()
         stack.environment = self._environment
@@ -168,6 +175,7 @@ class Compose:
             try:
                 stack.start()
             except subprocess.CalledProcessError as failed:
+                stack.watch()
                 raise self._start_failure(failed, explain) from failed
             yield
         finally:
@@ -211,16 +219,22 @@ class _Services(DockerCompose):
     """testcontainers' services, whose commands see what all our child processes see."""
 
     environment: process.Environment
+    watch: Watch
 
     def _run_command(
         self, cmd: str | list[str], context: str | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         command = [cmd] if isinstance(cmd, str) else cmd
-        done = process.run(command, cwd=Path(context or self.context), env=self.environment)
+        folder = Path(context or self.context)
+        done = process.run_watched(command, watch=self.watch, cwd=folder, env=self.environment)
         output = done.stdout.encode(), done.stderr.encode()
         finished = subprocess.CompletedProcess(command, done.code, *output)
         finished.check_returncode()
         return finished
+
+
+def _watch_nothing() -> None:
+    pass
 
 
 def parse_states(listed: str) -> list[dict[str, Any]]:
