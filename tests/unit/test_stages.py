@@ -53,6 +53,22 @@ def test_stage_names_have_the_others_of_a_dockerfile(tmp_path: Path) -> None:
     assert stage_names(made) == ("release", "tester", "solr", "base")
 
 
+def test_find_stage_writes_a_lock_out_in_a_stage_of_its_own(tmp_path: Path) -> None:
+    """What changes beside the lock, such as pyproject.toml, installs nothing again."""
+    made = project(tmp_path, None)
+    (tmp_path / "pyproject.toml").write_text(TABLE.replace("requirements.txt", "uv.lock"), encoding="utf-8")
+    (tmp_path / "uv.lock").write_text("version = 1\n", encoding="utf-8")
+    made = config.load(tmp_path, {})
+    stages = parse_dockerfile(find_stage(made, "tester").text, "Dockerfile").stages
+    instructions = {stage.name: stage.instructions for stage in stages}
+    written, installed = instructions["haybale-requirements"], instructions["haybale-dependencies"]
+    assert 'COPY ["uv.lock", "/build/uv.lock"]' in written
+    assert "uv export" in written[-1]
+    copied = "COPY --from=haybale-requirements /build/haybale-{}.txt /build/"
+    assert installed[1:-1] == [copied.format("production")]
+    assert copied.format("development") in instructions[TESTER_STAGE]
+
+
 def test_find_stage_takes_the_last_stage_for_the_release(tmp_path: Path) -> None:
     source = find_stage(project(tmp_path, THEIRS), "release")
     assert (source.target, source.text, source.needs_context) == ("production", THEIRS, True)

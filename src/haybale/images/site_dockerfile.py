@@ -11,6 +11,8 @@ from haybale.errors import ConfigError
 from haybale.images.site_services import SQLITE_URL, Facts, expand, site_environment
 from haybale.requirements.manager import (
     BUILD_FOLDER,
+    DEVELOPMENT,
+    PRODUCTION,
     VENV,
     copy_instruction,
     find_install_commands,
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 RELEASE_STAGE = "release"
 DEPENDENCIES_STAGE = "haybale-dependencies"
+# Where the tool of a lock writes out what pip installs. A stage of its own: it reads files that change often.
+REQUIREMENTS_STAGE = "haybale-requirements"
 
 # What is never part of an image of a site whose repository has no .dockerignore.
 IGNORED = (
@@ -48,7 +52,7 @@ RUN echo 'app:x:10001:' >> /etc/group \\
  && install -d -o 10001 -g 10001 /app /data
 WORKDIR /app
 
-FROM haybale-python AS {dependencies}
+{exported}FROM haybale-python AS {dependencies}
 {build_packages}{copied}
 {installed}
 
@@ -69,6 +73,8 @@ def development_instructions(project: Project) -> str:
     copied = [f"COPY --from={DEPENDENCIES_STAGE} {BUILD_FOLDER} {BUILD_FOLDER}"]
     if commands.development_files:
         copied.append(copy_instruction(commands.development_files))
+    if commands.tools:
+        copied.append(_copy_exported(DEVELOPMENT))
     return "\n".join([*copied, run_instruction(commands.development)])
 
 
@@ -89,13 +95,18 @@ def site_dockerfile(project: Project) -> str:
     settings = project.settings
     image, site = settings.image, settings.site
     commands = find_install_commands(project.root, settings.requirements)
-    steps = [each for each in (commands.tools, commands.production) if each]
+    exported, copied = "", [copy_instruction(commands.files)] if commands.files else []
+    if commands.tools:
+        steps = [copy_instruction(commands.tool_files), run_instruction(commands.tools)]
+        exported = "\n".join([f"FROM haybale-python AS {REQUIREMENTS_STAGE}", *steps, "\n"])
+        copied.append(_copy_exported(PRODUCTION))
     return TEXT.format(
         image=settings.images.python,
         dependencies=DEPENDENCIES_STAGE,
         build_packages=_install_packages((*image.build_packages, *commands.packages)),
-        copied=copy_instruction(commands.files),
-        installed="\n".join(map(run_instruction, steps)),
+        exported=exported,
+        copied="\n".join(copied),
+        installed=run_instruction(commands.production),
         packages=_install_packages(image.packages),
         venv=VENV,
         release=RELEASE_STAGE,
@@ -106,6 +117,10 @@ def site_dockerfile(project: Project) -> str:
             site.command or ["gunicorn", "--bind", f"0.0.0.0:{site.port}", _find_wsgi(project)]
         ),
     )
+
+
+def _copy_exported(file: str) -> str:
+    return f"COPY --from={REQUIREMENTS_STAGE} {BUILD_FOLDER}/{file} {BUILD_FOLDER}/"
 
 
 def _install_packages(packages: tuple[str, ...]) -> str:
