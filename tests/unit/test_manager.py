@@ -65,23 +65,30 @@ def test_find_install_commands_names_the_setting_of_a_missing_file(
         find(tmp_path, **settings)
 
 
-def test_pip_installs_a_file_without_hashes_and_setuptools_where_nothing_did(tmp_path: Path) -> None:
+def test_pip_installs_a_file_without_hashes_as_it_is(tmp_path: Path) -> None:
     found = find(write(tmp_path, {"requirements.txt": "django==5.2\n"}), "requirements.txt")
     assert found.files == ("requirements.txt",)
     assert found.tools == found.development == found.packages == ()
-    venv, install, fallback = found.production
+    venv, install, _ = found.production
     assert venv == "python -m venv --without-pip /venv"
     assert install == f"{PIP} -r /build/requirements.txt"
-    assert fallback == (
-        f"{{ /venv/bin/python -c 'import setuptools' 2>/dev/null || {PIP} 'setuptools<81'; }}"
-    )
 
 
-def test_pip_checks_hashes_and_adds_nothing_where_there_are_some(tmp_path: Path) -> None:
+def test_pip_checks_hashes_where_there_are_some(tmp_path: Path) -> None:
     files = {"web/prod.txt": "-r base.txt\n", "web/base.txt": "django==5.2 --hash=sha256:00\n"}
     found = find(write(tmp_path, files), "web/prod.txt")
     assert found.files == ("web/prod.txt", "web/base.txt")
-    assert found.production[1:] == (f"{PIP} --require-hashes -r /build/web/prod.txt",)
+    assert found.production[1] == f"{PIP} --require-hashes -r /build/web/prod.txt"
+
+
+@pytest.mark.parametrize("production", ["requirements.txt", "uv.lock"])
+def test_setuptools_is_added_with_its_hash_where_nothing_installed_it(
+    tmp_path: Path, production: str
+) -> None:
+    write(tmp_path, {"requirements.txt": "django==5.2\n", "uv.lock": UV_LOCK, "pyproject.toml": ""})
+    added = find(tmp_path, production).production[-1]
+    assert added.startswith("if ! /venv/bin/python -c 'import setuptools'")
+    assert "setuptools==80.10.2 --hash=sha256:" in added
 
 
 def test_pip_takes_what_is_included_once_and_development_after_it(tmp_path: Path) -> None:

@@ -35,9 +35,12 @@ VENV, TOOLS = "/venv", "/tools"
 # What a lock's tool writes into BUILD_FOLDER.
 PRODUCTION, DEVELOPMENT = "haybale-production.txt", "haybale-development.txt"
 
-# The last versions with `pkg_resources`, which Haystack before 3.3 and many older packages import without
-# asking for setuptools: up to 3.11 every environment had it.
-SETUPTOOLS = "setuptools<81"
+# The last minor version whose `pkg_resources` gives no warning; setuptools 82 has none. Haystack 3.1 and many
+# older packages import it without asking for setuptools: up to Python 3.11 every environment had it.
+SETUPTOOLS = (
+    "setuptools==80.10.2 --hash=sha256:95b30ddfb717250edb492926c92b5221f7ef3fbcc2b07579bcd4a27da21d0173"
+)
+IMPORT = r"^(import|from) pkg_resources"
 
 # The image's own pip, not one in VENV, which has none.
 PIP_INSTALL = f"python -m pip --python {VENV}/bin/python install --no-cache-dir"
@@ -143,12 +146,6 @@ def _require(root: Path, name: str, setting: str) -> None:
 def _pip(root: Path, settings: RequirementsSettings) -> InstallCommands:
     files, folder = _pip_files(root, settings.production)
     has_hashes = _has_hashes(root, files)
-    production = [*_make_venv(), _install(settings.production, folder, has_hashes=has_hashes)]
-    if not has_hashes:
-        # With hashes pip would refuse it, and pip-compile has listed it where a package asks for it.
-        production.append(
-            f"{{ {VENV}/bin/python -c 'import setuptools' 2>/dev/null || {PIP_INSTALL} '{SETUPTOOLS}'; }}"
-        )
     development_files: tuple[str, ...] = ()
     development: tuple[str, ...] = ()
     if settings.development:
@@ -160,7 +157,7 @@ def _pip(root: Path, settings: RequirementsSettings) -> InstallCommands:
         files=files,
         development_files=development_files,
         packages=_packages(root, (*files, *development_files)),
-        production=tuple(production),
+        production=_make_venv(_install(settings.production, folder, has_hashes=has_hashes)),
         development=development,
     )
 
@@ -211,8 +208,15 @@ def _packages(root: Path, files: Iterable[str]) -> tuple[str, ...]:
     return tuple(names[system] for system in sorted(used))
 
 
-def _make_venv() -> tuple[str, ...]:
-    return (f"python -m venv --without-pip {VENV}",)
+def _make_venv(install: str) -> tuple[str, ...]:
+    """Return the commands that make VENV: with what `install` installs, and setuptools where needed."""
+    is_missing = f"! {VENV}/bin/python -c 'import setuptools' 2>/dev/null"
+    is_old = f"{VENV}/bin/python -c 'import sys; sys.exit(sys.version_info >= (3, 12))'"
+    is_imported = f"grep -rqsE --include='*.py' '{IMPORT}' {VENV}/lib"
+    listed = f"echo '{SETUPTOOLS}' >setuptools.txt"
+    added = f"{listed} && {PIP_INSTALL} --require-hashes -r setuptools.txt"
+    completed = f"if {is_missing} && {{ {is_old} || {is_imported}; }}; then {added}; fi"
+    return (f"python -m venv --without-pip {VENV}", install, completed)
 
 
 def _install(file: str, folder: str = "", *, has_hashes: bool, is_complete: bool = False) -> str:
@@ -427,7 +431,7 @@ def _from_lock(
             *exports,
             f"sed -i -E {words} {PRODUCTION} {DEVELOPMENT}",
         ),
-        production=(*_make_venv(), install[0]),
+        production=_make_venv(install[0]),
         development=(install[1],),
     )
 
