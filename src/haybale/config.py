@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
+import shlex
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from haybale.errors import ConfigError
 from haybale.image_ref import ImageRef
+from haybale.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -351,6 +353,27 @@ class FluxSettings:
     folder: str = setting("the folder of the manifests", "deploy", pattern=r"\w[\w.-]*(/\w[\w.-]*)*")
 
 
+def _command_complaint(command: str) -> str | None:
+    try:
+        return None if shlex.split(command) else "is a command"
+    except ValueError as error:
+        return f"is a command ({str(error).lower()})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HookSettings:
+    """Commands around a state of the pipeline (`[tool.haybale.hooks.NAME]`)."""
+
+    before: tuple[str, ...] = setting(
+        "commands before it; one that fails stops the pipeline", (), complaint=_command_complaint
+    )
+    after: tuple[str, ...] = setting(
+        "commands after it, also where it failed; one that fails fails the run",
+        (),
+        complaint=_command_complaint,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """`[tool.haybale]`: everything that can be set, with its default."""
@@ -394,6 +417,8 @@ class Settings:
     environments: Mapping[str, Environment] = field(
         default_factory=dict, metadata={"names": rf"(?!last$){NAME}"}
     )
+
+    hooks: Mapping[str, HookSettings] = field(default_factory=dict, metadata={"names": "|".join(State)})
 
     @property
     def cores(self) -> tuple[str, ...]:

@@ -76,5 +76,9 @@ class ReleaseError(HaybaleError, exit_code=13):
     """A version was not made or not published: a rule forbids it, or somebody else published first."""
 
 
+class HookError(HaybaleError, exit_code=15):
+    """A command of the repository's, before or after a step of the pipeline, failed or could not be run."""
+
+
 class InputsError(HaybaleError, exit_code=14):
     """Preparing documents read something that the index key does not know."""

@@ -213,6 +213,7 @@ def first(
         f'{head}[tool.haybale]\nname = "{SMALL}"\nregistry = "{registry}/{SMALL}"\ncore = "sotu"\n'
         '[tool.haybale.index]\ninputs = ["web/sotu/urls.py"]\n[tool.haybale.environments.dev]\n'
         f'[tool.haybale.images]\nsolr = "{solr_image}"\n'
+        '[tool.haybale.hooks.publish]\nafter = ["cp /dev/stdin reports/published.json"]\n'
         f"[tool.haybale.test]\nsite = {SUITE}\nbrowser = []\nrepository = []\n"
         f"[tool.mypy]{rest}",
         encoding="utf-8",
@@ -323,6 +324,13 @@ def test_pipeline_journals_every_step(first: Clone) -> None:
     started = [event["state"] for event in written if event["event"] == "started"]
     finished = [event["state"] for event in written if event["event"] == "finished"]
     assert started == finished == list(first.outcomes())
+
+
+def test_hook_after_publish_is_told_the_version_and_its_digests(first: Clone) -> None:
+    told = json.loads((first.path / "reports/published.json").read_text(encoding="utf-8"))
+    assert (told["state"], told["outcome"], told["release"]) == ("publish", "done", "v0.1.0-r1")
+    assert told["result"]["commit"] == first.remote_refs()["refs/heads/main"]
+    assert f"{first.registry}:v0.1.0-r1-solr" in told["result"]["images"]
 
 
 def test_pipeline_leaves_nothing_on_the_engine_but_images(first: Clone) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from haybale.pipeline.graph import EDGES, GRAPH, NODES, Kind, State
+from haybale.pipeline.graph import EDGES, GRAPH, NODES, Kind
 from haybale.pipeline.mermaid import draw_graph
+from haybale.states import State
 
 PAGE = Path(__file__).parents[2] / "docs" / "pipeline.md"
 

@@ -9,9 +9,10 @@ import pytest
 
 from haybale.errors import UsageError
 from haybale.pipeline import journal
-from haybale.pipeline.graph import Facts, State
+from haybale.pipeline.graph import Facts
 from haybale.pipeline.journal import Ended, Event, Failed, Finished, Planned, Resumed, Started
 from haybale.pipeline.plan import Plan, PlannedStep
+from haybale.states import State
 
 if TYPE_CHECKING:
     from pathlib import Path

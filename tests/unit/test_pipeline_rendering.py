@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from haybale import errors
+from haybale.config import HookSettings
 from haybale.errors import HaybaleError
-from haybale.pipeline.graph import Facts, State
+from haybale.pipeline.graph import Facts
 from haybale.pipeline.plan import make_plan
 from haybale.pipeline.rendering import (
     escape_markdown,
@@ -23,6 +24,7 @@ from haybale.pipeline.rendering import (
     write_step_summary,
 )
 from haybale.pipeline.summary import Outcome, RunSummary, StepOutcome
+from haybale.states import State
 
 MEGABYTE = 1024 * 1024
 
@@ -323,6 +325,13 @@ def test_to_dict_has_just_the_documented_fields() -> None:
 )  # fmt: skip
 def test_format_duration(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+def test_render_plan_has_the_hooks_of_a_state_below_it() -> None:
+    plan = make_plan(replace(FACTS, event="branch"), {"runTests": HookSettings(after=("ci/tell --all",))})
+    lines = render_plan(plan).splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("runTests"))
+    assert lines[at + 1].strip() == "after: ci/tell --all"
 
 
 def test_render_plan_has_what_is_skipped_in_brackets() -> None:

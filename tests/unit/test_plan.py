@@ -11,9 +11,11 @@ from typing import get_args
 
 import pytest
 
-from haybale.pipeline.graph import EDGES, NODES, Edge, Facts, State, Strategy
+from haybale.config import HookSettings
+from haybale.pipeline.graph import EDGES, NODES, Edge, Facts, Strategy
 from haybale.pipeline.plan import Plan, make_plan
 from haybale.release.event import EventKind
+from haybale.states import State
 
 FACTS = Facts(
     event="pr-merge",
@@ -50,6 +52,14 @@ def states(facts: Facts) -> list[State]:
 
 def run(facts: Facts) -> set[State]:
     return {step.state for step in make_plan(facts).steps if not step.skip}
+
+
+def test_make_plan_has_the_hooks_of_what_is_not_skipped() -> None:
+    hooks = {name: HookSettings(before=("a",), after=("b", "c")) for name in ("bumpVersion", "runTests")}
+    plan = make_plan(replace(FACTS, event="branch"), hooks)
+    found = {step.state: (step.before, step.after) for step in plan.steps if step.before or step.after}
+    assert found == {State.RUN_TESTS: (("a",), ("b", "c"))}
+    assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
 
 
 def test_make_plan_follows_edges_of_the_graph() -> None:

@@ -50,7 +50,8 @@ def pipeline_command(
     options = Options(strategy=strategy, event=event, publish=publish, push_index=push_index)
     if only_plan:
         checkout = read_checkout(project, os.environ)
-        plan = make_plan(gather_facts(checkout, compute_key(project), options, os.environ))
+        facts = gather_facts(checkout, compute_key(project), options, os.environ)
+        plan = make_plan(facts, project.settings.hooks)
         print_json(plan.to_dict()) if as_json else click.echo(render_plan(plan))
     elif resume is not None:
         resume_pipeline(project, Terminal(), os.environ, name=resume or None, push_index=push_index)

@@ -11,6 +11,8 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from haybale.states import State
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
@@ -73,26 +75,6 @@ class Facts:
     def has_new_data(self) -> bool:
         """Whether the index image has to be made, by the strategy that was asked for."""
         return self.dump_at_head if self.strategy == "head" else not self.image_exists
-
-
-class State(enum.StrEnum):
-    """The states, with the names that the diagram, the journal, the pictures and the code share."""
-
-    ON_PUSH = "onPush"
-    CHANGE_DETECTED = "changeDetected"
-    NEW_DATA = "newData"
-    CHECK_CURRENT_SOLR_EXISTS = "checkCurrentSolrExists"
-    REGEN_SOLR = "regenSolr"
-    PULL_SOLR_IMAGE = "pullSolrImage"
-    UNTAG_SOLR_IMAGE = "untagSolrImage"
-    POST_CHECK = "postCheck"
-    BUMP_VERSION = "bumpVersion"
-    BV_PATCH = "bvPatch"
-    BV_MERGE = "bvMerge"
-    RETAG_SOLR_IMAGE = "retagSolrImage"
-    BUILD_TEST_RUNNER = "buildTestRunner"
-    RUN_TESTS = "runTests"
-    PUBLISH = "publish"
 
 
 class Kind(enum.StrEnum):

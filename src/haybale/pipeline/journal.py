@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from haybale.errors import UsageError
-from haybale.pipeline.graph import State
 from haybale.pipeline.plan import Plan
+from haybale.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -81,7 +81,14 @@ class Ended:
     outcome: Literal["passed", "failed"]
 
 
-Event: TypeAlias = Planned | Resumed | Started | Finished | Failed | Ended
+@dataclass(frozen=True, kw_only=True)
+class Hooked:
+    """The commands after a state ran, and none failed."""
+
+    state: State
+
+
+Event: TypeAlias = Planned | Resumed | Started | Finished | Failed | Ended | Hooked
 EVENTS: Mapping[str, type[Event]] = {each.__name__.lower(): each for each in get_args(Event)}
 
 
@@ -123,6 +130,13 @@ class History:
     def has_started(self, state: State) -> bool:
         """Whether the run ever came to a state."""
         return Started(state=state) in self.events
+
+    def has_hooked(self, state: State) -> bool:
+        """Whether the commands after a state ran since it was finished last."""
+        for event in reversed(self.events):
+            if isinstance(event, Hooked | Finished) and event.state == state:
+                return isinstance(event, Hooked)
+        return False
 
     def last_result(self, *states: State) -> Mapping[str, Any] | None:
         """Return what one of these states made when it finished last; None where none did."""

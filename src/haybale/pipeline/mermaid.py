@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from haybale.pipeline.graph import GRAPH, Kind, State
+from haybale.pipeline.graph import GRAPH, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+
+    from haybale.states import State
 
 # Every colour is given, so that the picture reads on a light page and on a dark one. A composite has only its
 # border coloured: a colour of its own would fill everything in it.

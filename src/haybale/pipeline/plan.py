@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from haybale.pipeline.graph import GRAPH, Edge, Facts, Graph, Kind, State
+from haybale.pipeline.graph import GRAPH, Edge, Facts, Graph, Kind
+from haybale.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from haybale.config import HookSettings
 
 # The version of the form of the document that `Plan.to_dict` returns (docs/pipeline.md, "The plan").
 FORMAT_VERSION = 2
@@ -16,11 +19,21 @@ FORMAT_VERSION = 2
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedStep:
-    """A state on the way, why it is there, and whether it is passed without doing what it stands for."""
+    """A state on the way, why it is there, and whether it is passed without doing what it stands for.
+
+    `before` and `after` are the commands of the repository's that run around it.
+    """
 
     state: State
     reason: str
     skip: bool = False
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+    @property
+    def hooks(self) -> dict[str, list[str]]:
+        """The commands around it, by when they run; where there are some."""
+        return {name: list(hooks) for name in ("before", "after") if (hooks := getattr(self, name))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +46,8 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values."""
         steps = [
-            {"state": str(step.state), "runs": not step.skip, "reason": step.reason} for step in self.steps
+            {"state": str(step.state), "runs": not step.skip, "reason": step.reason, **step.hooks}
+            for step in self.steps
         ]
         return {"version": FORMAT_VERSION, "facts": asdict(self.facts), "steps": steps}
 
@@ -43,15 +57,28 @@ class Plan:
         if document["version"] != FORMAT_VERSION:
             raise ValueError(f"a plan of version {document['version']}, not {FORMAT_VERSION}")
         steps = (
-            PlannedStep(state=State(step["state"]), reason=str(step["reason"]), skip=not step["runs"])
+            PlannedStep(
+                state=State(step["state"]),
+                reason=str(step["reason"]),
+                skip=not step["runs"],
+                before=tuple(step.get("before", ())),
+                after=tuple(step.get("after", ())),
+            )
             for step in document["steps"]
         )
         return cls(facts=Facts(**document["facts"]), steps=tuple(steps))
 
 
-def make_plan(facts: Facts) -> Plan:
-    """Return the way that a push takes, by these facts."""
-    return Plan(facts=facts, steps=tuple(walk(GRAPH, facts)))
+def make_plan(facts: Facts, hooks: Mapping[str, HookSettings] | None = None) -> Plan:
+    """Return the way that a push takes, by these facts, with the commands around what is not skipped."""
+    steps = walk(GRAPH, facts)
+    return Plan(facts=facts, steps=tuple(_with_hooks(step, (hooks or {}).get(step.state)) for step in steps))
+
+
+def _with_hooks(step: PlannedStep, hooks: HookSettings | None) -> PlannedStep:
+    if hooks is None or step.skip:
+        return step
+    return replace(step, before=hooks.before, after=hooks.after)
 
 
 def walk(graph: Graph, facts: Facts) -> Iterator[PlannedStep]:

@@ -14,8 +14,8 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from haybale.pipeline.graph import State
 from haybale.pipeline.mermaid import draw_graph
+from haybale.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -55,10 +55,15 @@ MARKUP = re.compile(r"([\\`*_~\[\]<>|$&])")
 
 
 def render_plan(plan: Plan) -> str:
-    """Return a plan: a line for each state; what is skipped is in brackets."""
+    """Return a plan: a line for each state, with its hooks below; what is skipped is in brackets."""
     names = [f"({step.state})" if step.skip else str(step.state) for step in plan.steps]
     width = max(map(len, names))
-    return "\n".join(f"{name:<{width}}  {step.reason}" for name, step in zip(names, plan.steps, strict=True))
+    lines = []
+    for name, step in zip(names, plan.steps, strict=True):
+        lines.append(f"{name:<{width}}  {step.reason}")
+        lines += [f"{'':<{width}}  before: {command}" for command in step.before]
+        lines += [f"{'':<{width}}  after: {command}" for command in step.after]
+    return "\n".join(lines)
 
 
 def format_duration(seconds: float) -> str:

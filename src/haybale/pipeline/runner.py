@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from haybale.checkout import read_checkout
-from haybale.errors import HaybaleError, ReleaseError, UsageError
+from haybale.errors import HaybaleError, HookError, ReleaseError, UsageError
 from haybale.files import write_atomically
 from haybale.images.store import open_store
 from haybale.index import build
@@ -18,7 +18,8 @@ from haybale.index.image import IndexImage
 from haybale.index.key import compute_key
 from haybale.pipeline import journal
 from haybale.pipeline.context import Context, Options, Result, gather_facts
-from haybale.pipeline.graph import State
+from haybale.pipeline.graph import GRAPH, Kind
+from haybale.pipeline.hooks import HookRunner, StepEnd
 from haybale.pipeline.plan import Plan, PlannedStep, make_plan
 from haybale.pipeline.rendering import render_markdown, render_table, write_step_summary
 from haybale.pipeline.steps import STEPS, PublishedVersion
@@ -26,10 +27,11 @@ from haybale.pipeline.summary import Outcome, RunSummary, StepOutcome
 from haybale.release.bump import ReleaseTree, remove_release_tree
 from haybale.release.publish import PublishedFirstError, catch_up, is_in_version, is_published
 from haybale.release.remote import REMOTE
+from haybale.states import State
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from haybale.config import Project
@@ -54,7 +56,7 @@ def run_pipeline(
                 _clean_up_dead_runs(project, run.name)
                 began = time.monotonic()
                 checkout, key = read_checkout(project, env), compute_key(project)
-                plan = make_plan(gather_facts(checkout, key, options, env))
+                plan = make_plan(gather_facts(checkout, key, options, env), project.settings.hooks)
                 run.write(journal.Planned(run=run.name, plan=plan.to_dict()))
                 checkout = checkout.for_pull_request(plan.facts.tested_pull)
                 context = Context(
@@ -119,13 +121,21 @@ class Runner:
         self._plan = plan
         self._history = history or journal.History()
         self._outcomes: list[StepOutcome] = []
+        # The groups of states that were entered and not left yet, the innermost last, with their beginnings.
+        self._entered: list[tuple[PlannedStep, float]] = []
+        self._hooks = HookRunner(
+            root=context.project.root, run=context.run.name, facts=plan.facts, say=context.terminal.say
+        )
 
     def run_steps(self, spent: Mapping[State, float] | None = None) -> None:
         """Run every step; `spent` has the seconds that states took before. Raises what a step raises."""
         try:
             for step in self._plan.steps:
+                self._leave_groups(GRAPH.composites_around([step.state]))
                 self.run_step(step, (spent or {}).get(step.state, 0.0))
+            self._leave_groups(())
         except HaybaleError as error:
+            self._fail_groups(error)
             self._end(error)
             raise
         self._end(None)
@@ -144,20 +154,64 @@ class Runner:
             outcome, result = self._find_or_make(step)
         except HaybaleError as error:
             context.run.write(journal.Failed(state=step.state, message=error.message))
-            self._note(step.state, "failed", time.monotonic() - began, error.message)
+            seconds = time.monotonic() - began
+            self._note(step.state, "failed", seconds, error.message)
+            self._try_hooks_after(step, StepEnd(outcome="failed", seconds=seconds, error=error))
             raise
         seconds = time.monotonic() - began
         made = result.to_dict() if result else None
         finished = journal.Finished(state=step.state, outcome=outcome, seconds=round(seconds, 3), result=made)
+        # What was done before, and had its hooks then, has them no second time.
+        has_hooked = outcome == "resumed" and self._history.has_hooked(step.state)
         context.run.write(finished)
         self._note(step.state, outcome, seconds, step.reason)
         if result is not None:
             self._context = context.with_result(result)
+        if has_hooked:
+            context.run.write(journal.Hooked(state=step.state))
+        elif GRAPH.node(step.state).kind is Kind.COMPOSITE and not step.skip:
+            self._entered.append((step, began))
+        else:
+            self._run_hooks_after(step, StepEnd(outcome=outcome, seconds=seconds, result=made))
+
+    def _run_hooks_after(self, step: PlannedStep, end: StepEnd) -> None:
+        """Run the hooks after a state that did not fail; one that fails fails the run, not what was done."""
+        self._hooks.run_after(step, self._release, end)
+        if step.after:
+            self._context.run.write(journal.Hooked(state=step.state))
+
+    def _try_hooks_after(self, step: PlannedStep, end: StepEnd) -> None:
+        """Run the hooks after a state that failed; its own failure is what the run ends with."""
+        try:
+            self._hooks.run_after(step, self._release, end)
+        except HookError as error:
+            self._context.terminal.error(error)
+
+    def _leave_groups(self, around: Collection[State]) -> None:
+        """Leave the groups of states that the next one does not stand in: the hooks after them run."""
+        while self._entered and self._entered[-1][0].state not in around:
+            step, began = self._entered.pop()
+            self._run_hooks_after(step, StepEnd(outcome="done", seconds=time.monotonic() - began))
+
+    def _fail_groups(self, error: HaybaleError) -> None:
+        """Leave all groups of states because one in them failed."""
+        for step, began in reversed(self._entered):
+            seconds = time.monotonic() - began
+            self._try_hooks_after(step, StepEnd(outcome="failed", seconds=seconds, error=error))
+
+    @property
+    def _release(self) -> str:
+        """The version that the run is for."""
+        return str(self._context.built.version)
 
     def _find_or_make(self, planned: PlannedStep) -> tuple[Outcome, Result | None]:
-        """Return what a step made before the run died, where that is still there; else what it makes now."""
+        """Return what a step made before the run died, where that is still there; else what it makes now.
+
+        The hooks before it run where it makes something now.
+        """
         step = STEPS.get(planned.state)
         if planned.skip or step is None:
+            self._hooks.run_before(planned, self._release)
             return "skipped" if planned.skip else "done", None
         document = self._history.last_result(planned.state)
         if document is not None:
@@ -165,6 +219,7 @@ class Runner:
             if step.is_present(self._context, result):
                 self._context.terminal.say("done before, and still there")
                 return "resumed", result
+        self._hooks.run_before(planned, self._release)
         return "done", step.run(self._context)
 
     def _note(self, state: State, outcome: Outcome, seconds: float, reason: str) -> None:

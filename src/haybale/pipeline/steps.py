@@ -23,11 +23,11 @@ from haybale.index.image import (
     verify_index_image,
 )
 from haybale.pipeline.context import Context, R, Result
-from haybale.pipeline.graph import State
 from haybale.release.bump import ReleaseTree, VersionPart, make_release_tree, read_release_tree
 from haybale.release.publish import is_published, push_version, raise_if_taken
 from haybale.release.record import ReleaseRecord, Suite, keep_record, read_kept_record, read_records
 from haybale.release.remote import REMOTE
+from haybale.states import State
 from haybale.testing.run import read_results, run_suites
 from haybale.testing.stack import TESTED_STAGES
 from haybale.tools.engine import sdk

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from haybale.pipeline.graph import State
+from haybale.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +18,13 @@ FORMAT_VERSION = 2
 
 # "resumed": done before the run died, and still there.
 Outcome: TypeAlias = Literal["done", "skipped", "resumed", "failed"]
+
+
+def error_to_dict(error: HaybaleError) -> dict[str, Any]:
+    """Return a failure as plain values, without its log."""
+    return {
+        "code": error.exit_code, "message": error.message, "cause": error.cause, "hint": error.hint,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +99,5 @@ class RunSummary:
             "images": dict(self.images),
             "counts": dict(self.counts),
             "advice": list(self.advice),
-            "error": error and {
-                "code": error.exit_code, "message": error.message, "cause": error.cause, "hint": error.hint,
-            },
-        }  # fmt: skip
+            "error": error and error_to_dict(error),
+        }
