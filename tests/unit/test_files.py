@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from haybale.files import write_atomically
+from haybale.files import add_stamp, is_as_stamped, stamped_writer, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,3 +36,15 @@ def test_write_atomically_leaves_nothing_when_it_fails(tmp_path: Path) -> None:
         write_atomically(target, "content")
 
     assert [each.name for each in tmp_path.iterdir()] == ["folder"]
+
+
+def test_is_as_stamped_tells_whether_somebody_changed_a_file() -> None:
+    text = add_stamp("a: 1\n", "somebody 1.2.3")
+
+    assert is_as_stamped(text)
+    assert stamped_writer(text) == "somebody 1.2.3"
+    assert not is_as_stamped(text.replace("a: 1", "a: 2"))
+    assert not is_as_stamped(text + "b: 2\n")
+    assert not is_as_stamped("a: 1\n")
+    assert not is_as_stamped("")
+    assert stamped_writer("a: 1\n") is None

@@ -11,10 +11,8 @@ import yaml
 from haybale import config
 from haybale.deploy.commit import placeholder_images_file, render_images_file
 from haybale.deploy.flux import (
-    add_stamp,
     generated_files,
     initial_files,
-    is_unchanged,
     render_objects,
     repository_url,
     secret_name,
@@ -204,18 +202,6 @@ def test_render_objects_quotes_ambiguous_names(tmp_path: Path, namespace: str) -
     overlay = {path: yaml.safe_load(text) for path, text in initial_files(its).items()}
     assert overlay["overlays/prod/kustomization.yaml"]["namespace"] == namespace
     assert overlay["overlays/prod/namespace.yaml"]["metadata"]["name"] == namespace
-
-
-def test_is_unchanged_by_stamp() -> None:
-    text = add_stamp("a: 1\n")
-    assert is_unchanged(text)
-    assert not is_unchanged(text.replace("a: 1", "a: 2"))
-    assert not is_unchanged(text + "b: 2\n")
-    assert not is_unchanged("a: 1\n")
-    assert not is_unchanged("")
-
-
-# Which images ---------------------------------------------------------------------------------------------
 
 
 def test_render_images_file_pins_digests() -> None:

@@ -6,7 +6,6 @@ its CustomResourceDefinitions; a test holds these files against them.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 from haybale.deploy.commit import fill_template, placeholder_images_file
 from haybale.deploy.tags import deploy_tag
 from haybale.errors import ConfigError, ReleaseError
-from haybale.files import write_atomically
+from haybale.files import add_stamp, is_as_stamped, write_atomically
 from haybale.tools import git
 
 if TYPE_CHECKING:
@@ -31,9 +30,8 @@ MAX_NAME = 63
 # Names that YAML 1.1 takes for something else where they stand without quotes.
 NEEDS_QUOTES = re.compile(r"[0-9].*|true|false|yes|no|on|off|y|n|null")
 
-# The first line of a file that is written again by every run, while nobody else has changed it.
-STAMP = "# Written by haybale flux from [tool.haybale]. Changed by hand it stays as it is: sha256:{digest}\n"
-STAMPED = re.compile(r"# Written by haybale flux .*sha256:([0-9a-f]{64})\n")
+# What the first line of a file that every run writes says of who wrote it.
+WRITER = "haybale flux from [tool.haybale]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +114,8 @@ def generated_files(settings: Settings, url: str) -> dict[str, str]:
             namespace=_quote(settings.flux.namespace),
             receiver=object_name(settings, environment),
         )
-        found[f"flux/{environment}.yaml"] = add_stamp(render_objects(settings, environment, url))
-        found[f"flux/{environment}.secret.template"] = add_stamp(template)
+        found[f"flux/{environment}.yaml"] = add_stamp(render_objects(settings, environment, url), WRITER)
+        found[f"flux/{environment}.secret.template"] = add_stamp(template, WRITER)
     return found
 
 
@@ -160,17 +158,6 @@ def _ignore_patterns(folder: str) -> list[str]:
     paths = accumulate(f"/{part}" for part in folder.split("/"))
     *lines, _ = (line for path in paths for line in (f"!{path}", f"{path}/*"))
     return ["/*", *lines]
-
-
-def add_stamp(text: str) -> str:
-    """Return a file with a first line that carries the digest of the rest."""
-    return STAMP.format(digest=hashlib.sha256(text.encode()).hexdigest()) + text
-
-
-def is_unchanged(text: str) -> bool:
-    """Whether a file is just as some run wrote it, by its stamp."""
-    found = STAMPED.match(text)
-    return found is not None and hashlib.sha256(text[found.end() :].encode()).hexdigest() == found[1]
 
 
 def repository_url(flux: FluxSettings, origin: str | None) -> str:
@@ -227,7 +214,7 @@ def write_manifests(project: Project, into: Path, say: Callable[[str], None]) ->
     wanted = generated_files(settings, repository_url(settings.flux, git.remote_url(project.root)))
     existing = {path: (into / path).read_text(encoding="utf-8") for path in wanted if (into / path).is_file()}
     wanted = {path: text for path, text in wanted.items() if existing.get(path) != text}
-    changed = [path for path in wanted if path in existing and not is_unchanged(existing[path])]
+    changed = [path for path in wanted if path in existing and not is_as_stamped(existing[path])]
     if changed:
         raise ReleaseError(
             f"somebody changed {', '.join(str(into / path) for path in changed)}",
