@@ -12,6 +12,7 @@ import click
 
 from haybale import config
 from haybale.checkout import Checkout, read_checkout
+from haybale.files import make_ignored_folder
 
 # Every argument is passed to another tool as it is, also --help.
 VERBATIM = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
@@ -28,6 +29,13 @@ def current_project() -> config.Project:
     return config.load(Path.cwd(), os.environ)
 
 
+def working_project() -> config.Project:
+    """Return the repository that the user is in, with the folder of haybale's own files in it."""
+    project = current_project()
+    make_ignored_folder(project.scratch)
+    return project
+
+
 def current_checkout() -> Checkout:
-    """Return what is checked out in the repository that the user is in."""
-    return read_checkout(current_project(), os.environ)
+    """Return what is checked out in the repository that the user is in, to work on it."""
+    return read_checkout(working_project(), os.environ)

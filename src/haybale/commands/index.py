@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from rich.text import Text
 
-from haybale.commands import current_checkout, current_project, json_option, keep_option
+from haybale.commands import current_checkout, current_project, json_option, keep_option, working_project
 from haybale.index.build import regenerate
 from haybale.index.contents import find_index_image, read_contents
 from haybale.index.key import compute_key
@@ -29,7 +29,7 @@ def regen_solr_image_command(*, keep: bool) -> None:
 @click.argument("other", metavar="[KEY OR IMAGE]", default="")
 @json_option
 def why_command(other: str, *, as_json: bool) -> None:
-    explanation = explain(current_project(), other or None)
+    explanation = explain(working_project(), other or None)
     if as_json:
         print_json(explanation.to_dict())
     else:

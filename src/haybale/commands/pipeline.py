@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from haybale.checkout import read_checkout
-from haybale.commands import current_project, json_option
+from haybale.commands import json_option, working_project
 from haybale.index.key import compute_key
 from haybale.pipeline.context import Options, gather_facts
 from haybale.pipeline.graph import GRAPH
@@ -46,7 +46,7 @@ def pipeline_command(
     if graph:
         click.echo(draw_graph())
         return
-    project = current_project()
+    project = working_project()
     options = Options(strategy=strategy, event=event, publish=publish, push_index=push_index)
     if only_plan:
         checkout = read_checkout(project, os.environ)

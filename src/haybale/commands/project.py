@@ -9,8 +9,8 @@ import os
 
 import click
 
-from haybale.checkout import read_version
-from haybale.commands import current_checkout, current_project
+from haybale.checkout import read_checkout, read_version
+from haybale.commands import current_project
 from haybale.images.stages import stage_names
 
 
@@ -26,7 +26,7 @@ def registry_command() -> None:
 
 @click.command()
 def tag_command() -> None:
-    click.echo(current_checkout().stage_image("release"))
+    click.echo(read_checkout(current_project(), os.environ).stage_image("release"))
 
 
 @click.command()

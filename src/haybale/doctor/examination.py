@@ -93,7 +93,7 @@ def examine_settings(project: Project, settings: Sequence[SettingValue]) -> Diag
 
 
 def examine_git(project: Project) -> Diagnosis:
-    """Look at the repository, its remote, and whether haybale's own files are ignored."""
+    """Look at the repository, its remote, and what would get lost in the folder of reports."""
     head = git.read_head(project.root)
     if head is None:
         why = "images have no revision, and no version can be made or published"
@@ -121,16 +121,15 @@ def examine_git(project: Project) -> Diagnosis:
                 fix="git config user.name NAME; git config user.email ADDRESS",
             )
         )
-    folders = [f"{each.relative_to(project.home)}/" for each in (project.scratch, project.reports)]
-    findings += [
-        Finding(
-            level="warning",
-            what=f"git does not ignore {name}",
-            why="each run writes into it, so everything counts as changed and is built again",
-            fix=f"echo /{name} >>.gitignore",
+    if git.has_tracked_files(project.home, project.reports.name):
+        findings.append(
+            Finding(
+                level="error",
+                what=f"{project.reports}/ has files that are in git",
+                why="haybale empties that folder before each run of the tests",
+                fix=f"git mv {project.reports.name} OTHER_NAME",
+            )
         )
-        for name in git.unignored(project.home, folders)
-    ]
     seen = f"{head.revision[:12]}, origin {'is ' + git.scrub_credentials(url) if url else 'is not set'}"
     return Diagnosis(subject="git", seen=seen, findings=tuple(findings))
 

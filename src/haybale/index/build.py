@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from haybale.dump.service import restored_database
 from haybale.errors import HaybaleError, LoadError
+from haybale.files import make_ignored_folder
 from haybale.image_ref import ImageRef
 from haybale.images.build import build_solr_image
 from haybale.images.stack import new_run_name
@@ -187,7 +188,7 @@ def _collecting_refused(project: Project) -> Iterator[Callable[[Refusal], None]]
     def write(refused: Refusal) -> None:
         nonlocal count
         count += 1
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_ignored_folder(file.parent)
         with file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(refused._asdict()) + "\n")
 

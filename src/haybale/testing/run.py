@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 from haybale.dump.service import restored_database
 from haybale.errors import TestsFailedError
+from haybale.files import make_ignored_folder
 from haybale.images.build import ensure_stage
 from haybale.images.site_services import REPORTS
 from haybale.images.stack import new_run_name
@@ -80,7 +81,7 @@ def run_suites(
     outside = {name: suite for name, suite in settings.suites.items() if suite.where == HOST}
     services = prepare_test_stack(checkout, run or new_run_name(), index, terminal.say)
     shutil.rmtree(reports, ignore_errors=True)
-    reports.mkdir(parents=True)
+    make_ignored_folder(reports)
     results: list[SuiteResult] = []
     terminal.say("starting the site with the baked index")
     if keep:

@@ -325,6 +325,11 @@ def untracked_files(root: Path) -> tuple[str, ...]:
     return tuple(name for name in found.split("\0") if name)
 
 
+def has_tracked_files(root: Path, folder: str) -> bool:
+    """Whether git has files in a folder (from `root`)."""
+    return bool(check_output(root, LITERAL, "ls-files", "-z", "--", folder))
+
+
 def unignored(root: Path, paths: Sequence[str]) -> list[str]:
     """Return those of the paths (from `root`; a folder's ends with /) that git would not ignore."""
     done = run(root, "check-ignore", "--stdin", "-z", stdin="\0".join(paths))
