@@ -17,10 +17,15 @@ default:
 engine *args:
     @"{{ nox }}" -s engine -- "$@"
 
-# Adopt haybale in a repository: find what it is, propose settings, write them: [--dry-run] [--yes]
+# Adopt haybale in a repository: find what it is, propose settings, write them: [--dry-run] [--yes] [--ci FORGE] [--set NAME=VALUE] [--json]
 [group('build')]
 init *args:
     @"{{ nox }}" -s init -- "$@"
+
+# Bring what `init` wrote up to this version, where nobody changed it: [--dry-run] [--yes] [--json]
+[group('build')]
+upgrade *args:
+    @"{{ nox }}" -s upgrade -- "$@"
 
 # Find everything that would stop a run, before one is started: [--json]
 [group('build')]

@@ -1,15 +1,18 @@
-"""`init` as its users call it, in a git repository."""
+"""`init` and `upgrade` as their users call them, in a git repository."""
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from haybale.verbs import VERBS
+
+ROOT = Path(__file__).parents[2]
 
 MANAGE = 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "books.settings")\n'
 
@@ -31,9 +34,9 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def init(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def init(folder: Path, *arguments: str, verb: str = "init") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "haybale", "init", *arguments],
+        [sys.executable, "-m", "haybale", verb, *arguments],
         cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -45,24 +48,45 @@ def files(root: Path) -> dict[str, str]:
     return {each.relative_to(root).as_posix(): each.read_text(encoding="utf-8") for each in found}
 
 
-@pytest.mark.parametrize("arguments", [(), ("--dry-run",), ("--dry-run", "--yes")])
+@pytest.mark.parametrize("arguments", [(), ("--dry-run",), ("--dry-run", "--yes"), ("--json",)])
 def test_init_writes_nothing_where_it_may_not(root: Path, arguments: tuple[str, ...]) -> None:
     before = files(root)
     done = init(root, *arguments)
     assert done.returncode == 0, done.stderr
-    assert '+site = "shop"' in done.stdout
+    assert ('"folder = ' in done.stdout) or ('folder = "shop"' in done.stdout.replace('\\"', '"'))
     assert files(root) == before
 
 
 def test_init_writes_from_within_once_and_then_has_nothing_to_do(root: Path) -> None:
-    done = init(root / "shop", "--yes")
+    done = init(root / "shop", "--yes", "--ci", "github")
     assert done.returncode == 0, done.stderr
     written = files(root)
-    assert set(written) == {"pyproject.toml", ".gitignore", "shop/manage.py"}
+    assert set(written) == {
+        "pyproject.toml", "noxfile.py", "justfile", ".github/workflows/haybale.yml", "shop/manage.py",
+    }  # fmt: skip
     assert 'main = "trunk"' in written["pyproject.toml"]
-    again = init(root, "--yes")
-    assert "There is nothing to write." in again.stdout
+    for verb in ("init", "upgrade"):
+        again = init(root, "--yes", verb=verb)
+        assert "There is nothing to do." in again.stdout
     assert files(root) == written
+
+
+def test_init_says_as_json_what_it_found_and_writes(root: Path) -> None:
+    done = init(root, "--json", "--yes")
+    plan = json.loads(done.stdout)
+    assert {"subject": "site", "value": "shop", "place": "shop/manage.py", "certainty": "sure"} in plan[
+        "found"
+    ]
+    assert set(plan["files"]) == {"pyproject.toml", "noxfile.py", "justfile"}
+    assert files(root)["justfile"] == plan["files"]["justfile"]
+
+
+def test_init_takes_values_of_variables(root: Path) -> None:
+    (root / "shop/books").mkdir()
+    (root / "shop/books/settings.py").write_text('import os\nX = os.environ["API"]\n', encoding="utf-8")
+    assert 'API = "a=b"' in init(root, "--set", "API=a=b").stdout
+    wrong = init(root, "--set", "API")
+    assert (wrong.returncode, "write --set NAME=VALUE" in wrong.stderr) == (2, True)
 
 
 def test_init_names_a_broken_pyproject(root: Path) -> None:
@@ -71,3 +95,39 @@ def test_init_names_a_broken_pyproject(root: Path) -> None:
     assert done.returncode == 3
     assert "pyproject.toml: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_upgrade_shows_what_it_leaves(root: Path) -> None:
+    init(root, "--yes")
+    for name in ("noxfile.py", "justfile"):
+        file = root / name
+        text = file.read_text(encoding="utf-8").replace("haybale init ", "haybale init 0.")
+        file.write_text(text, encoding="utf-8")
+    (root / "justfile").write_text((root / "justfile").read_text(encoding="utf-8") + "a:\n", encoding="utf-8")
+    done = init(root, "--yes", verb="upgrade")
+    assert "justfile: somebody changed it" in done.stdout
+    assert "Wrote noxfile.py." in done.stdout
+    assert "haybale init 0." in files(root)["justfile"]
+
+
+def test_what_init_writes_is_read_by_nox_and_just(root: Path) -> None:
+    """Also beside a justfile and a noxfile of the repository's own."""
+    (root / "justfile").write_text("import 'haybale.just'\n\nserve:\n    echo\n", encoding="utf-8")
+    (root / "noxfile.py").write_text("import nox\n", encoding="utf-8")
+    assert init(root, "--yes").returncode == 0
+    launcher = ROOT / ".haybale/launcher/bin"
+    listed = run([launcher / "python", "-m", "nox", "-f", "haybale_noxfile.py", "--list"], root)
+    sessions = {line.split()[1] for line in listed.splitlines() if line[:2] in {"* ", "- "}}
+    assert sessions == {verb.identifier for verb in VERBS}
+    recipes = json.loads(run([launcher / "just", "--dump", "--dump-format", "json"], root))["recipes"]
+    assert set(recipes) == {"serve", *(verb.name for verb in VERBS)}
+    echoed = run([launcher / "just", "deploy", "dev", "a b", ""], root, NOX='printf "<%s>"')
+    assert echoed == "<-f><haybale_noxfile.py><-s><deploy><--><dev><a b><>"
+
+
+def run(command: list[str | Path], folder: Path, **env: str) -> str:
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

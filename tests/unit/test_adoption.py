@@ -1,17 +1,23 @@
-"""What `init` reads in repositories of different shapes, and what it proposes for them."""
+"""What `init` finds in repositories of different shapes, what it proposes, and that haybale takes it."""
 
 from __future__ import annotations
 
 import sqlite3
 import tomllib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from haybale import config
-from haybale.adoption.proposal import propose
-from haybale.adoption.site_settings import find_connections, find_settings_module, find_variables
+from haybale.adoption.description import describe_survey
+from haybale.adoption.dumps import find_dumps
+from haybale.adoption.plan import Plan, find_forge, plan_files
+from haybale.adoption.proposal import Origin
+from haybale.adoption.site_requirements import declared_packages, package_names, system_packages
+from haybale.adoption.solr_files import find_configurations, match_cores
 from haybale.adoption.survey import survey_repository
+from haybale.adoption.toml_text import render_table
+from haybale.adoption.variables import to_service
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +30,6 @@ def main():
 SETTINGS = """
 import os
 SECRET_KEY = os.environ["SECRET_KEY"]
-DEBUG = os.environ.get("DEBUG", "0") == "1"
 HAYSTACK_CONNECTIONS = {
     "default": {
         "ENGINE": "haystack.backends.solr_backend.SolrEngine",
@@ -33,6 +38,10 @@ HAYSTACK_CONNECTIONS = {
     "local": {"ENGINE": "haystack.backends.simple_backend.SimpleEngine"},
 }
 """
+
+GITHUB = Origin(url="git@github.com:Owner/Books.git", branch="trunk")
+SOLR = "haystack.backends.solr_backend.SolrEngine"
+INSTALLED = "FROM python:3.13\nRUN pip install x\n"
 
 
 def plant(root: Path, files: dict[str, str]) -> Path:
@@ -49,131 +58,535 @@ def plant_database(file: Path) -> None:
     database.close()
 
 
-@pytest.fixture
-def flat(tmp_path: Path) -> Path:
-    """A site at the root: its manage.py, one requirements.txt, a dump behind a link."""
+def test_survey_of_a_site_at_the_root(tmp_path: Path) -> None:
     plant_database(tmp_path / "data/2026-01-01.db")
     (tmp_path / "data/latest.db").symlink_to("2026-01-01.db")
-    return plant(
+    plant(
         tmp_path,
         {
             "manage.py": MANAGE.format("books.settings"),
             "books/settings.py": SETTINGS,
             "books/search_indexes.py": "",
+            "books/urls.py": (
+                '# path("old/", include("haystack.urls")),\n'
+                'path("healthz", health),\nurl(r"^search/$", include("haystack.urls")),\n'
+            ),
             "requirements.txt": "django==5.2\n",
-            "Dockerfile": "FROM python:3.11-slim as base\nFROM base as web\n",
-            "docker-compose.yml": "services: {}\n",
+            "Dockerfile": "FROM python:3.11-slim as base\nFROM base as web\nRUN pip install -r a.txt",
+            "docker-compose.yml": "services: {solr: {image: 'solr:8.11'}, web: {build: .}}\n",
             "solr/conf/schema.xml": "<schema/>",
             "solr/conf/solrconfig.xml": "<config/>",
             "node_modules/x/manage.py": MANAGE.format("other.settings"),
             ".venv/lib/manage.py": MANAGE.format("other.settings"),
         },
     )
-
-
-def test_survey_of_a_site_at_the_root(flat: Path) -> None:
-    found = survey_repository(flat)
-    assert (found.site and found.site.value, found.settings_file) == (".", "books/settings.py")
-    assert [(each.alias, each.core, each.is_solr) for each in found.connections] == [
+    found = survey_repository(tmp_path)
+    assert found.site
+    assert (found.site.value, found.site.place, found.settings_files) == (
+        ".", "manage.py", ("books/settings.py",),
+    )  # fmt: skip
+    assert [(each.alias, each.core, each.is_solr) for each in found.settings.connections] == [
         ("default", "books", True), ("local", None, False),
     ]  # fmt: skip
-    assert found.solr_configurations == ("solr/conf",)
-    assert [each.value for each in found.dumps] == ["data/latest.db", "data/2026-01-01.db"]
-    assert found.dockerfiles == (("Dockerfile", ("base", "web")),)
-    assert found.compose_files == ("docker-compose.yml",)
-    assert [(each.value, each.place) for each in found.requirements] == [("requirements.txt", "pip")]
+    assert [each.folder for each in found.solr_configurations] == ["solr/conf"]
+    assert [each.path for each in found.dumps] == ["data/latest.db", "data/2026-01-01.db"]
+    assert found.dockerfile
+    assert found.dockerfile.release.name == "web"
+    assert found.site_service
+    assert [(each.path, each.tool) for each in found.requirements] == [("requirements.txt", "pip")]
     assert found.python
-    assert (found.python.value, found.python.place) == ("3.11", "Dockerfile:1")
+    assert (found.python.value, found.python.place) == ("3.11", "Dockerfile:2")
+    assert found.health
+    assert (found.health.value, found.health.place) == ("/healthz", "books/urls.py:2")
+    assert found.search
+    assert (found.search.value, found.search.place) == ("/search/", "books/urls.py:3")
+    assert found.solr_version
+    assert found.solr_version.value == "8.11"
 
 
 def test_survey_of_a_monorepo(tmp_path: Path) -> None:
+    """Of several manage.py that of the site with Haystack counts; settings take everything from others."""
     plant(
         tmp_path,
         {
+            "admin/manage.py": MANAGE.format("admin.settings"),
+            "admin/admin/settings.py": "DEBUG = False\n",
             "services/shop/manage.py": MANAGE.format("shop.settings.local"),
+            "services/shop/shop/wsgi.py": MANAGE.format("shop.settings.production"),
             "services/shop/shop/settings/base.py": SETTINGS,
             "services/shop/shop/settings/local.py": "from .base import *\n",
+            "services/shop/shop/settings/production.py": "from .base import *\nX = env('MAIL')\n",
             "services/shop/uv.lock": "version = 1\n",
-            "services/shop/pyproject.toml": '[project]\nrequires-python = ">=3.12"\n',
-            "Dockerfile": "FROM scratch\n",
+            "services/shop/pyproject.toml": (
+                '[project]\nrequires-python = ">=3.12"\n'
+                '[tool.pytest.ini_options]\nDJANGO_SETTINGS_MODULE = "shop.settings.local"\n'
+            ),
         },
     )
     found = survey_repository(tmp_path)
     assert found.site
     assert found.site.value == "services/shop"
-    assert found.settings_file == "services/shop/shop/settings/base.py"
-    assert [each.place for each in found.requirements] == ["uv"]
+    assert found.settings_module
+    assert (found.settings_module.value, found.manage_module) == (
+        "shop.settings.production", "shop.settings.local",
+    )  # fmt: skip
+    assert found.settings_files == (
+        "services/shop/shop/settings/base.py", "services/shop/shop/settings/production.py",
+    )  # fmt: skip
+    assert [each.name for each in found.settings.variables] == ["SECRET_KEY", "SOLR_URL", "MAIL"]
+    assert [each.tool for each in found.requirements] == ["uv"]
     assert found.python
     assert found.python.place == "services/shop/pyproject.toml:2"
+    assert found.tests
+    assert (found.tests.runner, found.tests.settings, found.tests.folder) == (
+        "pytest", "shop.settings.local", "services/shop",
+    )  # fmt: skip
 
 
-def test_propose_is_read_by_load_and_complete_the_second_time(flat: Path) -> None:
-    proposal = propose(survey_repository(flat), "git@github.com:Owner/Books.git", "trunk")
-    assert proposal.questions == ()
-    table = tomllib.loads(proposal.files["pyproject.toml"])["tool"]["haybale"]
-    assert table == {
+def test_survey_takes_the_settings_that_the_image_or_compose_names(tmp_path: Path) -> None:
+    """As in repositories with settings_docker.py beside settings.py."""
+    files = {
+        "manage.py": MANAGE.format("qi.settings"),
+        "qi/settings.py": SETTINGS,
+        "qi/settings_docker.py": "from .settings import *\n",
+        "docker-compose.yml": (
+            "services: {web: {build: ., environment: {DJANGO_SETTINGS_MODULE: qi.settings_docker, KEY: a}}}\n"
+        ),
+        "Dockerfile": "FROM python:3.8\nCOPY manage.py /app\n",
+    }
+    found = survey_repository(plant(tmp_path, files))
+    assert found.settings_module
+    assert found.settings_module.place == "docker-compose.yml, service web"
+    assert found.settings_files == ("qi/settings.py", "qi/settings_docker.py")
+    plant(tmp_path, {"Dockerfile": files["Dockerfile"] + "ENV DJANGO_SETTINGS_MODULE=qi.settings\n"})
+    again = survey_repository(tmp_path).settings_module
+    assert again
+    assert (again.value, again.place) == ("qi.settings", "Dockerfile:1")
+
+
+def test_survey_reads_variables_of_shared_files_only(tmp_path: Path) -> None:
+    plant(tmp_path, {".env": "A=secret\n", ".env.example": "# x\nexport B='2'\n", "manage.py": ""})
+    found = survey_repository(tmp_path, lambda file: file != ".env")
+    assert found.env_files == (".env.example",)
+    assert {name: each.value for name, each in found.values.items()} == {"B": "2"}
+
+
+@pytest.mark.parametrize(
+    ("files", "runner"),
+    [
+        ({"shop/tests.py": ""}, "django"),
+        ({"shop/tests/test_x.py": "", "requirements.txt": "pytest-django\n"}, "pytest"),
+        ({"setup.cfg": "[tool:pytest]\ntestpaths = tests\n"}, "pytest"),
+        ({"setup.cfg": "[flake8]\n", "tox.ini": "[tox]\n"}, None),
+        ({"pyproject.toml": "[tool.pytest.ini_options]\n"}, "pytest"),
+    ],
+)
+def test_survey_finds_how_a_site_is_tested(tmp_path: Path, files: dict[str, str], runner: str | None) -> None:
+    found = survey_repository(plant(tmp_path, {"manage.py": "", **files})).tests
+    assert (found.runner if found else None) == runner
+
+
+def test_survey_finds_tests_that_drive_a_browser(tmp_path: Path) -> None:
+    plant(
+        tmp_path, {"manage.py": "", "web/test_a.py": "from selenium import webdriver\n", "web/tests.py": ""}
+    )
+    found = survey_repository(tmp_path).tests
+    assert found
+    assert found.browser == ("web/test_a.py",)
+
+
+def test_find_dumps_begins_with_a_link_and_ends_with_somebodys_own_database(tmp_path: Path) -> None:
+    for name in ("db.sqlite3", "backups/a-2025-01-01.db", "backups/a-2026-01-01.db"):
+        plant_database(tmp_path / name)
+    names = ["backups/a-2025-01-01.db", "backups/a-2026-01-01.db", "db.sqlite3"]
+    assert [each.path for each in find_dumps(tmp_path, names)] == [names[1], names[0], names[2]]
+    (tmp_path / "backups/latest.db").symlink_to("gone.db")
+    found = find_dumps(tmp_path, [*names, "backups/latest.db"])[0]
+    assert (found.path, found.is_link, found.database) == ("backups/latest.db", True, None)
+
+
+@pytest.mark.parametrize(
+    ("files", "cores", "expected"),
+    [
+        (["solr/conf/solrconfig.xml", "solr/conf/schema.xml"], ["books"], "solr/conf"),
+        # A core's instance folder, and one with more in its folder conf.
+        (["s/books/conf/solrconfig.xml", "s/books/conf/managed-schema"], ["books"], "s/books/conf"),
+        (["solr/solrconfig.xml", "solr/schema.xml", "solr/conf/elevate.xml"], [], "solr"),
+        (
+            ["s/en/solrconfig.xml", "s/en/schema.xml", "s/de/solrconfig.xml", "s/de/schema.xml"],
+            ["en", "de"],
+            {"en": "s/en", "de": "s/de"},
+        ),
+        (["solr/solrconfig.xml", "solr/managed-schema.xml"], ["daisy", "daisy_test"], "solr"),
+        (["a/solrconfig.xml", "b/solrconfig.xml", "b/schema.xml"], [], "b"),
+        ([], ["books"], None),
+    ],
+)
+def test_match_cores(files: list[str], cores: list[str], expected: object) -> None:
+    assert match_cores(find_configurations(files, lambda _: ""), cores) == expected
+
+
+def test_find_configurations_takes_the_core_of_core_properties() -> None:
+    files = ["solr/a/conf/solrconfig.xml", "solr/a/conf/schema.xml", "solr/a/core.properties"]
+    (found,) = find_configurations(files, lambda _: "# x\nname = books\n")
+    assert (found.core, found.layout) == ("books", "conf folder, schema.xml")
+
+
+def test_package_names_of_requirements_and_of_locks() -> None:
+    assert package_names("-r base.txt\nDjango_X[a]==1 # c\n# no\n") == {"django-x": "a"}
+    assert package_names('version = 1\n[[package]]\nname = "Redis"\n') == {"redis": ""}
+    declared = '[project]\ndependencies = ["a>=1"]\n[dependency-groups]\ndev = ["b", {include-group = "x"}]\n'
+    assert declared_packages(declared) == {"a": "", "b": ""}
+    poetry = (
+        '[tool.poetry.dependencies]\npython = "3"\nc = "*"\n[tool.poetry.group.dev.dependencies]\nd = "*"\n'
+    )
+    assert declared_packages(poetry) == {"c": "", "d": ""}
+
+
+def test_system_packages_of_what_is_built() -> None:
+    assert system_packages({"psycopg2": ""})[1] == ("libpq5",)
+    assert system_packages({"psycopg2-binary": "", "psycopg": "binary"}) == ((), ())
+
+
+def test_describe_survey_says_where_and_how_sure(tmp_path: Path) -> None:
+    plant(tmp_path, {"manage.py": MANAGE.format("a.settings"), "a/settings.py": SETTINGS})
+    found = {each.subject: each for each in describe_survey(survey_repository(tmp_path))}
+    assert found["site"].text == ". (manage.py)"
+    assert found["variable"].text == "SECRET_KEY, required (a/settings.py:3)"
+    assert found["dump"].certainty == "absent"
+
+
+# Proposals for whole repositories --------------------------------------------------------------------------
+
+
+def plan(root: Path, origin: Origin = GITHUB, **answers: str) -> Plan:
+    survey = survey_repository(root)
+    return plan_files(survey, origin, "1.2.3", find_forge(survey, origin), answers)
+
+
+def proposed(found: Plan) -> dict[str, Any]:
+    table: dict[str, Any] = tomllib.loads(found.files["pyproject.toml"])["tool"]["haybale"]
+    return table
+
+
+def propose(root: Path) -> dict[str, Any]:
+    """Return the proposed table, which haybale takes as it is."""
+    found = plan(root)
+    file = root / "pyproject.toml"
+    file.write_text(found.files["pyproject.toml"], encoding="utf-8")
+    config.load(root, {})
+    file.unlink()
+    return proposed(found)
+
+
+def settings(*lines: str, url: str = '"http://solr:8983/solr/books"') -> str:
+    connection = f'HAYSTACK_CONNECTIONS = {{"default": {{"ENGINE": "{SOLR}", "URL": {url}}}}}'
+    return "\n".join(["import os, dj_database_url", *lines, connection, ""])
+
+
+def plant_site(root: Path, text: str, files: dict[str, str] | None = None) -> Path:
+    return plant(
+        root, {"manage.py": MANAGE.format("books.settings"), "books/settings.py": text} | (files or {})
+    )
+
+
+def test_propose_for_a_site_at_the_root(tmp_path: Path) -> None:
+    plant_database(tmp_path / "data/2026-01-01.db")
+    (tmp_path / "data/latest.db").symlink_to("2026-01-01.db")
+    files = {
+        "Dockerfile": "FROM python:3.11-slim as web\nRUN pip install -r x.txt\nCMD gunicorn x\n",
+        "requirements.txt": "django\npytest\n",
+        "pytest.ini": "[pytest]\n",
+        "solr/conf/schema.xml": "",
+        "solr/conf/solrconfig.xml": "",
+    }
+    assert propose(plant_site(tmp_path, SETTINGS, files)) == {
         "name": "books", "registry": "ghcr.io/owner/books", "core": "books", "main": "trunk",
-        "dockerfile": "Dockerfile",
-        "dump": "data/latest.db", "solr_conf": "solr/conf", "images": {"python": "python:3.11-slim"},
+        "dump": "data/latest.db", "solr_conf": "solr/conf", "dockerfile": "Dockerfile",
+        "images": {"python": "python:3.11-slim"},
+        "test": {"suites": {"site": {"command": ["pytest", "--junit-xml={report}"]}}},
     }  # fmt: skip
-    assert proposal.files[".gitignore"] == "/.haybale/\n/reports/\n"
-    plant(flat, dict(proposal.files))
-    assert config.load(flat, {}).settings.core == "books"
-    assert propose(survey_repository(flat), None, None).files == {}
 
 
-def test_propose_keeps_what_is_there(flat: Path) -> None:
-    plant(flat, {"pyproject.toml": "[tool.ruff]\nline-length = 99\n", ".gitignore": "*.pyc\n.haybale"})
-    files = propose(survey_repository(flat), None, None).files
-    assert files["pyproject.toml"].startswith("[tool.ruff]\nline-length = 99\n\n[tool.haybale]\n")
-    assert 'registry = "localhost:5000/' in files["pyproject.toml"]
-    assert "local = true" in files["pyproject.toml"]
-    assert files[".gitignore"] == "*.pyc\n.haybale\n/reports/\n"
+def test_propose_for_a_monorepo_with_several_cores_and_a_lock(tmp_path: Path) -> None:
+    text = settings(
+        'BASE = env.str("SOLR_BASE_URL", default="http://localhost:8983/solr")',
+        'DATABASES = {"default": env.db("DATABASE_URL", default="sqlite:///x")}',
+        'CACHE = env.str("REDIS_URL", default="redis://localhost:6379/0")',
+        url='f"{BASE}/en"',
+    )
+    text += f'HAYSTACK_CONNECTIONS["de"] = {{"ENGINE": "{SOLR}", "URL": f"{{BASE}}/de"}}\n'
+    files = {
+        "apps/web/manage.py": MANAGE.format("shop.settings.local"),
+        "apps/web/shop/wsgi.py": MANAGE.format("shop.settings.production"),
+        "apps/web/shop/settings/production.py": text,
+        "apps/web/poetry.lock": '[[package]]\nname = "gunicorn"\n',
+        "apps/web/pytest.ini": "[pytest]\nDJANGO_SETTINGS_MODULE = shop.settings.test\n",
+        "infra/compose.services.yml": "services: {redis: {image: redis:7}}\n",
+    }
+    solr = {f"infra/solr/{core}/{name}.xml": "" for core in ("en", "de") for name in ("schema", "solrconfig")}
+    table = propose(plant(tmp_path, files | solr))
+    assert table["core"] == ["en", "de"]
+    assert table["solr_conf"] == {"en": "infra/solr/en", "de": "infra/solr/de"}
+    assert table["site"] == {
+        "folder": "apps/web", "settings": "shop.settings.production",
+        "environment": {"REDIS_URL": "redis://redis:6379/0"},
+        "test": {"settings": "shop.settings.test"},
+    }  # fmt: skip
+    assert table["compose"] == dict.fromkeys(["solr", "ci"], "infra/compose.services.yml")
+    assert table["requirements"] == {"production": "apps/web/poetry.lock"}
+    assert "install" not in table["test"]
 
 
-def test_propose_asks_for_what_is_not_there(tmp_path: Path) -> None:
-    questions = propose(survey_repository(tmp_path), None, None).questions
-    assert [each.partition(":")[0] for each in questions] == ["core", "site", "dump", "solr_conf"]
+def test_propose_for_an_old_site_with_a_file_of_variables(tmp_path: Path) -> None:
+    plant_database(tmp_path / "backups/a.db")
+    text = settings(
+        "ALLOWED_HOSTS = os.environ['HOSTS'].split()",
+        "NAME = os.environ['SITE_NAME']",
+        "DEBUG = os.environ.get('SITE_DEBUG') == 'yes'",
+        "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': os.environ['DB_FILE']}}",
+        url="'http://%(SOLR_HOST)s:%(SOLR_PORT)s/solr/%(SOLR_CORE)s' % os.environ",
+    )
+    dockerfile = (
+        "from python:3.11 as live\nRUN pip install x\nEXPOSE 8080\nCMD gunicorn x\nfrom live as dev\n"
+    )
+    values = (
+        "SITE_NAME=Books\nDB_FILE=/x\nHOSTS=a\nSITE_DEBUG=yes\nSOLR_HOST=solr\nSOLR_PORT=80\nSOLR_CORE=b\n"
+    )
+    table = propose(
+        plant_site(tmp_path, text, {"Dockerfile": dockerfile, ".env": values, "books/tests.py": ""})
+    )
+    assert table["core"] == "b"
+    assert table["stages"] == {"release": "live"}
+    # SOLR_HOST and SOLR_CORE are in the file as haybale would set them.
+    assert table["site"] == {
+        "port": 8080, "environment_files": [".env"],
+        "environment": {
+            "DB_FILE": "{sqlite_path}", "HOSTS": "*", "SITE_DEBUG": "0", "SOLR_PORT": "{solr_port}",
+        },
+    }  # fmt: skip
+    assert table["test"]["suites"]["site"]["command"] == ["python", "manage.py", "test", "--noinput"]
+
+
+def test_propose_keeps_what_is_there_and_has_nothing_to_do_the_second_time(tmp_path: Path) -> None:
+    plant(tmp_path, {"manage.py": "", "pyproject.toml": "[tool.ruff]\nline-length = 99\n"})
+    first = plan(tmp_path, Origin())
+    assert first.files["pyproject.toml"].startswith("[tool.ruff]\nline-length = 99\n\n[tool.haybale]\nname =")
+    assert "local = true" in first.files["pyproject.toml"]
+    plant(tmp_path, dict(first.files))
+    again = plan(tmp_path, Origin())
+    assert (again.files, again.notes, again.questions) == ({}, (), ())
+
+
+def test_propose_notes_what_is_not_there(tmp_path: Path) -> None:
+    assert [each.partition(":")[0] for each in plan(tmp_path, Origin()).notes] == [
+        "registry", "HAYSTACK_CONNECTIONS", "solr_conf", "dump", "site.command", "site.folder",
+        "requirements.production", "test.suites",
+    ]  # fmt: skip
+
+
+# The environment -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("line", "names"),
+    ("url", "expected"),
     [
-        ('os.environ["KEY"]', {"KEY": True}),
-        ('os.environ.get("KEY")', {"KEY": False}),
-        ('os.getenv("KEY")', {"KEY": False}),
-        ('env("KEY")', {"KEY": True}),
-        ('env("KEY", default=None)', {"KEY": False}),
-        ('env.str("KEY")', {"KEY": True}),
-        ('env.bool("KEY", False)', {"KEY": False}),
-        ('config("KEY", default="x", cast=bool)', {"KEY": False}),
-        ('dj_database_url.config(env="OTHER_URL")', {"OTHER_URL": False}),
-        ('env("KEY", default=env("OTHER"))', {"KEY": False, "OTHER": True}),
-        ('d["key"]', {}),
-        ('d["KEY"]', {}),
-        ("os.environ[name]", {}),
+        ('env("SEARCH_AT")', {"SEARCH_AT": "{solr_url}"}),
+        ('env("SOLR_URL")', {}),  # haybale sets it by itself
+        ('env("SEARCH_AT") + "/books"', {"SEARCH_AT": "{solr_base_url}"}),
+        ('env("SEARCH_AT") + "/solr/books"', {"SEARCH_AT": "http://{solr_host}:{solr_port}"}),
+        ("f\"http://{env('SEARCH_AT')}/solr/books\"", {"SEARCH_AT": "{solr_host}:{solr_port}"}),
+        (
+            '"http://%s:%s/solr/%s" % (env("SEARCH_AT"), env("PORT_AT"), env("COLLECTION"))',
+            {"SEARCH_AT": "{solr_host}", "PORT_AT": "{solr_port}", "COLLECTION": "{core}"},
+        ),
+        ('"http://solr:8983/solr/books"', {}),
     ],
 )
-def test_find_variables(line: str, names: dict[str, bool]) -> None:
-    assert {each.name: each.is_required for each in find_variables(f"X = {line}\n")} == names
+def test_propose_tells_where_solr_is(tmp_path: Path, url: str, expected: dict[str, str]) -> None:
+    table = propose(plant_site(tmp_path, settings(url=url)))
+    assert table.get("site", {}).get("environment", {}) == expected
 
 
 @pytest.mark.parametrize(
-    ("url", "core"),
+    ("lines", "expected"),
     [
-        ('"http://solr:8983/solr/books"', "books"),
-        ('env("SOLR", default="http://solr:8983/solr/books/")', "books"),
-        ('f"http://{HOST}:8983/solr/books"', "books"),
-        ('env("SOLR")', None),
-        ('"http://solr:8983/solr"', None),
+        (['DATABASES = {"default": dj_database_url.config(env="PG_URL")}'], {"PG_URL": "{database_url}"}),
+        (
+            [
+                'E = "django.db.backends." + env("KIND")',
+                'DATABASES = {"default": {"ENGINE": E, "NAME": env("DB")}}',
+            ],
+            {"KIND": "postgresql", "DB": "{database_name}"},
+        ),
+        (
+            ['DATABASES = {"default": {"ENGINE": env("DB_KIND"), "NAME": "x"}}'],
+            {"DB_KIND": "{database_engine}"},
+        ),
+        (['SECRET_KEY = env("DJANGO_SECRET_KEY")'], {"DJANGO_SECRET_KEY": "only-for-tests"}),
+        (['SECRET_KEY = env("DJANGO_SECRET_KEY", default="x")'], {}),
+        (['SECRET_KEY = env("SECRET_KEY")'], {}),
+        (['ALLOWED_HOSTS = env.list("HOSTS")'], {"HOSTS": "*"}),
+        (['CSRF_TRUSTED_ORIGINS = env.list("ORIGINS")'], {"ORIGINS": "{site_url}"}),
+        (['DEBUG = env.bool("DEBUG")'], {"DEBUG": "0"}),
+        (['BASE_DIR = env("BASE_DIR")'], {"BASE_DIR": "/app"}),
+        (['AWS = env("AWS_SECRET_KEY", default="")'], {}),
     ],
 )
-def test_find_connections_takes_the_core_as_far_as_it_is_written(url: str, core: str | None) -> None:
-    text = f'HAYSTACK_CONNECTIONS: dict = {{"default": {{"ENGINE": "x.SolrEngine", "URL": {url}}}}}\n'
-    (found,) = find_connections(text)
-    assert (found.alias, found.core, found.line) == ("default", core, 1)
+def test_propose_gives_each_variable_what_it_is_for(
+    tmp_path: Path, lines: list[str], expected: dict[str, str]
+) -> None:
+    table = propose(plant_site(tmp_path, settings(*lines)))
+    assert table.get("site", {}).get("environment", {}) == expected
 
 
-def test_find_settings_module_in_both_forms() -> None:
-    assert find_settings_module(MANAGE.format("a.b")) == "a.b"
-    assert find_settings_module('import os\nos.environ["X"] = "y"\n') is None
+def test_propose_asks_for_what_only_a_person_knows(tmp_path: Path) -> None:
+    plant_site(tmp_path, settings('A = env("API_KEY")', 'B = env("API_URL")'))
+    found = plan(tmp_path, API_URL="http://api")
+    assert [(each.variable, each.place) for each in found.questions] == [("API_KEY", "books/settings.py:2")]
+    assert any("site.environment.API_KEY" in each for each in found.notes)
+    assert proposed(found)["site"]["environment"] == {"API_KEY": "only-for-tests", "API_URL": "http://api"}
+
+
+def test_propose_takes_values_that_compose_has(tmp_path: Path) -> None:
+    compose = (
+        "services: {web: {build: ., environment: {API_KEY: a-b, SEARCH: 'http://solr:8983/solr/books'}}}\n"
+    )
+    text = settings('A = env("API_KEY")', url='env("SEARCH")')
+    found = plan(plant_site(tmp_path, text, {"compose.yml": compose, "Dockerfile": INSTALLED}))
+    assert found.questions == ()
+    assert proposed(found)["core"] == "books"
+    assert proposed(found)["site"]["environment"] == {"API_KEY": "a-b", "SEARCH": "{solr_url}"}
+
+
+def test_propose_notes_addresses_that_no_variable_changes(tmp_path: Path) -> None:
+    """As in most old repositories: the settings of the developer's machine, written down."""
+    plant_database(tmp_path / "dumps/a_latest.db")
+    text = settings(
+        'DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "HOST": "db", "NAME": "x"}}',
+        url='"http://127.0.0.1:8983/solr/books"',
+    )
+    notes = "\n".join(plan(plant_site(tmp_path, text)).notes)
+    assert "books/settings.py:3: the connection default is always http://127.0.0.1:8983/solr/books" in notes
+    assert "books/settings.py:2: no variable says where the database is" in notes
+    assert "dumps/a_latest.db: the dump is of sqlite" in notes
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("redis://localhost:6379/0", "redis://cache-redis:6379/0"),
+        ("localhost:11211", None),
+        ("127.0.0.1:6379", "cache-redis:6379"),
+        ("amqp://guest:guest@localhost//", "amqp://guest:guest@mq//"),
+        ("redis://elsewhere:6379", None),
+        ("text", None),
+    ],
+)
+def test_to_service(value: str, expected: str | None) -> None:
+    assert to_service(value, ["cache-redis", "mq"]) == expected
+
+
+# Images, services, tests -----------------------------------------------------------------------------------
+
+
+def test_propose_uses_no_dockerfile_with_a_context_of_its_own(tmp_path: Path) -> None:
+    files = {
+        "web/manage.py": MANAGE.format("books.settings"),
+        "web/books/settings.py": settings(),
+        "web/Dockerfile": "FROM python:3.11\nCOPY requirements.txt /app/\nRUN pip install x\n",
+        "web/requirements.txt": "django\npsycopg2\n",
+    }
+    found = plan(plant(tmp_path, files))
+    table = proposed(found)
+    start = "dockerfile: web/Dockerfile is built with the context web"
+    assert any(each.startswith(start) for each in found.notes)
+    assert "dockerfile" not in table
+    assert table["image"]["packages"] == ["libpq5"]
+    assert table["image"]["collectstatic"] is False
+    assert table["site"]["command"][:2] == ["python", "manage.py"]
+
+
+def test_propose_says_where_the_site_is_in_the_image_of_a_whole_repository(tmp_path: Path) -> None:
+    files = {
+        "web/manage.py": MANAGE.format("books.settings"),
+        "web/books/settings.py": settings(),
+        "Dockerfile": f"{INSTALLED}WORKDIR /code\nCOPY . .\nCMD gunicorn -b :9000 x\n",
+    }
+    found = propose(plant(tmp_path, files))["site"]
+    assert (found["folder"], found["workdir"], found["port"]) == ("web", "/code/web", 9000)
+
+
+@pytest.mark.parametrize(
+    ("image", "compose", "command"),
+    [
+        ("CMD gunicorn x", "manage.py runserver", None),
+        ("ENTRYPOINT /entry.sh", "manage.py runserver", None),
+        ("", "gunicorn -w 2 -b :8000 x.wsgi", ["gunicorn", "-w", "2", "-b", ":8000", "x.wsgi"]),
+        ("CMD manage.py runserver", "gunicorn $A x", ["sh", "-c", "gunicorn $A x"]),
+    ],
+)
+def test_propose_starts_the_site_as_it_is_deployed(
+    tmp_path: Path, image: str, compose: str, command: list[str] | None
+) -> None:
+    files = {
+        "Dockerfile": INSTALLED + image,
+        "compose.yml": f"services: {{web: {{build: ., command: {compose}}}}}\n",
+    }
+    assert propose(plant_site(tmp_path, settings(), files)).get("site", {}).get("command") == command
+
+
+def test_propose_writes_the_services_that_have_no_file_of_their_own(tmp_path: Path) -> None:
+    compose = (
+        "services: {web: {build: .}, solr: {image: solr}, redis: {image: redis, ports: ['6379:6379']}}\n"
+    )
+    found = plan(plant_site(tmp_path, settings(), {"docker-compose.yml": compose}))
+    assert proposed(found)["compose"] == dict.fromkeys(["solr", "ci"], "compose.haybale.yml")
+    assert found.files["compose.haybale.yml"].endswith("services:\n  redis:\n    image: redis\n")
+
+
+@pytest.mark.parametrize(
+    ("files", "install"),
+    [
+        ({"requirements.txt": "django\npytest\n"}, None),
+        ({"requirements.txt": "django\n"}, "pip install pytest pytest-django"),
+        ({"requirements/base.txt": "django\n", "requirements/test.txt": "pytest\n"}, None),
+        ({"poetry.lock": ""}, None),
+        ({"requirements.txt": "django\n", "Dockerfile": INSTALLED}, "pip install pytest pytest-django"),
+        (
+            {"requirements/base.txt": "a\n", "requirements/dev.txt": "b\n", "Dockerfile": INSTALLED},
+            "pip install -r requirements/dev.txt",
+        ),
+        ({"Dockerfile": f"{INSTALLED}FROM a AS test\nRUN pip install pytest\n"}, None),
+    ],
+)
+def test_propose_installs_pytest_where_the_image_lacks_it(
+    tmp_path: Path, files: dict[str, str], install: str | None
+) -> None:
+    table = propose(plant_site(tmp_path, settings(), {"pytest.ini": "[pytest]\n"} | files))
+    assert table["test"].get("install") == install
+
+
+def test_propose_asks_pages_of_hosts_that_the_site_answers_for(tmp_path: Path) -> None:
+    urls = {"books/urls.py": 'path("search/", include("haystack.urls")),\n'}
+    table = propose(plant_site(tmp_path, settings('ALLOWED_HOSTS = [".books.example"]'), urls))
+    assert table["site"]["health_headers"] == {"Host": "books.example"}
+    assert table["test"]["pages"] == [{"path": "/search/?q=a", "headers": {"Host": "books.example"}}]
+
+
+def test_propose_asks_no_page_behind_a_login(tmp_path: Path) -> None:
+    urls = {"books/urls.py": 'path("search/", include("haystack.urls")),\n'}
+    text = settings('MIDDLEWARE = ["django.contrib.auth.middleware.LoginRequiredMiddleware"]')
+    assert "test" not in propose(plant_site(tmp_path, text, urls))
+
+
+def test_render_table_reads_alone_and_back() -> None:
+    table = {
+        "a": 'x"\\', "b": ["é", "y"], "c": True, "solr_conf": {"en": "x", "d e": "y"}, "d": {"e": {"f": 1}},
+        "g": [{"h": "i", "headers": {"Host": "j"}}, {"h": "k"}],
+    }  # fmt: skip
+    text = render_table(table, "tool.haybale")
+    assert tomllib.loads(text)["tool"]["haybale"] == table
+    assert text.startswith('[tool.haybale]\na = "x')
+    assert 'solr_conf = { en = "x", "d e" = "y" }' in text
+    assert "[tool.haybale.d]" not in text

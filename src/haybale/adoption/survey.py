@@ -1,4 +1,4 @@
-"""What a repository is: its site, its Solr configuration, its dump, its Dockerfile, its requirements.
+"""What a repository is: its site and all that haybale has to know of it, with the place that says so.
 
 Everything is found by reading files; nothing is started, imported or changed.
 """
@@ -7,41 +7,58 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from haybale.adoption.site_settings import (
-    Connection,
-    Variable,
-    find_connections,
-    find_settings_module,
-    find_variables,
+from haybale.adoption.compose_services import (
+    COMPOSE_FILE,
+    POSTGRES_IMAGE,
+    SOLR_IMAGE,
+    Service,
+    find_site_service,
+    read_services,
+    sort_files,
 )
-from haybale.dump.archive import open_content
-from haybale.dump.content import Stream
-from haybale.dump.recognition import find_database
-from haybale.errors import ConfigError, DumpError
-from haybale.images.dockerfile import parse_dockerfile
-from haybale.index.solrconfig import MANAGED_SCHEMAS, SCHEMA, SOLRCONFIG
+from haybale.adoption.dumps import FoundDump, find_dumps
+from haybale.adoption.settings_reader import read_settings
+from haybale.adoption.site_image import SiteDockerfile, python_of, read_dockerfile
+from haybale.adoption.site_requirements import (
+    Requirements,
+    declared_packages,
+    find_requirements,
+    package_names,
+)
+from haybale.adoption.site_settings import SiteSettings, find_settings_module, imported_modules
+from haybale.adoption.site_tests import SiteTests, find_tests
+from haybale.adoption.solr_files import SolrConfiguration, find_configurations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from haybale.images.dockerfile import Stage
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 # Folders that hold no part of a site, besides those whose names begin with a dot.
 SKIPPED = frozenset(
     {"node_modules", "__pycache__", "site-packages", "venv", "env", "htmlcov", "dist", "build"}
 )
 DEEPEST = 6
+# Text beyond this is data.
+MOST_CHARACTERS = 1_000_000
 
-LOCKS = {"uv.lock": "uv", "poetry.lock": "poetry", "pdm.lock": "pdm", "Pipfile.lock": "pipenv"}
-
-# How files are called that may be dumps; what they are is told by their content.
-DUMP_NAME = re.compile(r"\.(sql|sqlite3?|db|dump|pgdump|backup)(\.|$)|latest", re.IGNORECASE)
-PYTHON_IMAGE = re.compile(r"(?:^|/)python:(?P<version>3\.[0-9]+)")
 VERSION = re.compile(r"3\.[0-9]+")
+MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+# Files of variables that are for everybody to read.
+EXAMPLE_FILE = re.compile(
+    r"\.?env[.-]?(example|sample|dist|template|defaults?|test|tests|ci|docker)|(example|sample|test)\.env|\.env"
+)
+ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)\s*=\s*(?P<value>.*?)\s*$", re.MULTILINE)
+
+ROUTE = re.compile(
+    r"(?:re_)?(?:path|url)\(\s*r?f?[\"']\^?(?P<path>[^\"'$<(\\]*)\$?[\"']\s*,\s*(?P<view>[^\n]*)"
+)
+HEALTH_PATH = re.compile(
+    r"/?(-/)?(health|healthz|healthcheck|health-check|ht|livez|readyz|alive|ping|status/health)/?"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,46 +74,109 @@ class Survey:
     """A repository, as far as reading tells. Paths are relative to its root, with /."""
 
     root: Path
+    files: tuple[str, ...] = ()
     site: Found | None = None
     settings_module: Found | None = None
-    settings_file: str | None = None
-    connections: tuple[Connection, ...] = ()
-    variables: tuple[Variable, ...] = ()
+    # What manage.py says where nothing else does.
+    manage_module: str | None = None
+    settings_files: tuple[str, ...] = ()
+    settings: SiteSettings = field(default_factory=SiteSettings)
     search_indexes: tuple[str, ...] = ()
-    solr_configurations: tuple[str, ...] = ()
-    dumps: tuple[Found, ...] = ()
-    dockerfiles: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    solr_configurations: tuple[SolrConfiguration, ...] = ()
+    solr_version: Found | None = None
+    dumps: tuple[FoundDump, ...] = ()
+    dockerfiles: tuple[SiteDockerfile, ...] = ()
+    services: tuple[Service, ...] = ()
     compose_files: tuple[str, ...] = ()
-    requirements: tuple[Found, ...] = ()
+    env_files: tuple[str, ...] = ()
+    # Values of variables that files of the repository have, by name.
+    values: Mapping[str, Found] = field(default_factory=dict)
+    requirements: tuple[Requirements, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
     python: Found | None = None
+    tests: SiteTests | None = None
+    health: Found | None = None
+    search: Found | None = None
+    ci_files: tuple[str, ...] = ()
+    deployment: tuple[Found, ...] = ()
+
+    @property
+    def first_core(self) -> str | None:
+        """The core of the first connection to Solr, with the values that files have for its variables."""
+        values = {name: each.value for name, each in self.values.items()}
+        return next((each.core_with(values) for each in self.settings.connections if each.is_solr), None)
+
+    @property
+    def dockerfile(self) -> SiteDockerfile | None:
+        """The Dockerfile that the site is built with; None where there is none."""
+        return self.dockerfiles[0] if self.dockerfiles else None
+
+    @property
+    def site_service(self) -> Service | None:
+        """The compose service that is the site."""
+        return find_site_service(self.services, [each.path for each in self.dockerfiles])
+
+    @property
+    def needed_services(self) -> tuple[Service, ...]:
+        """The services that sites talk to besides their database and Solr, each once."""
+        return tuple({each.name: each for each in reversed(self.services) if each.is_needed}.values())
+
+    @property
+    def database_service(self) -> Service | None:
+        """The service with the site's PostgreSQL."""
+        return next((each for each in self.services if POSTGRES_IMAGE.fullmatch(each.image or "")), None)
 
 
-def survey_repository(root: Path) -> Survey:
-    """Return what a repository is; what is not found is None or empty."""
+def survey_repository(root: Path, is_shared: Callable[[str], bool] = lambda _: True) -> Survey:
+    """Return what a repository is; what is not found is None or empty.
+
+    `is_shared` says whether everybody who clones the repository has a file.
+    """
     # What lies highest is most likely the site's own, and comes first.
     files = sorted(list_files(root), key=lambda file: (file.count("/"), file))
-    site, module = _find_site(root, files)
-    settings_file = _settings_file(site, module, files)
-    text = _read(root, settings_file) if settings_file else ""
-    try:
-        connections, variables = tuple(find_connections(text)), tuple(find_variables(text))
-    except SyntaxError:
-        connections, variables = (), ()
-    dockerfiles = tuple(_dockerfiles(root, files))
+
+    def read(file: str) -> str:
+        return _read(root, file)
+
+    site = _find_site(files, read)
+    folder = site.value if site else "."
+    services = tuple(
+        service for file in sort_files([each for each in files if COMPOSE_FILE.fullmatch(_name(each))])
+        for service in read_services(file, read(file))
+    )  # fmt: skip
+    dockerfiles = _dockerfiles(files, services, read)
+    service = find_site_service(services, [each.path for each in dockerfiles])
+    module = _find_settings_module(files, site, service, next(iter(dockerfiles), None), read)
+    settings_files = _settings_files(folder, module, files, read)
+    requirements = tuple(find_requirements(files, read))
+    packages = _packages(requirements, folder, files, read)
+    env_files = tuple(each for each in files if EXAMPLE_FILE.fullmatch(_name(each)) and is_shared(each))
+    urls = [each for each in files if _name(each) == "urls.py" and _is_in(each, folder)]
     return Survey(
         root=root,
+        files=tuple(files),
         site=site,
         settings_module=module,
-        settings_file=settings_file,
-        connections=connections,
-        variables=variables,
-        search_indexes=tuple(file for file in files if PurePosixPath(file).name == "search_indexes.py"),
-        solr_configurations=tuple(_solr_configurations(files)),
-        dumps=tuple(_dumps(root, files)),
-        dockerfiles=tuple((file, tuple(s.name for s in stages if s.name)) for file, stages in dockerfiles),
-        compose_files=tuple(file for file in files if _is_compose(PurePosixPath(file).name)),
-        requirements=tuple(_requirements(files)),
-        python=_find_python(root, files, dockerfiles),
+        manage_module=_module_of(read(site.place)) if site else None,
+        settings_files=settings_files,
+        settings=read_settings([(file, read(file)) for file in settings_files]),
+        search_indexes=tuple(file for file in files if _name(file) == "search_indexes.py"),
+        solr_configurations=find_configurations(files, read),
+        solr_version=_find_solr(files, services, read),
+        dumps=find_dumps(root, files),
+        dockerfiles=dockerfiles,
+        services=services,
+        compose_files=tuple(dict.fromkeys(each.file for each in services)),
+        env_files=env_files,
+        values=_values(service, env_files, read),
+        requirements=requirements,
+        packages=packages,
+        python=_find_python(files, folder, dockerfiles, read),
+        tests=find_tests(files, folder, read, "\n".join(packages)),
+        health=_find_health(urls, read),
+        search=_find_search(urls, read),
+        ci_files=tuple(each for each in files if _is_ci(each)),
+        deployment=tuple(_deployment(files)),
     )
 
 
@@ -107,7 +187,9 @@ def list_files(root: Path) -> Iterator[str]:
         subfolders[:] = [
             name
             for name in subfolders
-            if not name.startswith(".")
+            if (
+                not name.startswith(".") or (not inside.parts and name in {".github", ".docker", ".circleci"})
+            )
             and name not in SKIPPED
             and len(inside.parts) < DEEPEST
             and not Path(folder, name, "pyvenv.cfg").exists()
@@ -118,104 +200,226 @@ def list_files(root: Path) -> Iterator[str]:
 
 def _read(root: Path, file: str) -> str:
     try:
-        return (root / file).read_text(encoding="utf-8", errors="replace")
+        with (root / file).open(encoding="utf-8", errors="replace") as text:
+            return text.read(MOST_CHARACTERS)
     except OSError:
         return ""
 
 
-def _find_site(root: Path, files: Sequence[str]) -> tuple[Found | None, Found | None]:
-    """Return the folder with manage.py, and the settings module that it names; the shallowest is the site."""
-    managers = [file for file in files if PurePosixPath(file).name == "manage.py"]
-    for file in managers:
-        folder = str(PurePosixPath(file).parent)
-        try:
-            module = find_settings_module(_read(root, file))
-        except SyntaxError:
-            module = None
-        return Found(value=folder, place=file), Found(value=module, place=file) if module else None
-    return None, None
+def _name(file: str) -> str:
+    return PurePosixPath(file).name
 
 
-def _settings_file(site: Found | None, module: Found | None, files: Sequence[str]) -> str | None:
-    """Return the file of the settings module: the one with the Haystack connections may be beside it."""
-    if site is None or module is None:
+def _is_in(file: str, folder: str) -> bool:
+    return folder == "." or file.startswith(f"{folder}/")
+
+
+def _find_site(files: Sequence[str], read: Callable[[str], str]) -> Found | None:
+    """Return the folder with manage.py: the shallowest one that Haystack belongs to, or the shallowest."""
+    managers = [file for file in files if _name(file) == "manage.py"]
+    folders = [str(PurePosixPath(file).parent) for file in managers]
+
+    def has_haystack(folder: str) -> bool:
+        inside = (each for each in files if _is_in(each, folder) and each.endswith(".py"))
+        return any("settings" in each and "HAYSTACK_CONNECTIONS" in read(each) for each in inside)
+
+    several = [folder for folder in folders if has_haystack(folder)] if len(folders) > 1 else folders
+    chosen = next(iter(several or folders), None)
+    return Found(value=chosen, place=managers[folders.index(chosen)]) if chosen is not None else None
+
+
+def _find_settings_module(
+    files: Sequence[str], site: Found | None, service: Service | None, dockerfile: SiteDockerfile | None,
+    read: Callable[[str], str],
+) -> Found | None:  # fmt: skip
+    """Return the settings module that is deployed: the image's, then compose's, wsgi.py's and manage.py's."""
+    name = "DJANGO_SETTINGS_MODULE"
+    if dockerfile and MODULE.fullmatch(dockerfile.release.environment.get(name, "")):
+        place = f"{dockerfile.path}:{dockerfile.release.line}"
+        return Found(value=dockerfile.release.environment[name], place=place)
+    if service and MODULE.fullmatch(service.environment.get(name, "")):
+        return Found(value=service.environment[name], place=f"{service.file}, service {service.name}")
+    if site is None:
         return None
-    path = PurePosixPath(site.value, *module.value.split("."))
-    candidates = (str(path.with_name(f"{path.name}.py")), str(path / "base.py"), str(path / "__init__.py"))
-    found = next((each for each in candidates if each in files), None)
-    # settings/local.py and its like take everything from settings/base.py.
-    base = str(path.with_name("base.py"))
-    return base if found and base in files else found
+    servers = [each for each in files if _name(each) in {"wsgi.py", "asgi.py"} and _is_in(each, site.value)]
+    for file in (*servers, site.place):
+        if module := _module_of(read(file)):
+            return Found(value=module, place=file)
+    return None
 
 
-def _solr_configurations(files: Sequence[str]) -> Iterator[str]:
-    """Yield the folders with a schema and a solrconfig.xml, the same one or its subfolder conf."""
-    known = set(files)
-    for file in files:
-        folder = PurePosixPath(file).parent
-        if PurePosixPath(file).name != SOLRCONFIG:
-            continue
-        if any(str(folder / schema) in known for schema in (SCHEMA, *MANAGED_SCHEMAS)):
-            yield str(folder)
+def _module_of(text: str) -> str | None:
+    try:
+        return find_settings_module(text)
+    except (SyntaxError, ValueError):
+        return None
 
 
-def _dumps(root: Path, files: Sequence[str]) -> Iterator[Found]:
-    """Yield what is a dump by its content: links first, as they say which one is meant."""
-    candidates = [file for file in files if DUMP_NAME.search(PurePosixPath(file).name)]
-    for file in sorted(candidates, key=lambda each: not (root / each).is_symlink()):
-        path = root / file
+def _settings_files(
+    site: str, module: Found | None, files: Sequence[str], read: Callable[[str], str]
+) -> tuple[str, ...]:
+    """Return the files that a settings module is made of, in the order in which Django reads them."""
+    found: list[str] = []
+    seen: set[str] = set()
+
+    def follow(name: str) -> None:
+        path = PurePosixPath(site, *name.split("."))
+        candidates = (f"{path}.py", f"{path}/__init__.py")
+        file = next((each for each in candidates if each in files), None)
+        if file is None or file in seen:
+            return
+        seen.add(file)
         try:
-            with open_content(path.resolve(strict=True)) as content:
-                if not isinstance(content, Stream):
-                    continue
-                found = find_database(path, content.peek())
-        except (DumpError, OSError):
-            continue
-        if found:
-            yield Found(value=file, place=f"{found.database.name}, {found.format}")
+            imported = imported_modules(read(file))
+        except (SyntaxError, ValueError):
+            imported = []
+        package = name if file.endswith("__init__.py") else name.rpartition(".")[0]
+        for each in imported:
+            follow(_absolute(each, package))
+        # After what it imports, which it may replace.
+        found.append(file)
+
+    if module:
+        follow(module.value)
+    return tuple(found)
 
 
-def _dockerfiles(root: Path, files: Sequence[str]) -> Iterator[tuple[str, list[Stage]]]:
+def _absolute(name: str, package: str) -> str:
+    """Return the full name of a module that is imported within a package."""
+    dots = len(name) - len(name.lstrip("."))
+    if not dots:
+        return name
+    parts = package.split(".") if package else []
+    return ".".join([*parts[: len(parts) - dots + 1], *filter(None, [name.lstrip(".")])])
+
+
+def _dockerfiles(
+    files: Sequence[str], services: Sequence[Service], read: Callable[[str], str]
+) -> tuple[SiteDockerfile, ...]:
+    """Return the Dockerfiles of a site: the one that its compose service is built with first."""
+    found = []
     for file in files:
-        name = PurePosixPath(file).name
+        name = _name(file)
         if name == "Dockerfile" or name.startswith("Dockerfile.") or name.endswith(".Dockerfile"):
-            try:
-                stages = parse_dockerfile(_read(root, file), file).stages
-            except ConfigError:
-                continue
-            yield file, stages
+            dockerfile = read_dockerfile(file, read(file))
+            if dockerfile and dockerfile.is_of_site:
+                found.append(dockerfile)
+    service = find_site_service(services, [each.path for each in found])
+
+    def rank(each: SiteDockerfile) -> tuple[bool, bool, int]:
+        words = re.split(r"[^a-z]+", _name(each.path).lower())
+        is_other = bool({"dev", "development", "test", "ci", "local", "docs"} & {*words})
+        is_built = service is not None and service.dockerfile == each.path
+        return (is_other, not is_built, each.path.count("/"))
+
+    return tuple(sorted(found, key=rank))
 
 
-def _is_compose(name: str) -> bool:
-    return bool(re.fullmatch(r"(docker-)?compose([.-][\w.-]*)?\.ya?ml", name))
-
-
-def _requirements(files: Sequence[str]) -> Iterator[Found]:
-    """Yield the files that pin what the site needs, and the tool that makes them."""
+def _packages(
+    requirements: Sequence[Requirements], site: str, files: Sequence[str], read: Callable[[str], str]
+) -> dict[str, str]:
+    """Return what is asked for anywhere near the site: packages and their extras."""
+    found: dict[str, str] = {}
+    for each in requirements:
+        found |= package_names(read(each.path))
     for file in files:
-        path = PurePosixPath(file)
-        if tool := LOCKS.get(path.name):
-            yield Found(value=file, place=tool)
-        elif re.fullmatch(r"requirements[\w.-]*\.(txt|in)", path.name) or (
-            path.parent.name == "requirements" and path.suffix in {".txt", ".in"}
-        ):
-            yield Found(value=file, place="pip-tools" if path.suffix == ".in" else "pip")
+        if _name(file) == "pyproject.toml" and (_is_in(file, site) or "/" not in file):
+            found |= declared_packages(read(file))
+    return found
+
+
+def _find_solr(files: Sequence[str], services: Sequence[Service], read: Callable[[str], str]) -> Found | None:
+    """Return the version of Solr that is used today."""
+    for each in services:
+        if match := SOLR_IMAGE.fullmatch(each.image or ""):
+            return Found(value=match["version"], place=f"{each.file}, service {each.name}")
+    for file in files:
+        if "Dockerfile" in _name(file):
+            for number, line in enumerate(read(file).splitlines(), start=1):
+                image = line.split()[1] if line.upper().startswith("FROM ") and len(line.split()) > 1 else ""
+                if match := SOLR_IMAGE.fullmatch(image):
+                    return Found(value=match["version"], place=f"{file}:{number}")
+    return None
+
+
+def _values(
+    service: Service | None, env_files: Iterable[str], read: Callable[[str], str]
+) -> dict[str, Found]:
+    """Return the values that files have for variables: compose's before those of files of variables."""
+    found: dict[str, Found] = {}
+    if service:
+        place = f"{service.file}, service {service.name}"
+        found = {name: Found(value=value, place=place) for name, value in service.environment.items()}
+    for file in env_files:
+        for name, value in read_assignments(read(file)).items():
+            found.setdefault(name, Found(value=value, place=file))
+    return found
+
+
+def read_assignments(text: str) -> dict[str, str]:
+    """Return the variables of a file of NAME=VALUE lines."""
+    return {match["name"]: match["value"].strip("\"'") for match in ASSIGNMENT.finditer(text)}
 
 
 def _find_python(
-    root: Path, files: Sequence[str], dockerfiles: Sequence[tuple[str, list[Stage]]]
+    files: Sequence[str], site: str, dockerfiles: Sequence[SiteDockerfile], read: Callable[[str], str]
 ) -> Found | None:
     """Return the Python that the site runs on: its image's before what is meant for developers."""
-    for file, stages in dockerfiles:
-        for stage in stages:
-            if match := PYTHON_IMAGE.search(stage.instructions[0].split()[1]):
-                return Found(value=match["version"], place=f"{file}:{stage.line}")
-    for file in (".python-version", "runtime.txt"):
-        if (root / file).is_file() and (match := VERSION.search(_read(root, file))):
+    for dockerfile in dockerfiles:
+        if version := python_of(dockerfile.release.base):
+            return Found(value=version, place=f"{dockerfile.path}:{dockerfile.release.line}")
+    near = [file for file in files if _is_in(file, site) or "/" not in file]
+    for file in near:
+        if _name(file) in {".python-version", "runtime.txt"} and (match := VERSION.search(read(file))):
             return Found(value=match[0], place=file)
-    for file in files:
-        text = _read(root, file) if PurePosixPath(file).name == "pyproject.toml" else ""
-        for number, line in enumerate(text.splitlines(), start=1):
-            if re.match(r"(requires-python|python)\s*=", line) and (match := VERSION.search(line)):
-                return Found(value=match[0], place=f"{file}:{number}")
+    for file in near:
+        if _name(file) in {"pyproject.toml", "Pipfile"}:
+            for number, line in enumerate(read(file).splitlines(), start=1):
+                is_version = re.match(r"(requires-python|python|python_version)\s*=", line)
+                if is_version and (match := VERSION.search(line)):
+                    return Found(value=match[0], place=f"{file}:{number}")
     return None
+
+
+def _routes(files: Iterable[str], read: Callable[[str], str]) -> Iterator[tuple[str, str, str]]:
+    """Yield path, view and place of the routes that URL patterns write down."""
+    for file in files:
+        for number, line in enumerate(read(file).splitlines(), start=1):
+            if (match := ROUTE.search(line)) and not line.lstrip().startswith("#"):
+                yield match["path"], match["view"], f"{file}:{number}"
+
+
+def _find_health(urls: Sequence[str], read: Callable[[str], str]) -> Found | None:
+    """Return the path that tells whether the site is up, of the first urls.py: others may be included."""
+    for path, view, place in _routes(urls[:1], read):
+        if HEALTH_PATH.fullmatch(path) and "include" not in view:
+            return Found(value=f"/{path.lstrip('/')}", place=place)
+    return None
+
+
+def _find_search(urls: Sequence[str], read: Callable[[str], str]) -> Found | None:
+    """Return the path of the search page, where the first urls.py has it."""
+    for path, view, place in _routes(urls[:1], read):
+        if "haystack.urls" in view or ("include" not in view and path.strip("/") == "search"):
+            return Found(value=f"/{path.lstrip('/')}", place=place)
+    return None
+
+
+def _is_ci(file: str) -> bool:
+    folder, name = str(PurePosixPath(file).parent), _name(file)
+    return (folder == ".github/workflows" and name.endswith((".yml", ".yaml"))) or file in {
+        ".gitlab-ci.yml", ".travis.yml", "Jenkinsfile", "azure-pipelines.yml", "bitbucket-pipelines.yml",
+        ".circleci/config.yml", ".drone.yml", ".woodpecker.yml",
+    }  # fmt: skip
+
+
+def _deployment(files: Sequence[str]) -> Iterator[Found]:
+    """Yield how the site is deployed: the tool, and its file."""
+    for file in files:
+        name = _name(file)
+        if name == "Chart.yaml":
+            yield Found(value="Helm", place=file)
+        elif name in {"kustomization.yaml", "kustomization.yml"} and "/overlays/" not in f"/{file}":
+            yield Found(value="Kustomize", place=file)
+        elif name in {"Procfile", "fly.toml", "app.json", "ansible.cfg", "fabfile.py"} and "/" not in file:
+            yield Found(value=name, place=file)

@@ -5,86 +5,144 @@ from __future__ import annotations
 import difflib
 import sys
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from haybale.adoption.proposal import propose
+from haybale.adoption.description import describe_survey
+from haybale.adoption.generated_files import FORGES
+from haybale.adoption.plan import find_forge, plan_files, plan_upgrade
+from haybale.adoption.proposal import Origin
 from haybale.adoption.survey import survey_repository
+from haybale.commands import current_project, json_option
 from haybale.config import FILE
-from haybale.errors import ConfigError
+from haybale.errors import ConfigError, UsageError
 from haybale.files import write_atomically
+from haybale.terminal import print_json
 from haybale.tools import git
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from haybale.adoption.proposal import Proposal
+    from haybale.adoption.plan import Plan
     from haybale.adoption.survey import Survey
+    from haybale.adoption.variables import Question
 
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Print what would be written; write nothing.")
 @click.option("--yes", is_flag=True, help="Write without asking.")
-def init_command(*, dry_run: bool, yes: bool) -> None:
+@click.option(
+    "--ci", type=click.Choice(FORGES), help="Whose CI to write a file for; else the one that is used."
+)
+@click.option(
+    "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="A variable that the site needs."
+)
+@json_option
+def init_command(
+    *, dry_run: bool, yes: bool, ci: str | None, assignments: tuple[str, ...], as_json: bool
+) -> None:
     root = git.find_root(Path.cwd()) or Path.cwd()
-    survey = survey_repository(root)
-    try:
-        proposal = propose(survey, git.remote_url(root), git.default_branch(root))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{root / FILE}: {error}", cause="it is not valid TOML") from error
-    click.echo("\n".join([*survey_lines(survey), *proposal_lines(root, proposal)]))
-    if not proposal.files:
-        click.echo("There is nothing to write.")
+    survey = survey_repository(root, lambda file: bool(git.unignored(root, [file])))
+    origin = Origin(url=git.remote_url(root), branch=git.default_branch(root))
+    answers = dict(map(_parse_assignment, assignments))
+
+    def plan_here() -> Plan:
+        try:
+            return plan_files(survey, origin, version("haybale"), ci or find_forge(survey, origin), answers)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{root / FILE}: {error}", cause="it is not valid TOML") from error
+
+    plan = plan_here()
+    if as_json:
+        print_json(plan.to_dict(describe_survey(survey)))
+    else:
+        click.echo("\n".join(survey_lines(survey)))
+    is_asked = not yes and not dry_run and not as_json and sys.stdin.isatty()
+    if is_asked and plan.questions:
+        answers |= ask_for_values(plan.questions)
+        plan = plan_here()
+    if not as_json:
+        click.echo("\n".join([*difference_lines(root, plan.files), *note_lines(plan.notes)]))
+    if not plan.files:
+        click.echo("There is nothing to do.", err=as_json)
+    elif not dry_run:
+        write_if_wanted(root, plan, is_wanted=yes, is_asked=is_asked, is_quiet=as_json)
+
+
+def _parse_assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise UsageError(f"--set {text}: this is no variable", hint="write --set NAME=VALUE")
+    return name, value
+
+
+def ask_for_values(questions: tuple[Question, ...]) -> dict[str, str]:
+    """Ask once for all values that nothing in the repository says."""
+    click.echo("\nThe site does not start without these, and nothing here says what they are:")
+    for each in questions:
+        click.echo(f"  {each.variable}  ({each.place})")
+    hint = "Values, as NAME=VALUE NAME=VALUE (Enter: they do not matter for tests)"
+    text = click.prompt(hint, default="", show_default=False)
+    return dict(_parse_assignment(each) for each in text.split())
+
+
+def write_if_wanted(
+    root: Path, plan: Plan, *, is_wanted: bool, is_asked: bool, is_quiet: bool = False
+) -> None:
+    """Write the files where somebody said so, in the command line or when asked."""
+    if not is_wanted and not is_asked:
+        click.echo("Nothing was written: there is nobody to ask here. --yes writes it.", err=is_quiet)
         return
-    if dry_run:
+    if not is_wanted and not click.confirm("Write this?"):
         return
-    if not yes and not sys.stdin.isatty():
-        click.echo("Nothing was written: there is nobody to ask here. --yes writes it.")
-        return
-    if not yes and not click.confirm("Write this?"):
-        return
-    for name, text in proposal.files.items():
+    for name, text in plan.files.items():
         write_atomically(root / name, text)
-    click.echo(f"Wrote {', '.join(proposal.files)}. Next: haybale doctor")
+    click.echo(f"Wrote {', '.join(plan.files)}. Next: haybale doctor", err=is_quiet)
 
 
 def survey_lines(survey: Survey) -> Iterator[str]:
     """Yield what was found, and where."""
-    nothing = "not found"
     yield f"Found in {survey.root}:"
-    yield f"  site           {survey.site.value + ' (' + survey.site.place + ')' if survey.site else nothing}"
-    module = survey.settings_module
-    yield f"  settings       {module.value + ' (' + module.place + ')' if module else nothing}"
-    for each in survey.connections:
-        core = f"core {each.core}" if each.core else "a core that is not written down"
-        yield f"  connection     {each.alias}: {core} ({survey.settings_file}:{each.line})"
-    required = [each.name for each in survey.variables if each.is_required]
-    if required:
-        yield f"  variables      {', '.join(required)} (needed by {survey.settings_file})"
-    yield f"  indexes        {len(survey.search_indexes)} search_indexes.py"
-    yield f"  Solr           {', '.join(survey.solr_configurations) or nothing}"
-    yield f"  dump           {', '.join(f'{each.value} ({each.place})' for each in survey.dumps) or nothing}"
-    for file, stages in survey.dockerfiles:
-        yield f"  Dockerfile     {file}: stages {', '.join(stages) or 'without names'}"
-    if survey.compose_files:
-        yield f"  compose        {', '.join(survey.compose_files)}"
-    for found in survey.requirements:
-        yield f"  requirements   {found.value} ({found.place})"
-    if survey.python:
-        yield f"  Python         {survey.python.value} ({survey.python.place})"
+    for each in describe_survey(survey):
+        yield f"  {each.subject:<14} {each.text}"
 
 
-def proposal_lines(root: Path, proposal: Proposal) -> Iterator[str]:
-    """Yield what would change, as differences, and what is left to a person."""
-    for name, text in proposal.files.items():
+def difference_lines(root: Path, files: Mapping[str, str]) -> Iterator[str]:
+    """Yield what would change, as differences."""
+    for name, text in files.items():
         before = (root / name).read_text(encoding="utf-8") if (root / name).is_file() else ""
         yield ""
         lines = before.splitlines(), text.splitlines()
         yield from difflib.unified_diff(*lines, name if before else "/dev/null", name, n=1, lineterm="")
-    if proposal.questions:
+
+
+def note_lines(notes: tuple[str, ...]) -> Iterator[str]:
+    """Yield what is left to a person."""
+    if notes:
         yield ""
         yield "For you to look at:"
-        yield from (f"  {each}" for each in proposal.questions)
+        yield from (f"  - {each}" for each in notes)
     yield ""
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Print what would be written; write nothing.")
+@click.option("--yes", is_flag=True, help="Write without asking.")
+@json_option
+def upgrade_command(*, dry_run: bool, yes: bool, as_json: bool) -> None:
+    project = current_project()
+    settings = project.settings
+    plan = plan_upgrade(project.root, version("haybale"), settings.main, publishes=not settings.local)
+    if as_json:
+        print_json(plan.to_dict(()))
+    else:
+        changed = {**plan.files, **plan.left}
+        click.echo("\n".join([*difference_lines(project.root, changed), *note_lines(plan.notes)]))
+    if not plan.files:
+        click.echo("There is nothing to do.", err=as_json)
+    elif not dry_run:
+        is_asked = not yes and not as_json and sys.stdin.isatty()
+        write_if_wanted(project.root, plan, is_wanted=yes, is_asked=is_asked, is_quiet=as_json)
