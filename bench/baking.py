@@ -24,9 +24,8 @@ from haybale.image_ref import ImageRef
 from haybale.images.build import build_solr_image
 from haybale.images.stages import SOLR_HOME
 from haybale.index import bake
-from haybale.index.home import serve_core, write_home
+from haybale.index.home import CoreFolder, serve_core, write_home
 from haybale.index.loader import follow_loader, loader_command
-from haybale.index.solrconfig import adapt_for_serving
 from haybale.index.verification import raise_if_invalid
 from haybale.tools import git, process
 from haybale.tools.engine import sdk
@@ -89,8 +88,9 @@ def bake_case(case: measure.Case, run: str) -> Baked:
             size = bake.copy_index(container, case.core, index)
             clock.step("copy")
         clock.step("remove the containers")
-        write_home(home, {case.core: case.conf})
-        serve_core(home / case.core, adapt_for_serving(case.conf, case.core), case.conf)
+        conf = CoreFolder(folder=case.conf, label=str(case.conf))
+        write_home(home, {case.core: conf})
+        serve_core(home / case.core, conf, case.conf)
         stack.callback(sdk.remove_image, name)
         build_solr_image(checkout, ImageRef.parse(name), home, labels, lambda _: None, core=case.core)
         clock.step("build")

@@ -153,7 +153,7 @@ def core_archive(case: Case, *, tuned: bool) -> bytes:
     stream = io.BytesIO()
     conf = {file.name: file.read_bytes() for file in sorted(case.conf.iterdir()) if file.is_file()}
     if tuned:
-        conf[SOLRCONFIG] = tune(read_solrconfig(case.conf / SOLRCONFIG), HEAP)
+        conf[SOLRCONFIG] = tune(read_solrconfig(case.conf / SOLRCONFIG).root, HEAP)
     files = {"solr.xml": b"<solr/>", f"{case.core}/core.properties": f"name={case.core}\n".encode()}
     files |= {f"{case.core}/conf/{name}": content for name, content in conf.items()}
     with tarfile.open(fileobj=stream, mode="w") as tar:

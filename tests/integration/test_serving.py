@@ -16,8 +16,8 @@ from haybale.errors import VerifyError
 from haybale.image_ref import ImageRef
 from haybale.images.build import build_solr_image
 from haybale.index import bake
-from haybale.index.home import serve_core, tune_home, write_home
-from haybale.index.solrconfig import SOLRCONFIG, adapt_for_serving
+from haybale.index.home import CoreFolder, serve_core, tune_home, write_home
+from haybale.index.solrconfig import SOLRCONFIG
 from haybale.tools.engine import sdk
 from haybale.tools.solr import Solr
 from haybale.version import Version
@@ -123,8 +123,9 @@ def image(checkout: Checkout) -> Iterator[ImageRef]:
 def test_verify_image_accepts_every_configuration_as_it_is_served(
     root: Path, checkout: Checkout, image: ImageRef, tmp_path: Path
 ) -> None:
-    cores = {core: configuration(root, tmp_path / "conf", core) for core in CHANGES}
-    before = {file: file.read_bytes() for conf in cores.values() for file in conf.iterdir()}
+    folders = {core: configuration(root, tmp_path / "conf", core) for core in CHANGES}
+    cores = {core: CoreFolder(folder=conf, label=core) for core, conf in folders.items()}
+    before = {file: file.read_bytes() for conf in folders.values() for file in conf.iterdir()}
     home, indexing = tmp_path / "home", tmp_path / "indexing"
     write_home(indexing, cores)
     tune_home(indexing, cores, "512m")
@@ -147,7 +148,7 @@ def test_verify_image_accepts_every_configuration_as_it_is_served(
             assert bake.copy_index(container, core, home / core / "data")
             made = tmp_path / "made" / core
             bake.copy_configuration(container, core, made)
-            serve_core(home / core, adapt_for_serving(conf, core), made)
+            serve_core(home / core, conf, made)
     build_solr_image(checkout, image, home, LABELS, print, core="none")
     bake.verify_image(str(image), {core: {"a.b": DOCUMENTS} for core in cores}, LABELS)
     with sdk.started_container(
@@ -163,7 +164,7 @@ def test_verify_image_accepts_every_configuration_as_it_is_served(
             **{"analysis.fieldtype": "managed", "analysis.fieldvalue": "a nonsense b"},
         )["analysis"]["field_types"]["managed"]["index"]  # fmt: skip
         assert [word["text"] for word in analyzed[-1]] == ["a", "b"]
-    assert {file: file.read_bytes() for conf in cores.values() for file in conf.iterdir()} == before
+    assert {file: file.read_bytes() for conf in folders.values() for file in conf.iterdir()} == before
     # The proof can fail: the site's own configuration is not served so.
     own = tmp_path / "own"
     write_home(own, {"native": cores["native"]})

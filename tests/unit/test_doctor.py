@@ -114,6 +114,39 @@ MISTAKES = [
         '<config>\n<query>\n<filterCache class="solr.FastLRUCache"/></query></config>',
         "solrconfig.xml:3: solr.FastLRUCache is not in Solr 9",
     ),
+    (
+        "solr_conf/schema.xml",
+        SCHEMA.replace('<field name="id"', '<field name="id" type="string"/>\n  <field name="id"'),
+        "schema.xml:4: the field 'id' is there already, in ",
+    ),
+    (
+        "solr_conf/schema.xml",
+        SCHEMA.replace('"id" type="string"', '"id" type="text"'),
+        "schema.xml:3: the field 'id' has the type 'text', which is not there",
+    ),
+    (
+        "solr_conf/schema.xml",
+        SCHEMA.replace(
+            "</schema>",
+            '<fieldType name="text" class="solr.TextField"><analyzer><tokenizer name="standard"/>\n'
+            '<filter class="solr.StopFilterFactory" words="stop.txt"/></analyzer></fieldType></schema>',
+        ),
+        "schema.xml:6: it names stop.txt, which is not there",
+    ),
+    (
+        "solr_conf/solrconfig.xml",
+        SOLRCONFIG.replace(
+            "</config>",
+            '<searchComponent name="e" class="solr.QueryElevationComponent">\n'
+            '<str name="config-file">elevate.xml</str></searchComponent></config>',
+        ),
+        "solrconfig.xml:4: it names elevate.xml, which is not there",
+    ),
+    (
+        "solr_conf/schema.xml",
+        SCHEMA.replace("StrField", "IntField").replace("</schema>", "<uniqueKey>id</uniqueKey></schema>"),
+        "schema.xml:2: solr.IntField is not in Solr 9",
+    ),
 ]
 
 
@@ -135,9 +168,56 @@ def test_check_configuration_takes_the_managed_schema_before_the_other(tmp_path:
     assert list(check_configuration(tmp_path)) == []
 
 
+def test_check_configuration_warns_of_what_haybale_adapts_and_no_more(tmp_path: Path) -> None:
+    (tmp_path / "schema.xml").write_text(SCHEMA.replace("StrField", "LatLonType"), encoding="utf-8")
+    tokenizer = SCHEMA.replace(
+        "</schema>",
+        '<fieldType name="cjk" class="solr.TextField"><analyzer>'
+        '<tokenizer class="solr.CJKTokenizerFactory"/></analyzer></fieldType></schema>',
+    )
+    (tmp_path / "solrconfig.xml").write_text(SOLRCONFIG, encoding="utf-8")
+    (adapted,) = check_configuration(tmp_path)
+    assert adapted.level == "warning"
+    assert adapted.fix == 'write class="solr.LatLonPointSpatialField" docValues="true"'
+    (tmp_path / "schema.xml").write_text(tokenizer, encoding="utf-8")
+    (refused,) = check_configuration(tmp_path)
+    assert refused.level == "error"
+    assert refused.fix == 'write class="solr.StandardTokenizerFactory"'
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ('startup="lazy"', "it answers only where"),
+        ("", "the core loads only where"),
+        ('enable="false"', None),
+    ],
+)
+def test_check_configuration_says_when_a_module_is_needed(
+    tmp_path: Path, attributes: str, words: str | None
+) -> None:
+    handler = (
+        f'<requestHandler name="/x" class="solr.extraction.ExtractingRequestHandler" {attributes}/></config>'
+    )
+    (tmp_path / "schema.xml").write_text(SCHEMA, encoding="utf-8")
+    (tmp_path / "solrconfig.xml").write_text(SOLRCONFIG.replace("</config>", handler), encoding="utf-8")
+    found = list(check_configuration(tmp_path))
+    assert [each.why.startswith(words or "") for each in found] == [True] * (words is not None)
+
+
+def test_check_configuration_looks_into_every_core_of_a_home(tmp_path: Path) -> None:
+    for core, text in (("de", SCHEMA), ("en", SCHEMA.replace("StrField", "LatLonType"))):
+        (tmp_path / core / "conf").mkdir(parents=True)
+        (tmp_path / core / "conf/schema.xml").write_text(text, encoding="utf-8")
+        (tmp_path / core / "conf/solrconfig.xml").write_text(SOLRCONFIG, encoding="utf-8")
+    (found,) = check_configuration(tmp_path)
+    assert found.what.startswith(f"{tmp_path}/en/conf/schema.xml:2: solr.LatLonType")
+
+
 def test_check_configuration_takes_lucene_s_classes_for_no_solr_s(tmp_path: Path) -> None:
     (tmp_path / "schema.xml").write_text(SCHEMA, encoding="utf-8")
-    text = '<config><query><cache class="org.apache.lucene.search.LRUQueryCache"/></query></config>'
+    cache = '<query><cache class="org.apache.lucene.search.LRUQueryCache"/></query></config>'
+    text = SOLRCONFIG.replace("</config>", cache)
     (tmp_path / "solrconfig.xml").write_text(text, encoding="utf-8")
     assert list(check_configuration(tmp_path)) == []
 

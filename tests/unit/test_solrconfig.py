@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from haybale.errors import ConfigError
+from haybale.index.home import CoreFolder, serving_changes
 from haybale.index.solrconfig import (
     JVM_OPTIONS,
     SOLRCONFIG,
@@ -15,7 +16,6 @@ from haybale.index.solrconfig import (
     adapt_for_serving,
     default_heap,
     read_solrconfig,
-    serving_changes,
     tune,
 )
 
@@ -108,14 +108,20 @@ def suggester(options: str) -> str:
       <lst name="suggester"><str name="name">words</str>{options}</lst></searchComponent></config>"""
 
 
-def served(folder: Path, text: str) -> ServedConfiguration:
+def served(folder: Path, text: str, *, has_managed_resources: bool = False) -> ServedConfiguration:
     (folder / SOLRCONFIG).write_text(text, encoding="utf-8")
-    return adapt_for_serving(folder, "site")
+    root = read_solrconfig(folder / SOLRCONFIG).root
+    return adapt_for_serving(root, "site", has_managed_resources=has_managed_resources)
+
+
+def content(found: ServedConfiguration) -> bytes:
+    assert found.solrconfig
+    return found.solrconfig
 
 
 def test_adapt_for_serving_leaves_what_can_be_served(tmp_path: Path) -> None:
     found = served(tmp_path, SERVABLE)
-    assert found == ServedConfiguration(solrconfig=SERVABLE.encode(), changes=())
+    assert found == ServedConfiguration(solrconfig=None, changes=())
 
 
 # Which of these Solr 9.10 cannot open read-only, or opens without what it should have, was tried with that
@@ -149,14 +155,15 @@ def test_adapt_for_serving_changes_what_cannot_be_served(
     assert before in SERVABLE
     found = served(tmp_path, SERVABLE.replace(before, after))
     (change,) = found.changes
-    root = ET.fromstring(found.solrconfig)  # noqa: S314 - our own
+    root = ET.fromstring(content(found))  # noqa: S314 - our own
     path, _, attribute = place.partition(" ")
     element = root.find(path)
     assert (None if element is None else element.get(attribute, element.text)) == value
-    assert serving_changes(tmp_path.parent, [tmp_path.name]) == (f"{tmp_path.name}/{SOLRCONFIG}: {change}",)
+    place = CoreFolder(folder=tmp_path, label="conf")
+    assert serving_changes([place]) == (f"conf/{SOLRCONFIG}: {change}",)
     again = tmp_path / "again"
     again.mkdir()
-    assert served(again, found.solrconfig.decode()).changes == (), "what was adapted can be served"
+    assert served(again, content(found).decode()).changes == (), "what was adapted can be served"
 
 
 @pytest.mark.parametrize(
@@ -176,11 +183,10 @@ def test_adapt_for_serving_leaves_suggesters_in_memory(tmp_path: Path, options: 
 
 
 def test_adapt_for_serving_reads_managed_resources_where_nothing_can_be_written(tmp_path: Path) -> None:
-    (tmp_path / "_schema_analysis_stopwords_english.json").write_text("{}", encoding="utf-8")
-    found = served(tmp_path, SERVABLE)
-    root = ET.fromstring(found.solrconfig)  # noqa: S314 - our own
+    found = served(tmp_path, SERVABLE, has_managed_resources=True)
+    root = ET.fromstring(content(found))  # noqa: S314 - our own
     assert root.findtext("restManager/str[@name='storageDir']") == "/opt/haybale/solr/site/conf"
-    assert served(tmp_path, found.solrconfig.decode()).changes == ()
+    assert served(tmp_path, content(found).decode(), has_managed_resources=True).changes == ()
 
 
 def test_adapt_for_serving_knows_where_solr_writes_the_schema(tmp_path: Path) -> None:
@@ -205,7 +211,7 @@ def test_read_solrconfig_reads_what_it_includes(tmp_path: Path) -> None:
     found = served(tmp_path, text)
     (change,) = found.changes
     assert change == "the lock type is single: native writes a file"
-    assert found.solrconfig.count(b"<indexConfig>") == 1
+    assert content(found).count(b"<indexConfig>") == 1
     (tmp_path / "lock.xml").write_text("<indexConfig>\n<lockType></indexConfig>", "utf-8")
     with pytest.raises(ConfigError, match=r"lock\.xml:2: "):
         served(tmp_path, text)
@@ -218,3 +224,30 @@ def test_tune_has_the_index_and_its_suggestions_written_into_the_core() -> None:
     found = tuned(text)
     assert found.find("dataDir") is None
     assert found.findtext("searchComponent/lst/str[@name='buildOnCommit']") == "true"
+
+
+PING = '<requestHandler name="/admin/ping" class="solr.PingRequestHandler">{}</requestHandler>{}</config>'
+WORD = '<lst name="invariants"><str name="q">solrpingquery</str></lst>'
+FIELD = '<lst name="defaults"><str name="df">text</str></lst>'
+
+
+@pytest.mark.parametrize(
+    ("handler", "beside", "change"),
+    [
+        ("", "", None),
+        ('<lst name="invariants"><str name="q">*:*</str></lst>', "", None),
+        (WORD + FIELD, "", None),
+        (WORD, f'<initParams path="/select,/**">{FIELD}</initParams>', None),
+        (WORD, f'<initParams path="/select,/update/**">{FIELD}</initParams>', "has no field"),
+        (WORD, "", "has no field"),
+        (WORD + FIELD + '<str name="healthcheckFile">on</str>', "", "waits for a file"),
+    ],
+)
+def test_adapt_for_serving_answers_pings(
+    tmp_path: Path, handler: str, beside: str, change: str | None
+) -> None:
+    text = SERVABLE.replace("</config>", PING.format(handler, beside))
+    found = served(tmp_path, text)
+    assert [(change or "nothing") in each for each in found.changes] == [True] * (change is not None)
+    handlers = tuned(text).findall("requestHandler")
+    assert len(handlers) == (change is None), "an index is made with the same"

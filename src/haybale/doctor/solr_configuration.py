@@ -5,116 +5,144 @@ That Solr loads it is for Solr to say; this names what it would stumble over, wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
-from xml.parsers import expat
 
 from haybale.doctor.finding import Finding
-from haybale.index.solr_classes import find_module_class, find_replacement, is_removed
-from haybale.index.solrconfig import MANAGED_SCHEMAS, SCHEMA, SOLRCONFIG
+from haybale.errors import ConfigError
+from haybale.index.home import find_cores, read_core
+from haybale.index.solr_classes import find_module_class
+from haybale.index.solr_upgrade import is_loaded
+from haybale.index.solrconfig import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
+    from xml.etree import ElementTree as ET
 
-# By which names Solr knows a schema: the managed one goes before the other
-# (Solr Reference Guide, "Schema Factory Configuration").
-SCHEMAS = (*MANAGED_SCHEMAS, SCHEMA)
+    from haybale.index.home import CoreConfiguration
+    from haybale.index.solr_upgrade import Outdated
+    from haybale.index.solr_xml import SolrXml
 
 # What Haystack writes into each document (haystack/constants.py).
 HAYSTACK_FIELDS = ("id", "django_ct", "django_id")
 
-
-@dataclass(frozen=True, kw_only=True)
-class Element:
-    """An element of an XML file: its name, its attributes, and its line (from 1)."""
-
-    name: str
-    attributes: Mapping[str, str]
-    line: int
-
-
-def read_elements(file: Path) -> list[Element]:
-    """Return the elements of an XML file in their order; raises `OSError`, `expat.ExpatError`."""
-    elements: list[Element] = []
-    parser = expat.ParserCreate()
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        elements.append(Element(name=name, attributes=attributes, line=parser.CurrentLineNumber))
-
-    parser.StartElementHandler = start
-    parser.Parse(file.read_bytes(), True)
-    return elements
-
-
-def find_schema(folder: Path) -> Path | None:
-    """Return the schema that Solr would read, None for none."""
-    return next((folder / name for name in SCHEMAS if (folder / name).is_file()), None)
+# Attributes of field types and analysis factories that name files, several with commas between them.
+FILE_ATTRIBUTES = (
+    "words", "synonyms", "protected", "articles", "dictionary", "affix", "mapping", "types", "tags",
+    "userDictionary", "currencyConfig", "enumsConfig",
+)  # fmt: skip
+# Files that are in Solr's own libraries.
+IN_LIBRARIES = ("org/apache/", "/org/apache/")
 
 
 def check_configuration(folder: Path) -> Iterator[Finding]:
-    """Yield what is wrong with the configuration of a core."""
-    schema = find_schema(folder)
-    if schema is None:
+    """Yield what is wrong with the configurations in a folder."""
+    for place in find_cores(folder, str(folder)):
+        try:
+            core = read_core(place)
+        except ConfigError as error:
+            yield Finding.from_error(error)
+        else:
+            yield from _check_core(core, str(folder / place.core).rstrip("/"))
+
+
+def _check_core(core: CoreConfiguration, folder: str) -> Iterator[Finding]:
+    for outdated in core.outdated:
+        yield _describe_outdated(outdated)
+    yield from _check_modules(core.solrconfig)
+    yield from _check_files(core, core.solrconfig)
+    if core.schema is None:
         yield Finding(
             level="error",
             what=f"there is no schema.xml in {folder}",
             why="Solr has no fields without it",
             fix="manage.py build_solr_schema --configure-directory writes one; or correct `solr_conf`",
         )
-    for file in (schema, folder / SOLRCONFIG):
-        if file is None:
+        return
+    yield from _check_modules(core.schema)
+    yield from _check_files(core, core.schema)
+    yield from _check_fields(core.schema)
+
+
+def _describe_outdated(outdated: Outdated) -> Finding:
+    """Return what was written for an older Solr: a warning where haybale sees to it, else an error."""
+    what = f"{outdated.place}: {outdated.what}"
+    if not outdated.is_adapted:
+        return Finding(level="error", what=what, why="the core does not load", fix=outdated.fix)
+    done = f"has {outdated.instead}" if outdated.instead else "is without it"
+    return Finding(level="warning", what=what, why=f"the copy that is baked {done}", fix=outdated.fix)
+
+
+def _check_modules(xml: SolrXml) -> Iterator[Finding]:
+    """Yield the classes that Solr 9 has only in a module."""
+    for element in xml.root.iter():
+        name = resolve(element.get("class"))
+        found = find_module_class(name) if name else None
+        if found is None or resolve(element.get("enable", "true")) == "false":
             continue
-        try:
-            elements = read_elements(file)
-        except FileNotFoundError:
+        does_what = "the core loads" if is_loaded(element) else "it answers"
+        yield Finding(
+            level="warning",
+            what=f"{xml.place(element)}: {name} is part of Solr's module {found.module}",
+            why=f"{does_what} only where the image has that module, and the slim images have none",
+            fix=f'images.solr with the modules (solr:9), SOLR_MODULES="{found.module}", class="{found.name}"',
+        )
+
+
+def _check_files(core: CoreConfiguration, xml: SolrXml) -> Iterator[Finding]:
+    """Yield the files that are named and not there; what a library holds cannot be seen."""
+    if any(path.startswith("lib/") for path in [*core.files, *core.shared]):
+        return
+    for element in xml.root.iter():
+        for name in _named_files(element):
+            if not name.startswith(IN_LIBRARIES) and f"conf/{name}" not in core.files:
+                yield Finding(
+                    level="error",
+                    what=f"{xml.place(element)}: it names {name}, which is not there",
+                    why="the core does not load without it",
+                    fix=f"put {name} beside it, or remove this <{element.tag}>",
+                )
+
+
+def _named_files(element: ET.Element) -> Iterator[str]:
+    if element.tag == "str" and element.get("name") == "config-file":
+        yield resolve(element.text)
+    elif element.tag.lower() in {"fieldtype", "filter", "tokenizer", "charfilter"}:
+        for attribute in FILE_ATTRIBUTES:
+            for name in element.get(attribute, "").split(","):
+                if resolve(name):
+                    yield resolve(name)
+
+
+def _check_fields(schema: SolrXml) -> Iterator[Finding]:
+    """Yield the fields that Haystack writes and the schema lacks, those of unknown types, and those twice."""
+    elements = [*schema.root.iter("field"), *schema.root.iter("dynamicField")]
+    types = {each.get("name") for each in schema.root.iter() if each.tag.lower() == "fieldtype"}
+    known: dict[str, ET.Element] = {}
+    for element in elements:
+        name, kind = element.get("name", ""), element.get("type")
+        if kind not in types:
             yield Finding(
                 level="error",
-                what=f"there is no {file}",
-                why="a core does not load without it",
-                fix="put Solr's solrconfig.xml there, or correct the setting `solr_conf`",
+                what=f"{schema.place(element)}: the field {name!r} has the type {kind!r}, which is not there",
+                why="the core does not load",
+                fix=f'add a <fieldType name="{kind}">, or correct its type',
             )
-        except (OSError, expat.ExpatError) as error:
-            place = f"{file}:{error.lineno}" if isinstance(error, expat.ExpatError) else str(file)
-            what = f"{place}: it cannot be read as XML: {error}"
-            yield Finding(level="error", what=what, why="Solr cannot read it either", fix="correct that line")
-        else:
-            yield from check_classes(file, elements)
-            if file == schema:
-                yield from check_schema(file, elements)
-
-
-def check_classes(file: Path, elements: list[Element]) -> Iterator[Finding]:
-    """Yield the classes that Solr 9 has not, or only in a module."""
-    for element in elements:
-        name = element.attributes.get("class", "")
-        place = f"{file}:{element.line}: {name}"
-        if is_removed(name):
-            instead = find_replacement(name)
-            fix = f'write class="{instead}"' if instead else f"remove this <{element.name}>"
+        if name in known:
+            first = schema.place(known[name])
             yield Finding(
-                level="warning", what=f"{place} is not in Solr 9", why="the core does not load there", fix=fix
+                level="error",
+                what=f"{schema.place(element)}: the field {name!r} is there already, in {first}",
+                why="the core does not load",
+                fix="remove one of them",
             )
-        elif found := find_module_class(name):
-            yield Finding(
-                level="warning",
-                what=f"{place} is part of Solr's module {found.module}",
-                why="the core loads only where the image has that module, and the slim images have none",
-                fix=f'images.solr with the modules (solr:9), and SOLR_MODULES="{found.module}"',
-            )
-
-
-def check_schema(file: Path, elements: list[Element]) -> Iterator[Finding]:
-    """Yield the fields that Haystack writes and the schema lacks."""
-    patterns = [
-        each.attributes.get("name", "") for each in elements if each.name in {"field", "dynamicField"}
-    ]
+        known[name] = element
     for field in HAYSTACK_FIELDS:
-        if not any(fnmatchcase(field, pattern) for pattern in patterns):
+        if not any(fnmatchcase(field, pattern) for pattern in known):
             yield Finding(
                 level="warning",
-                what=f"{file}:1: it has no field {field!r}",
+                what=f"{schema.place(schema.root)}: it has no field {field!r}",
                 why="Haystack writes it into each document, unless a setting gives it another name",
                 fix=f'<field name="{field}" type="string" indexed="true" stored="true"/>',
             )

@@ -19,13 +19,19 @@ from haybale.images.build import build_solr_image
 from haybale.images.stack import new_run_name
 from haybale.index import bake
 from haybale.index.audit import check_unknown_inputs
-from haybale.index.home import lays_out_core, serve_core, write_home
+from haybale.index.home import (
+    lays_out_core,
+    repository_cores,
+    serve_core,
+    serving_changes,
+    upgrade_changes,
+    write_home,
+)
 from haybale.index.image import RUN_LABEL, find_local_image, index_labels, remember_verified
 from haybale.index.key import compute_key
 from haybale.index.key_diff import remember_key
 from haybale.index.loader import follow_loader, loader_command
 from haybale.index.solr_start import wait_for_cores, watch_cores
-from haybale.index.solrconfig import adapt_for_serving, serving_changes
 from haybale.index.stack import prepare_index_stack, remove_index_stack
 from haybale.index.verification import raise_if_invalid
 from haybale.loader.options import ALL_DOCUMENTS
@@ -67,10 +73,12 @@ def regenerate(
         write_home(home, stack.cores, lays_out_first=lays_out_core(project))
         loaded = _index_dump(project, stack, home, terminal, keep=keep)
         cores = {core: loaded.counts(core) for core in stack.cores}
-        serving = serving_changes(project.root, project.settings.solr_conf_folders)
+        configurations = repository_cores(project)
+        serving = serving_changes(configurations)
         for change in serving:
             terminal.say(f"served otherwise than {change}")
-        labels = index_labels(key, cores, loaded.verification(), _advice_sentences(loaded), serving)
+        changes = (*upgrade_changes(configurations), *serving)
+        labels = index_labels(key, cores, loaded.verification(), _advice_sentences(loaded), changes)
         build_solr_image(checkout, unverified, home, labels, terminal.say, core=next(iter(cores)))
         terminal.say("starting the baked image as it is deployed, to count its documents")
         bake.verify_image(str(unverified), cores, {RUN_LABEL: run})
@@ -125,7 +133,7 @@ def _index_dump(project: Project, stack: IndexStack, home: Path, terminal: Termi
             size += bake.copy_index(container, core, home / core / "data")
             with tempfile.TemporaryDirectory(prefix="haybale-") as made:
                 bake.copy_configuration(container, core, Path(made))
-                serve_core(home / core, adapt_for_serving(conf, core), Path(made))
+                serve_core(home / core, conf, Path(made))
     sizes = ", ".join(f"{part} {size / 1e6:.1f}" for part, size in bake.sizes_by_part(home).items())
     terminal.say(f"baking {size / 1e6:.1f} MB of index ({sizes})")
     return loaded

@@ -21,7 +21,12 @@ from haybale.images.site_services import SETTINGS_VARIABLE, database_script, sit
 from haybale.images.stack import DATABASE_FILE, FILES, SERVICES
 from haybale.images.stages import site_instructions
 from haybale.index import inputs
-from haybale.index.solrconfig import SOLRCONFIG, serving_changes
+from haybale.index.home import (
+    configuration_files,
+    repository_cores,
+    serving_changes,
+    upgrade_changes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -172,9 +177,10 @@ def compute_key(project: Project) -> Key:
         _files("extra", root, inputs.match_globs(root, settings.index.inputs)),
     ]
     # What an image has that its files don't say. Without a solrconfig.xml no index can be made at all.
-    served = [folder for folder in settings.solr_conf_folders if (root / folder / SOLRCONFIG).is_file()]
-    if serving := serving_changes(root, served):
-        components.append(_value("serving", "; ".join(serving)))
+    cores = repository_cores(project)
+    for name, changes in (("upgrade", upgrade_changes(cores)), ("serving", serving_changes(cores))):
+        if changes:
+            components.append(_value(name, "; ".join(changes)))
     return Key.from_components(components)
 
 
@@ -212,7 +218,7 @@ def _services_digest() -> str:
 
 
 def _configuration_files(root: Path, folders: Iterable[str]) -> set[str]:
-    return {file for folder in folders for file in _within(folder, inputs.list_files(root / folder))}
+    return {file for folder in folders for file in _within(folder, configuration_files(root / folder))}
 
 
 def loader_digest() -> str:

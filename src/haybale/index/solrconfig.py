@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
-from xml.etree import ElementInclude
 from xml.etree import ElementTree as ET
 
 from haybale.errors import ConfigError
 from haybale.images.stages import SOLR_HOME
+from haybale.index.solr_xml import SolrXml, read_xml, to_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from pathlib import Path
 
 SOLRCONFIG = "solrconfig.xml"
 SCHEMA = "schema.xml"
@@ -62,6 +61,8 @@ MANAGED_FACTORY = "ManagedIndexSchemaFactory"
 # The file that Solr writes the schema to, and what that was called once; the first one counts.
 MANAGED_SCHEMAS = ("managed-schema.xml", "managed-schema")
 
+PING = "/admin/ping"
+
 # What Solr keeps of stop words and synonyms that are edited over HTTP ("Managed Resources").
 MANAGED_RESOURCES = "_schema_*.json"
 
@@ -71,13 +72,13 @@ STORED_SUGGESTERS = ("AnalyzingInfixLookupFactory", "BlendedInfixLookupFactory")
 
 @dataclass(frozen=True, kw_only=True)
 class ServedConfiguration:
-    """How a core's solrconfig.xml is served: its content, and what in it is not the site's, a sentence each.
+    """How a core's solrconfig.xml is served: its content (None: as it is), what was changed, a sentence each.
 
     Where `managed_schemas` names files, the first of them that the core's folder `conf` has once the index is
     made is the schema, and is served as schema.xml.
     """
 
-    solrconfig: bytes
+    solrconfig: bytes | None
     changes: tuple[str, ...]
     managed_schemas: tuple[str, ...] = ()
 
@@ -93,51 +94,22 @@ def buffer_size(heap: str) -> int:
     return int(heap[:-1]) * unit // HEAP_PARTS
 
 
-def read_solrconfig(file: Path) -> ET.Element:
+def read_solrconfig(file: Path, name: str | None = None) -> SolrXml:
     """Return a solrconfig.xml with what it includes; `ConfigError` with file and line where it is none."""
     if not file.is_file():
         raise ConfigError(
-            f"there is no {file}",
+            f"there is no {name or file}",
             cause="the setting `solr_conf` names another folder than that of Solr's configuration",
             hint="fix the setting, or put schema.xml and solrconfig.xml there",
         )
-    root = _parse(file)
-    try:
-        # XML Inclusions, which Solr resolves too ("Configuring solrconfig.xml", "XInclude").
-        ElementInclude.include(root, _load_included, base_url=str(file))  # type: ignore[arg-type]
-    except ElementInclude.FatalIncludeError as error:
-        raise ConfigError(f"{file}: an <xi:include> cannot be read: {error}") from error
-    if root.tag != "config":
+    xml = read_xml(file, name)
+    if xml.root.tag != "config":
         raise ConfigError(
-            f"{file}:1: it starts with <{root.tag}>, not with <config>",
+            f"{xml.place(xml.root)}: it starts with <{xml.root.tag}>, not with <config>",
             cause="it is another kind of file",
             hint="put Solr's solrconfig.xml there",
         )
-    return root
-
-
-def _load_included(href: str, parse: str, encoding: str | None = None) -> ET.Element | str:
-    file = Path(href)
-    try:
-        return _parse(file) if parse == "xml" else file.read_text(encoding=encoding or "utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"{href} cannot be read: {error.strerror}",
-            cause=f"an <xi:include> of {SOLRCONFIG} names it",
-            hint="correct its href, or restore the file",
-        ) from error
-
-
-def _parse(file: Path) -> ET.Element:
-    try:
-        return ET.fromstring(file.read_bytes())  # noqa: S314 - the site's own file
-    except ET.ParseError as error:
-        line, column = error.position
-        raise ConfigError(
-            f"{file}:{line}: {error}",
-            cause=f"it is no well-formed XML (column {column})",
-            hint="fix it and try again",
-        ) from error
+    return xml
 
 
 def tune(root: ET.Element, heap: str) -> bytes:
@@ -145,54 +117,45 @@ def tune(root: ET.Element, heap: str) -> bytes:
     for parent, child in DROPPED:
         _drop(root, parent, child)
     _keep_index_in_core(root)
+    _answer_pings(root)
     for suggester in _stored_suggesters(root):
-        _set_option(suggester, "buildOnCommit", "true")
-    settings = _find_or_add(root, "indexConfig")
+        set_option(suggester, "buildOnCommit", "true")
+    settings = find_or_add(root, "indexConfig")
     for each in settings.findall("ramBufferSizeMB") + settings.findall("maxBufferedDocs"):
         settings.remove(each)
     ET.SubElement(settings, "ramBufferSizeMB").text = str(buffer_size(heap))
-    return _to_bytes(root)
+    return to_bytes(root)
 
 
-def adapt_for_serving(conf: Path, core: str) -> ServedConfiguration:
-    """Return a core's configuration, of the folder `conf`, as it can be served where nothing is written.
+def adapt_for_serving(
+    root: ET.Element, core: str, *, has_managed_resources: bool = False
+) -> ServedConfiguration:
+    """Return a core's configuration (which is changed by it) as it can be served where nothing is written.
 
-    Raises `ConfigError` as `read_solrconfig` does.
+    `has_managed_resources`: it has stop words or synonyms that were edited over HTTP (`MANAGED_RESOURCES`).
     """
-    file = conf / SOLRCONFIG
-    root = read_solrconfig(file)
-    managed = _managed_schemas(root)
+    managed = managed_schemas(root)
     changes = _keep_index_in_core(root)
     if managed:
         _drop(root, None, "schemaFactory")
         ET.SubElement(root, "schemaFactory", {"class": "ClassicIndexSchemaFactory"})
         changes.append(f"the schema factory is ClassicIndexSchemaFactory: {MANAGED_FACTORY} writes a file")
-    for adapt in (_use_single_lock, _drop_update_log, _keep_suggestions):
+    for adapt in (_use_single_lock, _drop_update_log, _keep_suggestions, _answer_pings):
         changes += adapt(root)
-    if any(conf.glob(MANAGED_RESOURCES)):
+    if has_managed_resources:
         changes += _read_managed_resources(root, f"{SOLR_HOME}/{core}/conf")
-    content = _to_bytes(root) if changes else file.read_bytes()
+    content = to_bytes(root) if changes else None
     return ServedConfiguration(solrconfig=content, changes=tuple(changes), managed_schemas=managed)
 
 
-def serving_changes(root: Path, folders: Iterable[str]) -> tuple[str, ...]:
-    """Return what is not the site's in the configurations that are served: FOLDER/solrconfig.xml: SENTENCE.
-
-    `folders` are relative to the repository's `root`. Raises `ConfigError` as `read_solrconfig` does.
-    """
-    # What is changed is the same for every core that has that folder.
-    found = {folder: adapt_for_serving(root / folder, "CORE").changes for folder in folders}
-    return tuple(f"{folder}/{SOLRCONFIG}: {each}" for folder, changes in found.items() for each in changes)
-
-
-def _managed_schemas(root: ET.Element) -> tuple[str, ...]:
-    """Return the names of the schema's file where Solr writes it itself, which it does by default."""
+def managed_schemas(root: ET.Element) -> tuple[str, ...]:
+    """Return the names of the schema's file where Solr writes it itself (it does by default), else none."""
     factory = root.find("schemaFactory")
     if factory is None:
         return MANAGED_SCHEMAS
-    if not _resolve(factory.get("class")).endswith(MANAGED_FACTORY):
+    if not resolve(factory.get("class")).endswith(MANAGED_FACTORY):
         return ()
-    own = [_resolve(each.text) for each in factory.findall("str") if "ResourceName" in each.get("name", "")]
+    own = [resolve(each.text) for each in factory.findall("str") if "ResourceName" in each.get("name", "")]
     return (*own, *MANAGED_SCHEMAS)
 
 
@@ -200,22 +163,22 @@ def _keep_index_in_core(root: ET.Element) -> list[str]:
     """Have the index written into the core's own folder, from where it is taken."""
     changes = []
     folder = root.find("dataDir")
-    if folder is not None and _resolve(folder.text).rstrip("/") not in OWN_DATA:
+    if folder is not None and resolve(folder.text).rstrip("/") not in OWN_DATA:
         root.remove(folder)
         changes.append(f"the index is in the core's folder, not in {folder.text}")
     directory = root.find("directoryFactory")
-    if directory is not None and _resolve(directory.get("class")).endswith("RAMDirectoryFactory"):
+    if directory is not None and resolve(directory.get("class")).endswith("RAMDirectoryFactory"):
         root.remove(directory)
         changes.append("the index is in files: RAMDirectoryFactory keeps it in memory only")
     return changes
 
 
 def _use_single_lock(root: ET.Element) -> list[str]:
-    settings = _find_or_add(root, "indexConfig")
-    kind = _resolve(settings.findtext("lockType"))
+    settings = find_or_add(root, "indexConfig")
+    kind = resolve(settings.findtext("lockType"))
     if kind not in WRITTEN_LOCKS:
         return []
-    _find_or_add(settings, "lockType").text = "single"
+    find_or_add(settings, "lockType").text = "single"
     return [f"the lock type is single: {kind or 'native (the default)'} writes a file"]
 
 
@@ -228,18 +191,41 @@ def _keep_suggestions(root: ET.Element) -> list[str]:
     for suggester in _stored_suggesters(root):
         if suggester.findtext("*[@name='buildOnStartup']") == "false":
             continue
-        _set_option(suggester, "buildOnStartup", "false")
+        set_option(suggester, "buildOnStartup", "false")
         name = suggester.findtext("str[@name='name']", "default")
         changes.append(f"the suggester {name} was built with the index, and is not built at the start")
     return changes
 
 
+def _answer_pings(root: ET.Element) -> list[str]:
+    """Have pings answered, by which an image's health is told: by Solr's own handler, which asks for all."""
+    changes = []
+    for handler in root.findall(f"requestHandler[@name='{PING}']"):
+        if handler.find("str[@name='healthcheckFile']") is not None:
+            changes.append("pings are answered by Solr's own handler: the site's waits for a file")
+        elif any(":" not in resolve(each.text) for each in handler.findall("lst/str[@name='q']")) and not any(
+            each.find("lst/str[@name='df']") is not None
+            for each in (handler, *(each for each in root.findall("initParams") if _applies_to_ping(each)))
+        ):
+            changes.append("pings are answered by Solr's own handler: the site's has no field (df) to search")
+        else:
+            continue
+        root.remove(handler)
+    return changes
+
+
+def _applies_to_ping(parameters: ET.Element) -> bool:
+    """Return whether initParams are also those of pings ("initParams", "Wildcards in initParams")."""
+    paths = (each.strip() for each in parameters.get("path", "").split(","))
+    return any(each in {PING, "/admin/*", "/admin/**", "/**"} for each in paths)
+
+
 def _read_managed_resources(root: ET.Element, folder: str) -> list[str]:
     """Have managed stop words and synonyms read: Solr reads none from a folder that it cannot write."""
-    manager = _find_or_add(root, "restManager")
+    manager = find_or_add(root, "restManager")
     if manager.find("str[@name='storageDir']") is not None:
         return []
-    _set_option(manager, "storageDir", folder)
+    set_option(manager, "storageDir", folder)
     return ["managed resources are read from the image: by default only where that can be written"]
 
 
@@ -249,18 +235,19 @@ def _stored_suggesters(root: ET.Element) -> list[ET.Element]:
         suggester
         for suggester in root.findall("searchComponent/lst[@name='suggester']")
         if suggester.find("str[@name='storeDir']") is not None
-        or _resolve(suggester.findtext("str[@name='lookupImpl']")).endswith(STORED_SUGGESTERS)
+        or resolve(suggester.findtext("str[@name='lookupImpl']")).endswith(STORED_SUGGESTERS)
     ]
 
 
-def _set_option(element: ET.Element, name: str, value: str) -> None:
+def set_option(element: ET.Element, name: str, value: str) -> None:
     """Set an option of a component, as a string: these are read as such."""
     for each in element.findall(f"*[@name='{name}']"):
         element.remove(each)
     ET.SubElement(element, "str", {"name": name}).text = value
 
 
-def _find_or_add(parent: ET.Element, tag: str) -> ET.Element:
+def find_or_add(parent: ET.Element, tag: str) -> ET.Element:
+    """Return a child, which is added where there is none."""
     found = parent.find(tag)
     return ET.SubElement(parent, tag) if found is None else found
 
@@ -273,10 +260,6 @@ def _drop(root: ET.Element, parent: str | None, child: str) -> bool:
     return bool(found)
 
 
-def _resolve(text: str | None) -> str:
+def resolve(text: str | None) -> str:
     """Return a value as it is where no property is set."""
     return PROPERTY.sub(r"\1", text or "").strip()
-
-
-def _to_bytes(root: ET.Element) -> bytes:
-    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))

@@ -15,7 +15,7 @@ from haybale.images.build import build_solr_image, ensure_stage
 from haybale.images.stack import compose_project, creates_containers, last_compose_project
 from haybale.index.audit import write_inputs
 from haybale.index.cores import UNSET, ask_site
-from haybale.index.home import core_folders, lays_out_core, tune_home, write_home
+from haybale.index.home import core_folders, lays_out_core, read_core, tune_home, write_home
 from haybale.index.key import compute_key
 from haybale.index.loader import INPUTS_FILE, copy_loader
 from haybale.index.solrconfig import JVM_OPTIONS, SOLRCONFIG, default_heap
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from haybale.checkout import Checkout
     from haybale.config import Project
+    from haybale.index.home import CoreFolder
     from haybale.index.key import Key
     from haybale.tools.engine.compose import Compose
 
@@ -40,7 +41,7 @@ class IndexStack:
     """The services of the environment that indexes, and the folder of each core's configuration."""
 
     services: Compose
-    cores: Mapping[str, Path]
+    cores: Mapping[str, CoreFolder]
 
 
 def prepare_index_stack(
@@ -72,6 +73,8 @@ def prepare_index_stack(
         names = ask_site(asked)
         say(f"HAYSTACK_CONNECTIONS names the core{'s' * (len(names) > 1)} {', '.join(names)}")
     cores = core_folders(project, names)
+    for outdated in dict.fromkeys(each for conf in cores.values() for each in read_core(conf).outdated):
+        say(f"{'adapted to Solr 9' if outdated.is_adapted else 'not for Solr 9'}: {outdated}")
     say("building the stage solr, without an index")
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
         home = Path(folder, "solr")
