@@ -15,6 +15,7 @@ import pytest
 
 from haybale.config import ImageSettings, Project, Settings
 from haybale.errors import ServiceError
+from haybale.index.home import CoreFolder
 from haybale.index.solr_start import watch_cores
 from haybale.tools.engine.compose import Compose
 from haybale.tools.solr import CoreFailedError, Solr
@@ -97,7 +98,8 @@ def test_watch_cores_ends_the_start_with_the_root_cause_that_a_real_solr_tells(
                 if failure := Solr(f"http://{address}", core).find_failure():
                     found[core] = failure
         if found.keys() == cores.keys():
-            watch_cores(services, project, {"icu": cores["icu"]})()
+            icu = CoreFolder(folder=cores["icu"], label="home/icu/conf")
+            watch_cores(services, project, {"icu": icu})()
 
     with pytest.raises(ServiceError, match="core icu cannot be opened") as told, services.up(watch=watch):
         pass

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 PROPERTIES = "core.properties"
 SOLR_XML = "solr.xml"
-CONFIGURATION = (SOLRCONFIG, *MANAGED_SCHEMAS, SCHEMA)
+CONFIGURATION = (*MANAGED_SCHEMAS, SCHEMA, SOLRCONFIG)
 
 # What of a core's folder is no part of its configuration: its index, and what has a place of its own.
 ELSEWHERE = ("data/", "lib/", "configsets/")
@@ -197,6 +197,16 @@ def configuration_files(folder: Path) -> set[str]:
         layout = lay_out(files, core, properties)
         found |= {*layout.core.values(), *layout.shared.values(), *({f"{core}{PROPERTIES}"} & files)}
     return found
+
+
+def configuration_texts(place: CoreFolder) -> dict[str, str]:
+    """Return the texts of a core's schemas and of its solrconfig.xml, by what messages call these files."""
+    layout = _layout_of(place).core
+    files = [layout[path] for name in CONFIGURATION if (path := f"conf/{name}") in layout]
+    return {
+        place.name(file): (place.folder / file).read_text(encoding="utf-8", errors="replace")
+        for file in files
+    }
 
 
 def read_core(place: CoreFolder) -> CoreConfiguration:

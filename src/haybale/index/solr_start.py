@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from haybale.errors import ServiceError
 from haybale.index.core_status import explain_failure
-from haybale.index.solrconfig import MANAGED_SCHEMAS, SCHEMA, SOLRCONFIG
+from haybale.index.home import configuration_texts
 from haybale.tools.engine import sdk
 from haybale.tools.solr import CoreFailedError, Solr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from haybale.config import Project
+    from haybale.index.home import CoreFolder
     from haybale.tools.engine.compose import Compose, Watch
 
 SERVICE, PORT = "solr", 8983
@@ -24,10 +24,10 @@ SERVICE, PORT = "solr", 8983
 PATIENCE = 120
 
 
-def watch_cores(services: Compose, project: Project, cores: Mapping[str, Path | None]) -> Watch:
+def watch_cores(services: Compose, project: Project, cores: Mapping[str, CoreFolder | None]) -> Watch:
     """Return what looks at the cores while the services come up.
 
-    `cores` maps a core to the folder of its configuration, None where that is not at hand.
+    `cores` maps a core to where its configuration is, None where that is not at hand.
 
     It raises `ServiceError` with the root cause where Solr cannot open one, whatever else is still starting.
     """
@@ -44,7 +44,7 @@ def watch_cores(services: Compose, project: Project, cores: Mapping[str, Path | 
     return watch
 
 
-def wait_for_cores(services: Compose, project: Project, cores: Mapping[str, Path | None]) -> None:
+def wait_for_cores(services: Compose, project: Project, cores: Mapping[str, CoreFolder | None]) -> None:
     """Wait until every core answers; raises `ServiceError` as `watch_cores`, or where Solr is late."""
     address, container = services.published_address(SERVICE, PORT), services.container_id(SERVICE)
     for core, conf in cores.items():
@@ -54,18 +54,7 @@ def wait_for_cores(services: Compose, project: Project, cores: Mapping[str, Path
             raise explain_core(failure, project, conf) from failure
 
 
-def explain_core(failure: CoreFailedError, project: Project, conf: Path | None) -> ServiceError:
+def explain_core(failure: CoreFailedError, project: Project, conf: CoreFolder | None) -> ServiceError:
     """Return what to tell the user of a core that failed; `conf` is as in `watch_cores`."""
-    files = {} if conf is None else read_texts(project.root, conf, (*MANAGED_SCHEMAS, SCHEMA, SOLRCONFIG))
+    files = {} if conf is None else configuration_texts(conf)
     return explain_failure(failure, image=project.settings.images.solr, files=files)
-
-
-def read_texts(root: Path, folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return the texts of those of the files that there are, by their paths from `root`."""
-    return {
-        (folder / name).relative_to(root).as_posix(): (folder / name).read_text(
-            encoding="utf-8", errors="replace"
-        )
-        for name in names
-        if (folder / name).is_file()
-    }
