@@ -261,6 +261,13 @@ class DatabaseSettings:
     commands: tuple[str, ...] = setting(
         "commands of manage.py that make it ready, in order", ("migrate --noinput",)
     )
+    fetch: tuple[str, ...] = setting("a command that brings the dump to {file}, where it is not in git", ())
+    sha256: str | None = setting(
+        "the SHA-256 of the file that `fetch` brings",
+        None,
+        pattern="[0-9a-f]{64}",
+        form="64 hexadecimal digits",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

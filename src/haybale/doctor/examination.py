@@ -14,8 +14,8 @@ from haybale.doctor.finding import Diagnosis, Finding
 from haybale.doctor.solr_configuration import check_configuration
 from haybale.dump.archive import open_content
 from haybale.dump.content import Stream
+from haybale.dump.fetching import find_dump
 from haybale.dump.recognition import recognise
-from haybale.dump.reference import resolve_dump
 from haybale.errors import HaybaleError, PrerequisiteError
 from haybale.image_ref import ImageRef
 from haybale.images.stages import STAGES, find_stage
@@ -148,7 +148,7 @@ def examine_version(project: Project, env: Mapping[str, str]) -> Diagnosis:
 def examine_dump(project: Project) -> Diagnosis:
     """Look at the beginning of the dump: what it is, not whether all of it is sound."""
     try:
-        dump = resolve_dump(project.home, project.settings.dump)
+        dump = find_dump(project)
         with open_content(dump.target) as content:
             format_ = recognise(content).format if isinstance(content, Stream) else "several files"
     except HaybaleError as error:

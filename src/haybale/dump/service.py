@@ -6,7 +6,8 @@ import contextlib
 import hashlib
 from typing import TYPE_CHECKING
 
-from haybale.dump.reference import Unpacked, resolve_dump, unpack
+from haybale.dump.fetching import find_dump
+from haybale.dump.reference import Unpacked, unpack
 from haybale.dump.restoration import (
     code_digest,
     describe_failures,
@@ -38,7 +39,7 @@ EMPTY_NOTE = "the dump has tables and no rows (as pg_dump --schema-only makes it
 
 def unpack_dump(project: Project) -> Unpacked:
     """Check and unpack the reference dump; raises `DumpError`."""
-    return unpack(resolve_dump(project.home, project.settings.dump), project.scratch / "dump")
+    return unpack(find_dump(project), project.scratch / "dump")
 
 
 def database_variables(checkout: Checkout, unpacked: Unpacked, say: Callable[[str], None]) -> dict[str, str]:

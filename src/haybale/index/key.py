@@ -14,7 +14,8 @@ from importlib import resources
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
-from haybale.dump.reference import identify_dump, resolve_dump
+from haybale.dump.fetching import find_dump
+from haybale.dump.reference import identify_dump
 from haybale.dump.restoration import code_digest
 from haybale.errors import ConfigError
 from haybale.images.site_services import SETTINGS_VARIABLE, database_script, site_environment
@@ -140,7 +141,7 @@ def compute_key(project: Project) -> Key:
     Raises `ConfigError` where an input cannot be read, `DumpError` where the dump is missing or damaged.
     """
     settings, root = project.settings, project.root
-    dump = resolve_dump(project.home, settings.dump)
+    dump = find_dump(project)
     site = inputs.read_site(root / settings.site.folder)
     for folder in settings.solr_conf_folders:
         if not (root / folder).is_dir():

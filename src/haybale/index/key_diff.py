@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from haybale import config
 from haybale.checkout import UNKNOWN_REVISION
-from haybale.dump.reference import resolve_dump
+from haybale.dump.fetching import find_dump
 from haybale.errors import ConfigError, PrerequisiteError
 from haybale.files import write_atomically
 from haybale.image_ref import ImageRef
@@ -204,7 +204,9 @@ def _changed(path: str) -> FileChange:
 
 
 def _dump_paths(project: Project) -> list[str]:
-    dump = resolve_dump(project.home, project.settings.dump)
+    if project.settings.database.fetch:
+        return [config.FILE]
+    dump = find_dump(project)
     inside = [path for path in (dump.link, dump.target) if path.is_relative_to(project.home)]
     return list(dict.fromkeys(path.relative_to(project.home).as_posix() for path in inside))
 

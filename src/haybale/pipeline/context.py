@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from haybale import config
 from haybale.checkout import Checkout, read_checkout
+from haybale.config import FILE
 from haybale.dump.reference import resolve_dump
 from haybale.errors import ReleaseError
 from haybale.images.store import open_store
@@ -125,8 +126,13 @@ def gather_facts(checkout: Checkout, key: Key, options: Options, env: Mapping[st
 
 
 def _is_dump_of_head(checkout: Checkout) -> bool:
-    """Return whether the last commit that touched the dump's link, or its file, is the one checked out."""
+    """Return whether the last commit that touched the dump (its link, file or pin) is the one checked out."""
     root, head = checkout.project.root, checkout.head
-    found = resolve_dump(root, checkout.settings.dump)
-    last = git.last_change(root, [str(found.link), str(found.target)])
+    if checkout.settings.database.fetch:
+        # There it is pinned.
+        files = [FILE]
+    else:
+        found = resolve_dump(root, checkout.settings.dump)
+        files = [str(found.link), str(found.target)]
+    last = git.last_change(root, files)
     return last is not None and head is not None and last.hash == head.commit.hash
