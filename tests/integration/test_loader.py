@@ -31,6 +31,7 @@ from haybale.index.loader import (
     loader_command,
     read_events,
 )
+from haybale.index.own_configuration import SiteSchema, make_configuration
 from haybale.index.verification import raise_if_counts_differ, raise_if_invalid
 from haybale.loader.checks.schema import describe_fields, read_schema
 from haybale.loader.documents.solr import Core
@@ -632,6 +633,60 @@ def test_follow_loader_raises_where_the_loader_is_killed(site: Site, tmp_path: P
     with pytest.raises(LoadError, match="stream ended before it was done"):
         follow_loader(lines, lambda _: None)
     assert site.solr.counts() == {}, "nothing is committed before the end"
+
+
+@pytest.fixture
+def made_site(site: Site, container: Container) -> Site:
+    """The site with a core whose configuration was made from its own indexes."""
+    lines = site.with_fault("no-configuration").run(describe_schemas=True)
+    (event,) = [each for each in read_events(lines, "schemas") if each["event"] == "schemas"]
+    core = f"{site.core}-made"
+    files = make_configuration(SiteSchema.from_event(event["schemas"][site.core]))
+    container.put_archive(f"/{HOME}", archive_of({f"{core}/conf/{name}": files[name] for name in files}))
+    create = {"action": "CREATE", "name": core, "instanceDir": core}
+    answer = requests.get(f"{site.server}/solr/admin/cores", params=create, timeout=60)
+    assert answer.ok, answer.text
+    made = replace(site, core=core, env={**site.env, "BARN_SOLR": f"{site.server}/solr/{core}"})
+    return made.with_fault("no-configuration")
+
+
+def archive_of(files: dict[str, str]) -> bytes:
+    """Return files (path -> text) as a tar, everything Solr's own."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for folder in sorted({str(parent) for name in files for parent in Path(name).parents} - {"."}):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o755, SOLR_USER, SOLR_USER
+            tar.addfile(entry)
+        for name, text in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.uid, entry.gid = len(text.encode()), SOLR_USER, SOLR_USER
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    return stream.getvalue()
+
+
+def test_haystack_searches_what_was_loaded_with_a_made_configuration(made_site: Site) -> None:
+    loaded = made_site.verified(workers=2)
+    report = loaded.verification()
+    raise_if_invalid(report)
+    raise_if_counts_differ(loaded.counts(made_site.core), made_site.solr.counts(), made_site.core)
+    done = subprocess.run(
+        [PYTHON, "-m", "barn.searches"], cwd=SITE, env=made_site.env, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    found = json.loads(done.stdout)
+    bales = loaded.counts(made_site.core)["barn.bale"]
+    assert found["all"] == sum(loaded.counts(made_site.core).values())
+    assert found["facets"] == [["bale", bales]]
+    assert found["narrowed"] == bales
+    assert found["sorted"] == sorted(found["sorted"])
+    assert found["highlighted"]
+    assert found["suggested"] == "clover"
+    counted = {name: number for name, number in found.items() if isinstance(number, int)}
+    assert all(0 < number <= found["all"] for number in counted.values()), counted
+    near = {"q": "*:*", "fq": "{!geofilt sfield=place pt=1.25,-1.125 d=500}", "rows": "0"}
+    answer = requests.get(f"{made_site.solr.url}/{made_site.core}/select", params=near, timeout=60).json()
+    assert 0 < answer["response"]["numFound"] < bales
 
 
 # Last: it takes the server away.

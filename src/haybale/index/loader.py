@@ -99,6 +99,7 @@ def loader_command(
     seed: int | None = None,
     cores: Sequence[str] = (),
     list_cores: bool = False,
+    describe_schemas: bool = False,
     verify_ignore: Sequence[str] = (),
     inputs: str | None = f"{FOLDER}/{INPUTS_FILE}",
     folder: str = FOLDER,
@@ -107,9 +108,10 @@ def loader_command(
 
     `workers` processes send requests of up to `batch` documents; 0 lets the loader choose. `sample` documents
     of each model are compared afterwards (0: none, ALL_DOCUMENTS: all), chosen by `seed`. The site's
-    connections must name just these `cores` (() for any); `list_cores` lists them, and does nothing else.
-    `verify_ignore` are fields that are not compared (app.model.field). `inputs` is the file that
-    `audit.write_inputs` wrote, None for no audit. The loader is in `folder`.
+    connections must name just these `cores` (() for any). `list_cores` lists them, `describe_schemas` their
+    fields, and neither does anything else. `verify_ignore` are fields that are not compared
+    (app.model.field). `inputs` is the file that `audit.write_inputs` wrote, None for no audit. The loader is
+    in `folder`.
     """
     # As `python -m`, which would need PYTHONPATH: that is the site's. Our folder is the last on its path.
     code = (
@@ -118,7 +120,8 @@ def loader_command(
     options = {"batch": batch, "workers": workers, "sample": sample, "seed": seed, "inputs": inputs}
     given = ([f"--{name}", str(value)] for name, value in options.items() if value is not None)
     named = ["--cores", ",".join(cores)] if cores else []
-    listed = ["--list-cores"] if list_cores else []
+    asked = {"--list-cores": list_cores, "--describe-schemas": describe_schemas}
+    listed = [option for option, is_asked in asked.items() if is_asked]
     ignored = ["--verify-ignore", ",".join(verify_ignore)] if verify_ignore else []
     return ["python", "-c", code, *itertools.chain.from_iterable(given), *named, *listed, *ignored]
 

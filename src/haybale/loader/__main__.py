@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 
 def main(events: Events) -> None:
-    """Load every index of every Solr connection, or list their cores."""
+    """Load every index of every Solr connection, or list their cores, or the fields of these."""
     options = parse_options()
+    if options.describe_schemas:
+        import_after_start("site_schema", None).send_schemas(events)
+        return
     if options.list_cores:
         import_after_start("cores", None).send_cores(events)
         return

@@ -14,6 +14,7 @@ Every line starts with `{"haybale": 2, "event": NAME`, where 2 is the version of
 |                | end: the last event without --sample                                                   |
 | verified       | those of haybale.index.verification.VerificationReport: the last event with --sample   |
 | cores          | cores {alias: core}: of each connection to Solr; the one event of --list-cores         |
+| schemas        | schemas {core: see site_schema.py}: the one event of --describe-schemas                |
 | error          | message, cause, hint, log: the last event of a loader that failed, with exit code 1    |
 
 Other lines are the site's own: they may come in between where somebody merged the streams.

@@ -23,6 +23,7 @@ class Options(NamedTuple):
     seed: int | None
     cores: Sequence[str]
     list_cores: bool
+    describe_schemas: bool
     verify_ignore: Sequence[str]
 
 
@@ -41,6 +42,8 @@ def parse_options() -> Options:
     cores_help = "the cores that the site's connections must name, no others"
     parser.add_argument("--cores", type=lambda text: text.split(","), default=(), help=cores_help)
     parser.add_argument("--list-cores", action="store_true", help="list the connections' cores, nothing else")
+    schemas_help = "describe the fields of each core, nothing else"
+    parser.add_argument("--describe-schemas", action="store_true", help=schemas_help)
     ignore_help = "fields that are not compared, app.model.field"
     parser.add_argument("--verify-ignore", type=lambda text: text.split(","), default=(), help=ignore_help)
     return Options(**vars(parser.parse_args()))

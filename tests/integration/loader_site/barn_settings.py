@@ -39,6 +39,11 @@ if os.environ.get("BARN_FAULT") in ("own-client", "own-encoding", "own-url"):
     HAYSTACK_CONNECTIONS["barn"]["ENGINE"] = "barn.backends.ClientEngine"
     HAYSTACK_CONNECTIONS["slow"]["ENGINE"] = "barn.backends.ClientEngine"
 
+if os.environ.get("BARN_FAULT") == "no-configuration":
+    # FarmIndex has values that fit no type.
+    HAYSTACK_CONNECTIONS["barn"]["EXCLUDED_INDEXES"] = ["barn.search_indexes.FarmIndex"]
+    HAYSTACK_CONNECTIONS["barn"]["INCLUDE_SPELLING"] = True
+
 if os.environ.get("BARN_FAULT") == "same-id":
     HAYSTACK_IDENTIFIER_METHOD = "barn.faults.same_id"
 
