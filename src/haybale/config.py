@@ -622,6 +622,9 @@ class _Reader:
         """Return a value as the setting has it; note where it is wrong."""
         if each.default is None and value == "":
             return None
+        if type_ == Mapping[str, str] and isinstance(value, dict):
+            # Each has a line of its own.
+            return {name: self._checked(part, str, each, (*path, name)) for name, part in value.items()}
         checked = tuple(value) if isinstance(value, list) else value
         if complaint := _complaint(checked, type_, each.metadata):
             description = each.metadata["description"]
