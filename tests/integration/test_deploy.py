@@ -498,6 +498,67 @@ def test_find_unused_keeps_undeclared_deployments(site: Site) -> None:
         prune.find_unused(read_checkout(undeclared, {}), KEY)
 
 
+# What was there before haybale ---------------------------------------------------------------------------
+
+
+def make_older(site: Site) -> str:
+    """Give the remote what a site has that deployed by itself: versions, a moving tag, images; the commit."""
+    site.clone.git("tag", "-a", "-m", "ours", "1.9.0")
+    site.clone.git("tag", "v2.0.0")
+    site.clone.git("tag", "dev/deploy")
+    site.clone.git("push", "-q", "origin", "1.9.0", "v2.0.0", "dev/deploy")
+    for tag in ("1.9.0", "1.8.0", "main-0123abc", "latest"):
+        site.image(tag, {})
+    return site.clone.git("rev-parse", "HEAD")
+
+
+def test_tags_from_before_haybale_stop_nothing(site: Site) -> None:
+    commit = make_older(site)
+    site.image("solr-0123", {})
+    dev, _ = read_status(site.project)
+    assert (dev.is_before_haybale, dev.version, dev.drift, dev.behind) == (True, None, (), 0)
+    assert dev.label == f"before haybale ({commit[:12]})"
+    assert set(site.unused().registry) == {"solr-0123"}
+    for version in ("1.9.0", "v2.0.0"):
+        with pytest.raises(ReleaseError, match=f"{version} is from before haybale") as told:
+            verify_release(site.project, version)
+        assert told.value.hint.startswith("release a version (just pipeline --publish)")
+    site.release("v2.0.1")
+    with pytest.raises(ReleaseError, match=r"v2\.0\.0 is from before haybale") as told:
+        site.deploy("dev", "v2.0.0")
+    assert "name a version with a record (v2.0.1)" in told.value.hint
+    plan = site.deploy("dev", "v2.0.1")
+    (note,) = plan.notes
+    assert f"none of haybale's (commit {commit[:12]}): last/dev/deploy keeps it" in note
+    dev, _ = read_status(site.project)
+    assert (dev.is_before_haybale, dev.version, dev.drift) == (False, "v2.0.1", ())
+    # Their images may still be needed, haybale's unused ones are not.
+    site.image("v2.0.1-pr7", {})
+    assert set(site.unused().registry) == {"solr-0123", "v2.0.1-pr7"}
+
+
+def test_plan_rollback_to_what_was_before_haybale_says_how_to_do_it_by_hand(site: Site) -> None:
+    commit = make_older(site)
+    site.release("v2.0.1")
+    site.deploy("dev", "v2.0.1")
+    with pytest.raises(ReleaseError, match="there is nothing to roll dev back to") as told:
+        site.rollback("dev")
+    _, _, command = told.value.hint.partition("; or move the tag yourself: git ")
+    site.clone.git(*command.split())
+    assert site.clone.remote_refs()["refs/tags/dev/deploy"] == commit
+    dev, _ = read_status(site.project)
+    assert dev.is_before_haybale
+
+
+def test_a_version_by_hand_after_haybale_s_is_not_from_before(site: Site) -> None:
+    site.release("v0.4.12")
+    site.clone.git("tag", "v0.4.13")
+    site.clone.git("push", "-q", "origin", "v0.4.13")
+    with pytest.raises(ReleaseError, match=r"the tag v0\.4\.13 carries no release record") as told:
+        verify_release(site.project, "v0.4.13")
+    assert "made by hand" in told.value.cause
+
+
 def test_find_unused_keeps_platform_images(site: Site) -> None:
     one = site.image("v0.4.10-amd64", {})
     manifest = site.repository.manifest(one)

@@ -52,6 +52,8 @@ def _push_unless_planned(project: Project, plan: DeploymentPlan, *, only_plan: b
         return
     for line in change_lines(plan):
         terminal.say(line)
+    for note in plan.notes:
+        terminal.advise(note)
     if only_plan:
         terminal.done(f"{plan.environment} would get {plan.version} (now: {plan.before or 'nothing'})")
         return

@@ -48,7 +48,7 @@ def status_table(environments: Sequence[EnvironmentStatus]) -> Table:
     for each in environments:
         behind = "" if each.behind is None else str(each.behind)
         cells = (
-            each.environment, each.version or "nothing", each.since, each.by, each.last, behind,
+            each.environment, each.label, each.since, each.by, each.last, behind,
             each.key and each.key[:SHORT],
         )  # fmt: skip
         table.add_row(*(Text(cell or "", style="yellow" if each.drift else "") for cell in cells))

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from haybale.deploy.tags import read_deployment
+from haybale.deploy.tags import is_from_before_haybale, last_ref, read_deployment
 from haybale.errors import ReleaseError
 from haybale.image_ref import index_image, stage_image
 from haybale.images.store import open_store
@@ -18,7 +18,7 @@ from haybale.release.record import RECORD_SUFFIX, read_records
 from haybale.release.remote import REMOTE, remote_refs
 from haybale.tools.engine import sdk
 from haybale.tools.registry.client import Repository
-from haybale.version import Version, is_version
+from haybale.version import FORM, Version, is_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,9 +26,14 @@ if TYPE_CHECKING:
     from haybale.checkout import Checkout
     from haybale.config import Project
     from haybale.index.key import Key
+    from haybale.release.record import ReleaseRecord
 
 # The tags of build caches (`cache_images`).
 CACHES = re.compile(r"last(-.+)?")
+
+# How the tags of indexes look; and how those of a version's images and its pull requests' begin.
+INDEX = re.compile(r"solr-[0-9a-f]+")
+OF_VERSION = re.compile(rf"{FORM.pattern}(?=-|$)")
 
 # What a version has, here and in the registry.
 SUFFIXES = ("release", "tester", "solr", RECORD_SUFFIX)
@@ -36,11 +41,17 @@ SUFFIXES = ("release", "tester", "solr", RECORD_SUFFIX)
 
 @dataclass(frozen=True, kw_only=True)
 class InUse:
-    """What stays: versions, and the index keys and the digests of images that their records name."""
+    """What stays: versions, and the index keys and the digests of images that their records name.
+
+    `first` is the first version with a record, None for none. Where something here is from before haybale
+    (`has_older`), it is not known which images that needs.
+    """
 
     versions: frozenset[str]
     keys: frozenset[str]
     digests: frozenset[str]
+    first: Version | None
+    has_older: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,12 +102,22 @@ def find_unused(checkout: Checkout, key: Key) -> UnusedImages:
     images = [stage_image(checkout.repository, version, each) for version in versions for each in SUFFIXES]
     images += [index_image(checkout.repository, each) for each in {key.value, *used.keys}]
     tags = {image.tag for image in images if image.tag}
+    if used.has_older:
+        tags |= {tag for tag in {*in_registry, *on_engine} if not is_haybales(tag, used.first)}
     digests = used.digests | {in_registry[tag] for tag in tags if tag in in_registry}
     if in_registry:
         digests |= set(_platform_digests(repository, digests & {*in_registry.values(), *used.digests}))
     return UnusedImages(
         registry=select_unused(in_registry, tags, digests), engine=select_unused(on_engine, tags, digests)
     )
+
+
+def is_haybales(tag: str, first: Version | None) -> bool:
+    """Return whether an image's tag is one that haybale gives, since its first version with a record."""
+    if INDEX.fullmatch(tag):
+        return True
+    version = OF_VERSION.match(tag)
+    return version is not None and first is not None and Version.parse(version[0]) >= first
 
 
 def _newer_versions(tags: Iterable[str], used: InUse) -> set[str]:
@@ -117,32 +138,39 @@ def find_in_use(project: Project) -> InUse:
     """Return what was published, and what environments run and ran before, declared ones or not.
 
     Raises `ReleaseError` where git's remote does not answer, or where it is not known what an environment
-    runs.
+    runs, though haybale has deployed there.
     """
     published = read_records(project.root)
     records = [record for record in published.values() if record]
+    deployed = list(_deployed_versions(project, published))
     images = [image for record in records for image in (record.site, record.index)]
     return InUse(
-        versions=frozenset({*published, *_deployed_versions(project)}),
+        versions=frozenset({*published, *filter(None, deployed)}),
         keys=frozenset(record.key for record in records),
         digests=frozenset(image.digest for image in images if image.digest),
+        first=min((Version.parse(record.version) for record in records), default=None),
+        has_older=None in [*published.values(), *deployed],
     )
 
 
-def _deployed_versions(project: Project) -> Iterator[str]:
-    """Yield the versions that the remote's tags of environments have."""
+def _deployed_versions(project: Project, records: Mapping[str, ReleaseRecord | None]) -> Iterator[str | None]:
+    """Yield the versions that the remote's tags of environments have, None for one from before haybale."""
     refs = remote_refs(project.root, REMOTE, "refs/tags/*/deploy")
-    for ref in (each for each in refs if not each.endswith("^{}")):
-        deployment = read_deployment(project, refs, ref)
+    found = {ref: read_deployment(project, refs, ref) for ref in refs if not ref.endswith("^{}")}
+    for ref, deployment in found.items():
         version = deployment.version if deployment else None
-        if version is None or not is_version(version):
+        last = found.get(last_ref(ref.removeprefix("refs/tags/").removesuffix("/deploy")))
+        if deployment and is_from_before_haybale(project, deployment, last, records):
+            yield None
+        elif version is None or not is_version(version):
             name = ref.removeprefix("refs/tags/")
             raise ReleaseError(
                 f"what {name} runs is not known, so nothing is removed",
                 cause=f"the tag {name} is none of haybale's: somebody made it by hand",
                 hint="deploy a version there, or remove the tag from the remote",
             )
-        yield version
+        else:
+            yield version
 
 
 def remove_unused(checkout: Checkout, key: Key, unused: UnusedImages) -> UnusedImages:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from haybale.deploy.tags import deploy_ref, deployment_commit, last_ref, read_deployment
+from haybale.deploy.tags import (
+    deploy_ref,
+    deployment_commit,
+    is_from_before_haybale,
+    last_ref,
+    read_deployment,
+)
 from haybale.errors import HaybaleError
 from haybale.images.build import format_timestamp
-from haybale.release.record import find_release
+from haybale.release.record import find_release, read_records
 from haybale.release.remote import REMOTE, remote_refs
 from haybale.release.verification import check_release, failure_lines
 from haybale.tools import git
@@ -25,7 +31,8 @@ class EnvironmentStatus:
 
     `since` is a time (RFC 3339), `behind` the number of commits of main that are not there, `after` the
     environment that it comes after and `differs` the number of commits that are there and not here. What
-    is not known, or where nothing is deployed, is None.
+    is not known, or where nothing is deployed, is None. `is_before_haybale`: the environment follows a tag
+    that is older than haybale there.
     """
 
     environment: str
@@ -41,6 +48,14 @@ class EnvironmentStatus:
     after: str | None = None
     differs: int | None = None
     drift: tuple[str, ...] = ()
+    is_before_haybale: bool = False
+
+    @property
+    def label(self) -> str:
+        """What is there, in a word or two."""
+        if self.is_before_haybale:
+            return f"before haybale ({(self.commit or '')[:12]})"
+        return self.version or "nothing"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, for programs."""
@@ -88,6 +103,8 @@ def _read_environment(project: Project, name: str, refs: Refs) -> EnvironmentSta
         last=last.version if last else None,
         after=after,
     )
+    if is_from_before_haybale(project, now, last, read_records(project.root)):
+        return replace(status, is_before_haybale=True)
     if not now.version:
         return replace(status, drift=(f"{name}/deploy is none of haybale's tags: somebody moved it by hand",))
     try:

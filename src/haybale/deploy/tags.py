@@ -14,7 +14,7 @@ from haybale.deploy.commit import make_deployment_commit
 from haybale.errors import PrerequisiteError, ReleaseError, UsageError
 from haybale.images.store import open_store
 from haybale.release import verification
-from haybale.release.record import find_release, published_versions
+from haybale.release.record import find_release, is_before_haybale, published_versions
 from haybale.release.remote import REMOTE, fetch_refs, push_refs, remote_refs
 from haybale.tools import git
 
@@ -55,7 +55,8 @@ class Deployment:
 class DeploymentPlan:
     """What is to be done for an environment: the version that it gets, and the refs that change.
 
-    `before` is what it has now, None for nothing. No ref changes where it has that version already.
+    `before` is what it has now, None for nothing. No ref changes where it has that version already. `notes`
+    say what a person should know before that.
     """
 
     environment: str
@@ -63,6 +64,7 @@ class DeploymentPlan:
     commit: str
     before: str | None
     changes: RefChanges
+    notes: tuple[str, ...] = ()
 
 
 def deploy_tag(environment: str) -> str:
@@ -138,6 +140,21 @@ def read_deployment(project: Project, refs: Refs, ref: str) -> Deployment | None
     )
 
 
+def is_from_before_haybale(
+    project: Project,
+    deployment: Deployment,
+    last: Deployment | None,
+    records: Mapping[str, ReleaseRecord | None],
+) -> bool:
+    """Return whether an environment's tag is older than haybale there, and not one that was moved by hand.
+
+    `last` is what the environment had before, `records` those of the published versions.
+    """
+    if deployment.version or (last and last.version):
+        return False
+    return is_before_haybale(project.root, deployment.commit, records)
+
+
 def deployment_commit(project: Project, record: ReleaseRecord, environment: str) -> str:
     """Return the commit that an environment follows to get a release; its own commit must be here."""
     if not open_store(project).is_shared:
@@ -171,13 +188,14 @@ def plan_rollback(project: Project, environment: str) -> DeploymentPlan:
     refs = read_environment_refs(project, environment)
     last = read_deployment(project, refs, last_ref(environment))
     if last is None or not last.version:
-        raise ReleaseError(
-            f"there is nothing to roll {environment} back to",
-            cause=f"{REMOTE} has no tag last/{environment}/deploy"
-            if last is None
-            else f"last/{environment}/deploy is none of haybale's: somebody made it by hand",
-            hint=f"just deploy {environment} VERSION",
-        )
+        tag, hint = f"last/{deploy_tag(environment)}", f"just deploy {environment} VERSION"
+        cause = f"{REMOTE} has no tag {tag}"
+        if last:
+            cause = f"{tag} is none of haybale's, so it is not known which images that was"
+            hint += (
+                f"; or move the tag yourself: git push --force {REMOTE} {last.tag}:{deploy_ref(environment)}"
+            )
+        raise ReleaseError(f"there is nothing to roll {environment} back to", cause=cause, hint=hint)
     release = find_release(project.root, last.version)
     problem = verification.find_image_problem(project, release.record)
     if release.digest != last.record:
@@ -213,7 +231,7 @@ def _raise_if_too_early(project: Project, environment: str, version: str) -> Non
         return
     deployment = read_deployment(project, read_environment_refs(project, before), deploy_ref(before))
     if deployment is None or version not in deployment.deployed:
-        current = (deployment and deployment.version) or "nothing"
+        current = deployment.label if deployment else "nothing"
         raise ReleaseError(
             f"{version} was not in {before} yet",
             cause=f"{environment} takes only what was deployed to {before} before (it has {current} now)",
@@ -255,7 +273,16 @@ def plan_changes(
     if now and now.commit == commit:
         # It is there already, under a tag that does not say so: what was there before stays the way back.
         changes.pop(last_ref(environment))
-    return replace(plan, changes=changes)
+    has_foreign_tag = now is not None and not now.version and now.commit != commit
+    notes = (_foreign_tag_note(environment, now.label),) if now and has_foreign_tag else ()
+    return replace(plan, changes=changes, notes=notes)
+
+
+def _foreign_tag_note(environment: str, commit: str) -> str:
+    """Return what is told where an environment followed a tag that is none of haybale's."""
+    tag = deploy_tag(environment)
+    kept = f"last/{tag} keeps it, and rollback cannot go back to it"
+    return f"{tag} was none of haybale's (commit {commit}): {kept}"
 
 
 def push_deployment(project: Project, plan: DeploymentPlan) -> None:

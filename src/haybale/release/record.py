@@ -22,6 +22,7 @@ from haybale.release.remote import (
     remote_tags,
     remote_versions,
 )
+from haybale.tools import git
 from haybale.tools.registry.client import Repository
 from haybale.version import Version
 
@@ -184,14 +185,42 @@ def find_release(root: Path, version: str) -> Release:
         )
     text = find_record_text(read_tag_messages(root, REMOTE, tags)[version])
     if text is None:
-        raise ReleaseError(
-            f"the tag {version} carries no release record",
-            cause="it was made by hand, or by an older haybale",
-            hint="release another version (just pipeline --publish)",
-        )
+        raise _without_record(root, version, tags[version].commit)
     return Release(
         record=ReleaseRecord.from_json(text), digest=sha256_digest(text.encode()), commit=tags[version].commit
     )
+
+
+def _without_record(root: Path, version: str, commit: str) -> ReleaseError:
+    """Return what is told of a version whose tag carries no record."""
+    published = {name: record for name, record in read_records(root).items() if record}
+    newest = ", ".join(sorted(published, key=Version.parse, reverse=True)[:3])
+    is_before = is_before_haybale(root, commit, published)
+    return ReleaseError(
+        f"{version} is from before haybale: its tag carries no release record"
+        if is_before
+        else f"the tag {version} carries no release record",
+        cause="so it is not known what it is made of: it can be neither checked nor deployed"
+        if is_before
+        else "it was made by hand, or by an older haybale",
+        hint=f"name a version with a record ({newest}), or release another one (just pipeline --publish)"
+        if newest
+        else "release a version (just pipeline --publish): that one can be checked and deployed",
+    )
+
+
+def is_before_haybale(root: Path, commit: str, records: Mapping[str, ReleaseRecord | None]) -> bool:
+    """Return whether a commit is older than the first version with a record, or beside it.
+
+    `records` are those of the published versions. A shallow clone, which cannot show that, counts as no.
+    """
+    published = [record for record in records.values() if record]
+    if not published:
+        return True
+    first = min(published, key=lambda record: Version.parse(record.version))
+    if git.is_ancestor(root, first.commit, commit):
+        return False
+    return not git.is_shallow(root)
 
 
 def published_versions(root: Path) -> list[str]:
