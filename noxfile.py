@@ -91,8 +91,15 @@ def workflows(session: nox.Session) -> None:
     """Check the files that CI systems read: [FOLDER that has them]."""
     install(session, "workflows", package=False)
     folder = Path(session.posargs[0] if session.posargs else ROOT).resolve()
-    session.run("zizmor", "--offline", "--no-progress", "--persona=pedantic", str(folder / ".github"))
-    session.run("check-jsonschema", "--builtin-schema=vendor.gitlab-ci", str(folder / ".gitlab-ci.yml"))
+    # What other repositories use of this one, where it is there.
+    offered = [file for name in ("action.yml", ".pre-commit-hooks.yaml") if (file := folder / name).is_file()]
+    zizmor = ("zizmor", "--offline", "--no-progress", "--persona=pedantic", "--strict-collection")
+    session.run(*zizmor, str(folder / ".github"), *map(str, offered))
+    jobs = [folder / ".gitlab-ci.yml", *sorted((folder / "templates").glob("*.gitlab-ci.yml"))]
+    session.run("check-jsonschema", "--builtin-schema=vendor.gitlab-ci", *map(str, jobs))
+    if (folder / "action.yml").is_file():
+        action = str(folder / "action.yml")
+        session.run("check-jsonschema", "--builtin-schema=vendor.github-actions", action)
     if shutil.which("go") is None:
         # GitLab's jobs have no Go, and GitLab does not read what actionlint checks.
         if os.environ.get("CI") and not os.environ.get("GITLAB_CI"):

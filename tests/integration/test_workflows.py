@@ -6,10 +6,14 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+
+from haybale.adoption.generated_files import EXTRAS, Repository, generate_files
+from haybale.verbs import VERBS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +23,8 @@ pytestmark = pytest.mark.integration
 GITHUB = ".github/workflows/ci.yml"
 DEPLOY = ".github/workflows/deploy.yml"
 GITLAB = ".gitlab-ci.yml"
+# What other repositories use of this one.
+ACTION, TEMPLATE, HOOKS = "action.yml", "templates/haybale.gitlab-ci.yml", ".pre-commit-hooks.yaml"
 
 PUBLISHES = "./noxw -s engine pipeline -- --publish --next"
 PINNED = re.compile(r"uses:\s*[\w.-]+/[\w./-]+@[0-9a-f]{40} # v[0-9]+(\.[0-9]+)*")
@@ -69,7 +75,7 @@ def lint(root: Path, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def copied(root: Path, folder: Path, file: str, old: str, new: str) -> Path:
     """Copy the files, with one change."""
-    for each in (GITHUB, DEPLOY, GITLAB):
+    for each in (GITHUB, DEPLOY, GITLAB, ACTION, TEMPLATE, HOOKS):
         (folder / each).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root / each, folder / each)
     text = (folder / file).read_text(encoding="utf-8")
@@ -135,6 +141,59 @@ def test_actionlint_finds_mistakes(root: Path, tmp_path: Path, old: str, new: st
     assert done.returncode != 0
     assert complaint in done.stdout + done.stderr
     assert "actionlint" in done.stderr
+
+
+def test_linters_find_nothing_in_what_init_writes(root: Path, tmp_path: Path) -> None:
+    for forge in ("github", "gitlab"):
+        repository = Repository(version="1.2.3", main="main", forge=forge, publishes=True)
+        for name, text in generate_files(repository).items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text, encoding="utf-8")
+    done = lint(root, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "haybale.yml" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "complaint"),
+    [
+        (ACTION, '"$VERB"', "${{ inputs.verb }}", "template-injection"),
+        (ACTION, "using: composite", "using: compost", "node24"),
+        (TEMPLATE, "when: always", "when: perhaps", "perhaps"),
+        (HOOKS, "pass_filenames: false", "pass_filenames: 3", "pass_filenames"),
+    ],
+)
+def test_linters_find_mistakes_in_what_others_use(  # noqa: PLR0917
+    root: Path, tmp_path: Path, name: str, old: str, new: str, complaint: str
+) -> None:
+    folder = copied(root, tmp_path, name, old, new)
+    done = lint(root, folder)
+    assert done.returncode != 0
+    assert complaint in done.stdout + done.stderr
+
+
+# What others use -------------------------------------------------------------------------------------------
+
+
+def test_what_others_use_calls_verbs_that_exist_with_the_extras_that_they_need(root: Path) -> None:
+    verbs = {verb.name for verb in VERBS}
+    extras = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    assert set(EXTRAS.values()) <= set(extras)
+    wanted = f"[{','.join(sorted(set(EXTRAS.values())))}]"
+    action, template = read(root / ACTION), read(root / TEMPLATE)
+    assert action["inputs"]["verb"]["default"] in verbs
+    assert wanted in action["runs"]["steps"][0]["run"]
+    assert template["haybale"]["variables"]["HAYBALE_VERB"] in verbs
+    assert wanted in template["haybale"]["before_script"][1]
+    hooks = yaml.safe_load((root / HOOKS).read_text(encoding="utf-8"))
+    assert {each["entry"].split()[1] for each in hooks} == {"regen-requirements", "doctor"}
+    assert {each["entry"].split()[1] for each in hooks} <= verbs
+    for each in hooks:
+        assert re.search(each["files"], "web/requirements/base.in") or re.search(
+            each["files"], "a/schema.xml"
+        )
 
 
 # No logic --------------------------------------------------------------------------------------------------
