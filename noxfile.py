@@ -27,6 +27,11 @@ from haybale.verbs import VERBS, Verb  # noqa: E402
 for name in [name for name in os.environ if not is_harmless(name)]:
     del os.environ[name]
 
+# Bytecode is kept here, also where it must not be written beside the sources: to compile everything again
+# takes longer than what most commands do.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.setdefault("PYTHONPYCACHEPREFIX", str(ROOT / ".nox/bytecode"))
+
 nox.needs_version = ">=2025.2.9"
 # Here and not as an option: NOX_DEFAULT_VENV_BACKEND, which may say "none", is stronger than that one.
 session = functools.partial(nox.session, venv_backend="uv|virtualenv")
