@@ -334,17 +334,49 @@ def template(tmp_path_factory: pytest.TempPathFactory, once: Once) -> Path:
     return Path(once("template", copy))
 
 
+# Solr's base image for tests. Most of what Solr takes to start is its JVM, which loads and compiles classes.
+# Here it skips the second compiler, as no Solr runs for long, and finds in an archive the classes that a Solr
+# had loaded when its core answered (java(1), "Application Class Data Sharing").
+SOLR_DOCKERFILE = r"""
+ARG BASE
+FROM ${BASE}
+COPY --from=conf --chown=8983:8983 . /opt/archive/core/conf/
+RUN <<'END'
+#!/bin/bash
+set -eu
+touch /opt/archive/core/core.properties
+export JAVA_TOOL_OPTIONS='-XX:TieredStopAtLevel=1 -XX:ArchiveClassesAtExit=/opt/archive/classes.jsa'
+SOLR_HOME=/opt/archive SOLR_HEAP=512m solr-foreground >/tmp/log 2>&1 &
+answers() {
+    exec 3<>/dev/tcp/127.0.0.1/8983
+    printf 'GET /solr/core/admin/ping HTTP/1.0\r\n\r\n' >&3
+    head -n 1 <&3 | grep -q ' 200 '
+}
+until (answers) 2>/dev/null; do
+    kill -0 $! && [ $SECONDS -lt 120 ] || { cat /tmp/log; exit 1; }
+    sleep 0.2
+done
+kill $!
+wait || test -s /opt/archive/classes.jsa
+rm -r /opt/archive/core /tmp/log
+END
+ENV JAVA_TOOL_OPTIONS="-XX:TieredStopAtLevel=1 -XX:SharedArchiveFile=/opt/archive/classes.jsa"
+"""
+
+
 @pytest.fixture(scope="session")
 def solr_image(engine: None, once: Once) -> str:  # noqa: ARG001 - it must answer
-    """Solr's base image for clones, whose JVM skips the second compiler: in a test no Solr runs for long."""
+    """Solr's base image for tests, which starts in a third of the time."""
 
     def build() -> str:
-        name, base = f"haybale-test-solr:{RUN}", config.load(ROOT, {}).settings.images.solr
+        name, base = f"haybale-test-solr:{RUN}", config.load(ROOT, os.environ).settings.images.solr
         ensure_base_image(ImageRef.parse(base), "solr", os.environ, print)
         subprocess.run(
-            ["docker", "buildx", "build", "--quiet", "--load", "--tag", name, "-"],
-            input=f"FROM {base}\nENV JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1\n".encode(),
-            capture_output=True, check=True,
+            [
+                "docker", "buildx", "build", "--quiet", "--load", "--tag", name,
+                "--build-arg", f"BASE={base}", "--build-context", f"conf={ROOT / 'solr_conf'}", "-",
+            ],
+            input=SOLR_DOCKERFILE.encode(), capture_output=True, check=True,
         )  # fmt: skip
         return name
 
