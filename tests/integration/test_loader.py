@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import docker
 import pytest
 import requests
 
@@ -51,7 +52,6 @@ pytestmark = pytest.mark.integration
 SITE = Path(__file__).parent / "loader_site"
 # The site's Python, with Django, Haystack and pysolr: the tests' own, or another (from 3.9 on).
 PYTHON = os.environ.get("HAYBALE_SITE_PYTHON", sys.executable)
-IMAGE = os.environ.get("SOLR_IMAGE", "solr:9.10.1-slim")
 HOME = "opt/barn/solr"
 SOLR_USER = 8983
 LABEL = {"io.haybale.test": os.environ["HAYBALE_TEST_RUN"]}  # the run of these tests (conftest.py)
@@ -110,16 +110,11 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def container(request: pytest.FixtureRequest) -> Iterator[Container]:
+def container(solr_image: str) -> Iterator[Container]:
     """Start a Solr of its own, published on loopback, with the site's configuration and no core."""
-    request.getfixturevalue("engine")
-    import docker  # noqa: PLC0415 - only where there is an engine
-
     client = docker.from_env()
-    if not client.images.list(IMAGE):
-        pytest.skip(f"there is no image {IMAGE}")
     made = client.containers.create(
-        IMAGE,
+        solr_image,
         environment={"SOLR_HOME": f"/{HOME}", "SOLR_HEAP": "512m"},
         labels=LABEL,
         ports={"8983/tcp": ("127.0.0.1", 0)},
@@ -178,11 +173,12 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def environment(database: Path, solr: str) -> dict[str, str]:
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+        # To compile Django takes longer than all else that most runs do. Nothing goes into this repository.
+        "PYTHONPYCACHEPREFIX": str(database.parent / "bytecode"),
         "DJANGO_SETTINGS_MODULE": "barn_settings",
         "BARN_DATABASE": str(database),
         "BARN_SOLR": solr,
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 
