@@ -61,6 +61,12 @@ CHANGES: Mapping[str, Mapping[str, str]] = {
         '<arr name="components"><str>suggest</str></arr></requestHandler></config>'
     },
     "managed-words": {},
+    "outdated": {
+        FACTORY: "",
+        "</config>": '<queryResponseWriter name="xslt" class="solr.XSLTResponseWriter"/>'
+        '<requestHandler name="/admin/ping" class="solr.PingRequestHandler">'
+        '<lst name="invariants"><str name="q">word</str></lst></requestHandler></config>',
+    },
 }  # fmt: skip
 
 # An update log needs the field; managed stop words are of a type of their own.
@@ -72,6 +78,10 @@ MANAGED = (
     '<fieldType name="managed" class="solr.TextField"><analyzer>'
     '<tokenizer class="solr.StandardTokenizerFactory"/>'
     '<filter class="solr.ManagedStopFilterFactory" managed="english"/></analyzer></fieldType></schema>'
+)
+OUTDATED = (
+    '<fieldType name="place" class="solr.LatLonType" subFieldSuffix="_coordinate"/>'
+    "<defaultSearchField>text</defaultSearchField></schema>"
 )
 STOP_WORDS = (
     '{"initArgs": {"ignoreCase": true}, "initializedOn": "2020-01-01T00:00:00.000Z",'
@@ -91,6 +101,8 @@ def configuration(root: Path, folder: Path, core: str) -> Path:
     schema = (conf / "schema.xml").read_text(encoding="utf-8")
     if core in {"update-log", "all"}:
         (conf / "schema.xml").write_text(schema.replace("</schema>", VERSION), encoding="utf-8")
+    if core == "outdated":
+        (conf / "schema.xml").write_text(schema.replace("</schema>", OUTDATED), encoding="utf-8")
     if core == "managed-words":
         (conf / "schema.xml").write_text(schema.replace("</schema>", MANAGED), encoding="utf-8")
         (conf / "_schema_analysis_stopwords_english.json").write_text(STOP_WORDS, encoding="utf-8")
