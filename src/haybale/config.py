@@ -407,7 +407,8 @@ class Settings:
     dump: str = setting("glob that matches the dump's symlink", "dumps/*latest.sql*")
     fixtures: tuple[str, ...] = setting("files that Django's loaddata loads after the dump, in order", ())
     solr_conf: str | Mapping[str, str] = setting(
-        "folder with schema.xml and solrconfig.xml, or a table with the folder of each core", "solr_conf"
+        "folder with Solr's configuration, a core's own or a Solr home; or a table with one of each core",
+        "solr_conf",
     )
     dockerfile: str | None = setting("your Dockerfile; none: haybale's own, for a Django site", None)
     site: SiteSettings = field(default_factory=SiteSettings)

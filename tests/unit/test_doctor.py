@@ -129,9 +129,10 @@ MISTAKES = [
         SCHEMA.replace(
             "</schema>",
             '<fieldType name="text" class="solr.TextField"><analyzer><tokenizer name="standard"/>\n'
-            '<filter class="solr.StopFilterFactory" words="stop.txt"/></analyzer></fieldType></schema>',
+            '<filter class="solr.StopFilterFactory" words="stop.txt,more.txt"/></analyzer></fieldType>'
+            '<field name="text" type="text"/></schema>',
         ),
-        "schema.xml:6: it names stop.txt, which is not there",
+        "schema.xml:6: it names stop.txt, which is not there, nor are more.txt",
     ),
     (
         "solr_conf/solrconfig.xml",

@@ -115,6 +115,29 @@ def test_compute_key_changes_one_component_for_an_input(root: Path, path: str, c
     assert changed(before, after) == [component]
 
 
+def test_compute_key_has_what_is_adapted_to_solr_9(root: Path) -> None:
+    config_file = root / "solr_conf/solrconfig.xml"
+    write(config_file, "<config><luceneMatchVersion>9</luceneMatchVersion>\n</config>")
+    before = key_at(root)
+    assert "upgrade" not in before.components
+    cache = '<query><filterCache class="solr.LRUCache"/></query></config>'
+    write(config_file, config_file.read_text(encoding="utf-8").replace("</config>", cache))
+    after = key_at(root)
+    assert after.components["upgrade"].value == (
+        'solr_conf/solrconfig.xml:2: solr.LRUCache is not in Solr 9; class="solr.CaffeineCache"'
+    )
+    assert after.components["serving"] == before.components["serving"]
+
+
+def test_compute_key_does_not_count_the_index_in_a_core_s_own_folder(root: Path) -> None:
+    write(root / "solr_conf/core.properties", "name=site\n")
+    before = key_at(root)
+    write(root / "solr_conf/data/index/segments_1", "")
+    assert key_at(root) == before
+    write(root / "solr_conf/core.properties", "name=site\nsolr.lock.type=none\n")
+    assert key_at(root) != before
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from haybale.index.solr_upgrade import Outdated, upgrade_schema, upgrade_solrconfig
+from haybale.index.solr_upgrade import (
+    Outdated,
+    drop_unused_types,
+    named_files,
+    upgrade_schema,
+    upgrade_solrconfig,
+)
 from haybale.index.solr_xml import SolrXml, read_xml
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+HANDLERS = " in the defaults of the handlers in solrconfig.xml"
 
 
 def schema_of(folder: Path, content: str) -> SolrXml:
@@ -147,8 +156,8 @@ def test_upgrade_schema_hands_default_field_and_operator_to_solrconfig(tmp_path:
     found, defaults = upgrade_schema(schema)
     assert defaults == {"df": "text", "q.op": "AND"}
     assert [str(each) for each in found] == [
-        'schema.xml:2: Solr 9 takes no <defaultSearchField>; df is "text" in the defaults of solrconfig.xml',
-        'schema.xml:3: Solr 9 takes no defaultOperator; q.op is "AND" in the defaults of solrconfig.xml',
+        'schema.xml:2: Solr 9 takes no <defaultSearchField>; <str name="df">text</str>' + HANDLERS,
+        'schema.xml:3: Solr 9 takes no defaultOperator; <str name="q.op">AND</str>' + HANDLERS,
     ]
     config = config_of(
         tmp_path, '<requestHandler name="/select"/><requestHandler name="old"/><initParams path="/x"/>'
@@ -260,3 +269,35 @@ def test_upgrade_solrconfig_adds_a_version_where_there_is_none(tmp_path: Path) -
         is_adapted=True,
     )
     assert config.root.findtext("luceneMatchVersion") == "LATEST"
+
+
+TYPE = '<fieldType name="{0}"><analyzer><filter words="{0}.txt"/></analyzer></fieldType>'
+
+
+def test_drop_unused_types_whose_files_are_not_there(tmp_path: Path) -> None:
+    names = ("ar", "bg", "copied", "en", "spell", "there")
+    content = "\n".join(TYPE.format(name) for name in names)
+    content += (
+        '<field name="text" type="en"/><dynamicField name="*_ar" type="ar"/>'
+        '<dynamicField name="*_copied" type="copied"/><copyField source="text" dest="*_copied"/>'
+    )
+    schema = schema_of(tmp_path, content)
+    found = drop_unused_types(schema, {"there.txt"}, {"spell"})
+    assert [str(each) for each in found] == [
+        "schema.xml:2: the type ar names ar.txt, which is not there, and no field is of it; left out",
+        "schema.xml:3: the type bg names bg.txt, which is not there, and no field is of it; left out",
+    ]
+    left = [each.get("name") for each in schema.root if each.get("name")]
+    assert left == ["copied", "en", "spell", "there", "text", "*_copied"]
+
+
+def test_named_files_are_those_of_the_folder_conf(tmp_path: Path) -> None:
+    schema = schema_of(
+        tmp_path,
+        '<fieldType currencyConfig="currency.xml"><filter words="a.txt,lang/b.txt"/>'
+        '<filter words="org/apache/lucene/analysis/snowball/english_stop.txt"/>'
+        '<filter synonyms="${s:c.txt}"/>'
+        '<field words="d.txt"/></fieldType><str name="config-file">elevate.xml</str>',
+    )
+    found = [name for element in schema.root.iter() for name in named_files(element)]
+    assert found == ["currency.xml", "a.txt", "lang/b.txt", "c.txt", "elevate.xml"]

@@ -12,7 +12,7 @@ from haybale.doctor.finding import Finding
 from haybale.errors import ConfigError
 from haybale.index.home import find_cores, read_core
 from haybale.index.solr_classes import find_module_class
-from haybale.index.solr_upgrade import is_loaded
+from haybale.index.solr_upgrade import is_loaded, named_files
 from haybale.index.solrconfig import resolve
 
 if TYPE_CHECKING:
@@ -26,14 +26,6 @@ if TYPE_CHECKING:
 
 # What Haystack writes into each document (haystack/constants.py).
 HAYSTACK_FIELDS = ("id", "django_ct", "django_id")
-
-# Attributes of field types and analysis factories that name files, several with commas between them.
-FILE_ATTRIBUTES = (
-    "words", "synonyms", "protected", "articles", "dictionary", "affix", "mapping", "types", "tags",
-    "userDictionary", "currencyConfig", "enumsConfig",
-)  # fmt: skip
-# Files that are in Solr's own libraries.
-IN_LIBRARIES = ("org/apache/", "/org/apache/")
 
 
 def check_configuration(folder: Path) -> Iterator[Finding]:
@@ -91,28 +83,25 @@ def _check_modules(xml: SolrXml) -> Iterator[Finding]:
 
 
 def _check_files(core: CoreConfiguration, xml: SolrXml) -> Iterator[Finding]:
-    """Yield the files that are named and not there; what a library holds cannot be seen."""
-    if any(path.startswith("lib/") for path in [*core.files, *core.shared]):
+    """Yield the files that are named and not there."""
+    if core.has_libraries:  # which may hold them
         return
+    places: dict[str, str] = {}
     for element in xml.root.iter():
-        for name in _named_files(element):
-            if not name.startswith(IN_LIBRARIES) and f"conf/{name}" not in core.files:
-                yield Finding(
-                    level="error",
-                    what=f"{xml.place(element)}: it names {name}, which is not there",
-                    why="the core does not load without it",
-                    fix=f"put {name} beside it, or remove this <{element.tag}>",
-                )
-
-
-def _named_files(element: ET.Element) -> Iterator[str]:
-    if element.tag == "str" and element.get("name") == "config-file":
-        yield resolve(element.text)
-    elif element.tag.lower() in {"fieldtype", "filter", "tokenizer", "charfilter"}:
-        for attribute in FILE_ATTRIBUTES:
-            for name in element.get(attribute, "").split(","):
-                if resolve(name):
-                    yield resolve(name)
+        for name in named_files(element):
+            if f"conf/{name}" not in core.files:
+                places.setdefault(name, xml.place(element))
+    if not places:
+        return
+    (first, place), *others = places.items()
+    further = f", nor are {', '.join(name for name, _ in others)}" if others else ""
+    yield Finding(
+        level="error",
+        what=f"{place}: it names {first}, which is not there{further}",
+        why="the core does not load without it",
+        fix=f"put {first} beside it, as it was in the folder conf of your Solr"
+        + (", or an empty one" if first.endswith(".txt") else ""),
+    )
 
 
 def _check_fields(schema: SolrXml) -> Iterator[Finding]:

@@ -22,7 +22,12 @@ from typing import TYPE_CHECKING
 from haybale.errors import ConfigError
 from haybale.images.stages import SOLR, site_instructions
 from haybale.index.inputs import list_files
-from haybale.index.solr_upgrade import Outdated, upgrade_schema, upgrade_solrconfig
+from haybale.index.solr_upgrade import (
+    Outdated,
+    drop_unused_types,
+    upgrade_schema,
+    upgrade_solrconfig,
+)
 from haybale.index.solr_xml import SolrXml, read_xml
 from haybale.index.solrconfig import (
     MANAGED_RESOURCES,
@@ -103,6 +108,11 @@ class CoreConfiguration:
     schema: SolrXml | None
     outdated: tuple[Outdated, ...]
     adapted: Mapping[str, bytes]
+
+    @property
+    def has_libraries(self) -> bool:
+        """Whether there are libraries, which may hold files that the configuration names."""
+        return any(path.startswith("lib/") for path in (*self.files, *self.shared))
 
     def content(self, path: str) -> bytes:
         """Return what Solr gets of a file (its path in the core's folder)."""
@@ -227,6 +237,10 @@ def read_core(place: CoreFolder) -> CoreConfiguration:
     if schema_path is not None:
         schema = read_xml(place.folder / core[schema_path], place.name(core[schema_path]))
         found, defaults = upgrade_schema(schema)
+        if not any(path.startswith("lib/") for path in (*core, *layout.shared)):
+            conf = {path.removeprefix("conf/") for path in core}
+            used = {resolve(each.text) for each in config.root.iter("str")}
+            found += drop_unused_types(schema, conf, used)
         outdated += found
         if any(each.is_adapted for each in found):
             adapted[schema_path] = schema.to_bytes()

@@ -17,7 +17,7 @@ from haybale.index.solr_classes import find_module_class, find_replacement, is_r
 from haybale.index.solrconfig import find_or_add, resolve, set_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from haybale.index.solr_xml import SolrXml
 
@@ -100,6 +100,14 @@ HANDLERS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 # Elements that Solr makes when they are first asked for, and so not while a core loads.
 LAZY = ("requestHandler", "queryResponseWriter")
 
+# Attributes of field types and analysis factories that name files, several with commas between them.
+FILE_ATTRIBUTES = (
+    "words", "synonyms", "protected", "articles", "dictionary", "affix", "mapping", "types", "tags",
+    "userDictionary", "currencyConfig", "enumsConfig",
+)  # fmt: skip
+# How the names of files begin that are in Solr's own libraries.
+IN_LIBRARIES = ("org/apache/", "/org/apache/")
+
 # Our own parameters, for all handlers; those of the site's own go before them.
 OWN_PARAMETERS = "haybale"
 
@@ -140,6 +148,41 @@ def upgrade_schema(schema: SolrXml) -> tuple[list[Outdated], dict[str, str]]:
     ]
     defaults, moved = _take_defaults(schema)
     return [*found, *moved, *_other_removed(schema)], defaults
+
+
+def drop_unused_types(schema: SolrXml, files: Collection[str], used: Collection[str]) -> list[Outdated]:
+    """Take the field types out of a schema that name files which are not there, where no field is of them.
+
+    What Haystack writes has a type for each of 30 languages. `files` are those there are, `used` the names of
+    types that solrconfig.xml may mean. A type that a field has stays: its core does not load.
+    """
+    found = []
+    targets = {each.get(key) for each in schema.root.iter("copyField") for key in ("source", "dest")}
+    for parent, element in _children(schema.root):
+        name = element.get("name", "")
+        missing = sorted({file for inner in element.iter() for file in named_files(inner)} - {*files})
+        if not _is_field_type(element) or not missing or name in used:
+            continue
+        patterns = [each for each in _children(schema.root) if each[1].get("type") == name]
+        if all(each.tag == "dynamicField" and each.get("name") not in targets for _, each in patterns):
+            parent.remove(element)
+            for its_parent, each in patterns:
+                its_parent.remove(each)
+            what = f"the type {name} names {', '.join(missing)}, which is not there, and no field is of it"
+            found.append(_adapted(schema, element, what))
+    return found
+
+
+def named_files(element: ET.Element) -> Iterator[str]:
+    """Yield the files, in the folder conf, that an element names and that Solr needs to load a core."""
+    names = ""
+    if element.tag == "str" and element.get("name") == "config-file":
+        names = element.text or ""
+    elif _is_field_type(element) or element.tag.lower() in {"filter", "tokenizer", "charfilter"}:
+        names = ",".join(element.get(each, "") for each in FILE_ATTRIBUTES)
+    for name in names.split(","):
+        if resolve(name) and not resolve(name).startswith(IN_LIBRARIES):
+            yield resolve(name)
 
 
 def upgrade_solrconfig(config: SolrXml, defaults: Mapping[str, str]) -> list[Outdated]:
@@ -257,18 +300,19 @@ def _upgrade_similarities(schema: SolrXml) -> Iterator[Outdated]:
 
 def _take_defaults(schema: SolrXml) -> tuple[dict[str, str], list[Outdated]]:
     """Take the default field and operator out of a schema: they are parameters of queries now."""
-    defaults, found = {}, []
+    defaults: dict[str, str] = {}
+    found = []
     for parent, element in _children(schema.root):
         if element.tag == "defaultSearchField":
-            parent.remove(element)
-            defaults["df"] = (element.text or "").strip()
-            new = f'df is "{defaults["df"]}" in the defaults of solrconfig.xml'
-            found.append(_adapted(schema, element, "Solr 9 takes no <defaultSearchField>", new))
+            key, value, what = "df", (element.text or "").strip(), "Solr 9 takes no <defaultSearchField>"
         elif element.tag == "solrQueryParser" and element.get("defaultOperator"):
-            parent.remove(element)
-            defaults["q.op"] = element.get("defaultOperator", "")
-            new = f'q.op is "{defaults["q.op"]}" in the defaults of solrconfig.xml'
-            found.append(_adapted(schema, element, "Solr 9 takes no defaultOperator", new))
+            key, value, what = "q.op", element.get("defaultOperator", ""), "Solr 9 takes no defaultOperator"
+        else:
+            continue
+        parent.remove(element)
+        defaults[key] = value
+        new = f'<str name="{key}">{value}</str> in the defaults of the handlers in solrconfig.xml'
+        found.append(_adapted(schema, element, what, new))
     return {key: value for key, value in defaults.items() if value}, found
 
 
