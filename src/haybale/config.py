@@ -161,20 +161,28 @@ class BuildSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class RequirementsSettings:
-    """How the site's requirements are compiled (`[tool.haybale.requirements]`)."""
+    """What the site's image installs, and how that is compiled (`[tool.haybale.requirements]`)."""
 
-    source: str = setting("what the site asks for, in two parts", "web/requirements.in")
-    marker: str = setting("the heading that begins the development part", "# Dev")
-    dev_source: str | None = setting("a second input file, in place of the heading", None)
-    everything: str = setting("output: production and development", "web/requirements.txt")
-    production: str = setting("output: production only", "web/requirements.prod.txt")
+    production: str = setting(
+        "what the image installs: a requirements file, or a uv.lock, poetry.lock, pdm.lock, Pipfile.lock",
+        "requirements.txt",
+    )
     development: str | None = setting(
         "a requirements file that the tester installs besides; none: the lock's, or nothing", None
     )
     groups: tuple[str, ...] = setting("a lock's groups that production has besides its own", ())
     extras: tuple[str, ...] = setting("a lock's extras that production has", ())
     package: str | None = setting("the site's package in a uv workspace; none: the one at its root", None)
-    python: str = setting("the image's Python, which they are for", "3.13", pattern=r"3\.[0-9]+(\.[0-9]+)?")
+    source: str | None = setting(
+        "one input, in two parts, of which both are compiled; none: each file has its own", None
+    )
+    marker: str = setting("the heading in `source` that begins the development part", "# Dev")
+    dev_source: str | None = setting("a second input beside `source`, in place of the heading", None)
+    python: str | None = setting(
+        "the Python that they are for; none: what a file's heading or images.python says",
+        None,
+        pattern=r"3\.[0-9]+(\.[0-9]+)?",
+    )
     machine: str = setting("the machine that they are for", "x86_64", pattern="x86_64|aarch64")
 
 

@@ -40,7 +40,14 @@ def python(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return interpreter
 
 
-SETTINGS = '[tool.haybale]\nname = "site"\nregistry = "localhost:5000/site"\ncore = "site"\n'
+SETTINGS = (
+    '[tool.haybale]\nname = "site"\nregistry = "localhost:5000/site"\ncore = "site"\n'
+    "[tool.haybale.requirements]\n"
+)
+TWO_PARTS = (
+    'source = "web/requirements.in"\n'
+    'production = "web/requirements.prod.txt"\ndevelopment = "web/requirements.txt"\n'
+)
 
 
 @pytest.fixture
@@ -51,7 +58,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def setting(site: Path, more: str) -> None:
-    (site / "pyproject.toml").write_text(SETTINGS + more, encoding="utf-8")
+    (site / "pyproject.toml").write_text(SETTINGS + TWO_PARTS + more, encoding="utf-8")
 
 
 def asking(site: Path, text: str) -> None:
@@ -148,7 +155,7 @@ def test_regenerate_explains_a_conflict_and_changes_nothing(python: Path, site: 
 
 def test_regenerate_gives_an_older_python_what_still_runs_on_it(python: Path, site: Path) -> None:
     """Whichever Python runs this: it is newer than the site's, and haybale can't even run on that one."""
-    setting(site, '[tool.haybale.requirements]\npython = "3.9"\n')
+    setting(site, 'python = "3.9"\n')
     asking(
         site,
         "click\n"
@@ -170,7 +177,7 @@ def test_regenerate_gives_an_older_python_what_still_runs_on_it(python: Path, si
 
 
 def test_regenerate_takes_two_inputs_in_place_of_a_heading(python: Path, site: Path) -> None:
-    setting(site, '[tool.haybale.requirements]\ndev_source = "web/dev.in"\n')
+    setting(site, 'dev_source = "web/dev.in"\n')
     asking(site, "packaging\n")
     (site / "web/dev.in").write_text("-r requirements.in\npluggy\n", encoding="utf-8")
     run(python, site)

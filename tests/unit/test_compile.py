@@ -4,22 +4,27 @@ from pathlib import Path
 
 import pytest
 
-from haybale.config import Project, Settings
-from haybale.errors import PrerequisiteError, RequirementsError, UsageError
+from haybale.config import Project, RequirementsSettings, Settings
+from haybale.errors import ConfigError, PrerequisiteError, RequirementsError, UsageError
 from haybale.requirements.compile import (
-    explain_failure,
-    file_beside,
     included_files,
     input_files,
+    output_files,
     production_part,
     raise_if_heading,
     raise_if_unknown,
     read_direct_requirements,
     regenerate_requirements,
-    rename_in_comments,
     replace_all,
 )
+from haybale.requirements.compiler import (
+    explain_failure,
+    files_beside,
+    holds_setuptools,
+    rename_in_comments,
+)
 from haybale.requirements.lines import logical_lines
+from haybale.requirements.pins import read_pins
 
 FILE = Path("/site/web/requirements.in")
 
@@ -97,7 +102,14 @@ def project(tmp_path: Path) -> Project:
         "# The site\ndjango>=5.2,<5.3\nDjango_Haystack[x]>=3 # search\n-r other.in\n# Dev\npytest\n",
         encoding="utf-8",
     )
-    return Project(root=tmp_path, settings=Settings(name="s", registry="r", core="c"))
+    requirements = RequirementsSettings(
+        source="web/requirements.in",
+        production="web/requirements.prod.txt",
+        development="web/requirements.txt",
+    )
+    return Project(
+        root=tmp_path, settings=Settings(name="s", registry="r", core="c", requirements=requirements)
+    )
 
 
 def test_explain_failure_points_at_the_inputs_of_a_conflict(project: Project) -> None:
@@ -139,17 +151,32 @@ def test_input_files_names_a_missing_file(project: Project) -> None:
         input_files(project)
 
 
-def test_file_beside_is_beside_its_input_and_is_removed(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (RequirementsSettings(source="a.in"), r"requirements\.development is not"),
+        (RequirementsSettings(source="a.txt", production="a.txt", development="b.txt"), "same file: a.txt"),
+    ],
+)
+def test_output_files_names_the_setting_that_is_wrong(
+    tmp_path: Path, settings: RequirementsSettings, words: str
+) -> None:
+    project = Project(root=tmp_path, settings=Settings(name="s", registry="r", requirements=settings))
+    with pytest.raises(ConfigError, match=words):
+        output_files(project)
+
+
+def test_files_beside_are_beside_their_inputs_and_are_removed(project: Project) -> None:
     source = project.path("web/requirements.in")
-    with file_beside(source, "django\n") as name:
-        assert (source.parent / name).read_text(encoding="utf-8") == "django\n"
+    with files_beside({source: "django\n"}) as made:
+        assert (source.parent / made[source].name).read_text(encoding="utf-8") == "django\n"
     assert [file.name for file in source.parent.iterdir()] == [source.name]
 
 
 def test_replace_all_replaces_none_where_one_cannot_be_written(tmp_path: Path) -> None:
     first, second = tmp_path / "a.txt", tmp_path / "folder" / "b.txt"
     first.write_text("old", encoding="utf-8")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(PrerequisiteError, match="No such file"):
         replace_all({first: "new", second: "new"})
     assert first.read_text(encoding="utf-8") == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
@@ -159,7 +186,7 @@ def test_replace_all_gives_the_first_its_text_back_where_the_second_fails(tmp_pa
     first, second, third = tmp_path / "a.txt", tmp_path / "b.txt", tmp_path / "c.txt"
     first.write_text("old", encoding="utf-8")
     third.mkdir()
-    with pytest.raises(OSError, match=r"c\.txt"):
+    with pytest.raises(PrerequisiteError, match=r"c\.txt"):
         replace_all({first: "new", second: "new", third: "new"})
     assert first.read_text(encoding="utf-8") == "old"
     assert not second.exists()
@@ -171,11 +198,28 @@ def test_regenerate_explains_files_that_cannot_be_written(
     project.path("web/requirements.prod.txt").mkdir()
     files = [project.path("web/requirements.txt"), project.path("web/requirements.prod.txt")]
     texts = dict.fromkeys(files, "django==5.2.1\n")
-    monkeypatch.setattr("haybale.requirements.compile.compile_both", lambda *_: texts)
+    monkeypatch.setattr("haybale.requirements.compile.compile_both", lambda *_, **__: texts)
     with pytest.raises(PrerequisiteError, match="cannot be written") as raised:
         regenerate_requirements(project, upgrade=False, upgrade_packages=[], env={}, say=print)
-    assert "both files are as they were" in raised.value.cause
+    assert "all files are as they were" in raised.value.cause
     assert not project.path("web/requirements.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("direct", "present", "upgrade", "holds"),
+    [
+        ([], "", [], True),
+        ([], "setuptools==69.0\n", [], True),
+        ([], "setuptools==82.0.1\n", [], False),
+        (["setuptools"], "setuptools==69.0\n", [], False),
+        ([], "setuptools==69.0\n", ["setuptools"], False),
+        ([], "setuptools==69.0\n", ["django"], True),
+    ],
+)
+def test_holds_setuptools_unless_something_asks_for_it(
+    direct: list[str], present: str, upgrade: list[str], *, holds: bool
+) -> None:
+    assert holds_setuptools(dict.fromkeys(direct, ""), read_pins(present), upgrade) is holds
 
 
 @pytest.mark.parametrize(

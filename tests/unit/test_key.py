@@ -138,6 +138,22 @@ def test_compute_key_does_not_count_the_index_in_a_core_s_own_folder(root: Path)
     assert key_at(root) != before
 
 
+def test_compute_key_counts_what_the_requirements_include(root: Path) -> None:
+    write(root / "web/requirements.prod.txt", "-r base.txt\n./own\n")
+    write(root / "web/base.txt", "django==5.2\n")
+    write(root / "web/own/setup.py", "")
+    assert {*key_at(root).components["lock"].files} == {
+        "web/requirements.prod.txt", "web/base.txt", "web/own/setup.py",
+    }  # fmt: skip
+
+
+def test_compute_key_counts_a_lock_without_what_stands_beside_it(root: Path) -> None:
+    settings = (root / "pyproject.toml").read_text(encoding="utf-8")
+    write(root / "pyproject.toml", settings.replace("web/requirements.prod.txt", "uv.lock"))
+    write(root / "uv.lock", "version = 1\n")
+    assert {*key_at(root).components["lock"].files} == {"uv.lock"}
+
+
 @pytest.mark.parametrize(
     "path",
     [

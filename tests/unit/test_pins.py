@@ -84,8 +84,8 @@ def test_stale_lines_has_what_is_no_pin(line: str) -> None:
 
 
 def test_stale_lines_has_the_heading_of_another_python() -> None:
-    old = output_heading(RequirementsSettings(python="3.12"))
-    (reason,) = stale_lines(old + EVERYTHING, output_heading(RequirementsSettings()))
+    old = output_heading(RequirementsSettings(source="a.in"), "3.12")
+    (reason,) = stale_lines(old + EVERYTHING, output_heading(RequirementsSettings(source="a.in"), "3.13"))
     assert reason.startswith(":1: ")
 
 

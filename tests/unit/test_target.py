@@ -2,7 +2,34 @@ from __future__ import annotations
 
 import pytest
 
-from haybale.requirements.target import marker_environment, wheel_platforms
+from haybale.config import ImageSettings, RequirementsSettings, Settings
+from haybale.errors import ConfigError
+from haybale.requirements.target import find_python, marker_environment, wheel_platforms
+
+
+def settings(image: str, python: str | None = None) -> Settings:
+    return Settings(
+        name="s",
+        registry="r",
+        images=ImageSettings(python=image),
+        requirements=RequirementsSettings(python=python),
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "python"),
+    [("python:3.11-slim", "3.11"), ("r.example/python:3.9.18-bookworm", "3.9.18"), ("python:3.13", "3.13")],
+)
+def test_find_python_reads_the_image_s_tag(image: str, python: str) -> None:
+    assert find_python(settings(image)) == python
+    assert find_python(settings(image, "3.10")) == "3.10"
+
+
+@pytest.mark.parametrize("image", ["python:3", "python:slim", "site-base:v3.11", "python:3.13.1.4"])
+def test_find_python_asks_where_the_tag_does_not_say_it(image: str) -> None:
+    with pytest.raises(ConfigError, match="not known which Python") as raised:
+        find_python(settings(image))
+    assert "[tool.haybale.requirements]" in raised.value.hint
 
 
 @pytest.mark.parametrize(

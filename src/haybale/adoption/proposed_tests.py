@@ -28,12 +28,7 @@ def propose_requirements(survey: Survey, site: str) -> dict[str, Any]:
     if chosen.is_lock:
         return {"production": chosen.path}
     development = find_development(survey.requirements, chosen)
-    pinned = {"production": chosen.path, "development": development.path if development else None}
-    sources = {each.path for each in survey.requirements if each.path.endswith(".in")}
-    source = str(PurePosixPath(chosen.path).with_suffix(".in"))
-    if source not in sources:
-        return pinned
-    return {**pinned, "source": source, "everything": development.path if development else chosen.path}
+    return {"production": chosen.path, "development": development.path if development else None}
 
 
 def find_production(requirements: Sequence[Requirements], site: str) -> Requirements | None:

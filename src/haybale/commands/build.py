@@ -8,7 +8,7 @@ import click
 
 from haybale.commands import POSITIONAL, current_checkout, current_project
 from haybale.images.build import build_stage
-from haybale.requirements.compile import check_requirements, regenerate_requirements
+from haybale.requirements.regeneration import check, regenerate
 from haybale.terminal import Terminal
 from haybale.tools.engine import install
 
@@ -41,15 +41,16 @@ def _build(stage: str, action: str, verbosity: str, extra: tuple[str, ...]) -> N
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Change nothing; fail where a file is stale, and say why.")
+@click.option(
+    "--check", "only_check", is_flag=True, help="Change nothing; fail where a file is stale, and say why."
+)
 @click.option("--upgrade", is_flag=True, help="Move every pin to the newest version that fits.")
 @click.option("--upgrade-package", "-P", metavar="NAME", multiple=True, help="Move this pin.")
-def regen_requirements_command(*, check: bool, upgrade: bool, upgrade_package: tuple[str, ...]) -> None:
+def regen_requirements_command(*, only_check: bool, upgrade: bool, upgrade_package: tuple[str, ...]) -> None:
     project, terminal = current_project(), Terminal()
-    if check:
-        check_requirements(project, os.environ)
-        terminal.done("the requirements are up to date")
-    else:
-        regenerate_requirements(
+    if not only_check:
+        regenerate(
             project, upgrade=upgrade, upgrade_packages=upgrade_package, env=os.environ, say=terminal.say
         )
+    elif check(project, env=os.environ, say=terminal.say):
+        terminal.done("the requirements are up to date")

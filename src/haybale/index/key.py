@@ -28,6 +28,7 @@ from haybale.index.home import (
     serving_changes,
     upgrade_changes,
 )
+from haybale.requirements.manager import find_install_commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -174,7 +175,7 @@ def compute_key(project: Project) -> Key:
         _value("services", _services_digest()[:16]),
         _files("environment", root, [*compose, *settings.site.environment_files]),
         _files("fixtures", root, settings.fixtures),
-        _files("lock", root, [settings.requirements.production]),
+        _files("lock", root, _requirements_files(root, settings)),
         _files("extra", root, inputs.match_globs(root, settings.index.inputs)),
     ]
     # What an image has that its files don't say. Without a solrconfig.xml no index can be made at all.
@@ -183,6 +184,20 @@ def compute_key(project: Project) -> Key:
         if changes:
             components.append(_value(name, "; ".join(changes)))
     return Key.from_components(components)
+
+
+def _requirements_files(root: Path, settings: Settings) -> set[str]:
+    """Return what says what production installs: its file with what that includes, or a lock.
+
+    Not what stands beside a lock, such as pyproject.toml: the lock has what matters of it.
+    """
+    production = settings.requirements.production
+    if not (root / production).is_file():
+        return {production}  # which is an error where it is read
+    named = {production, *find_install_commands(root, settings.requirements).files}
+    folders = {each for each in named if (root / each).is_dir()}
+    within = {file for each in folders for file in _within(each, inputs.list_files(root / each))}
+    return (named - folders) | within
 
 
 def _describe_cores(settings: Settings) -> str:

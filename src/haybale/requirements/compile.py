@@ -1,4 +1,4 @@
-"""The site's requirements: one input, one resolution, two outputs.
+"""One input in two parts (`requirements.source`): one resolution, two outputs.
 
 Everything is compiled once; production is then compiled within that result, so that its pins are always a
 subset of it. Both outputs are replaced together, or neither is.
@@ -6,44 +6,33 @@ subset of it. Both outputs are replaced together, or neither is.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import importlib.util
 import os
 import re
-import secrets
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from haybale.errors import PrerequisiteError, RequirementsError, UsageError
-from haybale.files import write_atomically
+from haybale.errors import ConfigError, PrerequisiteError, RequirementsError, UsageError
 from haybale.requirements import pins
-from haybale.requirements.lines import NAME, REQUIREMENT, logical_lines, read_text, with_included
+from haybale.requirements.compiler import Compiler, files_beside, holds_setuptools, rename_in_comments
+from haybale.requirements.lines import REQUIREMENT, logical_lines, read_text, with_included
 from haybale.requirements.logins import read_variables
 from haybale.requirements.pins import normalize_name, read_pins
-from haybale.tools import process
+from haybale.requirements.target import find_python
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from haybale.config import Project, RequirementsSettings
     from haybale.requirements.logins import Variables
 
-# In its output: a list of "via" comments with one entry.
-VIA = re.compile(r"^( +# via)\n +#   (.*\n)(?! +#   )", re.MULTILINE)
-
 # A heading that may have been meant as the marker.
 DEV_HEADING = re.compile(r"(?i)#+\W*dev(elopment)?(\s+(requirements|dependencies|packages|only))?\W*")
 
-# Who asks for what, in the words of pip_compile.explain and of pip.
-ASKED = re.compile(rf"^  ({NAME}).* is asked for by (.*)$", re.MULTILINE)
-UNKNOWN = re.compile(rf"No matching distribution found for ({NAME})")
-
 OPTIONS = (
-    "--quiet", "--no-config", "--generate-hashes", "--allow-unsafe", "--strip-extras", "--no-header",
+    "--no-config", "--generate-hashes", "--allow-unsafe", "--strip-extras", "--no-header",
     "--no-emit-index-url", "--no-emit-trusted-host", "--no-emit-find-links",
 )  # fmt: skip
 
@@ -63,22 +52,13 @@ def regenerate_requirements(
     wrong heading or a conflict, `PrerequisiteError` without pip-tools.
     """
     settings = project.settings.requirements
-    say(f"resolving {settings.source} for Python {settings.python} on {settings.machine}")
-    everything = project.path(settings.everything)
+    everything, _ = output_files(project)
+    say(f"resolving {settings.source} for Python {find_python(project.settings)} on {settings.machine}")
     before = read_pins(read_text(everything))
     raise_if_unknown(upgrade_packages, {*before, *read_direct_requirements(project)})
-    options = ["--upgrade"] if upgrade else []
     variables = read_variables(map(read_text, included_files(project)), env)
-    options += [f"--upgrade-package={name}" for name in upgrade_packages]
-    compiled = compile_both(project, options, variables)
-    try:
-        replace_all(compiled)
-    except OSError as error:
-        raise PrerequisiteError(
-            f"the requirements cannot be written: {error}",
-            cause="no permission to write there, or no space; both files are as they were",
-            hint="make room or give the permission, then: just regen-requirements",
-        ) from error
+    compiled = compile_both(project, variables, upgrade=upgrade, upgrade_packages=upgrade_packages)
+    replace_all(compiled)
     for line in pins.describe_changes(before, read_pins(compiled[everything])):
         say(variables.hide(line))
 
@@ -101,64 +81,95 @@ def check_requirements(project: Project, env: Mapping[str, str]) -> None:
     """
     settings = project.settings.requirements
     variables = read_variables(map(read_text, included_files(project)), env)
-    compiled, direct = compile_both(project, [], variables), read_direct_requirements(project)
+    compiled, direct = compile_both(project, variables), read_direct_requirements(project)
     everything, production = compiled
     stale = [f"{file}: is missing" for file in compiled if not file.is_file()]
     present = {file: read_pins(read_text(file)) for file in compiled}
     for file in [file for file in compiled if file.is_file()]:
-        reasons = pins.stale_lines(read_text(file), output_heading(settings))
+        reasons = pins.stale_lines(read_text(file), output_heading(settings, find_python(project.settings)))
         reasons += pins.stale_options(read_text(file), compiled[file])
         reasons += pins.stale_pins(present[file], read_pins(compiled[file]), direct)
         if file == production:
-            reasons += pins.differing_pins(present[production], present[everything], settings.everything)
+            reasons += pins.differing_pins(
+                present[production], present[everything], str(settings.development)
+            )
         stale += [f"{file}{reason}" for reason in reasons]
+    raise_if_stale(stale, variables, f"{settings.source} was changed without compiling")
+
+
+def raise_if_stale(stale: Sequence[str], variables: Variables, cause: str) -> None:
+    """Raise `RequirementsError` with the stale lines, FILE:LINE: REASON each, where there are some."""
     if stale:
         raise RequirementsError(
             variables.hide("the requirements are stale:\n" + "\n".join(stale)),
-            cause=f"{settings.source} was changed without compiling, or an output was edited by hand",
+            cause=f"{cause}, or an output was edited by hand",
             hint="just regen-requirements",
         )
 
 
-def compile_both(project: Project, options: Sequence[str], variables: Variables) -> dict[Path, str]:
+def compile_both(
+    project: Project, variables: Variables, *, upgrade: bool = False, upgrade_packages: Sequence[str] = ()
+) -> dict[Path, str]:
     """Return the texts that both files should have, everything's first, without touching them."""
     settings = project.settings.requirements
+    everything_file, production_file = output_files(project)
     source, *more = input_files(project)
     if more:
         raise_if_heading(source, read_text(source), settings.marker)
-    part = None if more else production_part(source, read_text(source), settings.marker)
-    if importlib.util.find_spec("piptools") is None:
-        raise PrerequisiteError(
-            "pip-tools is not in this environment",
-            cause="the verb was run outside of its nox session",
-            hint="just regen-requirements",
-        )
+    text = read_text(source)
+    part = text if more else production_part(source, text, settings.marker)
+    direct, python = read_direct_requirements(project), find_python(project.settings)
+    compiler = Compiler(python=python, machine=settings.machine, variables=variables, direct=direct)
+    present = read_pins(read_text(everything_file))
+    holds = holds_setuptools(direct, present, upgrade_packages)
+    options = [*OPTIONS, *(["--upgrade"] if upgrade else [])]
+    options += [f"--upgrade-package={name}" for name in upgrade_packages]
+    name = str(settings.source)
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
         full, part_only = Path(folder, "everything.txt"), Path(folder, "production.txt")
         # pip-compile keeps the pins that it finds in its output. They get no hashes: it would keep a wrong
         # one, and miss that of a wheel that was uploaded later.
-        kept = read_pins(read_text(project.path(settings.everything))).values()
-        full.write_text("".join(f"{pin}\n" for pin in kept if not pin.is_address), encoding="utf-8")
+        kept = [pin for pin in present.values() if not pin.is_address]
+        full.write_text("".join(f"{pin}\n" for pin in kept), encoding="utf-8")
         # Relative to the input's folder: pip-compile writes the inputs' names into its comments.
         names = [os.path.relpath(file, source.parent) for file in (source, *more)]
-        _pip_compile(project, ["--output-file", str(full), *options, *names], variables)
+        compiler.compile(source.parent, [*options, *names], output=full, name=name, holds_setuptools=holds)
         # What is asked for anywhere holds for both: hashes depend on it.
         asked = " ".join(pins.option_lines(read_text(full)))
         # Here the hashes are kept too; the constraint excludes all other versions.
         shutil.copyfile(full, part_only)
-        with file_beside(source, part) as name:
+        with files_beside({source: part}) as made:
+            beside = made[source].name
             within = ["--constraint", str(full), *([f"--pip-args={asked}"] if asked else [])]
-            _pip_compile(project, [*within, "--output-file", str(part_only), name], variables)
-        renamed = {f"-r {name}": f"-r {source.name}", f"-c {full}": None}
+            compiler.compile(source.parent, [*OPTIONS, *within, beside], output=part_only, name=name)
+        renamed = {f"-r {beside}": f"-r {source.name}", f"-c {full}": None}
         everything, production = (
-            output_heading(settings) + variables.restore(rename_in_comments(read_text(file), renamed))
+            output_heading(settings, python) + variables.restore(rename_in_comments(read_text(file), renamed))
             for file in (full, part_only)
         )
     variables.raise_if_shown(everything)
-    direct = {name: variables.hide(place) for name, place in read_direct_requirements(project).items()}
-    pins.raise_if_unpinned(everything, direct)
+    shown = {name: variables.hide(place) for name, place in direct.items()}
+    pins.raise_if_unpinned(everything, shown)
     pins.raise_if_not_subset(production, everything)
-    return {project.path(settings.everything): everything, project.path(settings.production): production}
+    return {everything_file: everything, production_file: production}
+
+
+def output_files(project: Project) -> tuple[Path, Path]:
+    """Return the two outputs: everything's, and production's; `ConfigError` where a setting is missing."""
+    settings = project.settings.requirements
+    if settings.development is None:
+        raise ConfigError(
+            "requirements.source is set, and requirements.development is not",
+            cause="two files are compiled from the source: one for production, one with everything",
+            hint='set development = "requirements-dev.txt" in [tool.haybale.requirements], or remove source',
+        )
+    if settings.source in {settings.development, settings.production}:
+        raise ConfigError(
+            f"requirements.source and an output are the same file: {settings.source}",
+            cause="compiling would replace what is compiled",
+            hint="remove source from [tool.haybale.requirements] where the file is written by hand",
+        )
+    return project.path(settings.development), project.path(settings.production)
 
 
 def input_files(project: Project) -> list[Path]:
@@ -186,32 +197,11 @@ def included_files(project: Project) -> list[Path]:
     return with_included(input_files(project))
 
 
-@contextlib.contextmanager
-def file_beside(source: Path, part: str | None) -> Iterator[str]:
-    """Give the name of a temporary file beside the input with a part of it; the input's own for None.
-
-    Beside it, because paths after `-r` and `-c` in it are relative to it.
-    """
-    if part is None:
-        yield source.name
-        return
-    file = source.with_name(f".haybale-{secrets.token_hex(4)}.in")
-    try:
-        write_atomically(file, part)
-    except OSError as error:
-        hint = "make room or give the permission, and try again"
-        raise PrerequisiteError(f"{source.parent} cannot be written: {error}", hint=hint) from error
-    try:
-        yield file.name
-    finally:
-        file.unlink()
-
-
-def output_heading(settings: RequirementsSettings) -> str:
+def output_heading(settings: RequirementsSettings, python: str) -> str:
     """Return the comment that begins an output."""
     return (
-        f"# Compiled from {Path(settings.source).name} by `just regen-requirements`,"
-        f" for Python {settings.python} on {settings.machine}. Not to be edited.\n"
+        f"# Compiled from {Path(settings.source or '').name} by `just regen-requirements`,"
+        f" for Python {python} on {settings.machine}. Not to be edited.\n"
     )
 
 
@@ -256,75 +246,29 @@ def raise_if_heading(file: Path, text: str, marker: str) -> None:
         )
 
 
-def _pip_compile(project: Project, arguments: Sequence[str], variables: Variables) -> None:
-    """Run pip-compile beside the input, for the image's Python; `RequirementsError` has its output."""
-    settings = project.settings.requirements
-    # -P: a module of the site, beside the input, is not to be imported in place of pip's.
-    python = [sys.executable, "-P", "-m", "haybale.requirements.pip_compile"]
-    done = process.run(
-        [*python, settings.python, settings.machine, *OPTIONS, *arguments],
-        cwd=project.path(settings.source).parent,
-        env={**variables.environment, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-    )  # fmt: skip
-    if not done.ok:
-        cause, hint = explain_failure(done.output, read_direct_requirements(project))
-        message = f"{settings.source} cannot be resolved"
-        log = variables.hide(done.output)
-        raise RequirementsError(message, cause=variables.hide(cause), hint=hint, log=log)
-
-
-def explain_failure(output: str, direct: Mapping[str, str]) -> tuple[str, str]:
-    """Return the cause that pip-compile's output shows, and what to do; `direct` are the inputs' own."""
-    unknown = [normalize_name(name) for name in UNKNOWN.findall(output)]
-    if unknown:
-        wanted = direct.get(unknown[0], f"{unknown[0]}, which another package needs")
-        return (
-            f"nothing on the package index fits {wanted}",
-            "correct its name or version, or check which index pip uses (pip config list)",
-        )
-    words = {
-        normalize_name(word)
-        for requirement, who in ASKED.findall(output)
-        for word in (requirement, *re.findall(NAME, who))
-    }
-    if words:
-        places = ", ".join(place for name, place in direct.items() if name in words)
-        return (
-            f"these do not go together: {places}" if places else "two packages do not go together",
-            "loosen one of them, or free a pin: just regen-requirements --upgrade-package NAME",
-        )
-    return "pip-compile failed, as its log shows", "fix that and try again"
-
-
-def rename_in_comments(text: str, renamed: Mapping[str, str | None]) -> str:
-    """Return an output with other names in its "via" comments; None removes the entry."""
-    lines = []
-    for line in text.splitlines():
-        entry = line.strip().removeprefix("#").strip().removeprefix("via ").strip()
-        if not line.strip().startswith("#") or entry not in renamed:
-            lines.append(line)
-        elif (name := renamed[entry]) is not None:
-            lines.append(line.replace(entry, name))
-    # A single entry stands on the line of its "via", as pip-compile itself writes it.
-    return VIA.sub(r"\1 \2", "\n".join([*lines, ""]))
-
-
 def replace_all(texts: Mapping[Path, str]) -> None:
-    """Write several files: all of them, or the old texts stay."""
+    """Write several files: all of them, or the old texts stay and `PrerequisiteError` is raised."""
     # All are written before any is replaced: a full disk shows by then.
     temporary = {file: file.with_name(f".{file.name}.new") for file in texts}
-    before = {file: file.read_bytes() for file in texts if file.is_file()}
     replaced: list[Path] = []
+    before: dict[Path, bytes] = {}
     try:
+        before = {file: file.read_bytes() for file in texts if file.is_file()}
         for file, text in texts.items():
             temporary[file].write_text(text, encoding="utf-8")
         for file in texts:
             temporary[file].replace(file)
             replaced.append(file)
-    except BaseException:
+    except BaseException as error:
         for file in replaced:
             file.write_bytes(before[file]) if file in before else file.unlink()
-        raise
+        if not isinstance(error, OSError):
+            raise
+        raise PrerequisiteError(
+            f"the requirements cannot be written: {error}",
+            cause="no permission to write there, or no space; all files are as they were",
+            hint="make room or give the permission, then: just regen-requirements",
+        ) from error
     finally:
         for file in temporary.values():
             file.unlink(missing_ok=True)
