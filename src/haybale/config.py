@@ -65,6 +65,19 @@ USUAL_ENVIRONMENT: Mapping[str, str] = {
     "SOLR_URL": "{solr_url}",
 }
 
+# A folder or file of the repository, from its top; and one with an environment's name in it.
+FOLDER = r"\w[\w.-]*(/\w[\w.-]*)*"
+FOLDER_OF_ENVIRONMENT = (
+    r"(\w|\{environment\})([\w.-]|\{environment\})*(/(\w|\{environment\})([\w.-]|\{environment\})*)*"
+)
+# An image's name in a manifest, without tag and digest.
+IMAGE = r"[a-z0-9][a-z0-9._:/-]*"
+
+# What is known of a release's images, for the values of a chart.
+IMAGE_WORDS = (
+    "version", "site", "site_repository", "site_tag", "site_digest",
+    "index", "index_repository", "index_tag", "index_digest",
+)  # fmt: skip
 T = TypeVar("T")
 
 
@@ -349,6 +362,15 @@ class Environment:
     host: str | None = setting("the host name that it is reached by", None, pattern=HOST, form="a host name")
 
 
+def _image_word_complaint(text: str) -> str | None:
+    try:
+        text.format(**dict.fromkeys(IMAGE_WORDS, ""))
+    except (KeyError, ValueError, IndexError, AttributeError):
+        words = ", ".join(f"{{{word}}}" for word in IMAGE_WORDS)
+        return f"is a text with these words in it: {words}"
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class FluxSettings:
     """How Flux learns of a deployment (`[tool.haybale.flux]`)."""
@@ -365,7 +387,27 @@ class FluxSettings:
     credentials: str | None = setting("the Secret that Flux fetches with; none: public", None, pattern=NAME)
     namespace: str = setting("the namespace of Flux's own objects", "flux-system", pattern=NAME)
     interval: str = setting("how often Flux polls", "10m", pattern=r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+")
-    folder: str = setting("the folder of the manifests", "deploy", pattern=r"\w[\w.-]*(/\w[\w.-]*)*")
+    folder: str = setting("the folder of the manifests", "deploy", pattern=FOLDER)
+    overlay: str | None = setting(
+        "your own manifests: the folder that is applied, with {environment}; none: haybale's",
+        None,
+        pattern=FOLDER_OF_ENVIRONMENT,
+        form="a path from the repository's top",
+    )
+    site_image: str = setting("what the manifests call the site's image", "haybale-site", pattern=IMAGE)
+    index_image: str = setting("what the manifests call the index image", "haybale-index", pattern=IMAGE)
+    chart: str | None = setting("the folder of your Helm chart; none: manifests", None, pattern=FOLDER)
+    value_files: tuple[str, ...] = setting(
+        "files of values over the chart's, with {environment}",
+        (),
+        pattern=FOLDER_OF_ENVIRONMENT,
+        form="a path from the repository's top",
+    )
+    values: Mapping[str, str] = setting(
+        "the chart's values that say which images run; none: the usual ones",
+        EMPTY,
+        complaint=_image_word_complaint,
+    )
 
 
 def _command_complaint(command: str) -> str | None:

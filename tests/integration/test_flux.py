@@ -19,7 +19,13 @@ import yaml
 
 from haybale import config, rehearsal
 from haybale.deploy.commit import images_file, make_deployment_commit, placeholder_images_file
-from haybale.deploy.flux import generated_files, initial_files, render_objects, write_manifests
+from haybale.deploy.flux import (
+    base_files,
+    generated_files,
+    initial_files,
+    render_objects,
+    write_manifests,
+)
 from haybale.errors import ConfigError, PrerequisiteError, ReleaseError, UsageError
 from haybale.image_ref import ImageRef
 from haybale.rehearsal.run import rehearse_deployment
@@ -269,6 +275,8 @@ def test_generated_files_are_committed(root: Path) -> None:
         assert (root / "deploy" / path).read_text(encoding="utf-8") == text, path
     for path in initial_files(project.settings):
         assert (root / "deploy" / path).is_file(), path
+    for path, text in base_files(project.settings).items():
+        assert (root / "deploy" / path).read_text(encoding="utf-8") == text, path
     for name in project.settings.environments:
         assert (root / images_file(project, name)).read_text(encoding="utf-8") == placeholder_images_file()
 
@@ -279,6 +287,188 @@ def test_write_manifests_twice(site: Site) -> None:
     assert len(write_manifests(project, into, quiet)) == 11
     assert write_manifests(project, into, quiet) == ()
     assert [file.name for file in into.rglob(".*")] == []
+
+
+def test_write_manifests_writes_a_base_that_builds(site: Site, built: Build) -> None:
+    project = site(
+        '[tool.haybale.site]\nport = 8080\nhealth = "/"\nsettings = "hay.prod"\nuser = "1234"\n'
+        'command = ["gunicorn", "hay.wsgi:app"]\n[tool.haybale.site.environment]\n'
+        'HAYSTACK_URL = "http://{solr_host}:{solr_port}/solr/{core}"\nSECRET_KEY = "only-for-tests"\n'
+        'SOLR_URL = "{solr_url}#{database_url}"\nSITE = "{site_url}"\n'
+    )
+    shutil.rmtree(project.root / "deploy")
+    into = project.root / "deploy"
+    assert len(write_manifests(project, into, quiet)) == 15
+    assert write_manifests(project, into, quiet) == ()
+    (pod,) = (
+        each["spec"]["template"]["spec"] for each in built(into / "overlays/dev")
+        if (each["kind"], each["metadata"]["name"]) == ("Deployment", "site")
+    )  # fmt: skip
+    (container,) = pod["containers"]
+    # Nothing that is for tests only, and nothing that differs between environments.
+    assert {each["name"]: each["value"] for each in container["env"]} == {
+        "DJANGO_SETTINGS_MODULE": "hay.prod",
+        "HAYSTACK_URL": "http://solr:8983/solr/hay",
+        "SOLR_BASE_URL": "http://solr:8983/solr",
+    }
+    assert container["args"] == ["gunicorn", "hay.wsgi:app"]
+    assert container["ports"][0]["containerPort"] == 8080
+    assert container["readinessProbe"]["httpGet"]["path"] == "/"
+    assert pod["securityContext"]["runAsUser"] == 1234
+    for each in built(into / "overlays/dev"):
+        kubernetes_validate.validate(each, KUBERNETES, strict=True)
+    (into / "base/network.yaml").unlink()
+    assert write_manifests(project, into, quiet) == ()
+
+
+# Their own manifests, their own chart ---------------------------------------------------------------------
+
+OVERLAY = """\
+[tool.haybale.flux]
+overlay = "k8s/{environment}"
+site_image = "ghcr.io/hay/site"
+index_image = "solr"
+"""
+
+CHART = """\
+[tool.haybale.flux]
+chart = "charts/hay"
+value_files = ["charts/values/{environment}.yaml"]
+[tool.haybale.flux.values]
+"web.image.repository" = "{site_repository}"
+"web.image.tag" = "{site_tag}"
+"solr.image" = "{index}"
+version = "{version}"
+"""
+
+THEIRS = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: all}
+spec:
+  containers:
+    - {name: web, image: "ghcr.io/hay/site:latest"}
+    - {name: solr, image: "solr:9"}
+"""
+
+
+def own(project: config.Project, files: dict[str, str]) -> config.Project:
+    """Give a repository these files in place of haybale's base."""
+    shutil.rmtree(project.root / "deploy")
+    for path, text in files.items():
+        (project.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (project.root / path).write_text(text, encoding="utf-8")
+    commit(project.root)
+    return project
+
+
+@pytest.mark.parametrize("kustomization", [None, "resources: [../base]\n"])
+def test_own_manifests_get_the_images_of_a_release(
+    site: Site, built: Build, tmp_path: Path, kustomization: str | None
+) -> None:
+    """With a kustomization.yaml of theirs, and without one, where Flux makes it of the manifests."""
+    project = site(OVERLAY)
+    if kustomization is None:
+        files = {f"k8s/{name}/pod.yaml": THEIRS for name in ("dev", "prod")}
+    else:
+        files = {f"k8s/{name}/kustomization.yaml": kustomization for name in ("dev", "prod")}
+        files |= {"k8s/base/kustomization.yaml": "resources: [pod.yaml]\n", "k8s/base/pod.yaml": THEIRS}
+    before = own(project, files).root
+    written_files = {path.relative_to(before) for path in write_manifests(project, before / "deploy", quiet)}
+    assert {str(path) for path in written_files} == {
+        "deploy/flux/dev.yaml", "deploy/flux/dev.secret.template", "deploy/flux/prod.yaml",
+        "deploy/flux/prod.secret.template", "k8s/dev/images/kustomization.yaml",
+        "k8s/prod/images/kustomization.yaml",
+    }  # fmt: skip
+    head = commit(project.root)
+    assert rehearse_deployment(project, "dev", quiet).failures == []
+    source, _, applied = documents(project.root / "deploy/flux/dev.yaml")
+    assert source["spec"]["ignore"].split() == ["/*", "!/k8s"]
+    made = pinned(project, head)
+    assert git(project.root, "diff", "--name-only", head, made) == "k8s/dev/images/kustomization.yaml"
+    git(project.root, "worktree", "add", "-q", "--detach", str(tmp_path / "deployed"), made)
+    # As Flux does: its components are added to the kustomization.yaml, which it makes where there is none.
+    folder = tmp_path / "deployed" / applied["spec"]["path"]
+    found = yaml.safe_load(kustomization) if kustomization else {"resources": ["pod.yaml"]}
+    found["components"] = applied["spec"]["components"]
+    (folder / "kustomization.yaml").write_text(json.dumps(found), encoding="utf-8")
+    (pod,) = built(folder)
+    assert {each["name"]: each["image"] for each in pod["spec"]["containers"]} == {
+        "web": f"registry.example/hay@{DIGEST}", "solr": f"registry.example/hay@{OTHER}",
+    }  # fmt: skip
+
+
+def chart_of(site: Site, more: str = CHART) -> config.Project:
+    return own(
+        site(more),
+        {
+            "charts/hay/Chart.yaml": "apiVersion: v2\nname: hay\nversion: 0.1.0\n",
+            "charts/hay/values.yaml": "replicas: 1\n",
+            "charts/values/dev.yaml": "replicas: 1\n",
+            "charts/values/prod.yaml": "replicas: 3\n",
+        },
+    )
+
+
+def test_own_chart_gets_the_images_of_a_release_as_values(site: Site) -> None:
+    project = chart_of(site)
+    head = commit(written(project))
+    source, receiver, applied = documents(project.root / "deploy/flux/prod.yaml")
+    assert source["spec"]["ignore"].split() == ["/*", "!/charts", "!/deploy"]
+    chart = applied["spec"]["chart"]["spec"]
+    assert (applied["kind"], chart["chart"], chart["reconcileStrategy"]) == (
+        "HelmRelease", "./charts/hay", "Revision",
+    )  # fmt: skip
+    assert chart["sourceRef"] == {"kind": "GitRepository", "name": source["metadata"]["name"]}
+    assert receiver["spec"]["resources"][0]["name"] == source["metadata"]["name"]
+    assert chart["valuesFiles"] == [
+        "charts/hay/values.yaml", "charts/values/prod.yaml", "deploy/images/prod.yaml",
+    ]  # fmt: skip
+    assert applied["spec"]["targetNamespace"] == "hay-prod"
+    made = pinned(project, head, "prod")
+    assert git(project.root, "diff", "--name-only", head, made) == "deploy/images/prod.yaml"
+    values = yaml.safe_load(git(project.root, "show", f"{made}:deploy/images/prod.yaml"))
+    assert values == {
+        "web": {"image": {"repository": "registry.example/hay", "tag": f"v1.2.3@{DIGEST}"}},
+        "solr": {"image": f"registry.example/hay@{OTHER}"},
+        "version": "v1.2.3",
+    }
+    assert rehearse_deployment(project, "prod", quiet).failures == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("reconcileStrategy: Revision", "reconcileStrategy: ChartVersion", "it takes every revision"),
+        ("- deploy/images/dev.yaml", "- charts/values/dev.yaml", "it takes which images run"),
+        ("- charts/values/dev.yaml", "- charts/values/no.yaml", "not in HEAD: charts/values/no.yaml"),
+        ("chart: ./charts/hay", "chart: ./charts/no", "not in HEAD: charts/no/Chart.yaml"),
+    ],
+)
+def test_rehearse_deployment_finds_mistakes_of_a_chart(site: Site, old: str, new: str, told: str) -> None:
+    project = chart_of(site)
+    file = written(project) / "flux/dev.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    commit(project.root)
+    assert any(told in each for each in rehearse_deployment(project, "dev", quiet).failures)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (OVERLAY.replace("k8s/", "no/"), "there is no no/dev"),
+        (CHART.replace("charts/hay", "charts/no"), "there is no charts/no/Chart.yaml"),
+        (CHART.replace("values/{", "no/{"), "there is no charts/no/dev.yaml"),
+        (CHART + '"web.image" = "{site}"\n', "flux.values: web.image"),
+    ],
+)
+def test_write_manifests_names_what_settings_name_in_vain(site: Site, more: str, words: str) -> None:
+    project = chart_of(site, more)
+    with pytest.raises(ConfigError, match=words):
+        write_manifests(project, project.root / "deploy", quiet)
+    assert not (project.root / "deploy").exists()
 
 
 def test_write_manifests_keeps_overlays(site: Site) -> None:

@@ -11,6 +11,7 @@ import yaml
 from haybale import config
 from haybale.deploy.commit import placeholder_images_file, render_images_file
 from haybale.deploy.flux import (
+    base_files,
     generated_files,
     initial_files,
     render_objects,
@@ -224,3 +225,31 @@ def test_placeholder_images_file_has_no_image() -> None:
     for each in yaml.safe_load(placeholder_images_file())["images"]:
         assert each["newName"].endswith(".invalid/none")
         assert each["digest"] == "sha256:" + "0" * 64
+
+
+def test_render_images_file_gives_a_chart_what_helm_create_names(tmp_path: Path) -> None:
+    flux = settings(tmp_path, '[tool.haybale.flux]\nchart = "charts/hay"\n').flux
+    image = ImageRef.parse(f"registry.example:5000/hay@{DIGEST}")
+    assert yaml.safe_load(render_images_file("v1.2.3", site=image, index=image, flux=flux)) == {
+        "image": {"repository": "registry.example:5000/hay", "tag": f"v1.2.3@{DIGEST}"},
+        "solr": {"image": {"repository": "registry.example:5000/hay", "tag": f"v1.2.3-solr@{DIGEST}"}},
+    }
+
+
+@pytest.mark.parametrize("text", ["{sight}", "{site", "{0}", "{site.tag}", "{}"])
+def test_flux_values_have_known_words_only(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r":11: flux\.values\.image is a text with"):
+        settings(tmp_path, f'[tool.haybale.flux]\nvalues = {{ image = "{text}" }}\n')
+
+
+@pytest.mark.parametrize("path", ["../k8s", "/k8s", "k8s//dev", "k8s/{env}", "k8s/", "k8s/../x"])
+def test_flux_overlay_is_a_folder_of_the_repository(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ConfigError, match=r":11: flux\.overlay is a path"):
+        settings(tmp_path, f'[tool.haybale.flux]\noverlay = "{path}"\n')
+
+
+def test_base_files_say_nothing_of_a_core_that_is_not_known(tmp_path: Path) -> None:
+    text = SETTINGS.replace('core = "hay"\n', "")
+    site = base_files(settings(tmp_path, text=text))["base/site.yaml"]
+    assert "SOLR_BASE_URL" in site
+    assert "SOLR_URL" not in site

@@ -46,7 +46,7 @@ def manifests_of(its: config.Settings) -> dict[str, Manifests]:
         kinds = objects(its, name)
         found[name] = Manifests(
             source=kinds["GitRepository"], receiver=kinds["Receiver"],
-            kustomization=kinds["Kustomization"], secret=secret_name(its, name),
+            applied=kinds["Kustomization"], secret=secret_name(its, name),
         )  # fmt: skip
     return found
 

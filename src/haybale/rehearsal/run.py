@@ -32,17 +32,21 @@ if TYPE_CHECKING:
     from haybale.config import Project
     from haybale.rehearsal.forges import WebhookEvent
 
-# Kinds of objects that the manifests of an environment have one of.
-KINDS = ("GitRepository", "Receiver", "Kustomization")
+# Kinds of objects that the manifests of an environment have one of; of the last two, one or the other.
+KINDS = ("GitRepository", "Receiver")
+APPLIED = ("Kustomization", "HelmRelease")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifests:
-    """An environment's objects as its file has them, and the name of the Secret that there will be."""
+    """An environment's objects as its file has them, and the name of the Secret that there will be.
+
+    `applied` is its Kustomization, or its HelmRelease.
+    """
 
     source: Mapping[str, Any]
     receiver: Mapping[str, Any]
-    kustomization: Mapping[str, Any]
+    applied: Mapping[str, Any]
     secret: str
 
 
@@ -136,7 +140,7 @@ def deliver_events(
     forge sends fails, and what somebody else signed is refused. Each Receiver has a token of its own.
     """
     tokens = {name: secrets.token_hex(32) for name in manifests}
-    objects = [each for its in manifests.values() for each in (its.source, its.receiver, its.kustomization)]
+    objects = [each for its in manifests.values() for each in (its.source, its.receiver, its.applied)]
 
     def send(move: str, event: WebhookEvent, name: str, *, token: str | None = None) -> Delivery:
         request = sign_request(forge, event, token or tokens[name])
@@ -191,18 +195,19 @@ def read_manifests(project: Project, environment: str) -> Manifests:
         ) from error
     named = {
         kind: [each for each in documents if isinstance(each, dict) and each.get("kind") == kind]
-        for kind in KINDS
+        for kind in (*KINDS, *APPLIED)
     }
-    odd = [kind for kind in KINDS if len(named[kind]) != 1]
+    named["Kustomization or HelmRelease"] = [each for kind in APPLIED for each in named.pop(kind)]
+    odd = [kind for kind in named if len(named[kind]) != 1]
     if odd:
         raise ConfigError(
             f"{file} has not one {' and one '.join(odd)}",
             cause="it was changed by hand, or is another tool's",
             hint="delete it, and just flux",
         )
-    (source,), (receiver,), (kustomization,) = (named[kind] for kind in KINDS)
+    (source,), (receiver,), (applied,) = named.values()
     return Manifests(
-        source=source, receiver=receiver, kustomization=kustomization,
+        source=source, receiver=receiver, applied=applied,
         # Without a template the Secret comes from elsewhere, by the name that the Receiver asks for.
         secret=(secret["metadata"] if secret else receiver["spec"].get("secretRef", {})).get("name", ""),
     )  # fmt: skip
@@ -264,23 +269,22 @@ class _ScratchRemote:
         commit = self.deployed[-1]
         ref = manifests.source["spec"].get("ref", {})
         followed = git.resolve_commit(self.remote, f"refs/tags/{ref['tag']}") if ref.get("tag") else None
-        kustomization = f"{Path(manifests.kustomization['spec'].get('path', './'))}/kustomization.yaml"
-        has_path = git.read_file_at(self.remote, commit, kustomization) is not None
         images_path = images_file(self.project, environment)
         images = git.read_file_at(self.remote, commit, images_path)
-        source = manifests.kustomization["spec"].get("sourceRef", {}).get("name")
+        kind, spec = manifests.applied["kind"], manifests.applied["spec"]
+        chart = spec.get("chart", {}).get("spec", {})
+        source = (chart if kind == "HelmRelease" else spec).get("sourceRef", {}).get("name")
         secret = manifests.receiver["spec"].get("secretRef", {}).get("name", "")
         results = {
             **check_access(manifests.source["spec"]),
             f"the GitRepository follows {deploy_tag(environment)}": (
                 followed == commit and set(ref) == {"tag"}, f"its ref is {json.dumps(ref)}",
             ),
-            "the Kustomization takes from this GitRepository": (
+            f"the {kind} takes from this GitRepository": (
                 source == manifests.source["metadata"]["name"], f"its source is {source}",
             ),
-            "its path is in what was deployed": (
-                has_path, f"{kustomization} is {'there' if has_path else 'not in HEAD'}",
-            ),
+            **(self._check_chart(commit, chart, images_path) if kind == "HelmRelease" else
+               self._check_path(commit, spec, images_path)),
             "the images are pinned by digest": (
                 images is not None and str(NO_IMAGE.digest) not in images,
                 f"{images_path} {'has them' if images else 'is not in HEAD: just flux, and commit'}",
@@ -290,6 +294,42 @@ class _ScratchRemote:
             ),
         }  # fmt: skip
         return [Check(name=name, passed=passed, detail=detail) for name, (passed, detail) in results.items()]
+
+    def _check_path(
+        self, commit: str, spec: Mapping[str, Any], images_path: str
+    ) -> dict[str, tuple[bool, str]]:
+        """Return whether a Kustomization finds its folder in a commit, and in it which images run."""
+        path = Path(spec.get("path", "./"))
+        kustomization = git.read_file_at(self.remote, commit, f"{path}/kustomization.yaml")
+        # Without one, Flux makes one of the manifests that are there.
+        has_path = kustomization is not None or bool(git.list_files_at(self.remote, commit, str(path)))
+        detail = f"{path} is {'there' if has_path else 'not in HEAD'}"
+        there = {"its path is in what was deployed": (has_path, detail)}
+        if not has_path:
+            return there
+        found = yaml.safe_load(kustomization) if kustomization else None
+        named = [*(found or {}).get("components", []), *spec.get("components", [])]
+        folders = {str(path / each) for each in named}
+        takes = (str(Path(images_path).parent) in folders, f"its components are {json.dumps(named)}")
+        return {**there, "it takes which images run": takes}
+
+    def _check_chart(
+        self, commit: str, chart: Mapping[str, Any], images_path: str
+    ) -> dict[str, tuple[bool, str]]:
+        """Return whether a HelmRelease finds its chart in a commit, and takes which images run last."""
+        files = [str(Path(each)) for each in chart.get("valuesFiles", [])]
+        needed = [f"{Path(chart.get('chart', '.'))}/Chart.yaml", *files]
+        missing = [path for path in needed if git.read_file_at(self.remote, commit, path) is None]
+        strategy = chart.get("reconcileStrategy")
+        return {
+            "its chart and its values are in what was deployed": (
+                not missing, f"not in HEAD: {', '.join(missing)}" if missing else ", ".join(needed),
+            ),
+            "it takes which images run": (
+                files[-1:] == [images_path], f"the last of its values is {files[-1] if files else 'none'}",
+            ),
+            "it takes every revision": (strategy == "Revision", f"its reconcileStrategy is {strategy}"),
+        }  # fmt: skip
 
 
 def check_access(source: Mapping[str, Any]) -> dict[str, tuple[bool, str]]:

@@ -476,6 +476,12 @@ def read_file_at(root: Path, commit: str, path: str) -> str | None:
     return done.stdout if done.ok else None
 
 
+def list_files_at(root: Path, commit: str, folder: str) -> tuple[str, ...]:
+    """Return the paths of a folder's files in a commit, at any depth; none where it has no such folder."""
+    done = run(root, "ls-tree", "-r", "--name-only", "-z", commit, "--", f"{folder}/")
+    return tuple(filter(None, done.stdout.split("\0")))
+
+
 def create_commit(root: Path, parent: str, path: str, text: str, message: str) -> str:
     """Make a commit on top of another, in which one file has this text, and return its hash.
 
