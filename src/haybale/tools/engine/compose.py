@@ -113,10 +113,13 @@ class Compose:
     def run_alone(self, service: str, command: Sequence[str]) -> Iterator[str]:
         """Yield the output of a command in a new container of a service, without the services it depends on.
 
-        The container is removed; what else compose makes for it, `down` removes. Raises
-        `process.CommandFailedError` at the end where it failed.
+        Whatever the service or its image would start (their entry point) is left out. The container is
+        removed; what else compose makes for it, `down` removes. Raises `process.CommandFailedError` at the
+        end where it failed.
         """
-        line = self.command("run", "--rm", "--no-deps", "--no-TTY", service, *command)
+        program, *arguments = command
+        options = ("--rm", "--no-deps", "--no-TTY", "--entrypoint", program)
+        line = self.command("run", *options, service, *arguments)
         return process.stream_lines(line, cwd=self.folder, env=self._environment, merge=False)
 
     def container_id(self, service: str) -> str:
