@@ -456,9 +456,10 @@ class Settings:
     main: str = setting("the branch to release from", "main", pattern=BRANCH, form="the name of a branch")
     dump: str = setting("glob that matches the dump's symlink", "dumps/*latest.sql*")
     fixtures: tuple[str, ...] = setting("files that Django's loaddata loads after the dump, in order", ())
-    solr_conf: str | Mapping[str, str] = setting(
-        "folder with Solr's configuration, a core's own or a Solr home; or a table with one of each core",
-        "solr_conf",
+    solr_conf: str | Mapping[str, str] | None = setting(
+        "folder with Solr's configuration, a core's own or a Solr home; or a table with one of each core; "
+        "none: haybale makes it of the site's search indexes",
+        None,
     )
     dockerfile: str | None = setting("your Dockerfile; none: haybale's own, for a Django site", None)
     site: SiteSettings = field(default_factory=SiteSettings)
@@ -486,8 +487,8 @@ class Settings:
     @property
     def solr_conf_folders(self) -> tuple[str, ...]:
         """The folders with a core's configuration, each once."""
-        folders = (self.solr_conf,) if isinstance(self.solr_conf, str) else self.solr_conf.values()
-        return tuple(dict.fromkeys(folders))
+        conf = self.solr_conf or {}
+        return tuple(dict.fromkeys((conf,) if isinstance(conf, str) else conf.values()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -696,7 +697,7 @@ class _Reader:
 
     def _check_cores(self, settings: Settings) -> None:
         """Note a core without a folder of configuration, and a folder without a core."""
-        if isinstance(settings.solr_conf, str) or not settings.cores:
+        if not isinstance(settings.solr_conf, Mapping) or not settings.cores:
             return
         for core in sorted({*settings.cores} ^ {*settings.solr_conf}):
             missing = "a folder for it" if core in settings.cores else "it in `core`"

@@ -30,6 +30,7 @@ ENV = {
 FILES = {
     "pyproject.toml": (
         '[tool.haybale]\nname = "site"\nregistry = "r.example/site"\ncore = "site"\n'
+        'solr_conf = "solr_conf"\n'
         'dockerfile = "Dockerfile"\nsite.folder = "web"\nstages = {release = "release", solr = "solr"}\n'
         'compose.solr = "docker-compose.solr.yml"\nrequirements.production = "web/requirements.prod.txt"\n'
         '[tool.haybale.index]\ninputs = ["web/data/*.txt"]\n'

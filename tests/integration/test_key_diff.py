@@ -38,6 +38,7 @@ FILES = {
         '[tool.haybale]\nname = "why"\nregistry = "why.example/site-'
         + RUN
         + '"\ncore = "site"\nlocal = true\n'
+        'solr_conf = "solr_conf"\n'
         'dockerfile = "Dockerfile"\nsite.folder = "web"\nstages = {release = "release", solr = "solr"}\n'
         'compose.solr = "docker-compose.solr.yml"\nrequirements.production = "web/requirements.prod.txt"\n'
     ),

@@ -159,8 +159,8 @@ def test_regenerate_makes_every_core_that_the_site_s_connections_name(site: Path
     shutil.copytree(site / "solr_conf", site / "solr_de")
     replace_once(
         site / "pyproject.toml",
-        "\nlocal = true\n",
-        '\nlocal = true\nsolr_conf = {en = "solr_conf", de = "solr_de"}\n',
+        '\nsolr_conf = "solr_conf"\n',
+        '\nsolr_conf = {en = "solr_conf", de = "solr_de"}\n',
     )
     with regenerating(site) as process:
         said = rest(process)

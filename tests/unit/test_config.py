@@ -30,9 +30,10 @@ def test_load_fills_in_the_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "cores", "folders"),
     [
-        ('core = "site"\n', ("site",), ("solr_conf",)),
-        ("", (), ("solr_conf",)),
-        ('core = ["de", "Site.en"]\n', ("de", "Site.en"), ("solr_conf",)),
+        ('core = "site"\n', ("site",), ()),
+        ("", (), ()),
+        ('core = ["de", "Site.en"]\n', ("de", "Site.en"), ()),
+        ('core = ["de", "en"]\nsolr_conf = "a"\n', ("de", "en"), ("a",)),
         ('core = ["de", "en"]\nsolr_conf = {de = "a", en = "b"}\n', ("de", "en"), ("a", "b")),
         ('core = ["de", "en"]\n[tool.haybale.solr_conf]\nde = "a"\nen = "a"\n', ("de", "en"), ("a",)),
     ],

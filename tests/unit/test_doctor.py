@@ -24,6 +24,7 @@ name = "site"
 registry = "registry.test/site"
 core = "site"
 fixtures = ["extra.json"]
+solr_conf = "solr_conf"
 dockerfile = "Dockerfile"
 stages = {release = "release", tester = "tester", solr = "solr"}
 
@@ -88,8 +89,8 @@ def test_examine_finds_nothing_in_a_sound_repository(root: Path) -> None:
 
 MISTAKES = [
     ("extra.json", None, "pyproject.toml:5: fixtures names extra.json, which is not there"),
-    ("web/urls.py", None, "pyproject.toml:10: index.inputs: nothing matches 'web/*.py'"),
-    ("Dockerfile", None, "pyproject.toml:6: dockerfile names Dockerfile, which is not there"),
+    ("web/urls.py", None, "pyproject.toml:11: index.inputs: nothing matches 'web/*.py'"),
+    ("Dockerfile", None, "pyproject.toml:7: dockerfile names Dockerfile, which is not there"),
     ("Dockerfile", "FROM scratch AS release\nFROM scratch AS solr\n", "Dockerfile has no stage 'tester'"),
     ("Dockerfile", "FROM\n", "Dockerfile:1: cannot be read"),
     (".bumpversion.cfg", "[bumpversion]\ncurrent_version = many\n", "many"),

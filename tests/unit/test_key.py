@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 FILES = {
     "pyproject.toml": '[tool.haybale]\nname = "site"\nregistry = "r.example/site"\ncore = "site"\n'
+    'solr_conf = "solr_conf"\n'
     'dockerfile = "Dockerfile"\nsite.folder = "web"\nstages = {release = "release", solr = "solr"}\n'
     'compose = {solr = "docker-compose.solr.yml", ci = "docker-compose.ci.yml"}\n'
     'requirements.production = "web/requirements.prod.txt"\n',
@@ -193,6 +194,10 @@ def other_stage(root: Path) -> None:
     edit(root / "Dockerfile", "RUN runner", "RUN other")
 
 
+def no_configuration(root: Path) -> None:
+    edit(root / "pyproject.toml", 'solr_conf = "solr_conf"', "")
+
+
 def other_folder(root: Path) -> None:
     (root / "solr_conf/lang").rename(root / "lang")
     (root / "solr_conf/lang").symlink_to("../lang")
@@ -221,6 +226,7 @@ def extra_input(root: Path) -> None:
         (gone, "solr-conf"),
         (renamed, "solr-conf"),
         (other_folder, "solr-conf"),
+        (no_configuration, "solr-conf"),
         (other_core, "core"),
         (other_base, "bases"),
         (other_stage, "dockerfile"),
@@ -385,6 +391,16 @@ def test_digest_file_ignores_line_ends_of_text_only(one: bytes, other: bytes, sa
 
 
 # The document --------------------------------------------------------------------------------------------
+
+
+def test_compute_key_counts_how_a_configuration_is_made_where_the_site_keeps_none(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_configuration(root)
+    found = key_at(root)
+    assert not any(path.startswith("solr_conf/") for path in found.files)
+    monkeypatch.setattr("haybale.index.key.source_texts", lambda: ("another template",))
+    assert changed(found, key_at(root)) == ["solr-conf"]
 
 
 def test_to_json_has_every_component(root: Path) -> None:

@@ -161,8 +161,8 @@ class _Proposer:
         folder = match_cores(found.solr_configurations, known)
         if folder is None:
             self.notes.append(
-                "solr_conf: there is no folder with schema.xml and solrconfig.xml; `haybale doctor` says what"
-                " to do"
+                "solr_conf: there is no folder with schema.xml and solrconfig.xml, so haybale makes them of"
+                " the search indexes"
             )
         return {"core": core or None, "solr_conf": folder, "dump": self._dump()}
 

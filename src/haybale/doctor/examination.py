@@ -178,7 +178,7 @@ def examine_solr_configuration(project: Project) -> Diagnosis:
     """Look at the configuration of each core."""
     folders = [project.path(each) for each in project.settings.solr_conf_folders]
     findings = tuple(each for folder in folders if folder.is_dir() for each in check_configuration(folder))
-    seen = ", ".join(project.settings.solr_conf_folders)
+    seen = ", ".join(project.settings.solr_conf_folders) or "haybale makes it of the site's search indexes"
     return Diagnosis(subject="Solr's configuration", seen=seen, findings=findings)
 
 

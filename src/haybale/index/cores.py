@@ -1,16 +1,17 @@
-"""Which cores an index has where no setting says so: those that the site's Haystack connections name."""
+"""What the site itself says of its cores: which its Haystack connections name, and which fields they have."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from haybale.config import CORE
 from haybale.errors import ConfigError
 from haybale.index.loader import loader_command, read_events
+from haybale.index.own_configuration import SiteSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from haybale.tools.engine.compose import Compose
 
@@ -23,14 +24,28 @@ def ask_site(services: Compose) -> tuple[str, ...]:
 
     Raises `LoadError` where the site does not start, `ConfigError` where a URL names no core.
     """
+    return check_cores(_ask(services, "cores", loader_command(inputs=None, list_cores=True))["cores"])
+
+
+def ask_schemas(services: Compose) -> dict[str, SiteSchema]:
+    """Ask the site, in a container of its own, which fields each of its cores has; nothing else is started.
+
+    Raises `LoadError` where the site does not start, or has a field of a core in two ways.
+    """
+    event = _ask(services, "schemas", loader_command(inputs=None, describe_schemas=True))
+    return {core: SiteSchema.from_event(each) for core, each in event["schemas"].items()}
+
+
+def _ask(services: Compose, wanted: str, command: Sequence[str]) -> Mapping[str, Any]:
+    """Return the one event that a command of the loader sends, in a container of its own."""
     services.write_files()
     try:
-        lines = services.run_alone("loader", loader_command(inputs=None, list_cores=True))
-        (event,) = [each for each in read_events(lines, "cores") if each["event"] == "cores"]
+        lines = services.run_alone("loader", command)
+        (event,) = [each for each in read_events(lines, wanted) if each["event"] == wanted]
     finally:
         services.down()
         services.remove_files()
-    return check_cores(event["cores"])
+    return event
 
 
 def check_cores(connections: Mapping[str, str]) -> tuple[str, ...]:

@@ -121,7 +121,7 @@ class CoreConfiguration:
 
 def core_folders(project: Project, cores: Sequence[str]) -> dict[str, CoreFolder]:
     """Return where each core's configuration is; raises `ConfigError` where one has none."""
-    conf = project.settings.solr_conf
+    conf = project.settings.solr_conf or {}
     if isinstance(conf, str):
         return {core: _choose_core(project.path(conf), conf, core) for core in cores}
     missing = [core for core in cores if core not in conf]

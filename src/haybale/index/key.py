@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import PurePosixPath
@@ -28,10 +29,11 @@ from haybale.index.home import (
     serving_changes,
     upgrade_changes,
 )
+from haybale.index.own_configuration import source_texts
 from haybale.requirements.manager import find_install_commands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from haybale.config import Project, Settings
@@ -167,7 +169,7 @@ def compute_key(project: Project) -> Key:
         _value("dockerfile", digest_parts([stages])),
         _value("dump", content.sha256),
         *([_value("restore", f"{settings.database.restore} {code_digest()[:16]}")] if server_image else []),
-        _files("solr-conf", root, _configuration_files(root, settings.solr_conf_folders)),
+        _solr_configuration(root, settings),
         _files("index-code", root, _within(settings.site.folder, inputs.find_index_code(site))),
         _files("templates", root, _within(settings.site.folder, inputs.find_templates(site))),
         _files("settings", root, _within(settings.site.folder, inputs.find_settings(site, named))),
@@ -203,8 +205,18 @@ def _requirements_files(root: Path, settings: Settings) -> set[str]:
 def _describe_cores(settings: Settings) -> str:
     """Return the cores and, where each has a folder of its own, which; the site's files say the rest."""
     conf = settings.solr_conf
-    folders = () if isinstance(conf, str) else sorted(f"{core}={folder}" for core, folder in conf.items())
-    return " ".join([*(settings.cores or ["HAYSTACK_CONNECTIONS"]), *folders])
+    folders = (f"{core}={folder}" for core, folder in conf.items()) if isinstance(conf, Mapping) else ()
+    return " ".join([*(settings.cores or ["HAYSTACK_CONNECTIONS"]), *sorted(folders)])
+
+
+def _solr_configuration(root: Path, settings: Settings) -> Component:
+    """Return what Solr's configuration is: the repository's files, or how haybale makes it of the indexes.
+
+    The indexes and Haystack, which say the rest, are in the key already.
+    """
+    if settings.solr_conf is None:
+        return _value("solr-conf", f"made by haybale, {digest_parts(source_texts())[:16]}")
+    return _files("solr-conf", root, _configuration_files(root, settings.solr_conf_folders))
 
 
 def _read_compose_file(file: Path) -> str:

@@ -9,15 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haybale.dump.service import database_variables, unpack_dump
+from haybale.errors import ConfigError
 from haybale.files import write_atomically
 from haybale.image_ref import ImageRef
 from haybale.images.build import build_solr_image, ensure_stage
 from haybale.images.stack import compose_project, creates_containers, last_compose_project
 from haybale.index.audit import write_inputs
-from haybale.index.cores import UNSET, ask_site
-from haybale.index.home import core_folders, lays_out_core, read_core, tune_home, write_home
+from haybale.index.cores import UNSET, ask_schemas, ask_site
+from haybale.index.home import (
+    CoreFolder,
+    core_folders,
+    lays_out_core,
+    read_core,
+    tune_home,
+    write_home,
+)
 from haybale.index.key import compute_key
 from haybale.index.loader import INPUTS_FILE, copy_loader
+from haybale.index.own_configuration import make_configuration
 from haybale.index.solrconfig import JVM_OPTIONS, SOLRCONFIG, default_heap
 from haybale.tools.engine import sdk
 
@@ -26,14 +35,17 @@ if TYPE_CHECKING:
 
     from haybale.checkout import Checkout
     from haybale.config import Project
-    from haybale.index.home import CoreFolder
     from haybale.index.key import Key
+    from haybale.index.own_configuration import SiteSchema
     from haybale.tools.engine.compose import Compose
 
 KIND = "solr"
 
 # What a developer's own environment has in place of a run's name.
 OWN = "dev"
+
+# In haybale's own folder: the configurations that it makes, a folder for each core.
+OWN_CONFIGURATIONS = "solr_conf"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +84,12 @@ def prepare_index_stack(
         asked = compose_project(project, KIND, run, {**variables, "HAYBALE_CORE": UNSET}, checkout.env)
         names = ask_site(asked)
         say(f"HAYSTACK_CONNECTIONS names the core{'s' * (len(names) > 1)} {', '.join(names)}")
-    cores = core_folders(project, names)
+    services = compose_project(project, KIND, run, {**variables, "HAYBALE_CORE": names[0]}, checkout.env)
+    if settings.solr_conf is None:
+        say("making Solr's configuration of the site's search indexes")
+        cores = make_core_folders(project, names, ask_schemas(services))
+    else:
+        cores = core_folders(project, names)
     for outdated in dict.fromkeys(each for conf in cores.values() for each in read_core(conf).outdated):
         say(f"{'adapted to Solr 9' if outdated.is_adapted else 'not for Solr 9'}: {outdated}")
     say("building the stage solr, without an index")
@@ -84,8 +101,31 @@ def prepare_index_stack(
         tuned = (home / names[0] / "conf" / SOLRCONFIG).read_bytes()
         write_atomically(solrconfig_file(project, name), tuned)
         build_solr_image(checkout, empty_image, home, {}, say, core=names[0])
-    services = compose_project(project, KIND, run, {**variables, "HAYBALE_CORE": names[0]}, checkout.env)
     return IndexStack(services=services, cores=cores)
+
+
+def make_core_folders(
+    project: Project, cores: Sequence[str], schemas: Mapping[str, SiteSchema]
+) -> dict[str, CoreFolder]:
+    """Write the configuration that haybale makes for each core, and return where it is.
+
+    It stays there, to be looked at, or to be taken over into the repository. Raises `ConfigError` for a core
+    that no connection names.
+    """
+    missing = [core for core in cores if core not in schemas]
+    if missing:
+        raise ConfigError(
+            f"no Haystack connection has the core {', '.join(missing)}",
+            cause=f"HAYSTACK_CONNECTIONS names {', '.join(schemas) or 'none'}",
+            hint="correct `core`, or leave it out: then the cores are those that HAYSTACK_CONNECTIONS names",
+        )
+    folders = {}
+    for core in cores:
+        folder = project.scratch / OWN_CONFIGURATIONS / core
+        for name, content in make_configuration(schemas[core]).items():
+            write_atomically(folder / name, content)
+        folders[core] = CoreFolder(folder=folder, label=folder.relative_to(project.home).as_posix())
+    return folders
 
 
 def run_solr_compose(checkout: Checkout, arguments: Sequence[str], say: Callable[[str], None]) -> int:
