@@ -133,6 +133,11 @@ class VersionFile:
         """The table (the section) with the tool's options, as it is written."""
         return f"[{SECTION}]" if self.tool == "bump2version" else f"[{TOML_TABLE}]"
 
+    def missing_files(self) -> list[NamedFile]:
+        """Return the files that it names and that are not there, though the tool needs them."""
+        named = (each for each in self.files if not each.is_glob and not each.may_be_missing)
+        return [each for each in named if not (self.path.parent / each.path).is_file()]
+
     def line(self, option: str) -> int:
         """Return the line (from 1) of an option, or that of the table."""
         return _option_line(self.path.read_text(encoding="utf-8"), self.table, option)

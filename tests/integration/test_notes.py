@@ -47,6 +47,21 @@ def subjects(found: ReleaseNotes) -> list[str]:
     return [each.subject for each in found.commits]
 
 
+def test_collect_notes_by_tags_alone_have_the_commit_of_a_version(
+    clone: Clone, project: config.Project
+) -> None:
+    """It is somebody's change there, and not one that a tool made."""
+    clone.git("rm", "-q", ".bumpversion.cfg")
+    clone.git("commit", "-q", "-m", "Go by tags")
+    clone.git("tag", "1.0.0")
+    clone.commit("a", message="Add a")
+    clone.commit("b", message="Add b")
+    clone.git("tag", "1.0.1")
+    found = collect_notes(project, None, None)
+    assert (found.before, found.version, found.index.rebuilt) == ("1.0.0", "1.0.1", None)
+    assert subjects(found) == ["Add b", "Add a"]
+
+
 def test_collect_notes_against_previous_version(clone: Clone, project: config.Project) -> None:
     release(clone, "v0.5.0")
     clone.commit("a", message="Add a")

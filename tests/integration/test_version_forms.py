@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from haybale.checkout import read_version
-from haybale.errors import ConfigError, HaybaleError, ReleaseError, UsageError
+from haybale import config
+from haybale.checkout import read_checkout, read_version
+from haybale.errors import ConfigError, HaybaleError, PrerequisiteError, ReleaseError, UsageError
+from haybale.index.key import Component, Key
+from haybale.pipeline import journal
+from haybale.pipeline.context import Context
 from haybale.release import bump
 from haybale.release.publish import push_version
 from haybale.release.remote import remote_versions
+from haybale.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from haybale.images.store import ImageStore
     from tests.integration.conftest import Clone
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("_alone")]
@@ -228,3 +234,40 @@ def test_make_release_tree_by_tags_publishes_the_commit_itself(tagged: Clone, tm
     late = bump.make_release_tree(again.path, "patch", tmp_path / "late", os.environ)
     with pytest.raises(ReleaseError, match=r"published v0\.3\.1 first"):
         push_version(again.path, late, "origin", "main", ["record: {}"])
+
+
+def test_context_with_result_has_the_version_before_its_tag(tagged: Clone, tmp_path: Path) -> None:
+    """Images are named by it, and where versions are git's tags nothing else has it yet."""
+    tagged.commit("pyproject.toml", '[tool.haybale]\nname = "site"\nregistry = "r.example/site"\n')
+    tagged.git("tag", "v0.3.0")
+    project = config.load(tagged.path, {})
+    checkout = read_checkout(project, {})
+    with journal.begin_run(project.scratch / "runs") as run:
+        context = Context(
+            checkout=checkout, built=checkout, store=cast("ImageStore", None), env={}, run=run,
+            key=Key.from_components([Component(name="dump", digest="0" * 64)]),
+            terminal=Terminal(), push_index=False,
+        )  # fmt: skip
+        made = bump.make_release_tree(tagged.path, "patch", tmp_path / "tree", os.environ)
+        built = context.with_result(made).built
+    assert str(checkout.stage_image("release")) == "r.example/site:v0.3.0"
+    assert str(built.stage_image("release")) == "r.example/site:v0.3.1"
+    assert built.revision == tagged.git("rev-parse", "HEAD")
+
+
+def test_raise_if_no_tool_tells_what_would_stop_a_version(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bump.raise_if_no_tool(clone.path, os.environ)
+    with pytest.raises(PrerequisiteError, match="HAYBALE_BUMP2VERSION is /no/where, which cannot be run"):
+        bump.raise_if_no_tool(clone.path, {"HAYBALE_BUMP2VERSION": "/no/where"})
+    text = (clone.path / ".bumpversion.cfg").read_text(encoding="utf-8")
+    clone.commit(".bumpversion.cfg", f"{text}\n[bumpversion:file:gone.py]\n")
+    with pytest.raises(ConfigError, match=r"there is no gone\.py"):
+        bump.raise_if_no_tool(clone.path, os.environ)
+    clone.commit(".bumpversion.cfg", text.replace("v{new", "release-{new"))
+    with pytest.raises(ConfigError, match="tag_name is 'release-"):
+        bump.raise_if_no_tool(clone.path, os.environ)
+    clone.git("rm", "-q", ".bumpversion.cfg")
+    monkeypatch.setenv("PATH", "/no/where")
+    bump.raise_if_no_tool(clone.path, {})

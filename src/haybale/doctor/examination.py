@@ -141,8 +141,18 @@ def examine_version(project: Project, env: Mapping[str, str]) -> Diagnosis:
     except HaybaleError as error:
         return Diagnosis(subject="version", seen="not known", findings=(Finding.from_error(error),))
     file = find_version_file(project.root)
-    source = f"in {file.path.name}" if file else "by git's tags"
-    return Diagnosis(subject="version", seen=f"{version}, {source}")
+    if file is None:
+        return Diagnosis(subject="version", seen=f"{version}, by git's tags")
+    findings = tuple(
+        Finding(
+            level="warning",
+            what=f"{file.path}:{each.line}: there is no {each.path}",
+            why=f"{file.tool} writes the new version into it, so no version can be made",
+            fix="correct the path, or remove what names it",
+        )
+        for each in file.missing_files()
+    )
+    return Diagnosis(subject="version", seen=f"{version}, in {file.path.name}", findings=findings)
 
 
 def examine_dump(project: Project) -> Diagnosis:

@@ -24,7 +24,7 @@ from haybale.pipeline.plan import Plan, PlannedStep, make_plan
 from haybale.pipeline.rendering import render_markdown, render_table, write_step_summary
 from haybale.pipeline.steps import STEPS, PublishedVersion
 from haybale.pipeline.summary import Outcome, RunSummary, StepOutcome
-from haybale.release.bump import ReleaseTree, remove_release_tree
+from haybale.release.bump import ReleaseTree, raise_if_no_tool, remove_release_tree
 from haybale.release.publish import PublishedFirstError, catch_up, is_in_version, is_published
 from haybale.release.remote import REMOTE
 from haybale.states import State
@@ -57,6 +57,8 @@ def run_pipeline(
                 began = time.monotonic()
                 checkout, key = read_checkout(project, env), compute_key(project)
                 plan = make_plan(gather_facts(checkout, key, options, env), project.settings.hooks)
+                if plan.facts.why_no_version is None:
+                    raise_if_no_tool(project.root, env)
                 run.write(journal.Planned(run=run.name, plan=plan.to_dict()))
                 checkout = checkout.for_pull_request(plan.facts.tested_pull)
                 context = Context(

@@ -271,7 +271,7 @@ def raise_if_not_ready(root: Path, *, allow_dirty: bool = False) -> None:
     version_file = find_version_file(root)
     if version_file is None:
         return
-    _raise_if_file_is_missing(root, version_file)
+    _raise_if_file_is_missing(version_file)
     for file in _written_files(root, version_file):
         number = conflict_marker_line((root / file).read_text(encoding="utf-8", errors="replace"))
         if number is not None:
@@ -282,13 +282,32 @@ def raise_if_not_ready(root: Path, *, allow_dirty: bool = False) -> None:
             )
 
 
-def _raise_if_file_is_missing(root: Path, version_file: VersionFile) -> None:
+def raise_if_no_tool(root: Path, env: Mapping[str, str]) -> None:
+    """Raise what would stop a version file's tool, and is known before anything is started.
+
+    That is `PrerequisiteError` where the tool is not there, and `ConfigError` for what its configuration
+    says. Nothing where there is no version file.
+    """
+    file = find_version_file(root)
+    if file:
+        _raise_if_other_tags(file)
+        _raise_if_file_is_missing(file)
+        find_version_tool(file, env)
+
+
+def _raise_if_other_tags(file: VersionFile) -> None:
+    """Raise `ConfigError` where tags get a name by which no version is found."""
+    if file.tag_name not in TAG_NAMES:
+        raise ConfigError(
+            f"{file.path}:{file.line('tag_name')}: tag_name is {file.tag_name!r}",
+            cause="everything here finds a version by its tag, vM.m.p or vM.m.p-rN, with or without the v",
+            hint=f"set tag_name = {TAG_NAMES[0]} or {TAG_NAMES[1]}",
+        )
+
+
+def _raise_if_file_is_missing(version_file: VersionFile) -> None:
     """Raise `ConfigError` where a version file names files that are not there."""
-    missing = [
-        each
-        for each in version_file.files
-        if not each.is_glob and not each.may_be_missing and not (root / each.path).is_file()
-    ]
+    missing = version_file.missing_files()
     if missing:
         lines = (f"{version_file.path}:{each.line}: there is no {each.path}" for each in missing)
         raise ConfigError(
@@ -441,12 +460,7 @@ def _next_version(folder: Path, tool: VersionTool | None, part: str, extra: Sequ
 def _ask_tool(folder: Path, tool: VersionTool, part: str, extra: Sequence[str]) -> Version:
     """Return the version that a tool would make, with its tag's prefix."""
     file = tool.file
-    if file.tag_name not in TAG_NAMES:
-        raise ConfigError(
-            f"{file.path}:{file.line('tag_name')}: tag_name is {file.tag_name!r}",
-            cause="everything here finds a version by its tag, vM.m.p or vM.m.p-rN, with or without the v",
-            hint=f"set tag_name = {TAG_NAMES[0]} or {TAG_NAMES[1]}",
-        )
+    _raise_if_other_tags(file)
     found, said = tool.find_next(folder, part, extra)
     if found is None:
         raise ReleaseError(

@@ -13,7 +13,7 @@ from haybale.errors import ReleaseError, UsageError
 from haybale.index.key import compute_key
 from haybale.release.record import find_record
 from haybale.tools import git
-from haybale.version import TAG_PATTERNS, Version, is_version
+from haybale.version import TAG_PATTERNS, Version, find_version_file, is_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,12 +99,14 @@ def collect_notes(project: Project, before: str | None, version: str | None) -> 
     if version == UNRELEASED and old:
         components = {name: each.digest for name, each in compute_key(project).components.items()}
     commits = git.list_commits(root, after, commit)
+    # With a version file, a version's commit is the tool's; without one it is somebody's change.
+    made = set(tags.values()) if find_version_file(root) else set()
     return ReleaseNotes(
         before=before,
         version=version,
         day=git.commit_date(root, commit),
         index=compare_index(old, components, new.counts if new else None),
-        commits=tuple(each for each in commits if each.hash not in tags.values()),
+        commits=tuple(each for each in commits if each.hash not in made),
     )
 
 
