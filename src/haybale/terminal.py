@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from haybale.invocation import find_invocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from haybale.errors import HaybaleError
+    from haybale.invocation import Invocation
 
 # Without a terminal, a model's progress is a line every so many percent.
 LINE_EVERY = 20
@@ -74,39 +78,62 @@ def print_json(value: Any) -> None:
 
 
 class Terminal:
-    """Prints what happens, on the error stream."""
+    """Prints what happens, on the error stream.
 
-    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    Commands in messages (`haybale.invocation`) are shown as `invocation` has them: by default as the
+    repository of the working directory does.
+    """
+
+    def __init__(
+        self,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        invocation: Invocation | None = None,
+    ) -> None:
         self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
-        self._clock = clock
+        self._clock, self._invocation = clock, invocation
+
+    @property
+    def invocation(self) -> Invocation:
+        """How commands are called here, read when a message first names one."""
+        if self._invocation is None:
+            self._invocation = find_invocation(Path.cwd())
+        return self._invocation
+
+    def _with_commands(self, text: str) -> str:
+        return self.invocation.render(text) if "`" in text else text
 
     def say(self, text: str) -> None:
         """Print what is being done."""
-        self.console.print(Text.assemble(("• ", "cyan"), text))
+        self.console.print(Text.assemble(("• ", "cyan"), self._with_commands(text)))
 
     def advise(self, text: str) -> None:
         """Print what works as it is, but could be better."""
-        self.console.print(Text.assemble(("! ", "yellow"), text))
+        self.console.print(Text.assemble(("! ", "yellow"), self._with_commands(text)))
 
     def state(self, name: str, reason: str, *, skipped: bool = False) -> None:
         """Print a state of the pipeline, and the reason for it."""
         mark, style = ("○ ", "dim") if skipped else ("▸ ", "bold cyan")
-        self.console.print(Text.assemble((mark, style), (name, style), (f"  {reason}", "dim")))
+        self.console.print(
+            Text.assemble((mark, style), (name, style), (f"  {self._with_commands(reason)}", "dim"))
+        )
 
     def done(self, text: str) -> None:
         """Print a result."""
-        self.console.print(Text.assemble(("✓ ", "green"), text))
+        self.console.print(Text.assemble(("✓ ", "green"), self._with_commands(text)))
 
     def error(self, error: HaybaleError) -> None:
         """Print a failure: its log first, so that the explanation is what stands at the end."""
         if error.log:
             self.console.print(Text(error.log.rstrip(), style="dim"))
             self.console.print()
-        self.console.print(Text.assemble(("haybale: ", "bold red"), (error.message, "bold")))
+        self.console.print(
+            Text.assemble(("haybale: ", "bold red"), (self._with_commands(error.message), "bold"))
+        )
         if error.cause:
-            self.console.print(Text.assemble(("  cause: ", "red"), error.cause))
+            self.console.print(Text.assemble(("  cause: ", "red"), self._with_commands(error.cause)))
         if error.hint:
-            self.console.print(Text.assemble(("  next:  ", "green"), error.hint))
+            self.console.print(Text.assemble(("  next:  ", "green"), self._with_commands(error.hint)))
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:

@@ -362,7 +362,7 @@ def test_bump_version_without_bump2version(clone: Clone, monkeypatch: pytest.Mon
     monkeypatch.setenv("HAYBALE_BUMP2VERSION", "/nowhere/bumpversion")
     with pytest.raises(PrerequisiteError, match="/nowhere/bumpversion, which cannot be run") as told:
         bumped(clone, "patch")
-    assert "just bump" in told.value.hint
+    assert "`haybale bump`" in told.value.hint
 
 
 def test_bump_command_prints_output(clone: Clone) -> None:

@@ -522,7 +522,7 @@ def test_tags_from_before_haybale_stop_nothing(site: Site) -> None:
     for version in ("1.9.0", "v2.0.0"):
         with pytest.raises(ReleaseError, match=f"{version} is from before haybale") as told:
             verify_release(site.project, version)
-        assert told.value.hint.startswith("release a version (just pipeline --publish)")
+        assert told.value.hint.startswith("release a version (`haybale pipeline --publish`)")
     site.release("v2.0.1")
     with pytest.raises(ReleaseError, match=r"v2\.0\.0 is from before haybale") as told:
         site.deploy("dev", "v2.0.0")

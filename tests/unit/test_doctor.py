@@ -13,6 +13,7 @@ from haybale.doctor import examination
 from haybale.doctor.finding import Diagnosis, Finding
 from haybale.doctor.solr_configuration import check_configuration
 from haybale.errors import PrerequisiteError
+from haybale.invocation import Invocation
 from haybale.tools.engine import install
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ def test_examine_engine_says_how_to_get_what_is_missing(monkeypatch: pytest.Monk
     monkeypatch.setattr(install, "inspect_machine", lambda _: machine(has_engine=False))
     (finding,) = examination.examine_engine({}).findings
     assert (finding.level, finding.what) == ("error", "missing: a container engine")
-    assert finding.fix == "./noxw -s engine installs and starts it"
+    assert finding.fix == "`haybale engine` installs and starts it"
 
 
 def test_examine_engine_tells_who_may_not_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +261,7 @@ def test_diagnosis_lines_and_count_errors() -> None:
         Finding(level="warning", what="it is odd"),
     )
     diagnosis = Diagnosis(subject="dump", seen="none", findings=findings)
-    assert [line.plain for line in diagnosis_lines(diagnosis)] == [
+    assert [line.plain for line in diagnosis_lines(diagnosis, Invocation(recipes={}, sessions={}))] == [
         "  dump  none",
         "  \N{BALLOT X} it is wrong",
         "      why: it matters",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from haybale.files import add_stamp
+from haybale.invocation import JUSTFILES, RECIPE
 from haybale.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ NOXFILE = "noxfile.py"
 # Where the repository has a noxfile, or a justfile, of its own.
 OWN_NOXFILE = "haybale_noxfile.py"
 OWN_JUSTFILE = "haybale.just"
-JUSTFILES = ("justfile", "Justfile", ".justfile")
 JUSTFILE = JUSTFILES[0]
 
 GITHUB = ".github/workflows/haybale.yml"
@@ -41,8 +41,6 @@ EXTRAS = {
 }  # fmt: skip
 
 LONGEST_LINE = 100
-
-RECIPE_NAME = re.compile(r"^@?(?P<name>[A-Za-z_][\w-]*)(?:\s+[^:=]*)?:(?!=)", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +85,7 @@ def advise(repository: Repository, files: Mapping[str, str], justfile: str) -> l
     """Return what a person may add to their files where `files` are written; `justfile` is their text."""
     lines = []
     if OWN_JUSTFILE in files:
-        own = {match["name"] for match in RECIPE_NAME.finditer(justfile)}
+        own = {match["name"] for match in RECIPE.finditer(f"{justfile}\n")}
         doubled = sorted(own & {verb.name for verb in VERBS})
         how = f"import '{OWN_JUSTFILE}'"
         if doubled:

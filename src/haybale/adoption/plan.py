@@ -10,7 +10,6 @@ from haybale.adoption.generated_files import (
     GITHUB,
     GITLAB,
     JUSTFILE,
-    JUSTFILES,
     NOXFILE,
     OWN_GITLAB,
     OWN_JUSTFILE,
@@ -25,6 +24,7 @@ from haybale.adoption.proposal import SERVICES_FILE, propose_settings
 from haybale.adoption.toml_text import render_table
 from haybale.config import FILE, TABLE
 from haybale.files import is_as_stamped, stamped_writer
+from haybale.invocation import JUSTFILES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,10 +14,13 @@ from haybale.commands import json_option
 from haybale.doctor.examination import examine
 from haybale.doctor.finding import Diagnosis, Finding
 from haybale.errors import ConfigError, PrerequisiteError
+from haybale.invocation import find_invocation
 from haybale.terminal import print_json, stdout_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from haybale.invocation import Invocation
 
 
 @click.command()
@@ -27,7 +30,7 @@ def doctor_command(*, as_json: bool) -> None:
     for diagnosis in _examine_here():
         diagnoses.append(diagnosis)
         if not as_json:
-            stdout_console().print(*diagnosis_lines(diagnosis), sep="\n")
+            stdout_console().print(*diagnosis_lines(diagnosis, find_invocation(Path.cwd())), sep="\n")
     if as_json:
         print_json({"diagnoses": [each.to_dict() for each in diagnoses]})
     if errors := count_errors(diagnoses):
@@ -53,14 +56,14 @@ def count_errors(diagnoses: Sequence[Diagnosis]) -> int:
     return sum(each.level == "error" for diagnosis in diagnoses for each in diagnosis.findings)
 
 
-def diagnosis_lines(diagnosis: Diagnosis) -> Iterator[Text]:
-    """Yield what was seen, and each finding with why and what to do."""
+def diagnosis_lines(diagnosis: Diagnosis, invocation: Invocation) -> Iterator[Text]:
+    """Yield what was seen, and each finding with why and what to do, as commands are called here."""
     mark, style = ("\N{CHECK MARK} ", "green") if not diagnosis.findings else ("  ", "")
     yield Text.assemble((mark, style), (diagnosis.subject, "bold"), (f"  {diagnosis.seen}", "dim"))
     for each in diagnosis.findings:
         mark, style = ("\N{BALLOT X} ", "bold red") if each.level == "error" else ("! ", "yellow")
-        yield Text.assemble("  ", (mark, style), each.what)
+        yield Text.assemble("  ", (mark, style), invocation.render(each.what))
         if each.why:
-            yield Text.assemble(("      why: ", style), each.why)
+            yield Text.assemble(("      why: ", style), invocation.render(each.why))
         if each.fix:
-            yield Text.assemble(("      fix: ", "green"), each.fix)
+            yield Text.assemble(("      fix: ", "green"), invocation.render(each.fix))

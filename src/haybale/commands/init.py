@@ -20,6 +20,7 @@ from haybale.commands import current_project, json_option
 from haybale.config import FILE
 from haybale.errors import ConfigError, UsageError
 from haybale.files import write_atomically
+from haybale.invocation import find_invocation
 from haybale.terminal import print_json
 from haybale.tools import git
 
@@ -65,7 +66,8 @@ def init_command(
         answers |= ask_for_values(plan.questions)
         plan = plan_here()
     if not as_json:
-        click.echo("\n".join([*difference_lines(root, plan.files), *note_lines(plan.notes)]))
+        notes = (find_invocation(root).render(each) for each in plan.notes)
+        click.echo("\n".join([*difference_lines(root, plan.files), *note_lines(tuple(notes))]))
     if not plan.files:
         click.echo("There is nothing to do.", err=as_json)
     elif not dry_run:
@@ -100,7 +102,9 @@ def write_if_wanted(
         return
     for name, text in plan.files.items():
         write_atomically(root / name, text)
-    click.echo(f"Wrote {', '.join(plan.files)}. Next: haybale doctor", err=is_quiet)
+    click.echo(
+        f"Wrote {', '.join(plan.files)}. Next: {find_invocation(root).command('doctor')}", err=is_quiet
+    )
 
 
 def survey_lines(survey: Survey) -> Iterator[str]:

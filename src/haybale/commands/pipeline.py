@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ import click
 from haybale.checkout import read_checkout
 from haybale.commands import json_option, working_project
 from haybale.index.key import compute_key
+from haybale.invocation import find_invocation
 from haybale.pipeline.context import Options, gather_facts
 from haybale.pipeline.graph import GRAPH
 from haybale.pipeline.mermaid import draw_graph
@@ -44,7 +46,7 @@ def pipeline_command(
         print_json(GRAPH.to_dict())
         return
     if graph:
-        click.echo(draw_graph())
+        click.echo(find_invocation(Path.cwd()).render(draw_graph()))
         return
     project = working_project()
     options = Options(strategy=strategy, event=event, publish=publish, push_index=push_index)
@@ -52,7 +54,9 @@ def pipeline_command(
         checkout = read_checkout(project, os.environ)
         facts = gather_facts(checkout, compute_key(project), options, os.environ)
         plan = make_plan(facts, project.settings.hooks)
-        print_json(plan.to_dict()) if as_json else click.echo(render_plan(plan))
+        print_json(plan.to_dict()) if as_json else click.echo(
+            find_invocation(project.root).render(render_plan(plan))
+        )
     elif resume is not None:
         resume_pipeline(project, Terminal(), os.environ, name=resume or None, push_index=push_index)
     else:

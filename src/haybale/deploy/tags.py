@@ -188,7 +188,7 @@ def plan_rollback(project: Project, environment: str) -> DeploymentPlan:
     refs = read_environment_refs(project, environment)
     last = read_deployment(project, refs, last_ref(environment))
     if last is None or not last.version:
-        tag, hint = f"last/{deploy_tag(environment)}", f"just deploy {environment} VERSION"
+        tag, hint = f"last/{deploy_tag(environment)}", f"`haybale deploy {environment} VERSION`"
         cause = f"{REMOTE} has no tag {tag}"
         if last:
             cause = f"{tag} is none of haybale's, so it is not known which images that was"
@@ -206,7 +206,7 @@ def plan_rollback(project: Project, environment: str) -> DeploymentPlan:
         raise ReleaseError(
             f"{environment} cannot go back to {last.version}",
             cause=problem,
-            hint=f"just verify-release {last.version}; or deploy another version",
+            hint=f"`haybale verify-release {last.version}`; or deploy another version",
         )
     # From the refs read above: where somebody deploys meanwhile, the way back is another one.
     return plan_changes(project, environment, refs, release, last.commit, is_rollback=True)
@@ -219,7 +219,7 @@ def checked_out_version(project: Project, env: Mapping[str, str]) -> str:
         raise ReleaseError(
             f"{version}, which is checked out, is not published",
             cause=f"the newest version on {REMOTE} is {known[0] if known else 'none'}",
-            hint="name the version: just deploy ENVIRONMENT VERSION",
+            hint="name the version: `haybale deploy ENVIRONMENT VERSION`",
         )
     return version
 
@@ -235,7 +235,7 @@ def _raise_if_too_early(project: Project, environment: str, version: str) -> Non
         raise ReleaseError(
             f"{version} was not in {before} yet",
             cause=f"{environment} takes only what was deployed to {before} before (it has {current} now)",
-            hint=f"just deploy {before} {version}",
+            hint=f"`haybale deploy {before} {version}`",
         )
 
 
@@ -304,7 +304,8 @@ def push_deployment(project: Project, plan: DeploymentPlan) -> None:
         raise ReleaseError(
             f"{plan.version} was not deployed to {plan.environment}: {winner} first",
             cause="two deployments were on their way at the same time; this one changed nothing",
-            hint=f"just status, and if it still should be: just deploy {plan.environment} {plan.version}",
+            hint=f"`haybale status`, and if it still should be:"
+            f" `haybale deploy {plan.environment} {plan.version}`",
         )
 
     push_refs(

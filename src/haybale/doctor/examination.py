@@ -198,7 +198,7 @@ def examine_engine(env: Mapping[str, str]) -> Diagnosis:
     if machine.missing:
         try:
             install.plan_installation(machine)
-            why, fix = "", "./noxw -s engine installs and starts it"
+            why, fix = "", "`haybale engine` installs and starts it"
         except PrerequisiteError as error:
             why, fix = error.cause or error.message, error.hint
         finding = Finding(level="error", what=f"missing: {machine.missing}", why=why, fix=fix)

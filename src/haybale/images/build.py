@@ -123,7 +123,7 @@ def build_stage(
     source = find_stage(checkout.project, stage)
     if action not in ACTIONS:
         cause = f"a build's action is {' or '.join(ACTIONS)}"
-        raise UsageError(f"unknown action {action!r}", cause=cause, hint="just build STAGE --load")
+        raise UsageError(f"unknown action {action!r}", cause=cause, hint="`haybale build STAGE --load`")
     image = checkout.stage_image(stage)
     if stage != SOLR:
         _build(checkout, stage, source, image, action=action, quiet=quiet, extra=extra, say=say)
@@ -132,7 +132,7 @@ def build_stage(
         raise BuildError(
             f"there is no image {image}",
             cause="the stage solr holds the baked index, and none has been baked at this version",
-            hint="just regen-solr-image",
+            hint="`haybale regen-solr-image`",
         )
     elif action == "--push":
         say(f"pushing {image}")
@@ -290,7 +290,7 @@ def _run(build: StageBuild, *, quiet: bool) -> None:
         raise BuildError(
             f"the stage {build.stage} could not be built (buildx exited with {code})",
             cause="an instruction of the Dockerfile failed; buildx names it in its output",
-            hint=f"fix it, then: just build {build.stage}",
+            hint=f"fix it, then: `haybale build {build.stage}`",
             log=log,
         )
 

@@ -116,7 +116,7 @@ def verify_image(image: str, expected: Mapping[str, Mapping[str, int]], labels: 
                     f"the baked image does not serve the core {core}: {error.message}",
                     cause=f"{error.cause}; it was started as it is deployed: read-only, as {USER}, without "
                     "capabilities",
-                    hint=f"{error.hint}; then regenerate the index (just regen-solr-image)",
+                    hint=f"{error.hint}; then regenerate the index (`haybale regen-solr-image`)",
                     log=sdk.container_log_tail(container),
                 ) from error
             raise_if_counts_differ(counts, found, core)

@@ -111,7 +111,7 @@ def resume_pipeline(
 
 
 def _cannot_resume(run: journal.Run, cause: str) -> UsageError:
-    message, hint = f"the run {run.name} cannot be resumed", "just pipeline begins another one"
+    message, hint = f"the run {run.name} cannot be resumed", "`haybale pipeline` begins another one"
     return UsageError(message, cause=cause, hint=hint)
 
 
@@ -238,7 +238,9 @@ class Runner:
             counts=index.counts if index else {}, advice=index.advice if index else (), error=error,
         )  # fmt: skip
         write_atomically(context.run.folder / "summary.json", json.dumps(summary.to_dict(), indent=2) + "\n")
-        problem = write_step_summary(render_markdown(summary), context.env)
+        problem = write_step_summary(
+            context.terminal.invocation.render(render_markdown(summary)), context.env
+        )
         if problem:
             context.terminal.say(problem)
         context.terminal.console.print(render_table(summary))

@@ -185,7 +185,7 @@ def _raise_if_replaced(context: Context) -> Mapping[str, str | None]:
         raise ReleaseError(
             "the images of this run were replaced while it ran",
             cause="another run on this engine builds the same version",
-            hint="run one after the other: just pipeline --resume",
+            hint="run one after the other: `haybale pipeline --resume`",
         )
     return tested.images
 

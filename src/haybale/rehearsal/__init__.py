@@ -7,10 +7,10 @@ from importlib.util import find_spec
 
 from haybale.errors import PrerequisiteError
 
-missing = [name for name in ("cel_expr_python", "yaml") if find_spec(name) is None]
+missing = [name for name in ("cel_expr_python",) if find_spec(name) is None]
 if missing:
     raise PrerequisiteError(
         f"the rehearsal needs {' and '.join(missing)}, which this Python does not have",
         cause="nothing else needs them, so they are an extra",
-        hint='pip install "haybale[rehearse]", or ./noxw -s rehearse_deploy',
+        hint='pip install "haybale[rehearse]"',
     )

@@ -97,7 +97,7 @@ class Rehearsal:
                 f"deploying to {self.environment} would not work:\n"
                 + "\n".join(f"- {each}" for each in self.failures),
                 cause="the manifests are not what the settings ask for, or not committed",
-                hint="just flux writes them from the settings",
+                hint="`haybale flux` writes them from the settings",
             )
 
 
@@ -183,7 +183,9 @@ def read_manifests(project: Project, environment: str) -> Manifests:
     file = folder / f"{environment}.yaml"
     if not file.is_file():
         raise ReleaseError(
-            f"there is no {file}", cause=f"nobody wrote what Flux needs of {environment}", hint="just flux"
+            f"there is no {file}",
+            cause=f"nobody wrote what Flux needs of {environment}",
+            hint="`haybale flux`",
         )
     try:
         documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
@@ -191,7 +193,7 @@ def read_manifests(project: Project, environment: str) -> Manifests:
         secret = yaml.safe_load(template.read_text(encoding="utf-8")) if template.is_file() else None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"{file} or its Secret's template is not YAML", cause=str(error), hint="fix it, or just flux"
+            f"{file} or its Secret's template is not YAML", cause=str(error), hint="fix it, or `haybale flux`"
         ) from error
     named = {
         kind: [each for each in documents if isinstance(each, dict) and each.get("kind") == kind]
@@ -203,7 +205,7 @@ def read_manifests(project: Project, environment: str) -> Manifests:
         raise ConfigError(
             f"{file} has not one {' and one '.join(odd)}",
             cause="it was changed by hand, or is another tool's",
-            hint="delete it, and just flux",
+            hint="delete it, and `haybale flux`",
         )
     (source,), (receiver,), (applied,) = named.values()
     return Manifests(
@@ -287,7 +289,7 @@ class _ScratchRemote:
                self._check_path(commit, spec, images_path)),
             "the images are pinned by digest": (
                 images is not None and str(NO_IMAGE.digest) not in images,
-                f"{images_path} {'has them' if images else 'is not in HEAD: just flux, and commit'}",
+                f"{images_path} {'has them' if images else 'is not in HEAD: `haybale flux`, and commit'}",
             ),
             "the Receiver's Secret is that of the template": (
                 secret == manifests.secret, f"the Receiver wants {secret!r}, there is {manifests.secret!r}",

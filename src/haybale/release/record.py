@@ -203,9 +203,9 @@ def _without_record(root: Path, version: str, commit: str) -> ReleaseError:
         cause="so it is not known what it is made of: it can be neither checked nor deployed"
         if is_before
         else "it was made by hand, or by an older haybale",
-        hint=f"name a version with a record ({newest}), or release another one (just pipeline --publish)"
+        hint=f"name a version with a record ({newest}), or release another one (`haybale pipeline --publish`)"
         if newest
-        else "release a version (just pipeline --publish): that one can be checked and deployed",
+        else "release a version (`haybale pipeline --publish`): that one can be checked and deployed",
     )
 
 

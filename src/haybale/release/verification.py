@@ -69,7 +69,7 @@ def raise_if_invalid(version: str, checks: Iterable[Check]) -> None:
         raise ReleaseError(
             f"{version} is not what its record says: {'; '.join(failures)}",
             cause="something was moved, removed or replaced since it was published",
-            hint=f"just verify-release {version} shows every part",
+            hint=f"`haybale verify-release {version}` shows every part",
         )
 
 

@@ -103,7 +103,7 @@ def raise_if_stale(stale: Sequence[str], variables: Variables, cause: str) -> No
         raise RequirementsError(
             variables.hide("the requirements are stale:\n" + "\n".join(stale)),
             cause=f"{cause}, or an output was edited by hand",
-            hint="just regen-requirements",
+            hint="`haybale regen-requirements`",
         )
 
 
@@ -200,7 +200,7 @@ def included_files(project: Project) -> list[Path]:
 def output_heading(settings: RequirementsSettings, python: str) -> str:
     """Return the comment that begins an output."""
     return (
-        f"# Compiled from {Path(settings.source or '').name} by `just regen-requirements`,"
+        f"# Compiled from {Path(settings.source or '').name} by `haybale regen-requirements`,"
         f" for Python {python} on {settings.machine}. Not to be edited.\n"
     )
 
@@ -267,7 +267,7 @@ def replace_all(texts: Mapping[Path, str]) -> None:
         raise PrerequisiteError(
             f"the requirements cannot be written: {error}",
             cause="no permission to write there, or no space; all files are as they were",
-            hint="make room or give the permission, then: just regen-requirements",
+            hint="make room or give the permission, then: `haybale regen-requirements`",
         ) from error
     finally:
         for file in temporary.values():

@@ -91,7 +91,7 @@ class Compiler:
             raise PrerequisiteError(
                 "pip-tools is not in this environment",
                 cause="the verb was run outside of its nox session",
-                hint="just regen-requirements",
+                hint="`haybale regen-requirements`",
             )
         # -P: a module of the site, beside the input, is not to be imported in place of pip's.
         python = [sys.executable, "-P", "-m", "haybale.requirements.pip_compile"]
@@ -157,7 +157,7 @@ def explain_failure(output: str, direct: Mapping[str, str]) -> tuple[str, str]:
         places = ", ".join(place for name, place in direct.items() if name in words)
         return (
             f"these do not go together: {places}" if places else "two packages do not go together",
-            "loosen one of them, or free a pin: just regen-requirements --upgrade-package NAME",
+            "loosen one of them, or free a pin: `haybale regen-requirements --upgrade-package NAME`",
         )
     return "pip-compile failed, as its log shows", "fix that and try again"
 

@@ -86,7 +86,7 @@ def raise_if_not_subset(production: str, everything: str) -> None:
         raise RequirementsError(
             f"production's pins are not among all pins: {', '.join(extra)}",
             cause="the package index changed while it was read",
-            hint="just regen-requirements, again",
+            hint="`haybale regen-requirements`, again",
         )
 
 

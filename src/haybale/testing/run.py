@@ -64,7 +64,7 @@ def _get_index(checkout: Checkout, terminal: Terminal, *, keep: bool) -> IndexIm
     if store.exists(name):
         terminal.say(f"pulling {name}")
         return pull_index_image(checkout, key, store)
-    terminal.say(f"there is no index of key {key} yet: regenerating (just why explains what changed)")
+    terminal.say(f"there is no index of key {key} yet: regenerating (`haybale why` explains what changed)")
     return regenerate(checkout, key, terminal, keep=keep)
 
 
@@ -131,7 +131,7 @@ def _raise_if_failed(results: Sequence[SuiteResult], terminal: Terminal) -> None
         raise TestsFailedError(
             f"tests failed: {', '.join(gating)}",
             cause="JUnit XML and logs of the services are in reports/",
-            hint="just ci-dc up -d starts the same services, to look at them",
+            hint="`haybale ci-dc up -d` starts the same services, to look at them",
         )
     if not results:
         terminal.advise("no test ran: there is no suite in [tool.haybale.test.suites], and no page")

@@ -55,8 +55,8 @@ def run_ci_compose(checkout: Checkout, arguments: Sequence[str], say: Callable[[
     if baked is None:
         raise BuildError(
             f"there is no image {checkout.index_image(key.value)}",
-            cause="these inputs have not been indexed, or not on this machine (just why)",
-            hint="just test, or just regen-solr-image",
+            cause="these inputs have not been indexed, or not on this machine (`haybale why`)",
+            hint="`haybale test`, or `haybale regen-solr-image`",
         )
     for stage in TESTED_STAGES:
         ensure_stage(checkout, stage, say)

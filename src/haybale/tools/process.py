@@ -73,7 +73,7 @@ def require_executable(name: str) -> str:
     """Return the path of an executable; `PrerequisiteError` where there is none."""
     path = find_executable(name)
     if path is None:
-        hint = "run the engine session (./noxw -s engine)"
+        hint = "install and start an engine: `haybale engine`"
         raise PrerequisiteError(
             f"{name} is not installed, or not on PATH",
             hint=hint if name == "docker" else f"install {name} and try again",
