@@ -303,7 +303,7 @@ def test_propose_for_a_site_at_the_root(tmp_path: Path) -> None:
     assert propose(plant_site(tmp_path, SETTINGS, files)) == {
         "name": "books", "registry": "ghcr.io/owner/books", "core": "books", "main": "trunk",
         "dump": "data/latest.db", "solr_conf": "solr/conf", "dockerfile": "Dockerfile",
-        "images": {"python": "python:3.11-slim"},
+        "images": {"python": "python:3.11-slim"}, "requirements": {"production": "requirements.txt"},
         "test": {"suites": {"site": {"command": ["pytest", "--junit-xml={report}"]}}},
     }  # fmt: skip
 

@@ -117,7 +117,7 @@ def test_find_version_tool_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(PrerequisiteError, match="there is no bump2version") as told:
         find({})
-    assert "nox -s bump" in told.value.hint
+    assert "`haybale bump`" in told.value.hint
     on_path = executable(tmp_path / "path/bump2version")
     assert find({}) == on_path
     beside = executable(tmp_path / "env/bin/bump2version")

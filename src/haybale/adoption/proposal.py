@@ -285,10 +285,10 @@ class _Proposer:
         }
 
     def _requirements(self, dockerfile: SiteDockerfile | None) -> dict[str, Any]:
-        """Return what haybale compiles or installs; nothing where the site's Dockerfile does all of it."""
+        """Return what haybale compiles or installs; of a site with a Dockerfile only what is in its image."""
         table = propose_requirements(self.survey, self._folder)
         if dockerfile is not None and "source" not in table:
-            return {}
+            return {"production": table.get("production")}
         return {"python": self._python(), **table}
 
     def _python(self) -> str | None:
