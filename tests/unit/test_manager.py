@@ -112,7 +112,7 @@ def test_pip_takes_folders_of_the_repository_from_where_they_are(tmp_path: Path)
     found = find(write(tmp_path, files), "web/requirements.txt")
     assert found.files == ("web/requirements.txt", "libs/own")
     assert found.packages == ("git",)
-    assert found.production[1] == f"(cd web && {PIP} -r /build/web/requirements.txt)"
+    assert found.production[1] == f"(mkdir -p web && cd web && {PIP} -r /build/web/requirements.txt)"
 
 
 def test_pip_names_the_line_of_a_missing_folder(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_uv_writes_its_lock_out_without_a_network(tmp_path: Path) -> None:
     assert "--extra s3 --no-default-groups --group prod > /build/haybale-production.txt" in production
     assert "--extra s3 --all-groups > /build/haybale-development.txt" in development
     assert "--no-hashes" not in production + development
-    install_from = f"(cd web && {PIP} --require-hashes --no-deps -r /build/haybale-"
+    install_from = f"(mkdir -p web && cd web && {PIP} --require-hashes --no-deps -r /build/haybale-"
     assert found.production[1] == f"{install_from}production.txt)"
     assert found.development == (f"{install_from}development.txt)",)
 

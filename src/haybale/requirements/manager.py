@@ -226,7 +226,9 @@ def _install(file: str, folder: str = "", *, has_hashes: bool, is_complete: bool
     """
     options = [*(["--require-hashes"] if has_hashes else []), *(["--no-deps"] if is_complete else [])]
     words = " ".join([PIP_INSTALL, *options, "-r", shlex.quote(posixpath.join(BUILD_FOLDER, file))])
-    return f"(cd {shlex.quote(folder)} && {words})" if folder else words
+    place = shlex.quote(folder)
+    # It is there only where something of it was copied.
+    return f"(mkdir -p {place} && cd {place} && {words})" if folder else words
 
 
 # Locks ----------------------------------------------------------------------------------------------------
