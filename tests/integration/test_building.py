@@ -52,7 +52,7 @@ def site(tmp_path: Path, registry: str) -> Iterator[Path]:
     (tmp_path / ".bumpversion.cfg").write_text("[bumpversion]\ncurrent_version = 1.2.3\n", encoding="utf-8")
     (tmp_path / "pyproject.toml").write_text(
         f'[tool.haybale]\nname = "site"\nregistry = "{registry}/site"\ncore = "site"\n'
-        'dockerfile = "Dockerfile"\nstages.release = "release"\n',
+        'dockerfile = "Dockerfile"\nstages = {release = "release", tester = "tester"}\n',
         encoding="utf-8",
     )
     yield tmp_path
