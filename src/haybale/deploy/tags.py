@@ -219,7 +219,9 @@ def checked_out_version(project: Project, env: Mapping[str, str]) -> str:
         raise ReleaseError(
             f"{version}, which is checked out, is not published",
             cause=f"the newest version on {REMOTE} is {known[0] if known else 'none'}",
-            hint="name the version: `haybale deploy ENVIRONMENT VERSION`",
+            hint="name the version: `haybale deploy ENVIRONMENT VERSION`"
+            if known
+            else "publish it: `haybale pipeline --publish`",
         )
     return version
 
