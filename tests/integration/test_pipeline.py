@@ -215,6 +215,8 @@ def first(
         'dockerfile = "Dockerfile"\nstages = {release = "release", solr = "solr"}\n'
         'compose = {solr = "docker-compose.solr.yml", ci = "docker-compose.ci.yml"}\n'
         'site = {folder = "web", health = "/health/"}\n'
+        'requirements = {source = "web/requirements.in", production = "web/requirements.prod.txt", '
+        'development = "web/requirements.txt"}\n'
         '[tool.haybale.index]\ninputs = ["web/sotu/urls.py"]\n[tool.haybale.environments.dev]\n'
         f'[tool.haybale.images]\nsolr = "{solr_image}"\n'
         '[tool.haybale.hooks.publish]\nafter = ["cp /dev/stdin reports/published.json"]\n'
