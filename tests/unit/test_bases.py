@@ -13,6 +13,7 @@ from haybale.image_ref import ImageRef
 from haybale.images.bases import packages
 from haybale.images.bases.base_image import BaseImage, ensure_base_image
 from haybale.images.transfer import classify_refusal
+from haybale.index.solr_classes import PACKAGED
 from haybale.tools import apt, process
 from haybale.tools.engine import sdk
 
@@ -92,7 +93,7 @@ def test_ensure_base_image_builds_nothing_where_the_hub_refuses(
     ("ref", "kind", "buildable"),
     [
         ("solr:10", "solr", "solr:9.10.1-slim"),
-        ("solr:9.10.1", "solr", "solr:9.10.1-slim"),
+        ("solr:9.10.0", "solr", "solr:9.10.1-slim, solr:9.10.1"),
         ("python:3.12-slim", "python", "python:3.13-slim"),
         ("python:3.13-slim", "solr", "solr:9.10.1-slim"),
         ("registry.example/python:3.13-slim", "python", "python:3.13-slim"),
@@ -141,6 +142,23 @@ def test_each_python_is_that_of_its_debian_release() -> None:
     }  # fmt: skip
 
 
+def test_solr_s_image_without_slim_is_the_stage_with_modules() -> None:
+    stages = re.findall(
+        r"^FROM \S+ AS (\S+)$", (packages.SOLR_CONTEXT / "Dockerfile").read_text(), re.MULTILINE
+    )
+    targets = {each.images: each.target for each in packages.RECIPES["solr"]}
+    assert targets == {("solr:9.10.1-slim",): "solr", ("solr:9.10.1",): "solr-with-modules"}
+    assert {*targets.values()} <= {*stages}
+
+
+def test_solr_s_modules_are_those_that_messages_say_are_built() -> None:
+    modules = packages.SOLR_CONTEXT / "modules"
+    assert {each.name for each in modules.iterdir()} == PACKAGED
+    for module in modules.iterdir():
+        assert (module / "pom.xml").is_file()
+        assert all(line.endswith(".jar") for line in (module / "jars.sha256").read_text().splitlines())
+
+
 def test_mmdebstrap_names_packages_release_and_sources() -> None:
     python = packages.python_system("bookworm")
     command = packages.mmdebstrap(python, Path("/x/root.tar"), Path("/x/debian.sources"))
@@ -184,7 +202,7 @@ def test_build_base_image_reports_the_first_failure(monkeypatch: pytest.MonkeyPa
         asked.append(reference)
         raise ConnectionError("the engine is gone")
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise BuildError("the first failure")
 
     monkeypatch.setattr(sdk, "remove_image", gone)

@@ -157,6 +157,16 @@ def test_explain_trace_names_the_image_that_lacks_a_module_only_where_it_is_slim
     assert 'images.solr = "our/solr:9.10.1"' in found.hint
 
 
+@pytest.mark.parametrize(
+    ("core", "is_packaged"), [("icu", True), ("xslt", True), ("icufield", False), ("nrt", False)]
+)
+def test_explain_trace_says_where_an_image_from_packages_has_not_all_of_a_module(
+    core: str, is_packaged: bool
+) -> None:
+    found = explain_trace(FAILURES[core]["trace"], image=SLIM, files={})
+    assert ("builds from packages has it not" in found.hint) != is_packaged
+
+
 def test_explain_trace_of_a_class_that_solr_never_had() -> None:
     found = explain_trace(
         "x: Error loading class 'solr.StrFeld'", image=SLIM, files={"schema.xml": "\nsolr.StrFeld"}

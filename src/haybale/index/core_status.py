@@ -158,10 +158,13 @@ def _explain_class(name: str, image: str | None) -> tuple[str, str]:
         renamed = (
             f', and write class="{found.name}"' if name.startswith("solr.") and name != found.name else ""
         )
-        return (
-            f"it belongs to Solr's module {found.module}, {lacks}",
-            f'images.solr = "{whole}", with SOLR_MODULES={found.module} (ENV in the stage solr){renamed}',
+        hint = (
+            f'images.solr = "{whole}", with SOLR_MODULES={found.module} (ENV in the stage solr, or '
+            f'<str name="modules"> in solr.xml){renamed}'
         )
+        if not found.is_packaged:
+            hint += "; an image that haybale builds from packages has it not"
+        return f"it belongs to Solr's module {found.module}, {lacks}", hint
     if name.startswith(("solr.", "org.apache.solr.", "org.apache.lucene.")) or "." not in name:
         cause = "neither Solr 9 nor one of its modules has it by that name"
         return cause, "correct the name, or add the jar that has it"

@@ -55,6 +55,11 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "sql": ("solr.SQLHandler",),
 }
 
+# What the Solr that haybale builds from packages has of the modules (images/bases/solr/modules): scripting,
+# and Lucene's part of analysis-extras, but not what Solr itself adds to that.
+PACKAGED = frozenset({"analysis-extras", "scripting"})
+NOT_PACKAGED = frozenset({"solr.ICUCollationField", "solr.OpenNLPExtractNamedEntitiesUpdateProcessorFactory"})
+
 # Classes of modules that had another name before Solr 9.
 RENAMED = {"StatelessScriptUpdateProcessorFactory": "ScriptUpdateProcessorFactory"}
 
@@ -116,6 +121,11 @@ class ModuleClass:
 
     module: str
     name: str
+
+    @property
+    def is_packaged(self) -> bool:
+        """Whether the Solr that haybale builds from packages has it."""
+        return self.module in PACKAGED and self.name not in NOT_PACKAGED
 
 
 _BY_NAME = {

@@ -114,7 +114,7 @@ def build_base_image(name: ImageRef, kind: str, env: Mapping[str, str], say: Cal
         import_system(recipe.system, system if recipe.context else made)
         if recipe.context:
             say(f"  {kind} on top of it")
-            build_on(recipe.context, system, made, env)
+            build_on(recipe.context, system, made, env, target=recipe.target)
         say("  trying it")
         recipe.check(made)
         sdk.tag_image(made, name)
@@ -189,8 +189,10 @@ def _need_mmdebstrap() -> None:
     apt.install_packages("mmdebstrap", "debian-archive-keyring")
 
 
-def build_on(context: Path, base: str, name: str, env: Mapping[str, str]) -> None:
-    """Build the Dockerfile in `context` on the image `base`; raises `BuildError`."""
+def build_on(
+    context: Path, base: str, name: str, env: Mapping[str, str], *, target: str | None = None
+) -> None:
+    """Build the Dockerfile in `context` on the image `base`, or its stage `target`; raises `BuildError`."""
     # The engine's own builder: any other does not see its images.
     builder = process.run(["docker", "context", "show"]).stdout.strip() or "default"
     maven = Path.home() / ".m2/settings.xml"
@@ -198,7 +200,7 @@ def build_on(context: Path, base: str, name: str, env: Mapping[str, str]) -> Non
     command = [
         "docker", "buildx", "build", "--builder", builder, "--load", "--provenance=false",
         "--progress=plain", "--tag", name, "--build-arg", f"BASE={base}",
-        *buildx_options(files, env), str(context),
+        *(("--target", target) if target else ()), *buildx_options(files, env), str(context),
     ]  # fmt: skip
     cause = "Maven Central or the package mirror cannot be reached, or its files have changed"
     _run(command, f"{name} could not be built", cause, env={"SOURCE_DATE_EPOCH": str(EPOCH)})
@@ -273,12 +275,13 @@ def _not_working(server: str, reason: str, container: str) -> BuildError:
 class Recipe:
     """How base images are built: the system, what is built on it, and what shows that they work.
 
-    `images` are their names, as Docker prints them.
+    `images` are their names, as Docker prints them; `target` is the stage in `context`, None for its last.
     """
 
     images: tuple[str, ...]
     system: System
     context: Path | None = None
+    target: str | None = None
     check: Callable[[str], None]
 
 
@@ -292,7 +295,10 @@ RECIPES: Mapping[str, Sequence[Recipe]] = {
         )
         for version, suite in PYTHON_SUITES.items()
     ],
-    "solr": [Recipe(images=("solr:9.10.1-slim",), system=JAVA, context=SOLR_CONTEXT, check=check_solr)],
+    "solr": [
+        Recipe(images=(name,), system=JAVA, context=SOLR_CONTEXT, target=target, check=check_solr)
+        for name, target in (("solr:9.10.1-slim", "solr"), ("solr:9.10.1", "solr-with-modules"))
+    ],
     "postgres": [
         Recipe(
             images=("postgres:17", "postgres:17-trixie"),
