@@ -6,9 +6,12 @@ standard tool restores it into a database beside, without stopping at errors, an
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
+import shlex
 import subprocess
+import tarfile
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
@@ -35,6 +38,12 @@ RUN = os.environ["HAYBALE_TEST_RUN"]
 OPTIONS = ("-c", "fsync=off", "-c", "wal_level=minimal", "-c", "max_wal_senders=0")
 NUMBERS = count(1)
 
+# In a server's container: run SQL, make a database.
+PSQL = """
+sql() { psql -U site -XAtq -v ON_ERROR_STOP=1 "$@"; }
+make() { sql -d site -c "CREATE DATABASE $1"; }
+"""
+
 # A query for the rows of each table and filled materialized view of a database.
 ROWS = r"""
 SELECT format('SELECT %L || count(*) FROM ONLY %s', c.oid::regclass::text || ' ', c.oid::regclass)
@@ -45,14 +54,20 @@ AND nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY 1
 """
 
 
-def run(*command: str, stdin: str | bytes = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+def run(*command: str, stdin: str | bytes = "", check: bool = True) -> subprocess.CompletedProcess[bytes]:
     content = stdin.encode() if isinstance(stdin, str) else stdin
     done = subprocess.run(command, capture_output=True, input=content, check=False)
-    text = subprocess.CompletedProcess(
-        command, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
-    )
-    assert not check or text.returncode == 0, text.stdout + text.stderr
-    return text
+    assert not check or done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
+    return done
+
+
+def pack(**paths: Path) -> bytes:
+    """Return files or folders as a tar, under these names."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, path in paths.items():
+            archive.add(path, name)
+    return stream.getvalue()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,47 +92,46 @@ class Servers:
     image: ImageRef
     folder: Path
 
+    def shell(
+        self, server: str, script: str, stdin: str | bytes = "", *, check: bool = True, **env: str
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a script in a server's container: one start of docker for all that is to be done there."""
+        given = [word for name, value in env.items() for word in ("-e", f"{name}={value}")]
+        start = ("docker", "exec", "-i", *given, server, "sh", "-euc", PSQL + script)
+        return run(*start, stdin=stdin, check=check)
+
     def sql(self, server: str, database: str, text: str | bytes) -> str:
-        ask = (
-            "docker",
-            "exec",
-            "-i",
-            server,
-            "psql",
-            "-U",
-            "site",
-            "-d",
-            database,
-            "-XAtq",
-            "-v",
-            "ON_ERROR_STOP=1",
-        )
-        return run(*ask, stdin=text).stdout.strip()
+        return self.shell(server, 'sql -d "$NAME"', text, NAME=database).stdout.decode().strip()
 
     def database(self, text: str) -> str:
         """Make a database of SQL in the source."""
         name = f"made{next(NUMBERS)}"
-        self.sql(self.source, "site", f"CREATE DATABASE {name}")
-        self.sql(self.source, name, text)
+        self.shell(self.source, 'make "$NAME"; sql -d "$NAME"', text, NAME=name)
         return name
 
     def dump(self, text: str, *arguments: str) -> Path:
         """Dump a database that this SQL makes."""
-        file, inside = self.folder / f"dump{next(NUMBERS)}", f"/tmp/{secrets.token_hex(4)}"
-        name = self.database(text)
-        run("docker", "exec", self.source, "pg_dump", "-U", "site", "-d", name, "-f", inside, *arguments)
-        run("docker", "cp", f"{self.source}:{inside}", str(file))
-        return file
+        name = f"dump{next(NUMBERS)}"
+        script = f"""
+        make "$NAME"; sql -d "$NAME" >/dev/null
+        cd /tmp; pg_dump -U site -d "$NAME" -f "$NAME" {shlex.join(arguments)}; tar -c "$NAME"
+        """
+        made = self.shell(self.source, script, text, NAME=name)
+        with tarfile.open(fileobj=io.BytesIO(made.stdout)) as archive:
+            archive.extractall(self.folder, filter="data")
+        return self.folder / name
 
     def judge(self, file: Path, *, is_script: bool) -> list[str]:
         """Return the rows that psql or pg_restore restore, as they do by themselves."""
+        tool = "psql -X -f" if is_script else "pg_restore"
+        script = f"""
+        rm -rf /judged; tar -xo -C /; make "$NAME"
+        {tool} /judged -U site -d "$NAME" </dev/null >/dev/null 2>&1 || true
+        printf %s "$ROWS" | sql -d "$NAME"
+        """
         name = f"judge{next(NUMBERS)}"
-        self.sql(self.target, "site", f"CREATE DATABASE {name}")
-        run("docker", "exec", self.target, "rm", "-rf", "/judged")
-        run("docker", "cp", str(file), f"{self.target}:/judged")
-        tool = ("psql", "-X", "-f", "/judged") if is_script else ("pg_restore", "/judged")
-        run("docker", "exec", self.target, *tool, "-U", "site", "-d", name, check=False)
-        return self.sql(self.target, name, ROWS).splitlines()
+        found = self.shell(self.target, script, pack(judged=file), NAME=name, ROWS=ROWS)
+        return found.stdout.decode().splitlines()
 
     def restore(self, file: Path, mode: str = "lenient") -> Restored:
         """Restore a dump as haybale does: recognised, unpacked, read, and by the service's script."""
@@ -129,15 +143,13 @@ class Servers:
         said: list[str] = []
         folder = prepare_restore(project, unpacked, self.image, said.append)
         name = f"site{next(NUMBERS)}"
-        self.sql(self.target, "site", f"CREATE DATABASE {name}")
-        run("docker", "exec", self.target, "rm", "-rf", "/dump", "/restore")
-        run("docker", "cp", str(unpacked.path), f"{self.target}:/dump")
-        run("docker", "cp", str(folder), f"{self.target}:/restore")
         env = {"PGUSER": "site", "PGDATABASE": name, "FORMAT": unpacked.format, "MODE": mode}
-        given = [word for key, value in env.items() for word in ("-e", f"{key}={value}")]
-        done = run("docker", "exec", *given, self.target, "sh", "/restore/restore.sh", check=False)
-        log = "\n".join([*said, done.stderr + done.stdout])
-        return Restored(code=done.returncode, log=log, rows=self.sql(self.target, name, ROWS).splitlines())
+        script = 'rm -rf /dump /restore; tar -xo -C /; make "$PGDATABASE"; sh /restore/restore.sh </dev/null'
+        packed = pack(dump=unpacked.path, restore=folder)
+        done = self.shell(self.target, script, packed, check=False, **env)
+        log = "\n".join([*said, (done.stderr + done.stdout).decode(errors="replace")])
+        rows = self.sql(self.target, name, ROWS).splitlines()
+        return Restored(code=done.returncode, log=log, rows=rows)
 
 
 @pytest.fixture(scope="module")
@@ -359,8 +371,7 @@ def test_read_contents_counts_what_looks_like_sql(servers: Servers) -> None:
     for arguments in ([], ["--inserts"], ["--rows-per-insert=9", "--quote-all-identifiers"]):
         file = servers.folder / f"fragments{next(NUMBERS)}"
         dumped = run("docker", "exec", servers.source, "pg_dump", "-U", "site", "-d", name, *arguments)
-        # As bytes: newlines stay what they are.
-        file.write_bytes(dumped.stdout.encode())
+        file.write_bytes(dumped.stdout)
         contents = PostgreSQL().read_contents(servers.image, file, "plain")
         assert contents.tables == {
             Name(b"public", b"fragment"): len(fragments),
