@@ -187,6 +187,10 @@ def first_version(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     for hooks in (made.remote / "hooks", made.path / ".git/hooks"):
         hooks.mkdir()
     made.git("remote", "add", "origin", f"file://{made.remote}")
+    for name in ("maintenance.auto", "receive.autogc"):
+        # Else each commit, fetch and push starts another git to look whether there is something to pack.
+        for path in (made.path, made.remote):
+            subprocess.run(["git", "-C", path, "config", name, "false"], check=True)
     text = (ROOT / ".bumpversion.cfg").read_text(encoding="utf-8")
     own = re.sub(r"^current_version = .*$", "current_version = 0.4.11", text, flags=re.MULTILINE)
     (made.path / ".bumpversion.cfg").write_text(own, encoding="utf-8")

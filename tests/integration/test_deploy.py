@@ -161,6 +161,14 @@ class Site:
             refs.get(f"{last_ref(environment)}^{{}}", ""),
         )
 
+    def deployed_commit(self, environment: str) -> str:
+        """The commit that the environment's tag leads to, from the remote's own files."""
+        ref = f"{deploy_ref(environment)}^{{commit}}"
+        remote = ["git", "-C", str(self.clone.remote)]
+        return subprocess.run(
+            [*remote, "rev-parse", ref], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
     def pushes(self) -> list[list[tuple[str, str, str]]]:
         """What the remote was pushed, a list of (old, new, ref) each time."""
         log = self.clone.remote / "pushes"
@@ -687,7 +695,7 @@ def test_push_deployment_two_at_once(served: Site) -> None:
     together = threading.Barrier(2)
     with ThreadPoolExecutor(2) as pool:
         for _ in range(ROUNDS):
-            there = ours.at("dev")[0]
+            there = ours.deployed_commit("dev")
             mine, yours, *_ = random.sample([each for each in versions if each.commit != there], 2)
             went = list(pool.map(go, (ours, theirs), (mine, yours)))
             assert any(went)

@@ -125,8 +125,10 @@ def read_deployment(project: Project, refs: Refs, ref: str) -> Deployment | None
     tag = refs.get(ref)
     if tag is None:
         return None
-    fetch_refs(project.root, REMOTE, ref)
     found = git.read_tag(project.root, tag)
+    if found is None:
+        fetch_refs(project.root, REMOTE, ref)
+        found = git.read_tag(project.root, tag)
     lines = found.message.splitlines() if found else ()
     fields = dict(line.split(": ", 1) for line in lines if ": " in line)
     return Deployment(
@@ -258,7 +260,8 @@ def plan_changes(
     )  # fmt: skip
     if now and (now.commit, now.version, now.record) == (commit, record.version, release.digest):
         return plan
-    if not git.has_identity(project.root):
+    by = git.committer_identity(project.root)
+    if by is None:
         raise PrerequisiteError(
             "git does not know who deploys here",
             cause="neither user.name and user.email nor GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL are set",
@@ -269,7 +272,6 @@ def plan_changes(
         last = read_deployment(project, refs, last_ref(environment))
         deployed = last.deployed if last else ()
     message = tag_message(environment, record, release.digest, is_rollback=is_rollback, deployed=deployed)
-    by = git.committer_identity(project.root)
     tag = git.create_tag_object(project.root, deploy_tag(environment), commit, message, by=by)
     changes = dict(compute_changes(environment, refs, tag))
     if now and now.commit == commit:

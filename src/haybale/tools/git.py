@@ -43,6 +43,9 @@ STEADY_OUTPUT = (
     "-c", "core.quotePath=false", "-c", "diff.relative=false", "-c", "log.showSignature=false",
 )  # fmt: skip
 
+# Do not make a name and an address of this machine's.
+CONFIGURED = ("-c", "user.useConfigOnly=true")
+
 # What `Commit` has of a commit; and `CommitSummary`, on one line.
 COMMIT_FORMAT = "%H%x00%P%x00%ct%x00%B"
 PARTS_OF_COMMIT = 4
@@ -397,13 +400,13 @@ def forget_worktree(root: Path, folder: Path) -> None:
 
 def has_identity(root: Path) -> bool:
     """Return whether git is configured to know who makes commits here; a guess does not count."""
-    strict = ("-c", "user.useConfigOnly=true", "var")
-    return all(run(root, *strict, f"GIT_{role}_IDENT").ok for role in ("AUTHOR", "COMMITTER"))
+    return all(run(root, *CONFIGURED, "var", f"GIT_{role}_IDENT").ok for role in ("AUTHOR", "COMMITTER"))
 
 
-def committer_identity(root: Path) -> str:
-    """Return who works here, and the time: NAME <MAIL> SECONDS ZONE; `PrerequisiteError` for nobody."""
-    return check_output(root, "var", "GIT_COMMITTER_IDENT")
+def committer_identity(root: Path) -> str | None:
+    """Return who works here, and the time: NAME <MAIL> SECONDS ZONE; None where git could only guess."""
+    done = run(root, *CONFIGURED, "var", "GIT_COMMITTER_IDENT")
+    return done.stdout.strip() if done.ok else None
 
 
 def is_ancestor(root: Path, ancestor: str, commit: str) -> bool:
