@@ -44,8 +44,8 @@ LABELS = {"io.haybale.test": RUN}
 
 # The slowest files, the slowest first: they start first, so that no worker is left with one at the end.
 SLOWEST = (
-    "test_pipeline", "test_databases", "test_bench", "test_deploy", "test_loader", "test_regenerate",
-    "test_publish", "test_flux", "test_compile", "test_bases",
+    "test_sites", "test_pipeline", "test_databases", "test_bench", "test_deploy", "test_loader",
+    "test_regenerate", "test_publish", "test_flux", "test_compile", "test_bases",
 )  # fmt: skip
 
 # It removes its own steps from the engine's build cache. Meanwhile the engine forgets what another build has

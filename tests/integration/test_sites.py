@@ -1,0 +1,320 @@
+"""Sites that know nothing of haybale (tests/sites), adopted: `init`, the index, the tests."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from haybale.image_ref import ImageRef
+from haybale.images import host
+from haybale.images.bases.base_image import ensure_base_image
+from haybale.index import bake
+from haybale.tools.engine import sdk
+from haybale.tools.solr import Solr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from tests.integration.conftest import Once, Watch
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine")]
+
+# The run of these tests (conftest.py).
+RUN = os.environ["HAYBALE_TEST_RUN"]
+LABELS = {"io.haybale.test": RUN}
+
+# From `pip install` to the verified image: at most so many commands, lines of TOML, and answers to `init`.
+COMMANDS, LINES, ANSWERS = 10, 30, 2
+
+# Redis from Debian's packages, on a base that is on the engine anyway: there need not be an image hub. As
+# Redis's own image does, it lets everybody in who reaches it.
+REDIS_DOCKERFILE = """\
+FROM {base}
+RUN apt-get update && apt-get install -y --no-install-recommends redis-server
+RUN echo 'exec /usr/bin/redis-server "$@" --protected-mode no' >/usr/local/bin/redis-server \\
+ && sed -i '1i #!/bin/sh' /usr/local/bin/redis-server && chmod +x /usr/local/bin/redis-server
+USER redis
+"""
+
+# A company's own base image: how packages are reached from here is in it. A Dockerfile that was not written
+# for haybale has no other way.
+PYTHON_DOCKERFILE = """\
+FROM {base}
+COPY . /etc/packages/
+RUN if [ -e /etc/packages/pip ]; then cp /etc/packages/pip /etc/pip.conf; fi; \\
+    if [ -e /etc/packages/ca ]; then pip config --global set global.cert /etc/packages/ca; fi
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A site of tests/sites.
+
+    `documents` has for each core and model what counts its documents in the dump (SQL). `tests` says how many
+    the site has. `page` is one of search results, and what must be on it: the one line of the settings that a
+    person replaces, which counts as an answer. `answers` are options of `init`.
+    """
+
+    site: str
+    dump: str
+    documents: Mapping[str, Mapping[str, str]]
+    tests: int
+    page: tuple[str, str]
+    answers: tuple[str, ...] = ()
+
+
+CASES = (
+    Case(
+        site="bookshop",
+        dump="database/bookshop.sql.gz",
+        documents={
+            "catalogue": {
+                "catalogue.author": "SELECT count(*) FROM catalogue_author",
+                "catalogue.book": "SELECT count(*) FROM catalogue_book WHERE withdrawn = 'f'",
+            }
+        },
+        tests=10,
+        page=("/search/?q=lighthouse", "Lighthouse"),
+    ),
+    Case(
+        site="museum",
+        dump="data/museum.sqlite3.gz",
+        documents={
+            "objects": {
+                "collection.item": "SELECT count(*) FROM collection_item",
+                "collection.maker": "SELECT count(*) FROM collection_maker",
+            },
+            "letters": {
+                "letters.letter": "SELECT count(*) FROM letters_letter WHERE closed_until IS NULL",
+            },
+        },
+        tests=8,
+        page=("/search/?q=vase", "Vase in"),
+    ),
+    Case(
+        site="parish",
+        dump="backups/latest.sql.gz",
+        documents={
+            "parish": {
+                "notices.notice": "SELECT count(*) FROM notices_notice",
+                "people.member": "SELECT count(*) FROM people_member WHERE is_listed AND is_active",
+            }
+        },
+        tests=9,
+        page=("/find/?q=choir", "Choir practice"),
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adopted:
+    """A site's new repository, and the commands that were given in it, with what they printed."""
+
+    case: Case
+    path: Path
+    env: Mapping[str, str]
+    # Installing haybale is the first one.
+    commands: list[tuple[str, ...]] = field(default_factory=lambda: [("pip", "install", "haybale")])
+    outputs: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *command: str) -> str:
+        """Give a command, as somebody would in a terminal; `haybale` is the one that is tested."""
+        self.commands.append(command)
+        words = [sys.executable, "-m", *command] if command[0] == "haybale" else [*command]
+        done = subprocess.run(
+            words, cwd=self.path, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}"
+        self.outputs[command[1]] = done.stdout
+        return done.stdout
+
+    def git(self, *arguments: str) -> str:
+        """Ask git for something that is no part of adopting."""
+        person = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+        command = ["git", *person, *arguments]
+        return subprocess.run(command, cwd=self.path, capture_output=True, text=True, check=True).stdout
+
+    @property
+    def toml(self) -> list[str]:
+        """The lines of haybale's tables in pyproject.toml, without empty ones and comments."""
+        text = (self.path / "pyproject.toml").read_text(encoding="utf-8")
+        tables = re.findall(r"^\[+tool\.haybale(?:[^\n]*\n(?!\[))*", f"{text}\n", re.MULTILINE)
+        lines = (line.strip() for table in tables for line in table.splitlines())
+        return [line for line in lines if line and not line.startswith("#")]
+
+
+@pytest.fixture(scope="module")
+def redis_image(once: Once) -> str:
+    base = ensure_base_image(ImageRef.parse("python:3.13-slim"), "python", os.environ, print)
+    return once("redis-image", lambda: build("redis", REDIS_DOCKERFILE.format(base=base.name)))
+
+
+@pytest.fixture(scope="module")
+def python_image(once: Once, tmp_path_factory: pytest.TempPathFactory) -> str:
+    def build_python() -> str:
+        folder = tmp_path_factory.mktemp("packages")
+        for name, file in host.write_secrets(folder, os.environ).items():
+            if file != folder / name:
+                shutil.copyfile(file, folder / name)
+        base = ensure_base_image(ImageRef.parse("python:3.11-slim"), "python", os.environ, print)
+        return build("python", PYTHON_DOCKERFILE.format(base=base.name), folder)
+
+    return once("python-image", build_python)
+
+
+def build(name: str, dockerfile: str, context: Path | None = None) -> str:
+    """Build an image for these tests; return its name."""
+    image = f"haybale-test-{name}:{RUN}"
+    source = ["--file", "-", str(context)] if context else ["-"]
+    command = ["docker", "buildx", "build", "--quiet", "--load", "--tag", image, *source]
+    subprocess.run(command, input=dockerfile, text=True, capture_output=True, check=True)
+    return image
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.site)
+def adopted(  # noqa: PLR0917
+    request: pytest.FixtureRequest, root: Path, tmp_path_factory: pytest.TempPathFactory,
+    solr_image: str, redis_image: str, python_image: str,
+) -> Iterator[Adopted]:  # fmt: skip
+    """A site after its adoption; what that made on the engine is removed afterwards."""
+    case: Case = request.param
+    path = tmp_path_factory.mktemp(case.site) / f"{case.site}-{RUN}"
+    shutil.copytree(root / "tests/sites" / case.site, path, symlinks=True)
+    images = {"SOLR_IMAGE": solr_image, "REDIS_IMAGE": redis_image}
+    if (path / "Dockerfile").exists():
+        images["PYTHON_IMAGE"] = python_image
+    site = Adopted(case=case, path=path, env={**os.environ, **images})
+    site.git("init", "--quiet", "--template=", "--initial-branch=main")
+    site.git("add", "--all")
+    site.git("commit", "--quiet", "--message", "The site as it was")
+    site.git("tag", "before")
+    try:
+        site.run("haybale", "init", "--yes", *case.answers)
+        ask_for_page(site)
+        site.run("git", "add", "--all")
+        site.run("git", "-c", "user.name=A", "-c", "user.email=a@b.example", "commit", "-qm", "Adopt haybale")
+        site.run("haybale", "regen-solr-image")
+        site.run("haybale", "test")
+        yield site
+    finally:
+        for name in image_names(path.name):
+            sdk.remove_image(name)
+
+
+def ask_for_page(site: Adopted) -> None:
+    """Have the site asked for a page with results: `init` knows which one, and no word that is found."""
+    file = site.path / "pyproject.toml"
+    text = file.read_text(encoding="utf-8")
+    pages = tomllib.loads(text)["tool"]["haybale"]["test"]["pages"]
+    path, wanted = site.case.page
+    assert [page["path"].partition("?")[0] for page in pages] == [path.partition("?")[0]]
+    proposed = f'path = "{pages[0]["path"]}"\n'
+    assert proposed in text
+    file.write_text(text.replace(proposed, f'path = "{path}"\ncontains = "{wanted}"\n'), encoding="utf-8")
+
+
+def image_names(word: str) -> list[str]:
+    command = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return [name for name in listed if word in name]
+
+
+def test_adoption_takes_few_commands_lines_and_answers(adopted: Adopted) -> None:
+    assert len(adopted.commands) <= COMMANDS
+    assert 0 < len(adopted.toml) <= LINES, "\n".join(adopted.toml)
+    assert len(adopted.case.answers) + 1 <= ANSWERS
+
+
+def test_adoption_changes_nothing_of_the_site(adopted: Adopted) -> None:
+    changes = adopted.git("diff", "--name-status", "before").splitlines()
+    assert changes
+    assert [line for line in changes if not line.startswith("A\t")] == []
+    assert adopted.git("status", "--porcelain") == ""
+
+
+def test_second_init_has_nothing_to_do(adopted: Adopted) -> None:
+    before = (adopted.git("rev-parse", "HEAD"), adopted.git("status", "--porcelain"))
+    command = [sys.executable, "-m", "haybale", "init", "--yes"]
+    again = subprocess.run(
+        command, cwd=adopted.path, env=adopted.env, capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    assert (adopted.git("rev-parse", "HEAD"), adopted.git("status", "--porcelain")) == before
+
+
+def test_index_has_what_the_dump_has(adopted: Adopted) -> None:
+    database = read_dump(adopted.path / adopted.case.dump)
+    expected = {
+        core: {model: database.execute(count).fetchone()[0] for model, count in models.items()}
+        for core, models in adopted.case.documents.items()
+    }
+    (image,) = {name for name in image_names(adopted.path.name) if ":solr-" in name}
+    with sdk.started_container(
+        image, labels=LABELS, port=8983, user=bake.USER, written=bake.WRITTEN
+    ) as container:
+        url = f"http://{sdk.published_address(container, 8983)}"
+        found = {}
+        for core in expected:
+            solr = Solr(url, core)
+            solr.wait_ready(120, lambda: sdk.is_container_running(container))
+            found[core] = solr.counts()
+    assert found == expected
+
+
+def test_every_test_of_the_site_ran(adopted: Adopted) -> None:
+    reports = [file for file in (adopted.path / "reports").glob("*.xml") if file.stem != "pages"]
+    if not reports:
+        # Django's own runner writes none.
+        assert f"Ran {adopted.case.tests} tests in " in adopted.outputs["test"]
+        return
+    (report,) = reports
+    assert outcome(report) == {"tests": adopted.case.tests, "failures": 0, "errors": 0, "skipped": 0}
+
+
+def test_released_site_shows_results(adopted: Adopted) -> None:
+    # That the text is there was looked at by `test`, which passed.
+    assert outcome(adopted.path / "reports/pages.xml") == {"tests": 1, "failures": 0, "skipped": 0}
+
+
+def outcome(report: Path) -> dict[str, int]:
+    """Return what a report in JUnit XML says of its only suite."""
+    (suite,) = ET.parse(report).iter("testsuite")  # noqa: S314 - our own
+    names = ("tests", "failures", "errors", "skipped")
+    return {name: int(suite.attrib[name]) for name in names if name in suite.attrib}
+
+
+def test_nothing_is_left_running(adopted: Adopted, watch_engine: Callable[..., Watch]) -> None:
+    left = watch_engine(adopted.path.name, str(adopted.path)).leftovers()
+    assert (left.containers, left.volumes, left.networks) == (frozenset(), frozenset(), frozenset())
+
+
+def read_dump(file: Path) -> sqlite3.Connection:
+    """Return what a dump has, in SQLite whatever it is of; pg_dump's tables as texts."""
+    content = gzip.decompress(file.read_bytes())
+    database = sqlite3.connect(":memory:")
+    if content.startswith(b"SQLite format 3\0"):
+        database.deserialize(content)
+    elif b"-- PostgreSQL database dump" not in content[:200]:
+        database.executescript(content.decode())
+    else:
+        copies = r"^COPY public\.(\w+) \(([^)]*)\) FROM stdin;\n(.*?)^\\\.$"
+        for table, columns, rows in re.findall(copies, content.decode(), re.MULTILINE | re.DOTALL):
+            names = columns.split(", ")
+            database.execute(f"CREATE TABLE {table} ({columns})")
+            marks = ", ".join("?" * len(names))
+            insert = f"INSERT INTO {table} VALUES ({marks})"  # noqa: S608 - our own dump
+            database.executemany(insert, [row.split("\t") for row in rows.splitlines()])
+    return database
