@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import re
 import shlex
 import tomllib
@@ -757,17 +758,29 @@ def line_of(text: str, path: Sequence[str]) -> int:
 
     Where the setting is missing, that of the table that it belongs to. The text is valid TOML.
     """
-    wanted, lines = (*TABLE.split("."), *path), text.split("\n")
-    found, depth, start = 1, 0, 1
-    for number in range(1, len(lines) + 1):
-        try:
-            document = tomllib.loads("\n".join(lines[:number]))
-        except tomllib.TOMLDecodeError:
-            continue  # a value goes on in the next line
+    wanted = (*TABLE.split("."), *path)
+    found, depth = 1, 0
+    for start, document in _documents(text):
         if (reached := _depth(document, wanted)) > depth:
             found, depth = start, reached
-        start = number + 1
     return found
+
+
+@functools.lru_cache(maxsize=1)
+def _documents(text: str) -> tuple[tuple[int, dict[str, Any]], ...]:
+    """Return what a TOML file says up to each statement in it, with the statement's first line.
+
+    It is asked for once for each setting of the same file, and takes a parser once for each line.
+    """
+    lines = text.split("\n")
+    found, start = [], 1
+    for number in range(1, len(lines) + 1):
+        try:
+            found.append((start, tomllib.loads("\n".join(lines[:number]))))
+        except tomllib.TOMLDecodeError:
+            continue  # a value goes on in the next line
+        start = number + 1
+    return tuple(found)
 
 
 def _depth(document: Any, path: Sequence[str]) -> int:

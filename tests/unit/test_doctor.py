@@ -9,12 +9,15 @@ import pytest
 
 from haybale import config
 from haybale.commands.doctor import count_errors, diagnosis_lines
-from haybale.doctor import examination
+from haybale.doctor.contract import examine_dockerfile
+from haybale.doctor.examination import diagnose, examine_solr_configuration
 from haybale.doctor.finding import Diagnosis, Finding
+from haybale.doctor.repository import examine_dump, examine_version
+from haybale.doctor.settings import examine_settings
+from haybale.doctor.site import examine_site, list_site_files
 from haybale.doctor.solr_configuration import check_configuration
 from haybale.errors import PrerequisiteError
 from haybale.invocation import Invocation
-from haybale.tools.engine import install
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,11 +35,36 @@ stages = {release = "release", tester = "tester", solr = "solr"}
 [tool.haybale.index]
 inputs = ["web/*.py"]
 """
-DOCKERFILE = "FROM scratch AS release\nFROM scratch AS tester\nFROM scratch AS solr\n"
+DOCKERFILE = """\
+FROM python:3.13-slim AS release
+WORKDIR /app
+COPY . .
+EXPOSE 8000
+CMD ["gunicorn", "shop.wsgi"]
+FROM release AS tester
+FROM solr:9 AS solr
+"""
+SETTINGS_MODULE = """\
+import os
+SECRET_KEY = os.environ["SECRET_KEY"]
+"""
+SEARCH_INDEXES = """\
+from haystack import indexes
+
+class PageIndex(indexes.SearchIndex, indexes.Indexable):
+    text = indexes.CharField(document=True)
+    made = indexes.DateTimeField(index_fieldname="date")
+    tags = indexes.MultiValueField(faceted=True)
+"""
 SCHEMA = """\
 <schema name="site" version="1.6">
   <fieldType name="string" class="solr.StrField"/>
+  <fieldType name="pdate" class="solr.DatePointField"/>
   <field name="id" type="string"/>
+  <field name="text" type="string"/>
+  <field name="date" type="pdate"/>
+  <field name="tags" type="string" multiValued="true"/>
+  <dynamicField name="*_exact" type="string" multiValued="true"/>
   <dynamicField name="django_*" type="string"/>
 </schema>
 """
@@ -50,6 +78,10 @@ def root(tmp_path: Path) -> Path:
         "pyproject.toml": SETTINGS,
         "extra.json": "[]",
         "web/urls.py": "",
+        "manage.py": 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n',
+        "shop/__init__.py": "",
+        "shop/settings.py": SETTINGS_MODULE,
+        "shop/search_indexes.py": SEARCH_INDEXES,
         "Dockerfile": DOCKERFILE,
         "solr_conf/schema.xml": SCHEMA,
         "solr_conf/solrconfig.xml": SOLRCONFIG,
@@ -69,11 +101,12 @@ def examine_files(root: Path) -> list[Diagnosis]:
     """Return what is found in the files of a repository."""
     project, settings = config.load(root, {}), config.explain_settings(root, {})
     return [
-        examination.examine_settings(project, settings),
-        examination.examine_version(project, {}),
-        examination.examine_dump(project),
-        examination.examine_dockerfile(project),
-        examination.examine_solr_configuration(project),
+        examine_settings(project, settings, {}),
+        examine_version(project, {}, "0.1.0"),
+        examine_dump(project),
+        examine_dockerfile(project),
+        examine_solr_configuration(project),
+        examine_site(list_site_files(project)),
     ]
 
 
@@ -85,14 +118,38 @@ def test_examine_finds_nothing_in_a_sound_repository(root: Path) -> None:
     pattern = "dumps/*latest.sqlite3"
     (root / "pyproject.toml").write_text(SETTINGS.replace("fixtures", f'dump = "{pattern}"\nfixtures'))
     assert found_in(root) == []
-    assert [each.seen for each in examine_files(root)][1] == "v1.2.3, in .bumpversion.cfg"
+    seen = [each.seen for each in examine_files(root)]
+    assert seen[1] == "v1.2.3, in .bumpversion.cfg; haybale 0.1.0"
+    assert seen[5] == "manage.py, 4 fields of search indexes in its code"
 
 
 MISTAKES = [
+    ("manage.py", None, "there is no manage.py"),
+    ("shop/settings.py", "SECRET_KEY = (\n", "shop/settings.py:1: it is no valid Python"),
+    ("shop/search_indexes.py", "class\n", "shop/search_indexes.py:1: it is no valid Python"),
+    (
+        "shop/search_indexes.py",
+        SEARCH_INDEXES.replace('"date"', '"published"'),
+        "shop/search_indexes.py:5: the field 'published' is not in solr_conf/schema.xml",
+    ),
+    (
+        "Dockerfile",
+        DOCKERFILE.replace("python:3.13-slim", "scratch"),
+        "Dockerfile:1: the release stage is made",
+    ),
+    ("Dockerfile", DOCKERFILE.replace("python:3.13-slim", "node:22"), "made of node:22, which has no python"),
+    (
+        "Dockerfile",
+        DOCKERFILE.replace(". .", ". /code"),
+        "Dockerfile:1: manage.py is copied to /code, and WORK",
+    ),
+    ("Dockerfile", DOCKERFILE.replace("CMD", "# CMD"), "Dockerfile:1: the release stage has no CMD"),
+    ("Dockerfile", DOCKERFILE.replace("8000", "8080"), "exposes port 8080, and site.port is 8000"),
+    ("noxfile.py", 'HAYBALE = "haybale{extras}==0.0.9"\n', "noxfile.py:1: it installs haybale 0.0.9"),
     ("extra.json", None, "pyproject.toml:5: fixtures names extra.json, which is not there"),
     ("web/urls.py", None, "pyproject.toml:11: index.inputs: nothing matches 'web/*.py'"),
     ("Dockerfile", None, "pyproject.toml:7: dockerfile names Dockerfile, which is not there"),
-    ("Dockerfile", "FROM scratch AS release\nFROM scratch AS solr\n", "Dockerfile has no stage 'tester'"),
+    ("Dockerfile", DOCKERFILE.replace("FROM release AS tester\n", ""), "Dockerfile has no stage 'tester'"),
     ("Dockerfile", "FROM\n", "Dockerfile:1: cannot be read"),
     (".bumpversion.cfg", "[bumpversion]\ncurrent_version = many\n", "many"),
     ("dumps/2026.sqlite3", None, "leads to 2026.sqlite3, which does not exist"),
@@ -119,12 +176,12 @@ MISTAKES = [
     (
         "solr_conf/schema.xml",
         SCHEMA.replace('<field name="id"', '<field name="id" type="string"/>\n  <field name="id"'),
-        "schema.xml:4: the field 'id' is there already, in ",
+        "schema.xml:5: the field 'id' is there already, in ",
     ),
     (
         "solr_conf/schema.xml",
         SCHEMA.replace('"id" type="string"', '"id" type="text"'),
-        "schema.xml:3: the field 'id' has the type 'text', which is not there",
+        "schema.xml:4: the field 'id' has the type 'text', which is not there",
     ),
     (
         "solr_conf/schema.xml",
@@ -134,7 +191,7 @@ MISTAKES = [
             '<filter class="solr.StopFilterFactory" words="stop.txt,more.txt"/></analyzer></fieldType>'
             '<field name="text" type="text"/></schema>',
         ),
-        "schema.xml:6: it names stop.txt, which is not there, nor are more.txt",
+        "schema.xml:11: it names stop.txt, which is not there, nor are more.txt",
     ),
     (
         "solr_conf/solrconfig.xml",
@@ -161,7 +218,8 @@ def test_examine_names_a_planted_mistake(root: Path, file: str, text: str | None
         (root / file).write_text(text, encoding="utf-8")
     found = [each for each in found_in(root) if words in each.what]
     assert len(found) == 1, found_in(root)
-    assert found[0].fix or found[0].why
+    assert found[0].fix
+    assert found[0].why
 
 
 def test_check_configuration_takes_the_managed_schema_before_the_other(tmp_path: Path) -> None:
@@ -225,27 +283,12 @@ def test_check_configuration_takes_lucene_s_classes_for_no_solr_s(tmp_path: Path
     assert list(check_configuration(tmp_path)) == []
 
 
-def machine(**differing: object) -> install.Machine:
-    values: dict[str, object] = {
-        "has_engine": True, "has_compose": True, "has_buildx": True, "remote": None, "is_denied": False,
-        "has_daemon": True, "system": "debian", "codename": "trixie", "is_root": True, "has_systemd": False,
-        "has_settings": True,
-    }  # fmt: skip
-    return install.Machine(**{**values, **differing})  # type: ignore[arg-type]
+def test_diagnose_makes_a_finding_of_an_examination_that_fails() -> None:
+    def fail() -> Diagnosis:
+        raise PrerequisiteError("git status failed", cause="it is broken", hint="mend it")
 
-
-def test_examine_engine_says_how_to_get_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(install, "inspect_machine", lambda _: machine(has_engine=False))
-    (finding,) = examination.examine_engine({}).findings
-    assert (finding.level, finding.what) == ("error", "missing: a container engine")
-    assert finding.fix == "`haybale engine` installs and starts it"
-
-
-def test_examine_engine_tells_who_may_not_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(install, "inspect_machine", lambda _: machine(has_engine=False, is_denied=True))
-    (finding,) = examination.examine_engine({}).findings
-    assert finding.why == "the user is not in the group docker"
-    assert "usermod" in finding.fix
+    (finding,) = diagnose("git", fail).findings
+    assert (finding.level, finding.what, finding.fix) == ("error", "git status failed", "mend it")
 
 
 def test_finding_from_error_has_all_of_its_parts() -> None:

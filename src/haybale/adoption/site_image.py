@@ -42,7 +42,8 @@ APT = re.compile(r"\b(?:apt-get|apt)\s+(?:-\S+\s+)*install\s+(?P<words>[^;&|]*)"
 class ImageStage:
     """A stage: what it is made of, and what a container of it has.
 
-    `base` is the image below all of its stages, with the defaults of ARGs. What nothing says is None.
+    `base` is the image below all of its stages, with the defaults of ARGs; `copies` are what it copies from
+    the repository: (source, path in the image), both as they are written. What nothing says is None.
     """
 
     name: str | None
@@ -57,7 +58,12 @@ class ImageStage:
     environment: Mapping[str, str] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
     installs: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
+    copies: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What it copies from the repository."""
+        return tuple(source for source, _ in self.copies)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +148,7 @@ def _read_stage(stage: Stage, arguments: Mapping[str, str], before: Sequence[Ima
         name=stage.name, line=stage.line, base=parent.base if parent else base, folder=state.folder,
         user=state.user, port=state.port, entrypoint=state.entrypoint, command=state.command,
         health=state.health, environment=state.environment, packages=tuple(state.packages),
-        installs=tuple(state.installs), sources=tuple(state.sources),
+        installs=tuple(state.installs), copies=tuple(state.copies),
     )  # fmt: skip
 
 
@@ -159,7 +165,7 @@ class _State:
         self.environment = dict(parent.environment) if parent else {}
         self.packages = list(parent.packages) if parent else []
         self.installs = list(parent.installs) if parent else []
-        self.sources = list(parent.sources) if parent else []
+        self.copies = list(parent.copies) if parent else []
         self.arguments = arguments
 
     def apply(self, verb: str, rest: str) -> None:
@@ -195,8 +201,12 @@ class _State:
                 words = match["words"].replace("\\", " ").split()
                 self.packages += [word for word in words if re.fullmatch(r"[a-z0-9][a-z0-9.+-]+", word)]
         elif verb in {"COPY", "ADD"} and "--from=" not in rest:
-            words = [word for word in rest.split() if not word.startswith("--")]
-            self.sources += words[:-1]
+            words = [word for word in _words(rest) if not word.startswith("--")]
+            if words and not words[0].startswith("<<"):
+                # PurePosixPath takes the / from the end, which says that it is a folder.
+                end = "/" if words[-1].endswith("/") or words[-1] == "." else ""
+                target = f"{PurePosixPath(self.folder or '/', words[-1])}{end}"
+                self.copies += [(source, target) for source in words[:-1]]
 
     def _variables(self) -> dict[str, str]:
         return {**self.arguments, **self.environment}
@@ -212,6 +222,17 @@ def _pairs(text: str) -> dict[str, str]:
     except ValueError:
         words = text.split()
     return {name: value for name, is_set, value in (word.partition("=") for word in words) if is_set}
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a COPY or an ADD, in both forms: words, and a JSON list behind its options."""
+    options, bracket, listed = text.partition("[")
+    if bracket:
+        try:
+            return [*options.split(), *json.loads(bracket + listed)]
+        except (ValueError, TypeError):
+            pass
+    return text.split()
 
 
 def _command(text: str) -> str:

@@ -147,7 +147,7 @@ def survey_repository(root: Path, is_shared: Callable[[str], bool] = lambda _: T
     dockerfiles = _dockerfiles(files, services, read)
     service = find_site_service(services, [each.path for each in dockerfiles])
     module = _find_settings_module(files, site, service, next(iter(dockerfiles), None), read)
-    settings_files = _settings_files(folder, module, files, read)
+    settings_files = find_settings_files(folder, module.value if module else None, files, read)
     requirements = tuple(find_requirements(files, read))
     packages = _packages(requirements, folder, files, read)
     env_files = tuple(each for each in files if EXAMPLE_FILE.fullmatch(_name(each)) and is_shared(each))
@@ -255,8 +255,8 @@ def _module_of(text: str) -> str | None:
         return None
 
 
-def _settings_files(
-    site: str, module: Found | None, files: Sequence[str], read: Callable[[str], str]
+def find_settings_files(
+    site: str, module: str | None, files: Sequence[str], read: Callable[[str], str]
 ) -> tuple[str, ...]:
     """Return the files that a settings module is made of, in the order in which Django reads them."""
     found: list[str] = []
@@ -280,7 +280,7 @@ def _settings_files(
         found.append(file)
 
     if module:
-        follow(module.value)
+        follow(module)
     return tuple(found)
 
 

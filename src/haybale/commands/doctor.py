@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ def _examine_here() -> Iterator[Diagnosis]:
     except ConfigError as error:
         yield Diagnosis(subject="settings", seen="wrong", findings=(Finding.from_error(error),))
         return
-    yield from examine(project, settings, os.environ)
+    yield from examine(project, settings, os.environ, version("haybale"))
 
 
 def count_errors(diagnoses: Sequence[Diagnosis]) -> int:

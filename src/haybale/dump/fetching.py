@@ -34,12 +34,20 @@ def find_dump(project: Project) -> Dump:
     settings = project.settings
     if not settings.database.fetch:
         return resolve_dump(project.home, settings.dump)
-    folder = project.scratch / "fetched"
-    wanted = settings.database.sha256
-    file = folder / wanted if wanted else None
+    file = fetched_file(project)
     if file is None or not file.is_file():
-        file = _fetch(project, folder, wanted)
+        file = _fetch(project, _folder(project), settings.database.sha256)
     return Dump(link=file, target=file)
+
+
+def fetched_file(project: Project) -> Path | None:
+    """Return where the dump that the settings pin is once it was fetched; None where they pin none."""
+    wanted = project.settings.database.sha256
+    return _folder(project) / wanted if wanted else None
+
+
+def _folder(project: Project) -> Path:
+    return project.scratch / "fetched"
 
 
 def _fetch(project: Project, folder: Path, wanted: str | None) -> Path:

@@ -20,7 +20,7 @@ from haybale.images.dockerfile import build_arguments
 from haybale.images.stages import SOLR, SOLR_HOME, StageSource, find_stage
 from haybale.images.transfer import push_image
 from haybale.tools import git, process
-from haybale.tools.engine import sdk
+from haybale.tools.engine import sdk, versions
 from haybale.tools.registry import credentials
 from haybale.tools.registry.client import is_registry_available
 
@@ -277,6 +277,8 @@ def _revision_of_files(checkout: Checkout) -> str:
 
 
 def _run(build: StageBuild, *, quiet: bool) -> None:
+    for tool in (versions.ENGINE, versions.BUILDX):
+        versions.require_version(tool)
     command = build.command(quiet=quiet)
     # SOURCE_DATE_EPOCH makes BuildKit date the image by the commit, not by the clock.
     env = {"SOURCE_DATE_EPOCH": str(build.epoch), "DOCKER_BUILDKIT": "1"}

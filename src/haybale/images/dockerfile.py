@@ -167,7 +167,11 @@ def _stage_name(instruction: str, place: str) -> str | None:
     """Return the name that a FROM gives its stage."""
     match = STAGE.fullmatch(instruction)
     if match is None:
-        raise ConfigError(f"{place}: cannot be read: {instruction}", cause="its form is FROM IMAGE [AS NAME]")
+        raise ConfigError(
+            f"{place}: cannot be read: {instruction}",
+            cause="its form is FROM IMAGE [AS NAME]",
+            hint="correct that line",
+        )
     name = match["name"]
     if name and not NAME.fullmatch(name.lower()):
         raise ConfigError(

@@ -74,13 +74,19 @@ def last_compose_project(project: Project, kind: str, env: Mapping[str, str]) ->
 
     Before the first one, compose still wants a value for each variable.
     """
-    unset = dict.fromkeys(NAMES, "none") | dict.fromkeys(FOLDERS, str(project.scratch))
+    unset = unset_variables(project)
     last = _compose(project, kind, None, unset, "")
     if all(file.is_file() for file in (last.env_file, *last.written)):
         return last
-    services = compose_project(project, kind, None, unset | {"HAYBALE_DATABASE_URL": "sqlite://"}, env)
+    services = compose_project(project, kind, None, unset, env)
     services.write_files()
     return services
+
+
+def unset_variables(project: Project) -> dict[str, str]:
+    """Return a value for each variable of the compose files, with which compose reads them before a run."""
+    folders = dict.fromkeys(FOLDERS, str(project.scratch))
+    return {**dict.fromkeys(NAMES, "none"), **folders, "HAYBALE_DATABASE_URL": "sqlite://"}
 
 
 def _compose(

@@ -398,6 +398,11 @@ def forget_worktree(root: Path, folder: Path) -> None:
         kept.rmdir()
 
 
+def setting(root: Path, name: str) -> str | None:
+    """Return the value of one of git's settings (git-config(1)), None where nobody set it."""
+    return run(root, "config", "--get", name).stdout.strip() or None
+
+
 def has_identity(root: Path) -> bool:
     """Return whether git is configured to know who makes commits here; a guess does not count."""
     return all(run(root, *CONFIGURED, "var", f"GIT_{role}_IDENT").ok for role in ("AUTHOR", "COMMITTER"))

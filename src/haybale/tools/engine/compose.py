@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from haybale.errors import HaybaleError, PrerequisiteError, ServiceError
 from haybale.files import write_atomically
 from haybale.tools import process
+from haybale.tools.engine import versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -89,6 +90,22 @@ class Compose:
         """Remove what `write_files` wrote."""
         for file in (self.env_file, *self.written):
             file.unlink(missing_ok=True)
+
+    def read_merged(self) -> dict[str, Any]:
+        """Return what compose makes of the files, with every variable replaced; nothing is started.
+
+        Raises `ServiceError` with what compose says where it cannot read them.
+        """
+        self.write_files()
+        done = self.run("config", "--format", "json")
+        if not done.ok:
+            said = done.stderr.strip().rpartition("\n")[2] or f"it exited with {done.code}"
+            raise ServiceError(
+                f"docker compose cannot read the services of {self.project}: {said}",
+                cause=f"they are made of {', '.join(file.name for file in self.files)}",
+                hint="correct the file that it names; docker compose config shows what it makes of one",
+            )
+        return dict(json.loads(done.stdout))
 
     def run_attached(self, arguments: Sequence[str]) -> int:
         """Run docker compose on this terminal and return its exit code."""
@@ -166,8 +183,10 @@ class Compose:
 
         `keep` leaves them for debugging. Meanwhile `watch` is called over and over, and once more where they
         fail: what it raises is why. Else raises `ServiceError` with the log of the service that is to blame,
-        or the error that `explain` returns for that service and its exit code.
+        or the error that `explain` returns for that service and its exit code; `PrerequisiteError` where
+        compose is too old.
         """
+        versions.require_version(versions.COMPOSE)
         self.write_files()
         stack = _Services(str(self.folder), wait=True)
         stack.watch = watch or _watch_nothing

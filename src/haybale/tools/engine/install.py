@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from haybale.errors import PrerequisiteError
 from haybale.tools import apt, process
+from haybale.tools.engine import versions
 
 if TYPE_CHECKING:
     import subprocess
@@ -88,7 +89,10 @@ class InstallPlan:
 
 
 def ensure_engine(say: Callable[[str], None]) -> None:
-    """Make sure that engine, compose v2 and buildx work; raises `PrerequisiteError` where they cannot."""
+    """Make sure that engine, compose v2 and buildx work; raises `PrerequisiteError` where they cannot.
+
+    Also where one is too old: it is somebody's choice, and stays.
+    """
     machine = inspect_machine(os.environ)
     if machine.missing:
         plan = plan_installation(machine)
@@ -101,6 +105,8 @@ def ensure_engine(say: Callable[[str], None]) -> None:
         if missing:
             message, cause = f"still missing: {missing}", "the packages do not have it"
             raise PrerequisiteError(message, cause=cause, hint=INSTRUCTIONS)
+    for tool in versions.TOOLS:
+        versions.require_version(tool)
     say(f"the container engine answers ({engine_versions()})")
 
 
@@ -163,10 +169,8 @@ def succeeds(*arguments: str) -> bool:
 
 def engine_versions() -> str:
     """Return the versions of engine, compose and buildx, for people."""
-    engine = process.run(["docker", "info", "--format", "{{.ServerVersion}}"]).stdout.strip()
-    compose = process.run(["docker", "compose", "version", "--short"]).stdout.strip()
-    buildx = process.run(["docker", "buildx", "version"]).stdout.split()
-    return f"engine {engine}, compose {compose}, buildx {buildx[1] if len(buildx) > 1 else '?'}"
+    found = map(versions.read_version, versions.TOOLS)
+    return ", ".join(f"{each.tool.name} {each.text}" for each in found)
 
 
 @contextlib.contextmanager

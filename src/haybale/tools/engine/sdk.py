@@ -59,7 +59,9 @@ class EngineInfo:
     """The engine's version, whether it keeps images in containerd's store, and its memory in bytes.
 
     Only with that store can its builds write a registry cache, and does it hold attestations. `folder` is
-    where it keeps everything, on its own machine; `clock` its time, in seconds since 1970.
+    where it keeps everything, on its own machine; `clock` its time, in seconds since 1970. `address` is how
+    it is reached: unix:///run/docker.sock, tcp://HOST:PORT. `address_pools` are what its networks get their
+    addresses from (base and prefix length), () where nobody configured them.
     """
 
     version: str
@@ -67,6 +69,9 @@ class EngineInfo:
     memory: int
     folder: Path
     clock: float
+    is_podman: bool = False
+    address: str = ""
+    address_pools: tuple[tuple[str, int], ...] = ()
 
 
 @functools.cache
@@ -94,7 +99,21 @@ def engine_info() -> EngineInfo:
         memory=memory,
         folder=Path(info["DockerRootDir"]),
         clock=datetime.fromisoformat(info["SystemTime"]).timestamp(),
+        is_podman=_is_podman(client().version()),
+        address=str(client().api.base_url),
+        address_pools=tuple((each["Base"], each["Size"]) for each in info.get("DefaultAddressPools") or ()),
     )
+
+
+def _is_podman(version: Mapping[str, Any]) -> bool:
+    """Whether it is Podman that answers as Docker does, by what it says of its parts."""
+    return any("podman" in each.get("Name", "").lower() for each in version.get("Components") or ())
+
+
+def network_subnets() -> list[str]:
+    """Return the subnets of all networks that the engine has."""
+    configured = ((each.attrs.get("IPAM") or {}).get("Config") or () for each in client().networks.list())
+    return [part["Subnet"] for parts in configured for part in parts if part.get("Subnet")]
 
 
 def registry_config() -> Mapping[str, Any]:
