@@ -144,7 +144,7 @@ def test_build_of_solr_without_an_index_names_regeneration(site: Path) -> None:
     with (site / "Dockerfile").open("a", encoding="utf-8") as file:
         file.write("FROM release AS solr\n")
     done = haybale(site, "build", "solr", code=BUILD_FAILED)
-    assert "just regen-solr-image" in done.stderr
+    assert "haybale regen-solr-image" in done.stderr
 
 
 def test_build_reads_the_registry_s_cache_on_another_machine(site: Path, registry: str) -> None:

@@ -50,7 +50,8 @@ def test_stage_names_of_a_repository_without_dockerfile(tmp_path: Path) -> None:
 
 def test_stage_names_have_the_others_of_a_dockerfile(tmp_path: Path) -> None:
     made = project(tmp_path, THEIRS, 'stages.release = "production"\n')
-    assert stage_names(made) == ("release", "tester", "solr", "base")
+    assert stage_names(made) == ("base", "release", "tester", "solr")
+    assert stage_names(project(tmp_path, "FROM a\n")) == ("release", "tester", "solr")
 
 
 def test_find_stage_writes_a_lock_out_in_a_stage_of_its_own(tmp_path: Path) -> None:

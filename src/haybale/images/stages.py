@@ -87,17 +87,19 @@ class StageSource:
 
 
 def stage_names(project: Project) -> tuple[str, ...]:
-    """Return the names of all stages that can be built: haybale's three, then the Dockerfile's others.
+    """Return the names of all stages that can be built: the Dockerfile's in its order, then haybale's own.
 
-    Raises `ConfigError` where the Dockerfile cannot be read.
+    A stage that a setting names is called as haybale calls it. Raises `ConfigError` where the Dockerfile
+    cannot be read.
     """
     file = _own_file(project)
     if file is None:
         return STAGES
-    found = [stage.name for stage in parse_dockerfile(read_dockerfile(file), str(file)).stages if stage.name]
+    found = [stage.name for stage in parse_dockerfile(read_dockerfile(file), str(file)).stages]
     stages = project.settings.stages
-    known = {stages.release, stages.tester, stages.solr}
-    return (*STAGES, *(name for name in found if name not in {*STAGES, *known}))
+    called = {stages.release or found[-1]: RELEASE, stages.tester: TESTER, stages.solr: SOLR}
+    names = [called.get(name, name) for name in found if name]
+    return tuple(dict.fromkeys([*names, *STAGES]))
 
 
 def find_stage(project: Project, stage: str) -> StageSource:
