@@ -21,6 +21,7 @@ SUFFIXES = tuple(dict.fromkeys(suffix for each in DATABASES for suffix in each.s
 FOLDER_MARKERS = tuple(each.folder_marker for each in DATABASES if each.folder_marker)
 
 WEB_PAGE = "a web page"
+MYSQL = "a MySQL dump"
 
 # What is sometimes there in place of a dump, by its first bytes, in small letters and without blanks.
 SIGNATURES = (
@@ -28,7 +29,7 @@ SIGNATURES = (
     ((b"{",), "JSON"),
     ((b"7z\xbc\xaf\x27\x1c",), "a 7-Zip archive"),
     ((b"--\n-- postgresql database cluster",), "a PostgreSQL dump of a whole server (pg_dumpall)"),
-    ((b"-- mysql", b"-- mariadb", b"/*m!", b"/*!"), "a MySQL dump"),
+    ((b"-- mysql", b"-- mariadb", b"/*m!", b"/*!"), MYSQL),
     ((b"pk\x03\x04", b"\x1f\x8b", b"bzh", b"\xfd7zxz\x00", b"\x28\xb5\x2f\xfd"), "another archive"),
 )
 LFS_POINTER = b"version https://git-lfs"
@@ -57,6 +58,9 @@ def recognise(stream: Stream) -> Recognised:
     what, hint = describe_foreign(start), FETCH_HINT
     if stream.is_packed and not start:
         message, cause, hint = "holds an empty database", "dumping it failed", "dump it again"
+    elif what == MYSQL:
+        message, cause = f"is {what}", "only dumps of PostgreSQL and SQLite can be restored"
+        hint = "dump the site's data from PostgreSQL or SQLite, where the site runs on one of these too"
     elif stream.is_packed:
         message, hint = "holds no database", REPACK_HINT
         cause = f"what it holds is {what}" if what else "its first bytes are not those of one"
