@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from haybale.doctor.finding import Diagnosis, Finding
 from haybale.errors import HaybaleError
 from haybale.images.site_services import read_secrets, site_environment
 from haybale.index.inputs import match_globs
+from haybale.testing.suites import suite_command
 from haybale.tools import process
 
 if TYPE_CHECKING:
@@ -40,6 +42,10 @@ def examine_settings(project: Project, settings: Sequence[SettingValue], env: Ma
     findings = [finding for each in settings for finding in check_setting(project, each)]
     site = project.settings.site
     readers: list[Callable[[], object]] = [lambda: read_secrets(project, env)]
+    readers += [
+        functools.partial(suite_command, name, suite, "reports")
+        for name, suite in project.settings.test.suites.items()
+    ]
     if all(project.path(each).is_file() for each in site.environment_files):
         readers.append(lambda: site_environment(project, site.release))
     for read in readers:
