@@ -14,6 +14,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from haybale.config import RequirementsSettings
+from haybale.requirements.manager import (
+    BUILD_FOLDER,
+    DEVELOPMENT,
+    PRODUCTION,
+    TOOLS,
+    find_install_commands,
+)
 from haybale.requirements.pins import read_pins
 
 if TYPE_CHECKING:
@@ -48,6 +56,9 @@ TWO_PARTS = (
     'source = "web/requirements.in"\n'
     'production = "web/requirements.prod.txt"\ndevelopment = "web/requirements.txt"\n'
 )
+
+
+OWN_LAYOUT = 'production = "requirements/base.txt"\ndevelopment = "requirements/dev.txt"\n'
 
 
 @pytest.fixture
@@ -221,6 +232,122 @@ def test_regenerate_tells_a_missing_package_from_an_unknown_one(python: Path, si
     assert f"nothing on the package index fits pluggy>=9999 in {site}/web/requirements.in:3" in said
     said = run(python, site, "--upgrade-package", "plugy", code=WRONG_USE).stderr
     assert "did you mean 'pluggy'" in said
+
+
+@pytest.fixture
+def layered(python: Path, tmp_path: Path) -> Path:
+    """A repository that pip-tools keeps, in files of which one is the other's constraint."""
+    write(
+        tmp_path,
+        {
+            "pyproject.toml": SETTINGS + OWN_LAYOUT,
+            "requirements/base.in": "packaging==24.1\ncoverage[toml]==7.2.2\n",
+            "requirements/dev.in": "-c base.txt\nbuild\n",
+        },
+    )
+    for name, *options in (("base", "--no-strip-extras"), ("dev", "--generate-hashes", "--strip-extras")):
+        command = [
+            str(python),
+            "-m",
+            "piptools",
+            "compile",
+            "-q",
+            "--no-emit-find-links",
+            "--no-emit-index-url",
+        ]
+        subprocess.run([*command, *options, f"requirements/{name}.in"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def write(root: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
+
+
+def test_regenerate_compiles_a_repository_s_own_files_as_they_were(python: Path, layered: Path) -> None:
+    """pip-compile itself is the judge: of files that nothing has changed, and of what it makes after."""
+    base, dev = (layered / "requirements" / name for name in ("base.txt", "dev.txt"))
+    before = (base.read_bytes(), dev.read_bytes())
+    assert b"coverage[toml]==7.2.2" in before[0]
+    assert b"--hash" not in before[0]
+    assert b"--hash" in before[1]
+    run(python, layered)
+    assert (base.read_bytes(), dev.read_bytes()) == before
+
+    write(layered, {"requirements/base.in": "packaging>=24.1,<24.3\ncoverage[toml]==7.2.2\n"})
+    run(python, layered, "--check")
+    run(python, layered, "-P", "packaging")
+    assert b"packaging==24.2\n" in base.read_bytes()
+    assert b"packaging==24.2 \\\n" in dev.read_bytes()
+    assert base.read_bytes() == before[0].replace(b"packaging==24.1", b"packaging==24.2")
+    command = [str(python), "-m", "piptools", "compile", "-q", "--no-emit-find-links", "--no-emit-index-url"]
+    command += ["--generate-hashes", "--strip-extras", "requirements/dev.in"]
+    after = dev.read_bytes()
+    subprocess.run(command, cwd=layered, check=True)
+    assert dev.read_bytes() == after
+    assert sorted(file.name for file in base.parent.iterdir()) == ["base.in", "base.txt", "dev.in", "dev.txt"]
+
+    write(layered, {"requirements/base.in": "packaging>=25\ncoverage[toml]==7.2.2\n"})
+    said = " ".join(run(python, layered, "--check", code=STALE).stderr.split())
+    assert f"packaging==24.2 does not fit packaging>=25 in {layered}/requirements/base.in:1" in said
+
+
+def test_regenerate_moves_only_the_pins_asked_for_in_a_file_kept_by_hand(
+    python: Path, tmp_path: Path
+) -> None:
+    text = (
+        "# The site\ncoverage[toml]==7.2.2  # for reports\npackaging==24.1\n"
+        "setuptools==69.0.0\niniconfig>=2\n"
+    )
+    write(tmp_path, {"pyproject.toml": SETTINGS, "requirements.txt": text})
+    file = tmp_path / "requirements.txt"
+    said = " ".join(run(python, tmp_path, "--check").stderr.split())
+    assert "iniconfig>=2 is not pinned" in said
+    assert file.read_text(encoding="utf-8") == text
+    run(python, tmp_path, "-P", "packaging<25")
+    assert file.read_text(encoding="utf-8") == text.replace("24.1", "24.2")
+    run(python, tmp_path, "--upgrade")
+    moved = file.read_text(encoding="utf-8")
+    assert "setuptools==81.0.0\niniconfig>=2\n" in moved
+    assert "coverage[toml]==7.2.2" not in moved
+    assert "  # for reports\n" in moved
+
+    file.write_text("pytest==8.0.0\npluggy==1.2.0\n", encoding="utf-8")
+    said = " ".join(run(python, tmp_path, "--check", code=STALE).stderr.split())
+    assert f"pytest==8.0.0 in {file}:1, pluggy==1.2.0 in {file}:2" in said
+
+
+def test_locks_are_checked_and_written_out_by_their_own_tool(
+    python: Path, root: Path, tmp_path: Path
+) -> None:
+    """uv, on a lock without packages: it reaches no index."""
+    lines = (root / "requirements/launcher.txt").read_text(encoding="utf-8").splitlines()
+    (version,) = [line.split()[0] for line in lines if line.startswith("uv==")]
+    install = [str(python), "-m", "pip", "install", "-q", "--no-deps", version]
+    subprocess.run(install, check=True)
+    env = {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
+    project = '[project]\nname = "site"\nversion = "0"\nrequires-python = ">=3.11"\ndependencies = []\n'
+    write(tmp_path, {"pyproject.toml": f'{SETTINGS}production = "uv.lock"\n{project}'})
+    subprocess.run([python.parent / "uv", "lock", "--offline"], cwd=tmp_path, capture_output=True, check=True)
+    lock = (tmp_path / "uv.lock").read_bytes()
+    assert "up to date" in run(python, tmp_path, "--check", env=env).stderr
+    assert "uv lock" in run(python, tmp_path, "--upgrade", env=env).stderr
+
+    commands = find_install_commands(tmp_path, RequirementsSettings(production="uv.lock"))
+    for command in commands.tools[2:4]:
+        local = command.replace(f"{TOOLS}/bin", str(python.parent)).replace(BUILD_FOLDER, str(tmp_path))
+        subprocess.run(["sh", "-c", local], cwd=tmp_path, check=True)
+    for name in (PRODUCTION, DEVELOPMENT):
+        assert (tmp_path / name).read_text(encoding="utf-8").strip() == ""
+
+    (tmp_path / "pyproject.toml").write_text(
+        (tmp_path / "pyproject.toml").read_text(encoding="utf-8").replace(">=3.11", ">=3.12"),
+        encoding="utf-8",
+    )
+    said = run(python, tmp_path, "--check", code=STALE, env={**env, "UV_OFFLINE": "1"}).stderr
+    assert "`uv lock --check` fails" in said
+    assert (tmp_path / "uv.lock").read_bytes() == lock
 
 
 # Logins that must not be seen anywhere.

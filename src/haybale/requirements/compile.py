@@ -121,7 +121,7 @@ def compile_both(
     direct, python = read_direct_requirements(project), find_python(project.settings)
     compiler = Compiler(python=python, machine=settings.machine, variables=variables, direct=direct)
     present = read_pins(read_text(everything_file))
-    holds = holds_setuptools(direct, present, upgrade_packages)
+    holds = holds_setuptools(present, upgrade_packages)
     options = [*OPTIONS, *(["--upgrade"] if upgrade else [])]
     options += [f"--upgrade-package={name}" for name in upgrade_packages]
     name = str(settings.source)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from haybale.errors import PrerequisiteError, RequirementsError
 from haybale.files import write_atomically
-from haybale.requirements.lines import NAME, read_text
+from haybale.requirements.lines import NAME, read_text, redirect_includes
 from haybale.requirements.pins import normalize_name
 from haybale.tools import process
 
@@ -30,6 +30,9 @@ SETUPTOOLS_LIMIT = f"setuptools<{FIRST_WITHOUT_PKG_RESOURCES}\n"
 
 # In pip-compile's output: a list of "via" comments with one entry.
 VIA = re.compile(r"^( +# via)\n +#   (.*\n)(?! +#   )", re.MULTILINE)
+
+# In the names of temporary files (`files_beside`).
+MARK = re.compile(r"\.haybale-[0-9a-f]{8}")
 
 # Who asks for what, in the words of pip_compile.explain and of pip.
 ASKED = re.compile(rf"^  ({NAME}).* is asked for by (.*)$", re.MULTILINE)
@@ -78,12 +81,13 @@ class Compiler:
                     output.write_text(before, encoding="utf-8")
                     done = self._run(folder, arguments, output)
         if not done.ok:
-            cause, hint = explain_failure(done.output, self.direct)
+            log = MARK.sub("", done.output)
+            cause, hint = explain_failure(log, self.direct)
             raise RequirementsError(
                 f"{name} cannot be resolved",
                 cause=self.variables.hide(cause),
                 hint=hint,
-                log=self.variables.hide(done.output),
+                log=self.variables.hide(log),
             )
 
     def _run(self, folder: Path, arguments: Sequence[str], output: Path) -> process.Completed:
@@ -102,29 +106,29 @@ class Compiler:
         )
 
 
-def holds_setuptools(
-    direct: Mapping[str, str], present: Mapping[str, Pin], upgrade_packages: Sequence[str]
-) -> bool:
+def holds_setuptools(present: Mapping[str, Pin], upgrade_packages: Sequence[str]) -> bool:
     """Whether setuptools is to stay below the first version without `pkg_resources`.
 
-    Not where the inputs ask for it themselves, or it is beyond already, or its upgrade is asked for.
+    Not where it is beyond already, or its upgrade is asked for.
     """
     pin = present.get("setuptools")
     is_beyond = pin is not None and int(pin.version.partition(".")[0]) >= FIRST_WITHOUT_PKG_RESOURCES
-    return not is_beyond and "setuptools" not in {*direct, *upgrade_packages}
+    asked = {normalize_name(re.split(r"[^\w.-]", name)[0]) for name in upgrade_packages}
+    return not is_beyond and "setuptools" not in asked
 
 
 @contextmanager
 def files_beside(texts: Mapping[Path, str]) -> Iterator[dict[Path, Path]]:
     """Give temporary files with other texts beside files: file -> temporary file.
 
-    Beside them, because paths after `-r` and `-c` in them are relative to them. They sort as the files do.
+    Beside them, because paths after `-r` and `-c` in them are relative to them; those that lead to one of the
+    files lead to its temporary one. They sort as the files do.
     """
-    token = secrets.token_hex(4)
-    made = {file: file.with_name(f"{file.stem}.haybale-{token}{file.suffix}") for file in texts}
+    mark = f".haybale-{secrets.token_hex(4)}"
+    made = {file: file.with_name(f"{file.stem}{mark}{file.suffix}") for file in texts}
     try:
         for file, temporary in made.items():
-            _write(temporary, texts[file])
+            _write(temporary, redirect_includes(file, texts[file], made))
         yield made
     finally:
         for temporary in made.values():

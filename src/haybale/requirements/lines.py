@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haybale.errors import RequirementsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
@@ -44,13 +45,34 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
         yield start, joined.strip()
 
 
-def with_included(files: list[Path]) -> list[Path]:
+def included_by(file: Path) -> list[Path]:
+    """Return the files that are there of those that a file includes with -r and -c."""
+    matches = [INCLUDE.match(line) for _, line in logical_lines(read_text(file))]
+    found = [normal_path(file.parent / match["file"]) for match in matches if match]
+    return [each for each in found if each.is_file()]
+
+
+def with_included(files: Iterable[Path]) -> list[Path]:
     """Return files, and what they include with -r and -c, each once."""
-    found = list(files)  # appended to while it is gone through
+    found = [normal_path(file) for file in files]  # appended to while it is gone through
     for file in found:
-        for _, line in logical_lines(read_text(file)):
-            if included := INCLUDE.match(line):
-                more = file.parent / included["file"]
-                if more.is_file() and more not in found:
-                    found.append(more)
+        found.extend(more for more in included_by(file) if more not in found)
     return found
+
+
+def normal_path(path: Path) -> Path:
+    """Return an absolute path without `..` in it, as it is written: links are not followed."""
+    return Path(os.path.normpath(path))
+
+
+def redirect_includes(file: Path, text: str, places: Mapping[Path, Path]) -> str:
+    """Return the text of a file with -r and -c of other files in place of those that `places` maps."""
+    lines = []
+    for line in text.splitlines():
+        match = INCLUDE.match(line)
+        place = places.get(normal_path(file.parent / match["file"])) if match else None
+        if match and place:
+            start, end = match.span("file")
+            line = f"{line[:start]}{Path(match['file']).with_name(place.name)}{line[end:]}"  # noqa: PLW2901
+        lines.append(line)
+    return "\n".join([*lines, ""])

@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from haybale.errors import ConfigError
-from haybale.requirements.lines import logical_lines, read_text, with_included
+from haybale.requirements.lines import logical_lines, normal_path, read_text, with_included
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -187,14 +187,14 @@ def _pip_files(root: Path, name: str) -> tuple[tuple[str, ...], str]:
 
 def _relative(root: Path, path: Path) -> str:
     """Return a path from the root, without .. in it; raises `ConfigError` where it lies outside."""
-    relative = posixpath.normpath(path.absolute().relative_to(root.absolute()).as_posix())
-    if relative.startswith(".."):
+    normal, top = normal_path(path.absolute()), normal_path(root.absolute())
+    if not normal.is_relative_to(top):
         raise ConfigError(
             f"{path} is not in the repository",
             cause="an image is built from the repository alone",
             hint="move it into the repository",
         )
-    return relative
+    return normal.relative_to(top).as_posix()
 
 
 def _has_hashes(root: Path, files: Iterable[str]) -> bool:

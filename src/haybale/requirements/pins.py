@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from haybale.errors import RequirementsError
+from haybale.requirements.lines import NAME, logical_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 PIN = re.compile(
     r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:==(?P<version>[^\s;\\]+)| @ (?P<address>[^\s\\]+))"
     r"(?:\s*;\s*(?P<marker>[^\\]*?))?\s*\\?$"
+)
+# A pin in any requirements file, on its logical line.
+ANY_PIN = re.compile(
+    rf"^(?P<name>{NAME})\s*(?P<extras>\[[^]]*\])?\s*={{2,3}}\s*(?P<version>[^\s;,]+)"
+    r"\s*(?:;\s*(?P<marker>.*?))?(?:\s--hash.*)?$"
 )
 HASH = re.compile(r"--hash=(\S+)")
 # Which kinds of archives may be taken: what pip-compile keeps of the inputs' options.
@@ -25,7 +31,10 @@ HASHES_OR_COMMENT = re.compile(r"^((\s+--hash=\S+)+( \\)?|\s*(#.*)?)$")
 
 @dataclass(frozen=True, kw_only=True)
 class Pin:
-    """A pinned package; its `version` is an address where `is_address`, `line` counts from 1."""
+    """A pinned package; its `version` is an address where `is_address`, `line` counts from 1.
+
+    `extras` are such as [socks,toml], sorted, "" for none.
+    """
 
     name: str
     version: str
@@ -33,9 +42,11 @@ class Pin:
     line: int
     is_address: bool = False
     marker: str | None = None
+    extras: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} @ {self.version}" if self.is_address else f"{self.name}=={self.version}"
+        name = f"{self.name}{self.extras}"
+        return f"{name} @ {self.version}" if self.is_address else f"{name}=={self.version}"
 
     def is_same_as(self, other: Pin) -> bool:
         """Whether both install the same, wherever they stand."""
@@ -64,6 +75,32 @@ def read_pins(text: str) -> dict[str, Pin]:
         if name:
             pins[name] = replace(pins[name], hashes=pins[name].hashes | set(HASH.findall(line)))
     return pins
+
+
+def read_pin(line: str, number: int) -> Pin | None:
+    """Return the pin of a logical line of any requirements file, None where it is none."""
+    match = ANY_PIN.match(line)
+    if match is None:
+        return None
+    extras = sorted(re.findall(r"[\w.-]+", (match["extras"] or "").lower()))
+    return Pin(
+        name=normalize_name(match["name"]), version=match["version"], hashes=frozenset(HASH.findall(line)),
+        line=number, marker=match["marker"] or None, extras=f"[{','.join(extras)}]" if extras else "",
+    )  # fmt: skip
+
+
+def read_all_pins(text: str) -> dict[str, Pin]:
+    """Return the pins of any requirements file: normal name -> pin, the first of each."""
+    pins: dict[str, Pin] = {}
+    for number, line in logical_lines(text):
+        if pin := read_pin(line, number):
+            pins.setdefault(pin.name, pin)
+    return pins
+
+
+def unpinned_lines(text: str) -> list[tuple[int, str]]:
+    """Return the logical lines of any requirements file that are no pins, numbered."""
+    return [(number, line) for number, line in logical_lines(text) if read_pin(line, number) is None]
 
 
 def other_lines(text: str) -> list[tuple[int, str]]:
@@ -115,6 +152,10 @@ def stale_pins(present: Mapping[str, Pin], wanted: Mapping[str, Pin], direct: Ma
         elif wanted[name].marker != pin.marker:
             found, expected = pin.marker or "always", wanted[name].marker or "always"
             reasons.append(f"{place} is for another case: {found}, not {expected}")
+        elif wanted[name].extras != pin.extras:
+            reasons.append(f"{place} has other extras: {wanted[name]} is asked for")
+        elif not wanted[name].hashes:
+            continue
         elif not pin.hashes:
             reasons.append(f"{place} has no hashes")
         elif not pin.hashes <= wanted[name].hashes:
