@@ -14,6 +14,7 @@ from haybale.dump.content import FETCH_HINT, Stream
 from haybale.dump.database import Database, Recognised
 from haybale.dump.sql_script import BLANK, ScriptError, Statement, add_functions, read_statements
 from haybale.errors import DumpError
+from haybale.images.site_services import SQLITE_URL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,7 @@ class SQLite(Database):
     name = "sqlite"
     formats = (FILE, SQL)
     suffixes = (".sqlite3", ".sqlite", ".db", ".sql")
-    url = "sqlite:////data/db.sqlite3"
+    url = SQLITE_URL
 
     def recognise(self, file: Path, start: bytes, *, is_folder: bool) -> Recognised | None:
         del file, is_folder

@@ -12,7 +12,9 @@ from haybale.images.site_services import SQLITE_URL, Facts, expand, site_environ
 from haybale.requirements.manager import (
     BUILD_FOLDER,
     DEVELOPMENT,
+    PIP_SETTINGS,
     PRODUCTION,
+    SECRETS,
     VENV,
     copy_instruction,
     find_install_commands,
@@ -33,8 +35,7 @@ IGNORED = (
     "reports", ".env", ".env.*", "**/.env", "**/__pycache__", "**/*.py[cod]", "**/.*_cache",
 )  # fmt: skip
 
-# What is needed behind a proxy with certificates of its own, and where packages come from another index.
-PIP_MOUNTS = "--mount=type=secret,id=ca,required=false --mount=type=secret,id=pip,required=false"
+# What is needed behind a proxy with certificates of its own.
 APT_MOUNT = "--mount=type=secret,id=ca,required=false"
 APT = """\
 if [ -s /run/secrets/ca ]; then \\
@@ -78,13 +79,10 @@ def development_instructions(project: Project) -> str:
     return "\n".join([*copied, run_instruction(commands.development)])
 
 
-def pip_setup(*, is_own: bool) -> str:
-    """Return what pip needs to know in a RUN; `is_own`: it installs into /venv, from outside of it."""
-    own = f"export PIP_PYTHON={VENV}/bin/python; " if is_own else ""
-    return (
-        "if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; "
-        "if [ -s /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi; " + own
-    ).strip()
+def install_instruction(command: str, *, is_own: bool) -> str:
+    """Return the RUN of a command that may call pip; `is_own`: pip installs into VENV, from outside of it."""
+    settings = [*PIP_SETTINGS, *([f"export PIP_PYTHON={VENV}/bin/python"] if is_own else [])]
+    return f"RUN {' '.join(SECRETS)} \\\n    {'; '.join([*settings, command])}"
 
 
 def site_dockerfile(project: Project) -> str:

@@ -21,10 +21,9 @@ from haybale.images.dockerfile import (
 )
 from haybale.images.site_dockerfile import (
     IGNORED,
-    PIP_MOUNTS,
     RELEASE_STAGE,
     development_instructions,
-    pip_setup,
+    install_instruction,
     site_dockerfile,
 )
 
@@ -168,7 +167,7 @@ def _tester(text: str, release: str, development: str, install: str | None, *, i
     """Return the stage that tests the release stage: the same, and what the tests need."""
     lines = ["", f"FROM {release} AS {TESTER_STAGE}"]
     needed = [development] if development else []
-    needed += [f"RUN {PIP_MOUNTS} \\\n    {pip_setup(is_own=is_own)} {install}"] if install else []
+    needed += [install_instruction(install, is_own=is_own)] if install else []
     if needed:
         user = user_of(parse_dockerfile(text, "Dockerfile"), release) or "root"
         lines += ["USER root", *needed, f"USER {user}"]

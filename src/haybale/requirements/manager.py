@@ -49,11 +49,11 @@ PIP_INSTALL = f"python -m pip --python {VENV}/bin/python install --no-cache-dir"
 SECRETS = ("--mount=type=secret,id=ca,required=false", "--mount=type=secret,id=pip,required=false")
 CA = "/run/secrets/ca"
 CA_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO")
-PREPARATION = (
+PIP_SETTINGS = (
     f"if [ -s {CA} ]; then export {' '.join(f'{name}={CA}' for name in CA_VARIABLES)}; fi",
     "if [ -s /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi",
-    f"PATH=${{PATH#{VENV}/bin:}}",
 )
+PREPARATION = (*PIP_SETTINGS, f"PATH=${{PATH#{VENV}/bin:}}")
 
 # A requirement that is a folder of the repository; one that comes out of a version control system.
 LOCAL = re.compile(
