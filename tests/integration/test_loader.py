@@ -286,7 +286,8 @@ def test_verification_finds_what_old_faults_of_the_loader_make(
     site: Site, fault: str, mutation: str, sample: int
 ) -> None:
     faulty = site.with_fault(fault, BARN_MUTATION=mutation)
-    report = faulty.verified("--rows", "50", sample=sample, workers=2).verification()
+    # One seed: 18 documents of 305 are wrong with `repeats`, and one sample of 40 in ten has none of them.
+    report = faulty.verified("--rows", "50", "--seed", "7", sample=sample, workers=2).verification()
     with pytest.raises(VerifyError, match="is not the database's"):
         raise_if_invalid(report)
     assert "note_s" in {each.field for each in report.differences}
