@@ -73,6 +73,9 @@ def running(image: str, *options: str) -> Iterator[tuple[str, int]]:
         f"io.haybale.test={RUN}",
         "--publish",
         "127.0.0.1::8983",
+        # No Solr here runs for as long as its JVM's second compiler takes to pay off.
+        "--env",
+        "JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1",
         *options,
         image,
     ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -33,23 +34,28 @@ def test_error_kind_is_raised_somewhere(kind: str) -> None:
     assert kind in raised()
 
 
+@functools.cache
+def calls() -> list[tuple[str, ast.Call]]:
+    """Every call in the package, with the name of its file."""
+    return [
+        (file.name, node)
+        for file in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    ]
+
+
 def raised() -> set[str]:
     """The names that are called anywhere in the package: an error is made before it is raised."""
-    names = set()
-    for file in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
-                names.add(getattr(node.func, "attr", getattr(node.func, "id", "")))
-    return names
+    return {getattr(node.func, "attr", getattr(node.func, "id", "")) for _, node in calls()}
 
 
 def test_usage_and_dump_errors_always_have_a_cause_or_a_hint() -> None:
     """These are what people meet first."""
-    silent = []
-    for file in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"UsageError", "DumpError"}:
-                given = {keyword.arg for keyword in node.keywords}
-                if not given & {"cause", "hint"}:
-                    silent.append(f"{file.name}:{node.lineno}")
+    silent = [
+        f"{file}:{node.lineno}"
+        for file, node in calls()
+        if getattr(node.func, "id", "") in {"UsageError", "DumpError"}
+        and not {keyword.arg for keyword in node.keywords} & {"cause", "hint"}
+    ]
     assert silent == []
