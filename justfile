@@ -27,7 +27,7 @@ init *args:
 upgrade *args:
     @"{{ nox }}" -s upgrade -- "$@"
 
-# Find everything that would stop a run, before one is started: [--json]
+# Find everything that would stop a run, before one is started: [--deep] [--json]
 [group('build')]
 doctor *args:
     @"{{ nox }}" -s doctor -- "$@"

@@ -11,12 +11,13 @@ import click
 from rich.text import Text
 
 from haybale import config
-from haybale.commands import json_option
+from haybale.commands import current_checkout, json_option
+from haybale.doctor.deep import examine_deeply
 from haybale.doctor.examination import examine
 from haybale.doctor.finding import Diagnosis, Finding
 from haybale.errors import ConfigError, PrerequisiteError
 from haybale.invocation import find_invocation
-from haybale.terminal import print_json, stdout_console
+from haybale.terminal import Terminal, print_json, stdout_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
     from haybale.invocation import Invocation
 
 
+deep_option = click.option("--deep", is_flag=True, help="Start Django and Solr once, and look at them too.")
+
+
 @click.command()
+@deep_option
 @json_option
-def doctor_command(*, as_json: bool) -> None:
+def doctor_command(*, deep: bool, as_json: bool) -> None:
     diagnoses = []
-    for diagnosis in _examine_here():
+    for diagnosis in _examine_here(deep=deep):
         diagnoses.append(diagnosis)
         if not as_json:
             stdout_console().print(*diagnosis_lines(diagnosis, find_invocation(Path.cwd())), sep="\n")
@@ -41,15 +46,25 @@ def doctor_command(*, as_json: bool) -> None:
         )
 
 
-def _examine_here() -> Iterator[Diagnosis]:
-    """Yield the diagnoses of the repository that the user is in; of wrong settings alone where they are."""
+def _examine_here(*, deep: bool) -> Iterator[Diagnosis]:
+    """Yield the diagnoses of the repository that the user is in; of wrong settings alone where they are.
+
+    `deep`: Django and Solr are started where nothing was found that would keep them from it.
+    """
     here = Path.cwd()
     try:
         project, settings = config.load(here, os.environ), config.explain_settings(here, os.environ)
     except ConfigError as error:
         yield Diagnosis(subject="settings", seen="wrong", findings=(Finding.from_error(error),))
         return
-    yield from examine(project, settings, os.environ, version("haybale"))
+    found = []
+    for each in examine(project, settings, os.environ, version("haybale")):
+        found.append(each)
+        yield each
+    if deep and count_errors(found):
+        yield Diagnosis(subject="Django and Solr", seen="not started: first what is marked above")
+    elif deep:
+        yield from examine_deeply(current_checkout(), Terminal().say)
 
 
 def count_errors(diagnoses: Sequence[Diagnosis]) -> int:

@@ -177,18 +177,23 @@ class Compose:
 
     @contextlib.contextmanager
     def up(
-        self, *, keep: bool = False, explain: Explain | None = None, watch: Watch | None = None
+        self,
+        *,
+        keep: bool = False,
+        explain: Explain | None = None,
+        watch: Watch | None = None,
+        only: Sequence[str] = (),
     ) -> Iterator[None]:
         """Bring the services up, healthy, for the length of the block; then nothing of them is left.
 
-        `keep` leaves them for debugging. Meanwhile `watch` is called over and over, and once more where they
-        fail: what it raises is why. Else raises `ServiceError` with the log of the service that is to blame,
-        or the error that `explain` returns for that service and its exit code; `PrerequisiteError` where
-        compose is too old.
+        `only` are some of them, which bring what they depend on; () for all. `keep` leaves them for
+        debugging. Meanwhile `watch` is called over and over, and once more where they fail: what it raises is
+        why. Else raises `ServiceError` with the log of the service that is to blame, or the error that
+        `explain` returns for that service and its exit code; `PrerequisiteError` where compose is too old.
         """
         versions.require_version(versions.COMPOSE)
         self.write_files()
-        stack = _Services(str(self.folder), wait=True)
+        stack = _Services(str(self.folder), wait=True, services=list(only) or None)
         stack.watch = watch or _watch_nothing
         # It has no argument for the project's name.
         stack.compose_command_property = self.command()
