@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,19 @@ def test_doctor_finds_nothing_that_would_stop_a_run_here() -> None:
     ]  # fmt: skip
     errors = [each for one in diagnoses for each in one["findings"] if each["level"] == "error"]
     assert (errors, done.returncode) == ([], 0), done.stderr
+
+
+def test_doctor_deep_starts_django_and_solr_once_and_leaves_nothing() -> None:
+    done = doctor(ROOT, "--deep", "--json")
+    *_, django, solr = json.loads(done.stdout)["diagnoses"]
+    assert (django["subject"], solr["subject"]) == ("Django", "Solr"), done.stderr
+    assert django["seen"] == "starts; its connections have the cores sotu, with 15 fields"
+    assert solr["seen"] == "opens sotu"
+    assert (django["findings"], solr["findings"], done.returncode) == ([], [], 0), done.stderr
+    (run,) = set(re.findall(r"doctor-[0-9a-f]{8}", done.stderr))
+    for listed in (("ps", "--all", "--format={{.Names}}"), ("volume", "ls"), ("network", "ls"), ("images",)):
+        shown = subprocess.run(["docker", *listed], capture_output=True, text=True, check=True).stdout
+        assert run not in shown
 
 
 def test_doctor_names_what_git_lacks_and_what_would_get_lost(tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def missing_fields(wanted: SiteSchema, patterns: Sequence[str], schema: str) -> 
 
 
 def start_solr(started: Started, cores: Mapping[str, CoreFolder], say: Callable[[str], None]) -> None:
-    """Bring Solr up with an empty index until each core answers; raises `ServiceError` with the root cause."""
+    """Bring Solr up with an empty index until each core answers; raises `ServiceError` with its cause."""
     checkout = started.checkout
     project, first = checkout.project, next(iter(cores))
     with tempfile.TemporaryDirectory(prefix="haybale-") as folder:
