@@ -76,6 +76,13 @@ def unit(session: nox.Session) -> None:
 
 
 @session()
+def package(session: nox.Session) -> None:
+    """Build the package and run it as others get it: needs no engine."""
+    install(session, "tests")
+    session.run("pytest", "tests/integration/test_package.py", *session.posargs)
+
+
+@session()
 def lint(session: nox.Session) -> None:
     """Check style, formatting, and that imports point down only."""
     install(session, "lint", package=False)

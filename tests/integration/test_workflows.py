@@ -282,7 +282,7 @@ def test_workflows_only_publish_keeps_credentials(github: dict[str, Any]) -> Non
         for step in job["steps"]
         if step.get("uses", "").startswith("actions/checkout@")
     }
-    assert kept == {"check": False, "pipeline": False, "publish": True}
+    assert kept == {"check": False, "macos": False, "pipeline": False, "publish": True}
 
 
 def test_workflows_fork_has_no_secrets(github: dict[str, Any]) -> None:
