@@ -159,6 +159,11 @@ layers *args:
 unit *args:
     @"{{ nox }}" -s unit -- "$@"
 
+# Build the package and run it as others get it, without an engine
+[group('repository')]
+package *args:
+    @"{{ nox }}" -s package -- "$@"
+
 # Check style, formatting, and that imports point down only
 [group('repository')]
 lint *args:

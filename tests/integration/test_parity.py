@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 # Sessions that look after this repository run a tool, not haybale.
-TOOLS = {"unit", "lint", "typecheck", "workflows", "lock", "bench"}
+TOOLS = {"unit", "package", "lint", "typecheck", "workflows", "lock", "bench"}
 
 
 def output(*command: str, cwd: Path) -> str:
