@@ -297,11 +297,19 @@ def find_named(client: docker.DockerClient, *words: str) -> Leftovers:
         frozenset(
             # A base image that is not the tests' may have one name that is.
             name
-            for each in api.images()
+            for each in listed_images(api)
             for name in each.get("RepoTags") or [each["Id"]]
             if any(word in f"{name} {each.get('Labels')}" for word in words)
         ),
     )
+
+
+def listed_images(api: docker.APIClient, attempts: int = 5) -> list[dict[str, Any]]:
+    """Return all images; where one is removed meanwhile, the engine answers 404 (moby issue 52688)."""
+    for _ in range(attempts - 1):
+        with contextlib.suppress(NotFound):
+            return list(api.images())
+    return list(api.images())
 
 
 def remove_named(word: str) -> None:

@@ -37,6 +37,10 @@ TIMEOUT = 300
 # Bytes of a command's output that are read at once.
 STREAM_CHUNK = 1 << 20
 
+# An image that is removed while images are listed makes the engine answer 404 instead of leaving it out, with
+# containerd's store (moby issue 52688): that is no answer, and it is asked again.
+LISTING_ATTEMPTS = 5
+
 # Lines of a container's log that go into an error.
 TAIL = 25
 
@@ -139,10 +143,26 @@ def find_image(image: ImageRef | str) -> ImageInfo | None:
     return ImageInfo(id=str(found.id), digest=digest, labels=found.labels, digests=frozenset(digests))
 
 
+def list_images(repository: ImageRef, label: str | None = None) -> list[dict[str, Any]]:
+    """Return the images of a repository that have a label, as the engine lists them (Engine API, ImageList).
+
+    It is one request: with one for each image, an image may be gone in between. Raises `PrerequisiteError`
+    where the engine gives no list.
+    """
+    filters: dict[str, Any] | None = {"label": label} if label else None
+    seen = ""
+    for _ in range(LISTING_ATTEMPTS):
+        try:
+            return list(client().api.images(str(repository), filters=filters))
+        except docker.errors.NotFound as error:
+            seen = str(error.explanation)
+    hint = "wait until nothing removes images any more, and try again; docker image ls asks the same"
+    raise PrerequisiteError(f"the engine cannot list the images of {repository}", cause=seen, hint=hint)
+
+
 def find_newest_image(repository: ImageRef, label: str) -> ImageInfo | None:
     """Return the newest image of a repository that has a label, None for none."""
-    # One request; with one for each image, an image may be gone in between.
-    found = client().api.images(str(repository), filters={"label": label})
+    found = list_images(repository, label)
     newest = max(found, key=lambda each: (each["Created"], each["Id"]), default=None)
     return find_image(str(newest["Id"])) if newest else None
 
@@ -169,11 +189,11 @@ def _remove_unused(image_id: str) -> None:
 def repository_tags(repository: ImageRef) -> dict[str, str]:
     """Return a repository's tags on the engine: tag -> digest (the image's id where no registry has it)."""
     found, prefix = {}, str(repository)
-    for each in client().images.list(name=prefix):
-        digests = each.attrs.get("RepoDigests") or ()
+    for each in list_images(repository):
+        names, digests = each.get("RepoTags") or (), each.get("RepoDigests") or ()
         own = [name.removeprefix(f"{prefix}@") for name in digests if name.startswith(f"{prefix}@")]
-        tags = [name.removeprefix(f"{prefix}:") for name in each.tags if name.startswith(f"{prefix}:")]
-        found.update(dict.fromkeys(tags, own[0] if own else str(each.id)))
+        tags = [name.removeprefix(f"{prefix}:") for name in names if name.startswith(f"{prefix}:")]
+        found.update(dict.fromkeys(tags, own[0] if own else str(each["Id"])))
     return found
 
 
