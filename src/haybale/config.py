@@ -71,6 +71,8 @@ FOLDER = r"\w[\w.-]*(/\w[\w.-]*)*"
 FOLDER_OF_ENVIRONMENT = (
     r"(\w|\{environment\})([\w.-]|\{environment\})*(/(\w|\{environment\})([\w.-]|\{environment\})*)*"
 )
+# A path of the repository, and where it is in a container.
+MOUNT = r"[^:]+:/[^:]*"
 # An image's name in a manifest, without tag and digest.
 IMAGE = r"[a-z0-9][a-z0-9._:/-]*"
 
@@ -240,6 +242,12 @@ class SiteSettings:
         pattern="(variable|file):.+",
         form="variable:NAME or file:PATH",
     )
+    mounts: tuple[str, ...] = setting(
+        "files or folders of the repository that its containers see, PATH:PATH_IN_THE_CONTAINER",
+        (),
+        pattern=MOUNT,
+        form="PATH:/PATH",
+    )
     index: StepSettings = field(default_factory=StepSettings)
     test: StepSettings = field(default_factory=StepSettings)
     release: StepSettings = field(default_factory=StepSettings)
@@ -325,7 +333,7 @@ class SuiteSettings:
     mounts: tuple[str, ...] = setting(
         "files or folders of the repository that it sees, PATH:PATH_IN_THE_CONTAINER",
         (),
-        pattern="[^:]+:/[^:]*",
+        pattern=MOUNT,
         form="PATH:/PATH",
     )
     gates: bool = setting("whether its failure fails the run", default=True)

@@ -120,6 +120,12 @@ def test_known_inputs_with_a_site_in_a_folder_of_the_system() -> None:
     assert known.name("/user/a.json") == "/user/a.json"
 
 
+def test_known_inputs_knows_what_is_mounted_by_its_absolute_path() -> None:
+    known = KnownInputs("/app", frozenset({"/app/local.py", "/run/secrets/x"}), compile_globs(()), ())
+    assert (known.name("/app/local.py"), known.name("/run/secrets/x")) == (None, None)
+    assert (known.name("/app/other.py"), known.name("/run/secrets/y")) == ("other.py", "/run/secrets/y")
+
+
 def test_known_inputs_with_a_site_that_is_its_own_virtual_environment() -> None:
     known = KnownInputs("/app", frozenset(), compile_globs(()), ("/app", "/app/lib/python3.12"))
     assert known.name("/app/a.json") == "a.json"

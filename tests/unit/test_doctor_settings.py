@@ -52,6 +52,10 @@ SUITE = '[tool.haybale.test.suites.site]\ncommand = ["pytest"]\n'
             "site.environment_files names .env.exam",
         ),
         (
+            '[tool.haybale.site]\nmounts = ["tests:/tests", "local.py:/app/local.py"]',
+            "pyproject.toml:6: site.mounts names local.py, which is not there",
+        ),
+        (
             '[tool.haybale.requirements]\nsource = "deps.in"',
             "pyproject.toml:6: requirements.source names deps",
         ),

@@ -125,3 +125,8 @@ def test_write_inputs_has_the_sites_folder_only(
     said = json.loads((tmp_path / "inputs.json").read_text())
     assert said["inputs"] == inputs
     assert sorted(said["ignore"]) == sorted(ignore)
+
+
+def test_write_inputs_has_what_is_mounted_by_its_path_in_the_container(tmp_path: Path) -> None:
+    write_inputs(tmp_path / "inputs.json", frozenset({"web/a.py"}), "web", (), ["/app/local.py"])
+    assert json.loads((tmp_path / "inputs.json").read_text())["inputs"] == ["/app/local.py", "a.py"]

@@ -242,3 +242,14 @@ def test_match_globs_refuses_what_matches_nothing(tmp_path: Path, pattern: str) 
     with pytest.raises(ConfigError, match=r"^index\.inputs: ") as refused:
         inputs.match_globs(tmp_path, [pattern])
     assert repr(pattern) in refused.value.message
+
+
+def test_mounted_files_are_those_of_files_and_folders(tmp_path: Path) -> None:
+    write(tmp_path, "conf/a.ini")
+    write(tmp_path, "conf/more/b.ini")
+    found = inputs.mounted_files(tmp_path, ["conf:/etc/site", "local.py:/app/local.py"])
+    assert found == {
+        "conf/a.ini": "/etc/site/a.ini",
+        "conf/more/b.ini": "/etc/site/more/b.ini",
+        "local.py": "/app/local.py",
+    }

@@ -130,6 +130,18 @@ def test_compute_key_has_what_is_adapted_to_solr_9(root: Path) -> None:
     assert after.components["serving"] == before.components["serving"]
 
 
+def test_compute_key_counts_what_is_mounted_and_where(root: Path) -> None:
+    def mounted(target: str) -> Key:
+        write(root / "pyproject.toml", FILES["pyproject.toml"] + f'site.mounts = ["local.py:{target}"]\n')
+        return key_at(root)
+
+    write(root / "local.py", "DEBUG = True\n")
+    before, elsewhere = mounted("/app/local.py"), mounted("/app/conf/local.py")
+    assert changed(before, elsewhere) == ["variables"]
+    write(root / "local.py", "DEBUG = False\n")
+    assert changed(before, mounted("/app/local.py")) == ["environment"]
+
+
 def test_compute_key_does_not_count_the_index_in_a_core_s_own_folder(root: Path) -> None:
     write(root / "solr_conf/core.properties", "name=site\n")
     before = key_at(root)

@@ -128,6 +128,24 @@ def test_ci_services_ask_the_site_as_the_settings_say(tmp_path: Path) -> None:
     assert (web["command"], web["user"]) == (["serve", "$$PORT"], "www-data")
 
 
+def test_services_mount_files_of_the_repository_in_every_container_of_the_site(tmp_path: Path) -> None:
+    made = project(
+        tmp_path,
+        'site.mounts = ["local.example.py:/app/local.py"]\n'
+        '[tool.haybale.test.suites.a]\ncommand = ["x"]\nmounts = ["a:/a"]\n',
+    )
+    services = {**index_services(made, SQLITE, {})["services"], **ci_services(made, SQLITE, {})["services"]}
+    site = (f"{tmp_path}/local.example.py", "/app/local.py")
+    mounted = {
+        name: [(each["source"], each["target"]) for each in service["volumes"]]
+        for name, service in services.items()
+    }
+    assert mounted == {
+        "database": [site], "loader": [site], "web": [site], "tester": [site, (f"{tmp_path}/a", "/a")],
+    }  # fmt: skip
+    assert all(each["read_only"] for service in services.values() for each in service["volumes"])
+
+
 def test_ci_services_mount_what_the_suites_see(tmp_path: Path) -> None:
     made = project(
         tmp_path,

@@ -89,7 +89,7 @@ def wanted_paths(project: Project, setting: SettingValue) -> Iterator[tuple[str,
         is_there = FILES.get(name, Path.is_file)
         for each in _parts(value):
             yield each, is_there(project.path(each))
-    elif suite and suite["part"] == "mounts":
+    elif name == "site.mounts" or (suite and suite["part"] == "mounts"):
         for each in value:
             source = each.partition(":")[0]
             yield source, project.path(source).exists()

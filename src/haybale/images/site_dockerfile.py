@@ -132,7 +132,9 @@ def _collectstatic(project: Project) -> str:
     placeholders = Facts(database_url=SQLITE_URL, core="none").placeholders(project.settings.site)
     variables = site_environment(project, project.settings.site.release).items()
     assigned = " ".join(f"{name}={shlex.quote(expand(value, placeholders))}" for name, value in variables)
-    return f"RUN {assigned} python manage.py collectstatic --noinput --verbosity 0\n"
+    pairs = (each.split(":") for each in project.settings.site.mounts)
+    mounts = "".join(f"--mount=type=bind,source={source},target={target} " for source, target in pairs)
+    return f"RUN {mounts}{assigned} python manage.py collectstatic --noinput --verbosity 0\n"
 
 
 def _find_wsgi(project: Project) -> str:

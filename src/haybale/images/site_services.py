@@ -19,7 +19,7 @@ from haybale.config import PLACEHOLDER, USUAL_ENVIRONMENT
 from haybale.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from haybale.config import Project, SiteSettings, StepSettings
 
@@ -186,14 +186,14 @@ def ci_services(project: Project, facts: Facts, env: Mapping[str, str]) -> dict[
     }
     tester = _container(project, site.test, facts, env)
     for name, service in (("web", web), ("tester", tester)):
-        service["volumes"] = [*_mounts(project, name)]
+        service["volumes"] = [*_mounts(project, [*site.mounts, *_suites_mounts(project, name)])]
     return {
         "services": {"database": _database(project, site.release, facts, env), "web": web, "tester": tester}
     }
 
 
 def _container(project: Project, step: StepSettings, facts: Facts, env: Mapping[str, str]) -> dict[str, Any]:
-    """Return what each container of the site has: variables, user, working directory."""
+    """Return what each container of the site has: variables, user, working directory, `site.mounts`."""
     site = project.settings.site
     placeholders = facts.placeholders(site)
     variables = {name: expand(value, placeholders) for name, value in site_environment(project, step).items()}
@@ -202,6 +202,7 @@ def _container(project: Project, step: StepSettings, facts: Facts, env: Mapping[
         "environment": {name: _literal(value) for name, value in variables.items()},
         **({"user": site.user} if site.user else {}),
         **({"working_dir": site.workdir} if site.workdir else {}),
+        "volumes": [*_mounts(project, site.mounts)],
     }
 
 
@@ -220,10 +221,16 @@ def database_script() -> str:
     return (resources.files("haybale.images") / "services" / "database.sh").read_text(encoding="utf-8")
 
 
-def _mounts(project: Project, where: str) -> Iterator[dict[str, Any]]:
+def _suites_mounts(project: Project, where: str) -> Iterator[str]:
     """Yield what the suites that run in a container see of the repository."""
-    suites = [suite for suite in project.settings.test.suites.values() if suite.where == where]
-    for each in dict.fromkeys(mount for suite in suites for mount in suite.mounts):
+    for suite in project.settings.test.suites.values():
+        if suite.where == where:
+            yield from suite.mounts
+
+
+def _mounts(project: Project, mounts: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yield files and folders of the repository as compose mounts them, each once."""
+    for each in dict.fromkeys(mounts):
         source, _, target = each.partition(":")
         yield {
             "type": "bind", "source": _literal(str(project.path(source))), "target": _literal(target),

@@ -51,15 +51,17 @@ class Unknown:
         return cls(findings=findings, total=int(event["total"]))
 
 
-def write_inputs(file: Path, inputs: frozenset[str], site: str, ignore: Sequence[str]) -> None:
+def write_inputs(
+    file: Path, inputs: frozenset[str], site: str, ignore: Sequence[str], mounted: Iterable[str] = ()
+) -> None:
     """Write what the loader may read into a file, for its option --inputs.
 
     `inputs` are files and `ignore` globs (or HOST:PORT) as seen from the repository's root; the loader sees
-    the site's folder `site` only.
+    the site's folder `site` only. `mounted` are inputs by their paths in the container.
     """
     anywhere = [each for each in ignore if _is_absolute(each)]
     in_site = _relative_to_site((each for each in ignore if not _is_absolute(each)), site)
-    known = {"inputs": sorted(_relative_to_site(inputs, site)), "ignore": [*anywhere, *in_site]}
+    known = {"inputs": sorted({*_relative_to_site(inputs, site), *mounted}), "ignore": [*anywhere, *in_site]}
     write_atomically(file, json.dumps(known, indent=1) + "\n")
 
 

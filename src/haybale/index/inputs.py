@@ -200,6 +200,18 @@ def _template_files(site: Site, file: str) -> Iterator[str]:
             yield from (path[1:] for path in paths if "/templates/" in path and path.endswith(ending))
 
 
+def mounted_files(root: Path, mounts: Iterable[str]) -> dict[str, str]:
+    """Return the files that mounts (PATH:PATH_IN_THE_CONTAINER) bring along, and where each is then."""
+    found: dict[str, str] = {}
+    for mount in mounts:
+        source, _, target = mount.partition(":")
+        if (root / source).is_dir():
+            found |= {f"{source}/{each}": f"{target}/{each}" for each in list_files(root / source)}
+        else:
+            found[source] = target
+    return found
+
+
 def match_globs(root: Path, globs: Iterable[str]) -> set[str]:
     """Return the files that globs match, relative to `root`; a folder stands for everything in it.
 

@@ -158,6 +158,7 @@ def compute_key(project: Project) -> Key:
     compose = [settings.compose.solr] if settings.compose.solr else []
     named = [stages, f"{SETTINGS_VARIABLE}={variables.get(SETTINGS_VARIABLE, '')}"]
     named += [_read_compose_file(root / name) for name in compose]
+    mounted = inputs.mounted_files(root, settings.site.mounts)
     content = identify_dump(dump, project.scratch / "dump")
     server_image = content.database.server_image(settings.images)
     bases = [settings.images.python, settings.images.solr, *([server_image] if server_image else [])]
@@ -175,7 +176,7 @@ def compute_key(project: Project) -> Key:
         _files("settings", root, _within(settings.site.folder, inputs.find_settings(site, named))),
         _value("variables", _describe_variables(settings, variables)),
         _value("services", _services_digest()[:16]),
-        _files("environment", root, [*compose, *settings.site.environment_files]),
+        _files("environment", root, [*compose, *settings.site.environment_files, *mounted]),
         _files("fixtures", root, settings.fixtures),
         _files("lock", root, _requirements_files(root, settings)),
         _files("extra", root, inputs.match_globs(root, settings.index.inputs)),
@@ -235,6 +236,7 @@ def _describe_variables(settings: Settings, variables: Mapping[str, str]) -> str
         "user": site.user,
         "workdir": site.workdir,
         "commands": settings.database.commands,
+        **({"mounts": site.mounts} if site.mounts else {}),
     }
     return json.dumps(told)
 

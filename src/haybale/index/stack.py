@@ -24,6 +24,7 @@ from haybale.index.home import (
     tune_home,
     write_home,
 )
+from haybale.index.inputs import mounted_files
 from haybale.index.key import compute_key
 from haybale.index.loader import INPUTS_FILE, copy_loader
 from haybale.index.own_configuration import make_configuration
@@ -153,7 +154,8 @@ def prepare_loader(project: Project, run: str, key: Key) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     copy_loader(target)
     settings = project.settings
-    write_inputs(target / INPUTS_FILE, key.files, settings.site.folder, settings.index.ignore)
+    mounted = mounted_files(project.root, settings.site.mounts).values()
+    write_inputs(target / INPUTS_FILE, key.files, settings.site.folder, settings.index.ignore, mounted)
     return target
 
 

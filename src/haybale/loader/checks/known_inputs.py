@@ -19,8 +19,8 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"
 class KnownInputs(NamedTuple):
     """What may be read, and where the site is.
 
-    `inputs` are relative to `folder`, `ignored` matches a path (relative to it, or absolute) or HOST:PORT,
-    and `roots` are the folders of Python, its packages and the system.
+    `inputs` are relative to `folder`, or absolute; `ignored` matches a path (relative to it, or absolute) or
+    HOST:PORT, and `roots` are the folders of Python, its packages and the system.
     """
 
     folder: str
@@ -30,6 +30,8 @@ class KnownInputs(NamedTuple):
 
     def name(self, path: str) -> str | None:
         """Return an absolute path as a finding names it (relative in the site's folder); None: known."""
+        if path in self.inputs:
+            return None
         name = path
         if path.startswith(self.folder + os.sep):
             name = path[len(self.folder) + 1 :]
