@@ -220,8 +220,21 @@ def test_find_dumps_begins_with_a_link_and_ends_with_somebodys_own_database(tmp_
         (["solr/solrconfig.xml", "solr/managed-schema.xml"], ["daisy", "daisy_test"], "solr"),
         (["a/solrconfig.xml", "b/solrconfig.xml", "b/schema.xml"], [], "b"),
         ([], ["books"], None),
+        # Its libraries are beside conf, and a schema that is none of Solr's lies about.
+        (["s/conf/solrconfig.xml", "s/conf/schema.xml", "s/lib/icu.jar", "docs/schema.xml"], ["books"], "s"),
+        # A Solr home: what all cores share is above them.
+        (
+            ["s/solr.xml", "s/en/conf/solrconfig.xml", "s/en/conf/schema.xml", "s/de/conf/solrconfig.xml",
+             "s/de/conf/schema.xml"],
+            ["en", "de"],
+            "s",
+        ),
+        (["s/lib/icu.jar", "s/en/conf/solrconfig.xml", "s/en/conf/schema.xml"], ["en"], "s"),
+        # No core here says that it has that configset.
+        (["s/configsets/en/conf/solrconfig.xml", "s/configsets/en/conf/schema.xml"], ["en"],
+         "s/configsets/en/conf"),
     ],
-)
+)  # fmt: skip
 def test_match_cores(files: list[str], cores: list[str], expected: object) -> None:
     assert match_cores(find_configurations(files, lambda _: ""), cores) == expected
 
@@ -229,7 +242,16 @@ def test_match_cores(files: list[str], cores: list[str], expected: object) -> No
 def test_find_configurations_takes_the_core_of_core_properties() -> None:
     files = ["solr/a/conf/solrconfig.xml", "solr/a/conf/schema.xml", "solr/a/core.properties"]
     (found,) = find_configurations(files, lambda _: "# x\nname = books\n")
-    assert (found.core, found.layout) == ("books", "conf folder, schema.xml")
+    assert (found.core, found.folder, found.layout) == ("books", "solr/a", "instance folder, schema.xml")
+
+
+def test_find_configurations_takes_the_home_of_a_core_with_a_configset() -> None:
+    files = ["solr/configsets/all/conf/solrconfig.xml", "solr/configsets/all/conf/managed-schema.xml",
+             "solr/a/core.properties", "solr/b/core.properties"]  # fmt: skip
+    found = find_configurations(files, lambda file: f"name={file[5]}s\nconfigSet=all\n")
+    assert [(each.folder, each.core, each.schema, each.layout) for each in found] == [
+        ("solr", core, "managed-schema.xml", "Solr home, managed-schema.xml") for core in ("as", "bs")
+    ]
 
 
 def test_package_names_of_requirements_and_of_locks() -> None:
@@ -250,9 +272,10 @@ def test_system_packages_of_what_is_built() -> None:
 
 def test_describe_survey_says_where_and_how_sure(tmp_path: Path) -> None:
     plant(tmp_path, {"manage.py": MANAGE.format("a.settings"), "a/settings.py": SETTINGS})
-    found = {each.subject: each for each in describe_survey(survey_repository(tmp_path))}
+    described = describe_survey(survey_repository(tmp_path))
+    found = {each.subject: each for each in reversed(described)}
     assert found["site"].text == ". (manage.py)"
-    assert found["variable"].text == "SECRET_KEY, required (a/settings.py:3)"
+    assert found["variables"].text == "SECRET_KEY, required (a/settings.py:3)"
     assert found["dump"].certainty == "absent"
 
 

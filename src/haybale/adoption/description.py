@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ def _site(survey: Survey) -> Iterator[Described]:
         yield Described(subject="settings", value=module.value, place=module.place, certainty=certainty)
     for each in survey.settings.variables:
         if each.is_required:
-            yield Described(subject="variable", value=f"{each.name}, required", place=each.place)
+            yield Described(subject="variables", value=f"{each.name}, required", place=each.place)
     optional = [each.name for each in survey.settings.variables if not each.is_required]
     if optional:
         yield Described(subject="variables", value=f"{', '.join(optional)}, with defaults")
@@ -70,13 +71,14 @@ def _site(survey: Survey) -> Iterator[Described]:
 def _search(survey: Survey) -> Iterator[Described]:
     if not survey.settings.connections:
         yield _absent("connections")
+    values = {name: each.value for name, each in survey.values.items()}
     for each in survey.settings.connections:
-        url = as_text(each.url)
-        core = f"core {each.core}" if each.core else "a core that is not written down"
+        url, known = as_text(each.url), each.core_with(values)
+        core = f"core {known}" if known else "a core that is not written down"
         what = core if each.is_solr else (each.engine or "an engine that is not written down")
         yield Described(
             subject="connection", value=f"{each.alias}: {what}{f', {url}' if url else ''}", place=each.place,
-            certainty=SURE if each.core or not each.is_solr else LIKELY,
+            certainty=SURE if known or not each.is_solr else LIKELY,
         )  # fmt: skip
     yield Described(subject="indexes", value=f"{len(survey.search_indexes)} search_indexes.py")
     if not survey.solr_configurations:
@@ -86,12 +88,16 @@ def _search(survey: Survey) -> Iterator[Described]:
         yield Described(subject="Solr files", value=f"{each_.layout}{core}", place=each_.folder)
     if version := survey.solr_version:
         yield Described(subject="Solr", value=version.value, place=version.place)
-    if not survey.dumps:
+    if not survey.dumps and not survey.dump_commands:
         yield _absent("dump")
     for number, dump in enumerate(survey.dumps):
         what = dump.format or "a link to a file that is not here"
         certainty = SURE if dump.is_link and not number else LIKELY
+        what = what if dump.is_shared else f"{what}, on this machine only"
         yield Described(subject="dump", value=what, place=dump.path, certainty=certainty)
+    for command in survey.dump_commands if survey.needs_fetching else ():
+        what = f"brought by {shlex.join(command.words)}"
+        yield Described(subject="dump", value=what, place=command.place, certainty=LIKELY)
 
 
 def _image(survey: Survey) -> Iterator[Described]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from haybale.adoption.compose_services import STARTS_SITE
+from haybale.adoption.dump_commands import choose_command
 from haybale.adoption.proposed_environment import (
     ProposedEnvironment,
     database_kind,
@@ -91,6 +93,7 @@ class _Proposer:
         )
         compose_file, services = self._services()
         table: dict[str, Any] = self._names() | self._cores_and_dump()
+        table["database"] = self._database()
         table["dockerfile"] = dockerfile.path if dockerfile else None
         table["site"] = self._site(release, workdir, environment)
         table["stages"] = self._stages(dockerfile)
@@ -168,15 +171,25 @@ class _Proposer:
 
     def _dump(self) -> str | None:
         dumps = self.survey.dumps
+        if self.survey.needs_fetching and self.survey.dump_commands:
+            return None
         if not dumps:
             self.notes.append(
                 "dump: no file here is one; make one (pg_dump, or a copy of the SQLite file), and a link to"
-                " the newest: ln -s FILE dumps/site_latest.sql.gz"
+                " the newest: ln -s FILE dumps/site_latest.sql.gz; or say in database.fetch what brings one"
             )
             return None
         chosen = dumps[0]
         if chosen.database is None:
-            self.notes.append(f"dump: {chosen.path} leads to a file that is not here; fetch it")
+            self.notes.append(
+                f"dump: {chosen.path} leads to a file that is not here, and no file says how to get it: say"
+                " it in database.fetch"
+            )
+        elif not chosen.is_shared:
+            self.notes.append(
+                f"dump: git ignores {chosen.path}, so nobody else has it: put it into git, or say in"
+                " database.fetch what brings it"
+            )
         elif chosen.is_dated and not chosen.is_link:
             folder = PurePosixPath(chosen.path).parent
             self.notes.append(
@@ -184,6 +197,36 @@ class _Proposer:
                 " needs no new setting"
             )
         return chosen.path
+
+    def _database(self) -> dict[str, Any]:
+        """Return what brings a dump that is not in git, and its digest where that is known."""
+        found = self.survey
+        if not found.needs_fetching:
+            return {}
+        paths = [path for each in found.dumps for path in (each.path, each.target) if path]
+        command, is_sure = choose_command(found.dump_commands, paths)
+        if command is None:
+            return {}
+        how_sure = "writes to where the dump is looked for" if is_sure else "is the likeliest one"
+        self.notes.append(
+            f"database.fetch: {command.place} has this command, which {how_sure}; it was not run"
+        )
+        file = found.root / command.target if is_sure and command.target else None
+        digest = None
+        if file is not None and file.is_file():
+            with file.open("rb") as dump:
+                digest = hashlib.file_digest(dump, "sha256").hexdigest()
+        if command.is_another_each_time:
+            self.notes.append(
+                "database.fetch: pg_dump makes another dump each time, and the same commit has to have the"
+                " same index: keep a dump somewhere, and fetch that"
+            )
+        elif digest is None:
+            self.notes.append(
+                "database.sha256: which dump is meant is not known before one was fetched: the first"
+                " `haybale regen-solr-image` fetches it, and says the line"
+            )
+        return {"fetch": list(command.words), "sha256": digest}
 
     def _settings_module(self) -> str | None:
         """Return the settings module, where neither the image nor manage.py says it itself."""

@@ -20,6 +20,7 @@ from haybale.adoption.compose_services import (
     read_services,
     sort_files,
 )
+from haybale.adoption.dump_commands import DumpCommand, find_dump_commands
 from haybale.adoption.dumps import FoundDump, find_dumps
 from haybale.adoption.settings_reader import read_settings
 from haybale.adoption.site_image import SiteDockerfile, python_of, read_dockerfile
@@ -85,6 +86,7 @@ class Survey:
     solr_configurations: tuple[SolrConfiguration, ...] = ()
     solr_version: Found | None = None
     dumps: tuple[FoundDump, ...] = ()
+    dump_commands: tuple[DumpCommand, ...] = ()
     dockerfiles: tuple[SiteDockerfile, ...] = ()
     services: tuple[Service, ...] = ()
     compose_files: tuple[str, ...] = ()
@@ -105,6 +107,11 @@ class Survey:
         """The core of the first connection to Solr, with the values that files have for its variables."""
         values = {name: each.value for name, each in self.values.items()}
         return next((each.core_with(values) for each in self.settings.connections if each.is_solr), None)
+
+    @property
+    def needs_fetching(self) -> bool:
+        """Whether the dump has to be brought: nobody gets it with the repository."""
+        return not (self.dumps and self.dumps[0].is_here_for_all)
 
     @property
     def dockerfile(self) -> SiteDockerfile | None:
@@ -163,7 +170,8 @@ def survey_repository(root: Path, is_shared: Callable[[str], bool] = lambda _: T
         search_indexes=tuple(file for file in files if _name(file) == "search_indexes.py"),
         solr_configurations=find_configurations(files, read),
         solr_version=_find_solr(files, services, read),
-        dumps=find_dumps(root, files),
+        dumps=find_dumps(root, files, is_shared),
+        dump_commands=find_dump_commands(files, read),
         dockerfiles=dockerfiles,
         services=services,
         compose_files=tuple(dict.fromkeys(each.file for each in services)),
@@ -178,6 +186,11 @@ def survey_repository(root: Path, is_shared: Callable[[str], bool] = lambda _: T
         ci_files=tuple(each for each in files if _is_ci(each)),
         deployment=tuple(_deployment(files)),
     )
+
+
+def survey_requirements(root: Path) -> tuple[Requirements, ...]:
+    """Return a repository's files of requirements alone."""
+    return tuple(find_requirements(sorted(list_files(root)), lambda file: _read(root, file)))
 
 
 def list_files(root: Path) -> Iterator[str]:
