@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import shutil
 import sys
 import tomllib
 from importlib.metadata import version
@@ -15,6 +15,7 @@ from haybale.adoption.description import describe_survey
 from haybale.adoption.generated_files import FORGES
 from haybale.adoption.plan import find_forge, plan_files, plan_upgrade
 from haybale.adoption.proposal import Origin
+from haybale.adoption.rendering import file_lines, found_lines, note_lines
 from haybale.adoption.survey import survey_repository
 from haybale.commands import current_project, json_option
 from haybale.config import FILE
@@ -28,13 +29,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from haybale.adoption.plan import Plan
-    from haybale.adoption.survey import Survey
     from haybale.adoption.variables import Question
+
+
+diff_option = click.option("--diff", "shows_all", is_flag=True, help="Print all of each new file.")
 
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Print what would be written; write nothing.")
 @click.option("--yes", is_flag=True, help="Write without asking.")
+@diff_option
 @click.option(
     "--ci", type=click.Choice(FORGES), help="Whose CI to write a file for; else the one that is used."
 )
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
 )
 @json_option
 def init_command(
-    *, dry_run: bool, yes: bool, ci: str | None, assignments: tuple[str, ...], as_json: bool
+    *, dry_run: bool, yes: bool, shows_all: bool, ci: str | None, assignments: tuple[str, ...], as_json: bool
 ) -> None:
     root = git.find_root(Path.cwd()) or Path.cwd()
     survey = survey_repository(root, lambda file: bool(git.unignored(root, [file])))
@@ -57,20 +61,23 @@ def init_command(
             raise ConfigError(f"{root / FILE}: {error}", cause="it is not valid TOML") from error
 
     plan = plan_here()
+    width = shutil.get_terminal_size().columns
     if as_json:
         print_json(plan.to_dict(describe_survey(survey)))
-    else:
-        click.echo("\n".join(survey_lines(survey)))
+    elif plan.files:
+        click.echo("\n".join([f"Found in {root}:", *found_lines(describe_survey(survey), width)]))
     is_asked = not yes and not dry_run and not as_json and sys.stdin.isatty()
     if is_asked and plan.questions:
         answers |= ask_for_values(plan.questions)
         plan = plan_here()
-    if not as_json:
-        notes = (find_invocation(root).render(each) for each in plan.notes)
-        click.echo("\n".join([*difference_lines(root, plan.files), *note_lines(tuple(notes))]))
+    if not as_json and plan.files:
+        lines = shown_files(root, plan.files, width, shows_all=shows_all)
+        click.echo("\n".join([*lines, *shown_notes(root, plan, width), ""]))
     if not plan.files:
-        click.echo("There is nothing to do.", err=as_json)
-    elif not dry_run:
+        click.echo(f"There is nothing to do: {root} has all that this writes.", err=as_json)
+    elif dry_run:
+        click.echo("Nothing was written (--dry-run).", err=as_json)
+    else:
         write_if_wanted(root, plan, is_wanted=yes, is_asked=is_asked, is_quiet=as_json)
 
 
@@ -107,46 +114,38 @@ def write_if_wanted(
     )
 
 
-def survey_lines(survey: Survey) -> Iterator[str]:
-    """Yield what was found, and where."""
-    yield f"Found in {survey.root}:"
-    for each in describe_survey(survey):
-        yield f"  {each.subject:<14} {each.text}"
+def shown_files(root: Path, files: Mapping[str, str], width: int, *, shows_all: bool) -> Iterator[str]:
+    """Yield what would be written over what is there now."""
+    before = {name: (root / name).read_text(encoding="utf-8") for name in files if (root / name).is_file()}
+    return file_lines(files, before, width, shows_all=shows_all)
 
 
-def difference_lines(root: Path, files: Mapping[str, str]) -> Iterator[str]:
-    """Yield what would change, as differences."""
-    for name, text in files.items():
-        before = (root / name).read_text(encoding="utf-8") if (root / name).is_file() else ""
-        yield ""
-        lines = before.splitlines(), text.splitlines()
-        yield from difflib.unified_diff(*lines, name if before else "/dev/null", name, n=1, lineterm="")
-
-
-def note_lines(notes: tuple[str, ...]) -> Iterator[str]:
-    """Yield what is left to a person."""
-    if notes:
-        yield ""
-        yield "For you to look at:"
-        yield from (f"  - {each}" for each in notes)
-    yield ""
+def shown_notes(root: Path, plan: Plan, width: int) -> Iterator[str]:
+    """Yield what is left to a person, with commands as the repository has them."""
+    return note_lines([find_invocation(root).render(each) for each in plan.notes], width)
 
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Print what would be written; write nothing.")
 @click.option("--yes", is_flag=True, help="Write without asking.")
+@diff_option
 @json_option
-def upgrade_command(*, dry_run: bool, yes: bool, as_json: bool) -> None:
+def upgrade_command(*, dry_run: bool, yes: bool, shows_all: bool, as_json: bool) -> None:
     project = current_project()
     settings = project.settings
     plan = plan_upgrade(project.root, version("haybale"), settings.main, publishes=not settings.local)
+    width = shutil.get_terminal_size().columns
+    changed = {**plan.files, **plan.left}
     if as_json:
         print_json(plan.to_dict(()))
-    else:
-        changed = {**plan.files, **plan.left}
-        click.echo("\n".join([*difference_lines(project.root, changed), *note_lines(plan.notes)]))
+    elif changed:
+        lines = shown_files(project.root, changed, width, shows_all=shows_all)
+        click.echo("\n".join([*lines, *shown_notes(project.root, plan, width), ""]))
     if not plan.files:
-        click.echo("There is nothing to do.", err=as_json)
-    elif not dry_run:
+        what = "nothing else" if plan.left else "nothing"
+        click.echo(f"There is {what} to do: this is haybale {version('haybale')}.", err=as_json)
+    elif dry_run:
+        click.echo("Nothing was written (--dry-run).", err=as_json)
+    else:
         is_asked = not yes and not as_json and sys.stdin.isatty()
         write_if_wanted(project.root, plan, is_wanted=yes, is_asked=is_asked, is_quiet=as_json)
