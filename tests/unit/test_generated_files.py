@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from haybale.adoption.generated_files import EXTRAS, Repository, advise, generate_files
+from haybale.adoption.generated_files import Repository, advise, generate_files
 from haybale.adoption.plan import find_forge, plan_files, plan_upgrade
 from haybale.adoption.proposal import Origin
 from haybale.adoption.survey import survey_repository
@@ -18,7 +20,7 @@ from haybale.files import is_as_stamped
 from haybale.verbs import VERBS
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from haybale.version import Tool
 
 REPOSITORY = Repository(version="1.2.3", main="trunk", forge="github", publishes=True)
 GITHUB = ".github/workflows/haybale.yml"
@@ -58,7 +60,47 @@ def test_generated_noxfile_is_short_and_has_every_verb() -> None:
         each.split() for each in verbs if isinstance(each, str) and "regen_solr_image" in each.split()
     ]
     assert listed == [verb.identifier for verb in VERBS]
-    assert set(EXTRAS) <= set(listed)
+    assert set(REPOSITORY.extras) <= set(listed)
+
+
+@pytest.mark.parametrize(
+    ("tool", "extra"), [(None, None), ("bump2version", "bump"), ("bump-my-version", "bump-my-version")]
+)
+def test_generated_noxfile_installs_what_makes_versions_here(tool: Tool | None, extra: str | None) -> None:
+    repository = replace(REPOSITORY, version_tool=tool)
+    assert [repository.extras.get(verb) for verb in ("bump", "pipeline")] == [extra, extra]
+    text = generate_files(repository)["noxfile.py"]
+    assert (f'"bump": "[{extra}]"' in text) is (extra is not None)
+    assert len(text.splitlines()) <= MOST_LINES
+    with (Path(__file__).parents[2] / "pyproject.toml").open("rb") as file:
+        offered = tomllib.load(file)["project"]["optional-dependencies"]
+    assert {*repository.extras.values()} <= {*offered}
+
+
+@pytest.mark.parametrize(
+    ("files", "tool", "command"),
+    [
+        ({".bumpversion.toml": '[tool.bumpversion]\ncurrent_version = "1.0.0"\n'}, "bump-my-version", None),
+        (
+            {".bumpversion.cfg": "[bumpversion]\ncurrent_version = 1.0.0\n", "uv.lock": ""},
+            "bump2version",
+            "uv",
+        ),
+        ({"requirements.txt": "django==5.2 --hash=sha256:a\n"}, None, "pip-tools"),
+    ],
+)
+def test_noxfile_is_by_how_a_repository_makes_versions_and_locks(
+    tmp_path: Path, files: dict[str, str], tool: str | None, command: str | None
+) -> None:
+    write(tmp_path, files)
+    survey = survey_repository(tmp_path)
+    plan = plan_files(survey, Origin(), "1.2.3", "none", {})
+    assert ("[bump-my-version]" in plan.files["noxfile.py"]) is (tool == "bump-my-version")
+    assert ('"[bump]"' in plan.files["noxfile.py"]) is (tool == "bump2version")
+    assert ("uv pip compile --universal" in plan.files["noxfile.py"]) is (command == "uv")
+    assert any(each.startswith("haybale.lock.txt: ") for each in plan.notes) is (command is not None)
+    write(tmp_path, dict(plan.files))
+    assert plan_upgrade(tmp_path, "1.2.3", "main", publishes=False).files == {}
 
 
 def test_generated_justfile_has_every_verb_and_calls_the_noxfile() -> None:

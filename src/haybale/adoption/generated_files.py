@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from haybale.version import Tool
+
 NOXFILE = "noxfile.py"
 # Where the repository has a noxfile, or a justfile, of its own.
 OWN_NOXFILE = "haybale_noxfile.py"
@@ -35,10 +37,18 @@ FORGES = ("github", "gitlab", "none")
 # What comes first in a stamp: who wrote the file.
 WRITER = "haybale init"
 
-# The extras of verbs that need more than haybale itself (pyproject.toml).
-EXTRAS = {
-    "bump": "bump", "pipeline": "bump", "regen_requirements": "requirements", "rehearse_deploy": "rehearse",
-}  # fmt: skip
+# The extras of verbs that need more than haybale itself (pyproject.toml); those that make versions need the
+# tool that the repository makes them with.
+EXTRAS = {"regen_requirements": "requirements", "rehearse_deploy": "rehearse"}
+MAKES_VERSIONS = ("bump", "pipeline")
+EXTRA_OF_TOOL: Mapping[str, str] = {"bump2version": "bump", "bump-my-version": "bump-my-version"}
+
+# How haybale's own requirements are compiled with hashes, by what a repository locks its own with.
+LOCK = "haybale.lock.txt"
+LOCKERS = {
+    "pip-tools": f"pip-compile --generate-hashes --output-file={LOCK} -",
+    "uv": f"uv pip compile --universal --generate-hashes --output-file={LOCK} -",
+}
 
 LONGEST_LINE = 100
 
@@ -48,7 +58,8 @@ class Repository:
     """What generated files depend on: haybale's version, the forge, and what of these a repository has.
 
     `forge` is one of FORGES; `publishes`: its images go to a registry. `noxfile` and `justfile` are the names
-    of files of its own, None where it has none; `has_gitlab_file` is for .gitlab-ci.yml.
+    of files of its own, None where it has none; `has_gitlab_file` is for .gitlab-ci.yml. `version_tool` makes
+    its versions (None: git's tags do); `locker` is one of LOCKERS where its requirements have hashes.
     """
 
     version: str
@@ -58,6 +69,14 @@ class Repository:
     noxfile: str | None = None
     justfile: str | None = None
     has_gitlab_file: bool = False
+    version_tool: Tool | None = None
+    locker: str | None = None
+
+    @property
+    def extras(self) -> dict[str, str]:
+        """The extra of each verb that needs one."""
+        versions = dict.fromkeys(MAKES_VERSIONS, EXTRA_OF_TOOL.get(self.version_tool or ""))
+        return {verb: extra for verb, extra in (*versions.items(), *EXTRAS.items()) if extra}
 
 
 def generate_files(repository: Repository) -> dict[str, str]:
@@ -93,14 +112,26 @@ def advise(repository: Repository, files: Mapping[str, str], justfile: str) -> l
         lines.append(f"{repository.justfile}: the line {how} gives it haybale's recipes")
     if OWN_NOXFILE in files:
         lines.append(f"{NOXFILE}: it stays as it is; haybale's sessions are in {OWN_NOXFILE} (nox -f)")
+    if repository.locker and {NOXFILE, OWN_NOXFILE} & {*files}:
+        lines.append(
+            f"{LOCK}: your requirements have hashes; haybale's own have them too where you make this file, as"
+            " the noxfile says"
+        )
     if OWN_GITLAB in files:
         lines.append(f"{GITLAB}: `include: [{{local: {OWN_GITLAB}}}]` runs haybale's jobs")
     return lines
 
 
 def _noxfile(repository: Repository) -> str:
-    extras = "".join(f'    "{verb}": "[{extra}]",\n' for verb, extra in EXTRAS.items())
-    return _template("noxfile", version=repository.version, verbs=_wrapped_verbs(), extras=extras)
+    extras = repository.extras
+    return _template(
+        "noxfile",
+        version=repository.version,
+        verbs=_wrapped_verbs(),
+        extras="".join(f'    "{verb}": "[{extra}]",\n' for verb, extra in extras.items()),
+        all_extras=",".join(dict.fromkeys(extras.values())),
+        compile=LOCKERS[repository.locker or "pip-tools"],
+    )
 
 
 def _wrapped_verbs() -> str:

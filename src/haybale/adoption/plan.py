@@ -21,10 +21,12 @@ from haybale.adoption.generated_files import (
     services_file,
 )
 from haybale.adoption.proposal import SERVICES_FILE, propose_settings
+from haybale.adoption.survey import survey_requirements
 from haybale.adoption.toml_text import render_table
 from haybale.config import FILE, TABLE
 from haybale.files import is_as_stamped, stamped_writer
 from haybale.invocation import JUSTFILES
+from haybale.version import find_version_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from haybale.adoption.description import Described
     from haybale.adoption.proposal import Origin
+    from haybale.adoption.site_requirements import Requirements
     from haybale.adoption.survey import Survey
     from haybale.adoption.variables import Question
 
@@ -70,8 +73,14 @@ def find_forge(survey: Survey, origin: Origin) -> str:
     return FORGE_OF_HOST.get(host) or next(filter(None, found), "none")
 
 
-def read_repository(root: Path, version: str, main: str, forge: str, *, publishes: bool) -> Repository:
-    """Return what of the generated files' kind a repository has; what haybale wrote is not its own."""
+def read_repository(
+    root: Path, version: str, main: str, forge: str, requirements: Sequence[Requirements], *, publishes: bool
+) -> Repository:
+    """Return what of the generated files' kind a repository has; what haybale wrote is not its own.
+
+    Raises `ConfigError` where its version file cannot be read.
+    """
+    version_file = find_version_file(root)
     justfile = next((each for each in JUSTFILES if (root / each).is_file()), None)
     return Repository(
         version=version,
@@ -81,7 +90,17 @@ def read_repository(root: Path, version: str, main: str, forge: str, *, publishe
         noxfile=NOXFILE if (root / NOXFILE).is_file() and not _is_ours(root / NOXFILE) else None,
         justfile=justfile if justfile and not _is_ours(root / justfile) else None,
         has_gitlab_file=(root / GITLAB).is_file() and not _is_ours(root / GITLAB),
+        version_tool=version_file.tool if version_file else None,
+        locker=find_locker(requirements),
     )
+
+
+def find_locker(requirements: Sequence[Requirements]) -> str | None:
+    """Return what compiles a repository's requirements with hashes; None where they have none."""
+    if any(each.tool == "uv" for each in requirements):
+        return "uv"
+    is_locked = any(each.is_lock or each.has_hashes for each in requirements)
+    return "pip-tools" if is_locked else None
 
 
 def plan_files(survey: Survey, origin: Origin, version: str, forge: str, answers: Mapping[str, str]) -> Plan:
@@ -102,7 +121,8 @@ def plan_files(survey: Survey, origin: Origin, version: str, forge: str, answers
         if proposed.services and not (root / SERVICES_FILE).exists():
             files[SERVICES_FILE] = services_file(proposed.services)
     main = str(table.get("main", "main"))
-    repository = read_repository(root, version, main, forge, publishes=table.get("local") is not True)
+    publishes = table.get("local") is not True
+    repository = read_repository(root, version, main, forge, survey.requirements, publishes=publishes)
     generated = generate_files(repository)
     wanted = {name: text for name, text in generated.items() if not _has_its_like(root, name, survey)}
     files |= wanted
@@ -114,8 +134,9 @@ def plan_upgrade(root: Path, version: str, main: str, *, publishes: bool) -> Pla
     """Return the files of `init` as this version writes them; those that somebody changed are left."""
     files: dict[str, str] = {}
     left: dict[str, str] = {}
+    requirements = survey_requirements(root)
     for forge in ("github", "gitlab"):
-        repository = read_repository(root, version, main, forge, publishes=publishes)
+        repository = read_repository(root, version, main, forge, requirements, publishes=publishes)
         for name, text in generate_files(repository).items():
             before = _text(root / name)
             if stamped_writer(before) is not None and before != text:
