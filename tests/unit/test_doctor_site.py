@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from haybale.adoption.search_fields import SearchField, read_search_fields
 from haybale.config import Project, Settings, SiteSettings, StepSettings
 from haybale.doctor.contract import copied_to
-from haybale.doctor.search_fields import SearchField, check_fields, read_search_fields, schema_line
+from haybale.doctor.search_fields import check_fields, schema_line
 from haybale.doctor.site import SiteFiles, check_manage, check_modules, missing_variable, required_variables
 
 if TYPE_CHECKING:

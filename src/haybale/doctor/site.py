@@ -7,20 +7,21 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from haybale.adoption.search_fields import read_search_fields
 from haybale.adoption.settings_reader import read_settings
 from haybale.adoption.site_settings import find_settings_module
 from haybale.adoption.survey import find_settings_files, list_files
 from haybale.config import TABLE
 from haybale.doctor.finding import Diagnosis, Finding
-from haybale.doctor.search_fields import check_fields, read_search_fields
+from haybale.doctor.search_fields import check_fields
 from haybale.errors import ConfigError
 from haybale.index.home import find_cores, read_core
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from haybale.adoption.search_fields import SearchField
     from haybale.config import Project
-    from haybale.doctor.search_fields import SearchField
 
 MANAGE = "manage.py"
 SEARCH_INDEXES = "search_indexes"
