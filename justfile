@@ -17,7 +17,7 @@ default:
 engine *args:
     @"{{ nox }}" -s engine -- "$@"
 
-# Adopt haybale in a repository: find what it is, propose settings, write them: [--dry-run] [--yes] [--ci FORGE] [--set NAME=VALUE] [--json]
+# Adopt haybale in a repository: find what it is, propose settings, write them: [--dry-run] [--yes] [--confirm] [--ci FORGE] [--set NAME=VALUE] [--json] and more
 [group('build')]
 init *args:
     @"{{ nox }}" -s init -- "$@"

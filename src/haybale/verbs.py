@@ -51,7 +51,7 @@ VERBS = (
          help="Make sure that a container engine with compose and buildx answers"),
     Verb(name="init", group="build", module="init",
          help="Adopt haybale in a repository: find what it is, propose settings, write them",
-         arguments="[--dry-run] [--yes] [--ci FORGE] [--set NAME=VALUE] [--json]"),
+         arguments="[--dry-run] [--yes] [--confirm] [--ci FORGE] [--set NAME=VALUE] [--json] and more"),
     Verb(name="upgrade", group="build", module="init",
          help="Bring what `init` wrote up to this version, where nobody changed it",
          arguments="[--dry-run] [--yes] [--json]"),

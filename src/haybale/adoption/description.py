@@ -80,7 +80,8 @@ def _search(survey: Survey) -> Iterator[Described]:
             subject="connection", value=f"{each.alias}: {what}{f', {url}' if url else ''}", place=each.place,
             certainty=SURE if known or not each.is_solr else LIKELY,
         )  # fmt: skip
-    yield Described(subject="indexes", value=f"{len(survey.search_indexes)} search_indexes.py")
+    fields = f" with the fields {', '.join(survey.search_fields)}" if survey.search_fields else ""
+    yield Described(subject="indexes", value=f"{len(survey.search_indexes)} search_indexes.py{fields}")
     if not survey.solr_configurations:
         yield _absent("Solr files")
     for each_ in survey.solr_configurations:

@@ -151,7 +151,7 @@ class _Proposer:
         values = {name: each.value for name, each in found.values.items()} | dict(self.answers)
         solr = [each for each in found.settings.connections if each.is_solr]
         cores = [each.core_with(values) for each in solr]
-        known = list(dict.fromkeys(core for core in cores if core))
+        known = list(found.started_cores or dict.fromkeys(core for core in cores if core))
         if not solr:
             where = found.settings_files[-1] if found.settings_files else "the site's settings"
             self.notes.append(
@@ -159,13 +159,14 @@ class _Proposer:
                 " haybale asks Django for them when it indexes"
             )
         core = known[0] if len(known) == 1 else known
-        if len(known) < len(solr) or not known:
+        if not known or (len(known) < len(solr) and not found.started_cores):
             core = []
         folder = match_cores(found.solr_configurations, known)
         if folder is None:
             self.notes.append(
                 "solr_conf: there is no folder with schema.xml and solrconfig.xml, so haybale makes them of"
-                " the search indexes"
+                " the search indexes, in .haybale/solr_conf/CORE; `haybale doctor --deep` makes them to be"
+                " looked at"
             )
         return {"core": core or None, "solr_conf": folder, "dump": self._dump()}
 

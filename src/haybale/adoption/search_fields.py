@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from haybale.adoption.site_settings import last_name, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 # Haystack's classes of indexes; what else an index inherits from is the site's own, or another package's.
 INDEX_BASES = ("SearchIndex", "BasicSearchIndex", "ModelSearchIndex", "Indexable", "object")
@@ -21,6 +22,10 @@ INDEX_BASES = ("SearchIndex", "BasicSearchIndex", "ModelSearchIndex", "Indexable
 MODEL_INDEX = "ModelSearchIndex"
 
 FACET_SUFFIX = "_exact"  # haystack/fields.py, get_facet_field_name
+
+
+# The module that Haystack looks for in each app, or the package.
+SEARCH_INDEXES = "search_indexes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,17 @@ class SearchFields:
 
     fields: tuple[SearchField, ...] = ()
     incomplete: tuple[str, ...] = ()
+
+
+def search_index_files(files: Sequence[str], site: str) -> list[str]:
+    """Return the files with a site's search indexes; `site` is its folder, "." for the root."""
+    return [
+        each
+        for each in files
+        if each.endswith(".py")
+        and (PurePosixPath(each).stem == SEARCH_INDEXES or f"/{SEARCH_INDEXES}/" in each)
+        and (site == "." or each.startswith(f"{site}/"))
+    ]
 
 
 def read_search_fields(file: str, text: str) -> SearchFields:

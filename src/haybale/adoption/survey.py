@@ -22,6 +22,7 @@ from haybale.adoption.compose_services import (
 )
 from haybale.adoption.dump_commands import DumpCommand, find_dump_commands
 from haybale.adoption.dumps import FoundDump, find_dumps
+from haybale.adoption.search_fields import read_search_fields, search_index_files
 from haybale.adoption.settings_reader import read_settings
 from haybale.adoption.site_image import SiteDockerfile, python_of, read_dockerfile
 from haybale.adoption.site_requirements import (
@@ -83,6 +84,10 @@ class Survey:
     settings_files: tuple[str, ...] = ()
     settings: SiteSettings = field(default_factory=SiteSettings)
     search_indexes: tuple[str, ...] = ()
+    # The fields of these, as far as reading tells.
+    search_fields: tuple[str, ...] = ()
+    # The cores that Django names, where it was started and named others than were read.
+    started_cores: tuple[str, ...] = ()
     solr_configurations: tuple[SolrConfiguration, ...] = ()
     solr_version: Found | None = None
     dumps: tuple[FoundDump, ...] = ()
@@ -158,6 +163,7 @@ def survey_repository(root: Path, is_shared: Callable[[str], bool] = lambda _: T
     requirements = tuple(find_requirements(files, read))
     packages = _packages(requirements, folder, files, read)
     env_files = tuple(each for each in files if EXAMPLE_FILE.fullmatch(_name(each)) and is_shared(each))
+    indexes = search_index_files(files, folder)
     urls = [each for each in files if _name(each) == "urls.py" and _is_in(each, folder)]
     return Survey(
         root=root,
@@ -167,7 +173,8 @@ def survey_repository(root: Path, is_shared: Callable[[str], bool] = lambda _: T
         manage_module=_module_of(read(site.place)) if site else None,
         settings_files=settings_files,
         settings=read_settings([(file, read(file)) for file in settings_files]),
-        search_indexes=tuple(file for file in files if _name(file) == "search_indexes.py"),
+        search_indexes=tuple(indexes),
+        search_fields=tuple(_field_names(indexes, read)),
         solr_configurations=find_configurations(files, read),
         solr_version=_find_solr(files, services, read),
         dumps=find_dumps(root, files, is_shared),
@@ -339,6 +346,20 @@ def _packages(
         if _name(file) == "pyproject.toml" and (_is_in(file, site) or "/" not in file):
             found |= declared_packages(read(file))
     return found
+
+
+def _field_names(indexes: Sequence[str], read: Callable[[str], str]) -> Iterator[str]:
+    """Yield the names of the fields of search indexes, each once."""
+    seen: set[str] = set()
+    for file in indexes:
+        try:
+            found = read_search_fields(file, read(file)).fields
+        except (SyntaxError, ValueError):
+            continue
+        for each in found:
+            if each.name not in seen:
+                seen.add(each.name)
+                yield each.name
 
 
 def _find_solr(files: Sequence[str], services: Sequence[Service], read: Callable[[str], str]) -> Found | None:

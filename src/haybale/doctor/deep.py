@@ -73,7 +73,7 @@ class Started:
 
 def examine_deeply(checkout: Checkout, say: Callable[[str], None]) -> Iterator[Diagnosis]:
     """Start Django and Solr once, and yield what is wrong with either; nothing of it is left."""
-    with _prepared(checkout) as started:
+    with prepared(checkout) as started:
         try:
             say("looking whether the release image is of this commit")
             ensure_stage(checkout, RELEASE, say)
@@ -102,7 +102,7 @@ def examine_deeply(checkout: Checkout, say: Callable[[str], None]) -> Iterator[D
 
 
 @contextlib.contextmanager
-def _prepared(checkout: Checkout) -> Iterator[Started]:
+def prepared(checkout: Checkout) -> Iterator[Started]:
     """Yield what the environments need that are started for a look, and remove it again."""
     project, run = checkout.project, f"doctor-{new_run_name()}"
     loader = project.scratch / "loader" / run

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from haybale.doctor.contract import examine_dockerfile
 from haybale.doctor.finding import Diagnosis, Finding
 from haybale.doctor.machine import examine_engine
+from haybale.doctor.made_configuration import describe_made_fields, read_made_fields
 from haybale.doctor.registry import examine_registry
 from haybale.doctor.repository import examine_dump, examine_git, examine_version
 from haybale.doctor.services import examine_services
@@ -61,5 +62,7 @@ def examine_solr_configuration(project: Project) -> Diagnosis:
     """Look at the configuration of each core."""
     folders = [project.path(each) for each in project.settings.solr_conf_folders]
     findings = tuple(each for folder in folders if folder.is_dir() for each in check_configuration(folder))
-    seen = ", ".join(project.settings.solr_conf_folders) or "haybale makes it of the site's search indexes"
+    seen = ", ".join(project.settings.solr_conf_folders)
+    if not seen:
+        seen = describe_made_fields(read_made_fields(project))
     return Diagnosis(subject="Solr's configuration", seen=seen, findings=findings)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from haybale.adoption.search_fields import read_search_fields
+from haybale.adoption.search_fields import read_search_fields, search_index_files
 from haybale.adoption.settings_reader import read_settings
 from haybale.adoption.site_settings import find_settings_module
 from haybale.adoption.survey import find_settings_files, list_files
 from haybale.config import TABLE
 from haybale.doctor.finding import Diagnosis, Finding
+from haybale.doctor.made_configuration import check_made_fields, read_made_fields
 from haybale.doctor.search_fields import check_fields
 from haybale.errors import ConfigError
 from haybale.index.home import find_cores, read_core
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from haybale.config import Project
 
 MANAGE = "manage.py"
-SEARCH_INDEXES = "search_indexes"
 
 # What raises for a variable that is not set: django-environ, environs, python-decouple.
 LIBRARIES = re.compile(r"^\s*(from|import)\s+(environ|environs|decouple)\b", re.MULTILINE)
@@ -68,14 +68,9 @@ def list_site_files(project: Project) -> SiteFiles:
 def examine_site(files: SiteFiles) -> Diagnosis:
     """Look at manage.py, at the settings modules, and at the fields of the search indexes."""
     findings = [*check_manage(files), *check_modules(files)]
-    indexes = [
-        each
-        for each in files.names
-        if PurePosixPath(each).stem == SEARCH_INDEXES or f"/{SEARCH_INDEXES}/" in each
-    ]
     fields: list[SearchField] = []
     incomplete: list[str] = []
-    for name in (each for each in indexes if each.endswith(".py") and is_in(each, files.folder)):
+    for name in search_index_files(files.names, files.folder):
         try:
             found = read_search_fields(name, files.read(name))
         except (SyntaxError, ValueError) as error:
@@ -85,6 +80,7 @@ def examine_site(files: SiteFiles) -> Diagnosis:
         incomplete += found.incomplete
     for schema, patterns, types in _schemas(files.project):
         findings += check_fields(fields, patterns, types, schema)
+    findings += check_made_fields(fields, read_made_fields(files.project))
     seen = f"{files.manage}, {len(fields)} fields of search indexes in its code"
     if incomplete:
         seen += f" (not all of those of {', '.join(incomplete)}: --deep asks Django)"
