@@ -114,7 +114,8 @@ def _read(text: str, place: str, assigned: dict[str, str]) -> Iterator[DumpComma
     if not is_copied and not is_written:
         return
     redirected = REDIRECTED.search(command)
-    target, words = None, None
+    target: str | None = None
+    words: tuple[str, ...] | None = None
     if redirected:
         target = redirected["target"]
         words = ("sh", "-c", f'{command[: redirected.start()]}> "{PLACE}"')

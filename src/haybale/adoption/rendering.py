@@ -24,8 +24,10 @@ def wrap(text: str, width: int, first: str, others: str | None = None) -> list[s
     `first` stands before the first line, `others` before the others, else as many blanks.
     """
     others = " " * len(first) if others is None else others
-    options = {"break_long_words": False, "break_on_hyphens": False}
-    return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=others, **options)
+    return textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=others, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def found_lines(found: Sequence[Described], width: int) -> Iterator[str]:
