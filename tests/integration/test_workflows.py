@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from haybale.adoption.generated_files import EXTRAS, Repository, generate_files
+from haybale.adoption.generated_files import EXTRA_OF_TOOL, EXTRAS, Repository, generate_files
 from haybale.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -180,8 +180,9 @@ def test_what_others_use_calls_verbs_that_exist_with_the_extras_that_they_need(r
     extras = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"][
         "optional-dependencies"
     ]
-    assert set(EXTRAS.values()) <= set(extras)
-    wanted = f"[{','.join(sorted(set(EXTRAS.values())))}]"
+    needed = {*EXTRAS.values(), *EXTRA_OF_TOOL.values()}
+    assert needed <= set(extras)
+    wanted = f"[{','.join(sorted(needed))}]"
     action, template = read(root / ACTION), read(root / TEMPLATE)
     assert action["inputs"]["verb"]["default"] in verbs
     assert wanted in action["runs"]["steps"][0]["run"]
@@ -282,7 +283,7 @@ def test_workflows_only_publish_keeps_credentials(github: dict[str, Any]) -> Non
         for step in job["steps"]
         if step.get("uses", "").startswith("actions/checkout@")
     }
-    assert kept == {"check": False, "macos": False, "pipeline": False, "publish": True}
+    assert kept == {"check": False, "macos": False, "package": False, "pipeline": False, "publish": True}
 
 
 def test_workflows_fork_has_no_secrets(github: dict[str, Any]) -> None:
