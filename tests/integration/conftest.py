@@ -12,6 +12,7 @@ import io
 import os
 import re
 import secrets
+import shlex
 import shutil
 import subprocess
 import sys
@@ -31,7 +32,7 @@ from haybale.image_ref import ImageRef
 from haybale.images.bases.base_image import ensure_base_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     Once = Callable[[str, Callable[[], str]], str]
@@ -110,6 +111,72 @@ def bump2version(tmp_path_factory: pytest.TempPathFactory, once: Once) -> str:
         return str(place / "venv/bin/bumpversion")
 
     return os.environ.get("HAYBALE_BUMP2VERSION") or once("bump2version", install)
+
+
+@pytest.fixture(scope="session")
+def tutorial() -> Sequence[tuple[str, str]]:
+    """What docs/tutorial.md has a reader do, in order: a command (sh), or lines of pyproject.toml (toml)."""
+    text = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(sh|toml)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [
+        (kind, each) for kind, block in blocks for each in (block.splitlines() if kind == "sh" else [block])
+    ]
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory, once: Once) -> Path:
+    """The wheel, built from a copy of what the sdist has of the repository."""
+
+    def build() -> str:
+        folder = tmp_path_factory.mktemp("package")
+        source = folder / "source"
+        shutil.copytree(
+            ROOT / "src", source / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+        )
+        for name in ("pyproject.toml", ".bumpversion.cfg", "LICENSE", "README.md", "CHANGELOG.md"):
+            shutil.copy(ROOT / name, source)
+        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+        subprocess.run(command, cwd=source, capture_output=True, check=True)
+        (found,) = folder.glob("*.whl")
+        return str(found)
+
+    return Path(once("wheel", build))
+
+
+@pytest.fixture(scope="session")
+def installed(
+    wheel: Path, tutorial: Sequence[tuple[str, str]], tmp_path_factory: pytest.TempPathFactory, once: Once
+) -> Path:
+    """The folder with haybale's executable, installed as the tutorial says into an environment of its own.
+
+    The package is the wheel; what it asks for has the versions that this repository is tested with.
+    """
+
+    def install() -> str:
+        folder = tmp_path_factory.mktemp("installed")
+        lines = (ROOT / "requirements/haybale.txt").read_text(encoding="utf-8").splitlines()
+        pins = [line.rstrip(" \\") for line in lines if "--hash=" not in line]
+        constraints = folder / "constraints.txt"
+        constraints.write_text("\n".join([f"haybale @ {wheel.as_uri()}", *pins]), encoding="utf-8")
+        subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+        programs = folder / "venv/bin"
+        env = {**outside_environment(programs), "PIP_CONSTRAINT": str(constraints)}
+        subprocess.run(shlex.split(tutorial[0][1]), cwd=folder, env=env, capture_output=True, check=True)
+        return str(programs)
+
+    return Path(once("installed", install))
+
+
+@pytest.fixture(scope="session")
+def outside(installed: Path) -> Mapping[str, str]:
+    """The variables of somebody who has installed haybale, and nothing of this repository."""
+    return outside_environment(installed)
+
+
+def outside_environment(programs: Path) -> dict[str, str]:
+    """Return the variables of somebody who has these programs, and nothing of this repository."""
+    env = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    return {**env, "PATH": f"{programs}{os.pathsep}{env['PATH']}"}
 
 
 # Somebody who commits: CI machines have no identity of their own.
