@@ -94,17 +94,18 @@ def setting(
     complaint: Callable[[str], str | None] | None = None,
     variable: str | None = None,
     parse: Callable[[str], Any] = str,
+    is_secret: bool = False,
 ) -> Any:
     """Declare a setting: what it is for, its default, which values are valid, and what overrides it.
 
     A string is valid where it matches `pattern` whole (`form` says that in words), and `complaint` does not
     return what it should have been ("is ..."); so is each one of a list or a table. `variable` is the
     environment variable that overrides the file, `parse` makes a value of its text. Where the default is
-    None, "" means None too.
+    None, "" means None too. No message shows what stands where `is_secret`.
     """
     metadata = {
         "description": description, "pattern": pattern, "form": form, "minimum": minimum,
-        "complaint": complaint, "variable": variable, "parse": parse,
+        "complaint": complaint, "variable": variable, "parse": parse, "is_secret": is_secret,
     }  # fmt: skip
     if isinstance(default, Mapping):
         return field(default_factory=lambda: default, metadata=metadata)
@@ -241,6 +242,7 @@ class SiteSettings:
         EMPTY,
         pattern="(variable|file):.+",
         form="variable:NAME or file:PATH",
+        is_secret=True,
     )
     mounts: tuple[str, ...] = setting(
         "files or folders of the repository that its containers see, PATH:PATH_IN_THE_CONTAINER",
@@ -676,7 +678,9 @@ class _Reader:
     def _checked_table(self, data: Any, path: tuple[str, ...]) -> dict[str, Any]:
         if isinstance(data, dict):
             return data
-        self._note(path, f"{'.'.join(path)} is a table, not {data!r}")
+        # What is in a list may be secret.
+        shown = "an array" if isinstance(data, list) else without_password(repr(data))
+        self._note(path, f"{'.'.join(path)} is a table, not {shown}")
         return {}
 
     def _checked(self, value: Any, type_: Any, each: dataclasses.Field[Any], path: tuple[str, ...]) -> Any:
@@ -689,7 +693,8 @@ class _Reader:
         checked = tuple(value) if isinstance(value, list) else value
         if complaint := _complaint(checked, type_, each.metadata):
             description = each.metadata["description"]
-            self._note(path, f"{'.'.join(path)} {complaint}, not {value!r} ({description})")
+            shown = "what stands there" if each.metadata["is_secret"] else without_password(repr(value))
+            self._note(path, f"{'.'.join(path)} {complaint}, not {shown} ({description})")
         return checked
 
     def _check_order(self, environments: Mapping[str, Environment]) -> None:
@@ -759,6 +764,17 @@ def _complaint_of_one_or_several(value: Any, container: Any, rule: Mapping[str, 
     complaint = _complaint_of_several(value, container, rule)
     is_doubled = container is tuple and complaint is None and len({*value}) < len(value)
     return "has each name once" if is_doubled else complaint
+
+
+def without_password(text: str) -> str:
+    """Return a text without the user and the password of the URLs in it."""
+    return re.sub(r"//[^/@\s'\"]*@", "//***@", text)
+
+
+def place_of(project: Project, *path: str) -> str:
+    """Return FILE:LINE of a setting in the repository's settings, or of the table that it belongs to."""
+    text = (project.root / FILE).read_text(encoding="utf-8")
+    return f"{FILE}:{line_of(text, path)}"
 
 
 def line_of(text: str, path: Sequence[str]) -> int:

@@ -242,15 +242,15 @@ MISTAKES = (
     Mistake(
         name="secret-not-on-this-machine",
         plant=setting(TABLE, f'[tool.haybale.site.secrets]\nKEY = "variable:NO_SUCH_SECRET"\n\n{TABLE}'),
-        place="site.secrets.KEY",
-        said=("no variable NO_SUCH_SECRET",),
+        place="pyproject.toml:10",
+        said=("site.secrets.KEY", "no variable NO_SUCH_SECRET"),
         fix="export NO_SUCH_SECRET=...",
     ),
     Mistake(
         name="secret-in-no-file",
         plant=setting(TABLE, f'[tool.haybale.site.secrets]\nKEY = "file:key.txt"\n\n{TABLE}'),
-        place="site.secrets.KEY",
-        said=("key.txt cannot be read",),
+        place="pyproject.toml:10",
+        said=("site.secrets.KEY", "key.txt cannot be read"),
         fix="the setting",
     ),
     Mistake(
@@ -314,8 +314,8 @@ MISTAKES = (
     Mistake(
         name="settings-module-of-no-site",
         plant=setting(TABLE, f'[tool.haybale.site]\nsettings = "bookshop.setings"\n\n{TABLE}'),
-        place="site.settings",
-        said=("bookshop.setings",),
+        place="pyproject.toml:10",
+        said=("site.settings names bookshop.setings",),
         fix="correct site.settings",
     ),
     # The dump -----------------------------------------------------------------------------------------------

@@ -141,6 +141,24 @@ def test_load_names_file_and_line_of_a_wrong_setting(
     assert words in raised.value.message
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'site.secrets = {KEY = "c4n4ry"}',
+        'site.secrets = "c4n4ry"',
+        'site.secrets = ["c4n4ry"]',
+        'site.secrets = {KEY = ["c4n4ry"]}',
+        'site = [{secrets = {KEY = "c4n4ry"}}]',
+        'flux.url = "ftp://ada:c4n4ry@forge.example/site.git"',
+        'flux = "https://ada:c4n4ry@forge.example/site.git"',
+    ],
+)
+def test_load_shows_no_secret_that_stands_in_the_file(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ConfigError, match=r"pyproject\.toml:5: (site|flux)") as raised:
+        load(tmp_path, f"{SMALLEST}{line}\n")
+    assert "c4n4ry" not in raised.value.message
+
+
 @pytest.mark.parametrize(("python", "right"), [("3.13", True), ("3.9.2", True), ("3", False), ("2.7", False)])
 def test_load_takes_a_python_by_its_version(tmp_path: Path, python: str, right: bool) -> None:
     text = SMALLEST + f'[tool.haybale.requirements]\npython = "{python}"\n'

@@ -75,9 +75,9 @@ SUITE = '[tool.haybale.test.suites.site]\ncommand = ["pytest"]\n'
         ),
         (
             '[tool.haybale.site.secrets]\nKEY = "variable:SHOP_KEY"',
-            "site.secrets.KEY: there is no variable SHOP_KEY here",
+            "pyproject.toml:6: site.secrets.KEY: there is no variable SHOP_KEY here",
         ),
-        ('[tool.haybale.site.secrets]\nKEY = "file:key.txt"', "site.secrets.KEY: "),
+        ('[tool.haybale.site.secrets]\nKEY = "file:key.txt"', "pyproject.toml:6: site.secrets.KEY: "),
     ],
 )
 def test_examine_settings_names_a_planted_mistake(root: Path, more: str, what: str) -> None:

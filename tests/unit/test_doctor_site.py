@@ -112,15 +112,21 @@ def test_check_manage_names_the_folder_that_has_it(tmp_path: Path) -> None:
 def test_check_modules_names_the_setting_of_a_module_that_is_not_there(tmp_path: Path) -> None:
     files = site_files(
         tmp_path,
-        {"manage.py": MANAGE, "shop/settings.py": "", "shop/__init__.py": ""},
+        {
+            "manage.py": MANAGE,
+            "shop/settings.py": "",
+            "shop/__init__.py": "",
+            "pyproject.toml": '[tool.haybale]\nsite.index.settings = "shop.settings_index"\n'
+            '[tool.haybale.site.release]\nsettings = "elsewhere.settings"\n',
+        },
         settings="shop.settings",
         index=StepSettings(settings="shop.settings_index"),
         release=StepSettings(settings="elsewhere.settings"),
     )
     found = [(each.level, each.what) for each in check_modules(files)]
     assert found == [
-        ("error", "site.index.settings names shop.settings_index, which is not in ."),
-        ("warning", "site.release.settings names elsewhere.settings, which is not in ."),
+        ("error", "pyproject.toml:2: site.index.settings names shop.settings_index, which is not in ."),
+        ("warning", "pyproject.toml:4: site.release.settings names elsewhere.settings, which is not in ."),
     ]
 
 

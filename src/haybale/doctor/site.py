@@ -11,7 +11,7 @@ from haybale.adoption.search_fields import read_search_fields, search_index_file
 from haybale.adoption.settings_reader import read_settings
 from haybale.adoption.site_settings import find_settings_module
 from haybale.adoption.survey import find_settings_files, list_files
-from haybale.config import TABLE
+from haybale.config import TABLE, place_of
 from haybale.doctor.finding import Diagnosis, Finding
 from haybale.doctor.made_configuration import check_made_fields, read_made_fields
 from haybale.doctor.search_fields import check_fields
@@ -130,7 +130,8 @@ def check_modules(files: SiteFiles) -> Iterator[Finding]:
             )
             yield Finding(
                 level="error" if is_own else "warning",
-                what=f"{setting} names {module}, which is not in {files.folder}",
+                what=f"{place_of(files.project, *setting.split('.'))}: {setting} names {module}, which is not in "
+                f"{files.folder}",
                 why="Django does not start without its settings"
                 + ("" if is_own else ", unless a package in the image has them"),
                 fix=f"correct {setting} in [{TABLE}]",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from haybale.config import PLACEHOLDER, USUAL_ENVIRONMENT
+from haybale.config import PLACEHOLDER, USUAL_ENVIRONMENT, place_of
 from haybale.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -145,17 +145,18 @@ def read_secrets(project: Project, env: Mapping[str, str]) -> dict[str, str]:
 
 def _read_secret(project: Project, name: str, source: str, env: Mapping[str, str]) -> str:
     kind, _, where = source.partition(":")
+    setting = f"{place_of(project, 'site', 'secrets', name)}: site.secrets.{name}"
     if kind == "variable":
         if where not in env:
             hint = f"export {where}=..., or correct the setting"
-            raise ConfigError(f"site.secrets.{name}: there is no variable {where} here", hint=hint)
+            raise ConfigError(f"{setting}: there is no variable {where} here", hint=hint)
         return env[where]
     file = project.path(str(Path(where).expanduser()))
     try:
         return file.read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         hint = "restore it, or correct the setting"
-        raise ConfigError(f"site.secrets.{name}: {file} cannot be read: {error}", hint=hint) from error
+        raise ConfigError(f"{setting}: {file} cannot be read: {error}", hint=hint) from error
 
 
 def index_services(project: Project, facts: Facts, env: Mapping[str, str]) -> dict[str, Any]:
