@@ -255,7 +255,7 @@ def test_damage_deep_in_an_archive_is_found_before_anything_starts(
 
 
 def test_restored_database_says_what_failed_and_why_it_ended(
-    project: config.Project, another: config.Project, server: Server
+    project: config.Project, another: config.Project, server: Server, tmp_path: Path
 ) -> None:
     dumped = server.dump("spoiled", [])
     text = dumped.read_text(encoding="utf-8")
@@ -264,7 +264,7 @@ def test_restored_database_says_what_failed_and_why_it_ended(
     linked(another.root, harmless)
     said: list[str] = []
     made = restoring(another, project)
-    with restored_database(made, said.append):
+    with restored_database(made, said.append, tmp_path):
         assert counted(made) == server.counts
     assert said[-1] == 'not restored: table "nothing" does not exist (DROP TABLE nothing; at line 1)'
     lost = dumped.with_name("lost")
@@ -274,8 +274,10 @@ def test_restored_database_says_what_failed_and_why_it_ended(
     linked(another.root, lost)
     made = restoring(another, project)
     missing = r"the table public\.archive_party is missing, with its"
-    with pytest.raises(DumpError, match=missing) as told, restored_database(made, said.append):
+    with pytest.raises(DumpError, match=missing) as told, restored_database(made, said.append, tmp_path):
         pass
+    assert "public.archive_party" in (tmp_path / "logs/restore.log").read_text(encoding="utf-8")
+    assert str(tmp_path / "logs") in told.value.hint
     assert 'relation "public.archive_party" does not exist' in told.value.log
 
 

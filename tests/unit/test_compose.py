@@ -9,12 +9,18 @@ import pytest
 
 from haybale.errors import ServiceError
 from haybale.tools import process
-from haybale.tools.engine.compose import Compose
+from haybale.tools.engine import sdk
+from haybale.tools.engine.compose import Compose, service_failure
+from haybale.tools.engine.sdk import ContainerState, HealthAnswer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 UNHEALTHY = '{"Service": "web", "State": "running", "Health": "unhealthy", "ExitCode": 0}\n'
+
+RAN_OUT = "memory ran out there, and the kernel killed a process"
+NOT_SAID = "the engine does not say that memory ran out there"
+REFUSED = HealthAnswer(code=1, output="Traceback: long\n/health answered 503")
 
 
 @pytest.fixture
@@ -24,6 +30,8 @@ def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
     def run(command: list[str], **_: Any) -> process.Completed:
         return process.Completed(code=0, stdout=UNHEALTHY if "ps" in command else "")
 
+    seen = ContainerState(is_out_of_memory=False, memory_limit=None, health=REFUSED)
+    monkeypatch.setattr(sdk, "container_state", lambda _: seen)
     monkeypatch.setattr(process, "run", run)
     monkeypatch.setattr(process, "run_merged", run)
     monkeypatch.setattr(process, "run_watched", lambda *_, **__: process.Completed(code=1))
@@ -31,8 +39,38 @@ def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
 
 
 def test_up_names_the_service_that_is_unhealthy(services: Compose) -> None:
-    with pytest.raises(ServiceError, match=r"the service web .*did not become healthy"), services.up():
+    with (
+        pytest.raises(ServiceError, match=r"the service web .*did not become healthy") as told,
+        services.up(),
+    ):
         pass
+    assert told.value.cause.endswith("exited with 1 and said: /health answered 503")
+    assert told.value.log.startswith(REFUSED.output)
+
+
+def test_up_saves_the_logs_after_a_failure_of_its_block(tmp_path: Path, services: Compose) -> None:
+    with pytest.raises(ServiceError), services.up(logs=tmp_path / "logs"):
+        pass
+    assert (tmp_path / "logs/web.log").is_file()
+
+
+@pytest.mark.parametrize(
+    ("code", "is_out_of_memory", "limit", "log", "cause"),
+    [
+        (137, True, 512_000_000, "a\nb", f"it was killed (SIGKILL); {RAN_OUT} (its limit is 512 MB)"),
+        (137, False, None, "", f"it was killed (SIGKILL); {NOT_SAID} (it has no limit)"),
+        (1, True, None, "b", f"{RAN_OUT} (it has no limit)"),
+        (1, False, None, "a\nb\n", "the last line of its log: b"),
+        (1, False, None, "", "not known; it printed nothing"),
+    ],
+)  # fmt: skip
+def test_service_failure_tells_what_was_seen(
+    code: int, is_out_of_memory: bool, limit: int | None, log: str, cause: str
+) -> None:
+    seen = ContainerState(is_out_of_memory=is_out_of_memory, memory_limit=limit)
+    error = service_failure("web of p", code, seen, log, "h")
+    told = (error.message, error.cause, error.hint, error.log)
+    assert told == (f"the service web of p exited with {code}", cause, "h", log)
 
 
 def test_up_tells_first_what_its_watch_finds_when_the_services_failed(services: Compose) -> None:

@@ -118,12 +118,12 @@ def test_follow_loader_raises_an_error_event() -> None:
 def test_follow_loader_raises_where_the_stream_ends_early(missing: int) -> None:
     error = failed(GOOD[:-missing])
     assert error.message == "the loader's stream ended before it was done"
-    assert "container is gone" in error.cause
+    assert "ended with 0" in error.cause
 
 
 @pytest.mark.parametrize(
     ("code", "cause"),
-    [(137, "memory"), (127, "no python"), (2, "arguments"), (1, "/haybale"), (255, "container may be gone")],
+    [(137, "killed (SIGKILL)"), (127, "no python"), (2, "arguments"), (1, "/haybale"), (255, "not known")],
 )
 def test_follow_loader_explains_an_exit_code(code: int, cause: str) -> None:
     error = failed(ending(code, *GOOD[:2], "Killed"))

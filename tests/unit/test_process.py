@@ -96,3 +96,19 @@ def test_uninterrupted_restores_signals_afterwards() -> None:
     assert signal.getsignal(signal.SIGINT) is before
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        (
+            "Get:1 lists\nW: old\nE: Unable to locate package solr\nE: Broken\n",
+            "E: Unable to locate package solr",
+        ),
+        ("#5 ERROR\nERROR: failed to solve: a\n", "ERROR: failed to solve: a"),
+        ("a\n\nb\n\n", "b"),
+        ("", "it printed nothing"),
+    ],
+)
+def test_error_line_is_the_first_of_an_error_else_the_last(output: str, line: str) -> None:
+    assert process.Completed(code=1, stdout=output).error_line == line

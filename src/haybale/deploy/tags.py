@@ -304,10 +304,10 @@ def push_deployment(project: Project, plan: DeploymentPlan) -> None:
         if all(refs.get(ref, "") == before for ref, (before, _) in plan.changes.items()):
             return
         now = read_deployment(project, refs, deploy)
-        winner = f"{now.by or 'somebody'} deployed {now.label}" if now else "somebody removed its tag"
+        winner = f"{now.by or 'somebody'} deployed {now.label}" if now else "its tag was removed"
         raise ReleaseError(
             f"{plan.version} was not deployed to {plan.environment}: {winner} first",
-            cause="two deployments were on their way at the same time; this one changed nothing",
+            cause="the environment's tags are other ones than when this deployment began; it changed nothing",
             hint=f"`haybale status`, and if it still should be:"
             f" `haybale deploy {plan.environment} {plan.version}`",
         )

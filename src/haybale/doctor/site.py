@@ -128,10 +128,10 @@ def check_modules(files: SiteFiles) -> Iterator[Finding]:
             is_own = files.has_module(first) or any(
                 is_in(name, str(PurePosixPath(files.folder, first))) for name in files.names
             )
+            place = place_of(files.project, *setting.split("."))
             yield Finding(
                 level="error" if is_own else "warning",
-                what=f"{place_of(files.project, *setting.split('.'))}: {setting} names {module}, which is not in "
-                f"{files.folder}",
+                what=f"{place}: {setting} names {module}, which is not in {files.folder}",
                 why="Django does not start without its settings"
                 + ("" if is_own else ", unless a package in the image has them"),
                 fix=f"correct {setting} in [{TABLE}]",

@@ -15,7 +15,7 @@ from haybale.dump.restoration import (
     restore_error,
     write_restore_files,
 )
-from haybale.errors import ConfigError
+from haybale.errors import ConfigError, HaybaleError
 from haybale.files import write_atomically
 from haybale.image_ref import ImageRef
 from haybale.images.bases.base_image import ensure_base_image
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from haybale.checkout import Checkout
     from haybale.config import Project
-    from haybale.errors import HaybaleError
     from haybale.tools.engine.compose import Compose, Watch
 
 # The service that makes the database of the dump.
@@ -89,21 +88,33 @@ def prepare_restore(
 
 @contextlib.contextmanager
 def restored_database(
-    services: Compose, say: Callable[[str], None], *, keep: bool = False, watch: Watch | None = None
+    services: Compose,
+    say: Callable[[str], None],
+    reports: Path,
+    *,
+    keep: bool = False,
+    watch: Watch | None = None,
 ) -> Iterator[None]:
     """Bring the services up, for the length of the block, and say what of the dump was not restored.
 
-    Raises `DumpError` where the service `restore` failed, else as `Compose.up`, which calls `watch`.
+    Where anything fails, the services' logs go to the folder `reports`. Raises `DumpError` where the service
+    `restore` failed, else as `Compose.up`, which calls `watch`.
     """
+    logs = reports / "logs"
 
     def explain(service: str, code: int) -> HaybaleError | None:
         mode = services.variables["HAYBALE_RESTORE_MODE"]
         return restore_error(code, services.log(service), mode) if service == RESTORE else None
 
-    with services.up(keep=keep, explain=explain, watch=watch):
-        for line in describe_failures(read_failures(services.log(RESTORE))):
-            say(line)
-        yield
+    try:
+        with services.up(keep=keep, explain=explain, watch=watch, logs=logs):
+            for line in describe_failures(read_failures(services.log(RESTORE))):
+                say(line)
+            yield
+    except HaybaleError as error:
+        where = f"the services' logs are in {logs}"
+        error.hint = f"{error.hint}; {where}" if error.hint else where
+        raise
 
 
 def copy_fixtures(project: Project) -> Path:

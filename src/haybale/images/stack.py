@@ -27,6 +27,8 @@ SERVICES = Path(__file__).with_name("services")
 DATABASE_FILE = "database.yml"
 FILES = {"solr": "index.yml", "ci": "test.yml"}
 SITE_SERVICES = {"solr": index_services, "ci": ci_services}
+# What brings up the same for a developer.
+UP = {"solr": "`haybale solr-dc up -d`", "ci": "`haybale ci-dc up -d`"}
 
 # Commands of docker compose (its reference, "Subcommands"), and those of them that make containers, and so
 # need what containers are made of.
@@ -102,6 +104,7 @@ def _compose(
         env_file=file.with_suffix(".env"),
         variables=variables,
         written={file: site},
+        hint=f"{UP[kind]} starts the same services, to look at them",
     )
 
 

@@ -94,7 +94,7 @@ class RegistryStore(ImageStore):
         if local is None or digest not in {*local.digests, local.id}:
             raise RegistryError(
                 f"{image} is {digest} in the registry after it was pushed, not what was pushed",
-                cause="somebody else pushed that name at the same moment",
+                cause="two digests, so another push of that name came in between",
                 hint="try again",
             )
         return digest
@@ -115,8 +115,9 @@ class RegistryStore(ImageStore):
         if digest is None:
             raise RegistryError(
                 f"{image} was pushed and is not in the registry",
-                cause="somebody removed it, or what answers is another registry than the engine's",
-                hint="try again",
+                cause="docker push succeeded, and the registry answers 404 for it",
+                hint="look whether the engine reaches it under that name by a mirror or another address "
+                "(docker info); else try again",
             )
         return digest
 

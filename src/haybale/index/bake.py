@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 from haybale.errors import LoadError, ServiceError, VerifyError
@@ -46,14 +47,23 @@ PARTS_BY_SUFFIX = {
 
 def stop_solr(container: str) -> None:
     """Stop Solr and make sure that it closed its index itself; raises `LoadError`."""
+    begun = time.monotonic()
     code = sdk.stop_container(container, STOP_SECONDS)
-    if code != STOPPED_CLEANLY:
-        raise LoadError(
-            f"Solr did not stop cleanly (exit code {code}, not {STOPPED_CLEANLY})",
-            cause="it was killed, by the engine because memory ran out or its time was up",
-            hint="raise index.heap, or the machine's memory, and regenerate",
-            log=sdk.container_log_tail(container),
-        )
+    if code == STOPPED_CLEANLY:
+        return
+    seen = sdk.container_state(container)
+    if time.monotonic() - begun >= STOP_SECONDS:
+        cause = f"it had not closed its index after {STOP_SECONDS} s, and the engine killed it"
+    else:
+        cause = f"it was not by docker stop that it ended; {seen.memory}"
+    raise LoadError(
+        f"Solr did not stop cleanly (exit code {code}, not {STOPPED_CLEANLY})",
+        cause=cause,
+        hint="give the engine more memory, or index.heap less, then: `haybale regen-solr-image`"
+        if seen.is_out_of_memory
+        else "regenerate once more: `haybale regen-solr-image`",
+        log=sdk.container_log_tail(container),
+    )
 
 
 def copy_index(container: str, core: str, folder: Path) -> int:
@@ -70,8 +80,9 @@ def copy_index(container: str, core: str, folder: Path) -> int:
     if not any(folder.glob("index/segments_*")):
         raise LoadError(
             "the stopped Solr left no index behind",
-            cause=f"its core keeps its data elsewhere than in {SOLR_HOME}/{core}/data",
-            hint="look for dataDir and directoryFactory in solrconfig.xml, for dataDir in core.properties",
+            cause=f"there are no index/segments_* in {SOLR_HOME}/{core}/data, where a core keeps its index",
+            hint="remove what names another place or form: dataDir and directoryFactory in solrconfig.xml, "
+            "dataDir in core.properties",
         )
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
@@ -85,7 +96,11 @@ def _copy_from_core(container: str, path: str, folder: Path) -> None:
     try:
         sdk.copy_from_container(container, f"{SOLR_HOME}/{path}", folder)
     except ServiceError as error:
-        raise LoadError(error.message, hint="regenerate once more") from error
+        raise LoadError(
+            error.message,
+            cause=error.cause or "the stopped Solr has no such folder",
+            hint="`haybale regen-solr-image --keep` leaves it, to look at it",
+        ) from error
 
 
 def sizes_by_part(folder: Path) -> dict[str, int]:

@@ -37,6 +37,7 @@ from haybale.index.verification import raise_if_invalid
 from haybale.loader.options import ALL_DOCUMENTS
 from haybale.tools import process
 from haybale.tools.engine import sdk
+from haybale.tools.engine.compose import KILLED
 from haybale.tools.solr import Solr
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
     from haybale.terminal import Terminal
     from haybale.tools.engine.compose import Compose
 
+
+# The services that work while the index is loaded.
+LOADING = {"solr": "Solr", "loader": "the site's container"}
 
 # The file in the folder of reports that lists all documents that are not in the index.
 REFUSED = "refused.jsonl"
@@ -86,7 +90,11 @@ def regenerate(
         sdk.tag_image(unverified, name)
         image = find_local_image(checkout, key)
     if image is None:
-        raise LoadError(f"{name} was made and is missing", cause="somebody removed it", hint="try again")
+        raise LoadError(
+            f"{name} was made and is missing",
+            cause="the engine has no image of that name now",
+            hint="try again",
+        )
     remember_verified(checkout, image.id)
     remember_key(project, key, checkout.revision)
     counts, of_cores = image.counts, f" in {len(image.cores)} cores" if len(image.cores) > 1 else ""
@@ -115,7 +123,11 @@ def _index_dump(project: Project, stack: IndexStack, home: Path, terminal: Termi
         terminal.say(services.keep_notice)
     with (
         restored_database(
-            services, terminal.advise, keep=keep, watch=watch_cores(services, project, stack.cores)
+            services,
+            terminal.advise,
+            project.reports,
+            keep=keep,
+            watch=watch_cores(services, project, stack.cores),
         ),
         _explaining_with_logs(services),
     ):
@@ -183,7 +195,8 @@ def _raise_if_inputs_changed(project: Project, key: Key) -> None:
     changed = [name for name, each in now.components.items() if each != key.components.get(name)]
     if now.value != key.value:
         message = f"the inputs of the index changed while they were being indexed: {', '.join(changed)}"
-        raise LoadError(message, cause="somebody edited the work tree meanwhile", hint="regenerate once more")
+        cause = "their digests are others than when the run began, so the index would be of neither"
+        raise LoadError(message, cause=cause, hint="regenerate once more: `haybale regen-solr-image`")
 
 
 @contextlib.contextmanager
@@ -210,15 +223,24 @@ def _collecting_refused(project: Project) -> Iterator[Callable[[Refusal], None]]
 
 @contextlib.contextmanager
 def _explaining_with_logs(services: Compose) -> Iterator[None]:
-    """Add to a failure that Solr has exited, where it has, and the end of its log."""
+    """Add to a failure what the engine says: who has exited, with the end of the log, or lacked memory."""
     try:
         yield
     except HaybaleError as error:
+        seen = []
         for state in services.states():
-            if state["State"] == "exited" and state["Service"] == "solr" and not error.log:
-                exited = f"Solr has exited, with code {state['ExitCode']}"
-                error.cause = f"{exited}; {error.cause}".rstrip("; ")
-                error.log = services.log_tail("solr")
+            service = state["Service"]
+            if service not in LOADING:
+                continue
+            has_exited = state["State"] == "exited"
+            if has_exited:
+                seen.append(f"{LOADING[service]} has exited, with code {state['ExitCode']}")
+            if has_exited and not error.log:
+                error.log = services.log_tail(service)
+            container = sdk.container_state(services.container_id(service))
+            if container.is_out_of_memory or (has_exited and state["ExitCode"] == KILLED):
+                seen.append(f"{LOADING[service]}: {container.memory}")
+        error.cause = "; ".join(filter(None, (*seen, error.cause)))
         raise
 
 

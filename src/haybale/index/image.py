@@ -121,7 +121,8 @@ def pull_index_image(checkout: Checkout, key: Key, store: ImageStore, run: str |
     try:
         image = find_local_image(checkout, key)
         if image is None:
-            raise VerifyError(f"{name} was pulled and is missing", cause="somebody removed it")
+            cause = "the engine has no image of that name now"
+            raise VerifyError(f"{name} was pulled and is missing", cause=cause, hint="try again")
         verify_index_image(checkout, image, run)
     except HaybaleError:
         sdk.remove_image(name)

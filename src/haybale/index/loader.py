@@ -49,8 +49,8 @@ CAUSES = {
     2: "the loader did not understand its arguments",
     126: "python cannot be run in the site's image",
     127: "there is no python in the site's image",
-    KILLED: "it was killed, most probably because memory ran out",
-    139: "Python itself crashed (a broken extension module?)",
+    KILLED: "it was killed (SIGKILL)",
+    139: "Python itself crashed (SIGSEGV), in its own code or in an extension module's",
     143: "its container was stopped",
 }
 
@@ -186,8 +186,8 @@ def _parsing(event: object) -> Iterator[None]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LoadError(
             f"the loader sent something that cannot be understood: {str(event)[:200]}",
-            cause="something else wrote into its stream, or it was cut off",
-            hint="try again",
+            cause="this stands in its stream, where a line of its own begins",
+            hint="look at what the site prints while it starts; then try again",
         ) from error
 
 
@@ -247,12 +247,12 @@ def _death(code: int | None, log: Iterable[str], *, finished: bool) -> LoadError
     how = "after its last event" if finished else "before it was done"
     if code is None:
         message = f"the loader's stream ended {how}"
-        cause = "its container is gone, or the engine stopped"
-        hint = "look at the engine and at the container's log"
+        cause = "docker compose exec ended with 0, and the loader had not said that it was done"
+        hint = "docker ps --all says whether the container still runs; then try again"
     else:
         message = f"the loader died {how}, with exit code {code}"
-        cause = CAUSES.get(code, "not known: its log may say, its container may be gone")
-        hint = "look at the site's container"
+        cause = CAUSES.get(code, "not known; what it printed at last is all that was seen")
+        hint = "`haybale regen-solr-image --keep` leaves the site's container, to look at it"
     if code == KILLED:
-        hint = "give the machine more memory, or make batches smaller (index.batch)"
+        hint = "give the engine more memory, or set index.workers and index.batch to less"
     return LoadError(message, cause=cause, hint=hint, log="\n".join(log))

@@ -177,9 +177,7 @@ def _varying(report: VerificationReport) -> list[str]:
 def _cause(report: VerificationReport) -> str:
     if names := _varying(report):
         return f"another value each time that a row is prepared: {', '.join(names)}"
-    return (
-        "documents were lost or changed on their way (by Solr's update processors?), or the database changed"
-    )
+    return "what Solr has was compared with the rows of the database, read and prepared once more"
 
 
 def _hint(report: VerificationReport) -> str:
@@ -197,8 +195,8 @@ def raise_if_counts_differ(expected: Mapping[str, int], found: Mapping[str, int]
     if wrong:
         raise VerifyError(
             f"the core {core} does not hold what was loaded: {_number(len(wrong))}",
-            cause="another index is served, or it was damaged after it was loaded",
-            hint="regenerate the index",
+            cause="the image's labels say what was loaded, and its Solr was asked for what it has",
+            hint="regenerate the index: `haybale regen-solr-image`",
             log=_listing(wrong),
         )
 

@@ -99,7 +99,7 @@ class Advice(NamedTuple):
 
 
 class Failure(Exception):  # noqa: N818 - it becomes an event
-    """A failure: what failed, the probable cause, what to do next, and the log that shows it."""
+    """A failure: what failed, the cause (or what was seen), what to do next, and the log that shows it."""
 
     def __init__(self, message: str, cause: str = "", hint: str = "", log: str = "") -> None:
         super().__init__(message)

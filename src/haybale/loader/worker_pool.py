@@ -18,6 +18,10 @@ from .events import Failure
 
 START_METHODS = ("fork", "forkserver", "spawn")
 
+# Where the kernel counts the processes of a container that it killed as memory ran out: a line `oom_kill N`
+# (Linux, "Control Group v2", memory.events; "Memory Resource Controller" of version 1, memory.oom_control).
+OOM_COUNTERS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+
 # Kinds of what a worker sends: a report while it works, a task's result, or the failure that ended it.
 REPORT, RESULT, FAILURE = "report", "result", "failure"
 
@@ -60,6 +64,7 @@ class WorkerPool:
         self._start_method = start_method or default_start_method()
         self._closed = tuple(closed)
         self._workers: list[WorkerHandle] = []
+        self._oom_kills = count_oom_kills()
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -124,26 +129,29 @@ class WorkerPool:
             worker.pipe.close()
         self._workers.clear()
 
-    @staticmethod
-    def _send(worker: WorkerHandle, task: Any) -> None:
+    def _send(self, worker: WorkerHandle, task: Any) -> None:
         try:
             worker.pipe.send(task)
         except (BrokenPipeError, ConnectionResetError) as error:
-            raise _death(worker) from error
+            raise self._death(worker) from error
 
-    @staticmethod
-    def _receive_from(busy: dict[Any, WorkerHandle]) -> Iterator[tuple[str, Any]]:
+    def _receive_from(self, busy: dict[Any, WorkerHandle]) -> Iterator[tuple[str, Any]]:
         """Yield a value of each worker that has sent one; who sent a result is no longer busy."""
         for pipe in wait(list(busy)):
             try:
                 kind, value = busy[pipe].pipe.recv()
             except (EOFError, ConnectionResetError) as error:
-                raise _death(busy[pipe]) from error
+                raise self._death(busy[pipe]) from error
             if kind == FAILURE:
                 raise Failure(**value)
             if kind == RESULT:
                 del busy[pipe]
             yield kind, value
+
+    def _death(self, worker: WorkerHandle) -> Failure:
+        """Return the failure that says how a worker's process ended."""
+        worker.process.join()
+        return explain_death(worker.process.exitcode, self._oom_kills, count_oom_kills())
 
 
 def default_start_method() -> str:
@@ -161,16 +169,42 @@ def available_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _death(worker: WorkerHandle) -> Failure:
-    """Return the failure that says how a worker's process ended."""
-    worker.process.join()
-    code = worker.process.exitcode
-    how = "signal {}".format(signal.Signals(-code).name) if code and code < 0 else "exit code {}".format(code)
-    cause, hint = "something that it imports ended it, or crashed", "try with index.workers = 1"
-    if code == -signal.SIGKILL:
-        cause = "it was killed, most probably because memory ran out"
-        hint = "give the machine more memory, or set index.workers to a smaller number"
-    return Failure("a worker process died ({})".format(how), cause, hint)
+def count_oom_kills(files: Iterable[str] = OOM_COUNTERS) -> int | None:
+    """Return how many processes of this container were killed as memory ran out; None where nothing says."""
+    for file in files:
+        try:
+            with open(file, encoding="ascii") as lines:
+                for line in lines:
+                    name, _, number = line.partition(" ")
+                    if name == "oom_kill":
+                        return int(number)
+        except OSError:
+            continue
+    return None
+
+
+def explain_death(code: int | None, before: int | None, now: int | None) -> Failure:
+    """Return the failure that says how a worker's process ended: its exit code, or -N for signal N.
+
+    `before` and `now` are what `count_oom_kills` said when the pool was made, and says now.
+    """
+    if code is None or code >= 0:
+        message = "a worker process died (exit code {})".format(code)
+        cause = "something in it ended it: code of the site's, or of a library; what it printed is in the log"
+        return Failure(message, cause, "try with index.workers = 1")
+    name = signal.Signals(-code).name
+    message = "a worker process died (signal {})".format(name)
+    if code != -signal.SIGKILL:
+        return Failure(message, "that signal ended it", "try with index.workers = 1")
+    if before is None or now is None:
+        cause = "it was killed; whether memory ran out is not known, as this container has no memory.events"
+    elif now > before:
+        cause = "memory ran out: the kernel killed it (oom_kill in the container's memory.events)"
+    else:
+        cause = "somebody killed it: memory did not run out (no oom_kill in the container's memory.events)"
+    if before is None or now is None or now > before:
+        return Failure(message, cause, "give the engine more memory, or set index.workers to less")
+    return Failure(message, cause, "try again")
 
 
 def _run_worker(

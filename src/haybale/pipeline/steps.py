@@ -184,7 +184,7 @@ def _raise_if_replaced(context: Context) -> Mapping[str, str | None]:
     if not are_images_present(context, tested):
         raise ReleaseError(
             "the images of this run were replaced while it ran",
-            cause="another run on this engine builds the same version",
+            cause="their names stand for other images now, or for none, which nobody has tested",
             hint="run one after the other: `haybale pipeline --resume`",
         )
     return tested.images

@@ -504,7 +504,7 @@ def _raise_if_remote_forbids(root: Path, new: Version) -> None:
     if f"refs/tags/{new}" in refs:
         raise ReleaseError(
             f"the tag {new} exists on {remote} already",
-            cause="somebody else made that version",
+            cause="the version was made there, and this clone does not have it",
             hint="git pull, and try again",
         )
     commit = refs.get(ref)

@@ -63,7 +63,7 @@ def push_refs(
         if attempt == ATTEMPTS:
             raise ReleaseError(
                 f"{remote} did not take {name}; nothing was changed, here or there",
-                cause="a rule or a hook refuses it, or the push's credentials may not write",
+                cause=f"git push exited with {done.code}: {done.error_line}",
                 hint="see what it says, fix that and try again",
                 log=done.stderr.strip(),
             )

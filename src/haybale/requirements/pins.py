@@ -122,7 +122,7 @@ def raise_if_not_subset(production: str, everything: str) -> None:
     if extra:
         raise RequirementsError(
             f"production's pins are not among all pins: {', '.join(extra)}",
-            cause="the package index changed while it was read",
+            cause="two compilations, one after the other, gave them different versions",
             hint="`haybale regen-requirements`, again",
         )
 

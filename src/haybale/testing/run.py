@@ -88,7 +88,7 @@ def run_suites(
         terminal.say(services.keep_notice)
     cores = dict.fromkeys(find_cores(index))
     watch = watch_cores(services, checkout.project, cores)
-    with restored_database(services, terminal.advise, keep=keep, watch=watch):
+    with restored_database(services, terminal.advise, reports, keep=keep, watch=watch):
         wait_for_cores(services, checkout.project, cores)
         # Whoever the tests run as.
         services.exec_as_root("tester", ["chmod", "0777", REPORTS])

@@ -134,7 +134,6 @@ def _apt_get(*arguments: str) -> None:
     done = process.run_merged(command, env={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"})
     if not done.ok:
         message = f"apt-get {arguments[0]} failed (exit code {done.code})"
-        cause = "not known; this is the end of its output"
-        hint = f"fix it with: {shlex.join(['apt-get', *arguments])}"
+        hint = f"correct what it names, and try again: {shlex.join(['apt-get', *arguments])}"
         log = "\n".join(done.stdout.splitlines()[-25:])
-        raise PrerequisiteError(message, cause=cause, hint=hint, log=log)
+        raise PrerequisiteError(message, cause=done.error_line, hint=hint, log=log)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -37,6 +38,10 @@ GRACE = 20
 WATCH_PAUSE = 0.5
 
 
+# How apt and mmdebstrap, docker and buildx, git, and others begin the line of an error.
+ERROR_LINE = re.compile(r"(E|ERROR|error|fatal|Error response from daemon): \S")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Completed:
     """A command that ended: its exit code (-N: killed by signal N), and its output where it was captured."""
@@ -54,6 +59,13 @@ class Completed:
     def output(self) -> str:
         """Both streams, for people."""
         return "\n".join(part.rstrip() for part in (self.stdout, self.stderr) if part.strip())
+
+    @property
+    def error_line(self) -> str:
+        """The line that says why the command failed: the first of an error, else the last one."""
+        lines = [line.strip() for line in self.output.splitlines() if line.strip()]
+        errors = [line for line in lines if ERROR_LINE.match(line)]
+        return next(iter(errors or lines[-1:]), "it printed nothing")
 
 
 class CommandFailedError(Exception):

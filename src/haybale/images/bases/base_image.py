@@ -68,5 +68,9 @@ def _pull(name: ImageRef, kind: str) -> PullRefusal | None:
 def _find_made(name: ImageRef) -> sdk.ImageInfo:
     found = sdk.find_image(name)
     if found is None:
-        raise BuildError(f"{name} was made and is missing", cause="somebody removed it", hint="try again")
+        raise BuildError(
+            f"{name} was made and is missing",
+            cause="the engine has no image of that name now",
+            hint="try again",
+        )
     return found

@@ -144,12 +144,12 @@ def import_system(wanted: System, name: str) -> None:
         sources.write_text(package_sources(wanted.suite), encoding="utf-8")
         command = mmdebstrap(wanted, tarball, sources if sources.stat().st_size else None)
         message = f"the packages of {wanted.suite} could not be installed"
-        cause = "the package mirror cannot be reached, or has no such packages"
-        _run(command, message, cause, env={"SOURCE_DATE_EPOCH": str(EPOCH)})
+        hint = "correct what it names (apt's sources and proxies are those of this machine), and try again"
+        _run(command, message, hint, env={"SOURCE_DATE_EPOCH": str(EPOCH)})
         # By way of a file: a pipe would make an image of nothing where mmdebstrap fails.
         changes = (f"--change={change}" for change in (f"LABEL {LABEL}=packages", *wanted.changes))
         command = ["docker", "import", *changes, str(tarball), name]
-        _run(command, f"{name} could not be imported", "the engine refused it")
+        _run(command, f"{name} could not be imported", "correct what the engine says, and try again")
 
 
 def package_sources(suite: str) -> str:
@@ -202,8 +202,8 @@ def build_on(
         "--progress=plain", "--tag", name, "--build-arg", f"BASE={base}",
         *(("--target", target) if target else ()), *buildx_options(files, env), str(context),
     ]  # fmt: skip
-    cause = "Maven Central or the package mirror cannot be reached, or its files have changed"
-    _run(command, f"{name} could not be built", cause, env={"SOURCE_DATE_EPOCH": str(EPOCH)})
+    hint = "correct what it names, and try again (~/.m2/settings.xml may name a mirror of Maven Central)"
+    _run(command, f"{name} could not be built", hint, env={"SOURCE_DATE_EPOCH": str(EPOCH)})
 
 
 def buildx_options(files: Mapping[str, Path | None], env: Mapping[str, str]) -> list[str]:
@@ -213,12 +213,13 @@ def buildx_options(files: Mapping[str, Path | None], env: Mapping[str, str]) -> 
     return [*proxies, *(word for secret, file in given for word in ("--secret", f"id={secret},src={file}"))]
 
 
-def _run(command: Sequence[str], message: str, cause: str, *, env: Mapping[str, str] | None = None) -> None:
-    """Run a command to its end; raises `BuildError` with the end of its output."""
+def _run(command: Sequence[str], message: str, hint: str, *, env: Mapping[str, str] | None = None) -> None:
+    """Run a command to its end; raises `BuildError` with what it said, and the end of its output."""
     done = process.run_merged(command, env=env)
     if not done.ok:
+        cause = f"{command[0]} exited with {done.code}: {done.error_line}"
         log = "\n".join(done.stdout.splitlines()[-25:])
-        raise BuildError(message, cause=f"probably {cause}", hint="try again", log=log)
+        raise BuildError(message, cause=cause, hint=hint, log=log)
 
 
 def check_python(version: str, image: str) -> None:
@@ -230,8 +231,8 @@ def check_python(version: str, image: str) -> None:
         if code:
             raise BuildError(
                 f"the Python image that was built does not work: {shlex.join(command)} exited with {code}",
-                cause="the distribution's packages have changed",
-                hint="use another PYTHON_IMAGE",
+                cause=f"made of the distribution's packages, it said: {(log.splitlines() or ['nothing'])[-1]}",
+                hint="load an image that works (docker load), or name another one: PYTHON_IMAGE",
                 log=log,
             )
 
@@ -254,8 +255,10 @@ def _check_server(
     with sdk.started_container(image, environment=variables) as container:
         end = time.monotonic() + PATIENCE
         while sdk.execute_in_container(container, ready) != 0:
-            if not sdk.is_container_running(container) or time.monotonic() > end:
-                raise _not_working(server, f"it did not answer within {PATIENCE} s, or ended", container)
+            if not sdk.is_container_running(container):
+                raise _not_working(server, "it ended before it answered", container)
+            if time.monotonic() > end:
+                raise _not_working(server, f"it did not answer within {PATIENCE} s", container)
             time.sleep(PAUSE)
         code = sdk.stop_container(container, GRACE)
         if code != stopped:
@@ -263,11 +266,12 @@ def _check_server(
 
 
 def _not_working(server: str, reason: str, container: str) -> BuildError:
+    log = sdk.container_log_tail(container)
     return BuildError(
         f"the {server} image that was built does not work: {reason}",
-        cause="the packages that it was built from have changed, or the machine is too slow",
-        hint="use another image (docs/configuration.md)",
-        log=sdk.container_log_tail(container),
+        cause=f"the end of its log is all that was seen; {sdk.container_state(container).memory}",
+        hint="load an image that works (docker load), or name another one in [tool.haybale.images]",
+        log=log,
     )
 
 

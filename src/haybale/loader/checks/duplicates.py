@@ -55,6 +55,6 @@ def explain_missing(core: Core, sources: Iterable[Source], sent: int) -> Failure
     found = core.count_by(NAMES.type)[0]
     return Failure(
         "the core {} holds {} documents, and was sent {}".format(core.name, found, sent),
-        cause="something else wrote into it, or its configuration drops documents (an update processor?)",
-        hint="load again into a fresh core; see Solr's log",
+        cause="no two documents have the same id, and Solr refused none",
+        hint="look at the update processors in solrconfig.xml, and at what else writes into this core",
     )

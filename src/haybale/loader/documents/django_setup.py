@@ -45,8 +45,9 @@ def start_django() -> None:
     except Exception as error:
         raise Failure(
             "the site does not start: " + summarize(error),
-            cause="its settings ({}) need a variable, a package or a file that is not here".format(module),
-            hint="try: python -c 'import django; django.setup()' in the site's container",
+            cause="django.setup() raised it, with the settings {}".format(module),
+            hint="give it what it misses (variables: [tool.haybale.site.environment]); "
+            "`haybale doctor --deep` starts Django alone",
             log=site_frames(error),
         ) from error
 

@@ -282,8 +282,8 @@ def _read_rows(label: str, after: Any, rows: Any) -> list[Any]:
     except Exception as error:
         raise Failure(
             "reading {} after key {!r} failed: {}".format(label, after, summarize(error)),
-            cause="the database, or index_queryset of the model's search index",
-            hint="has the dump this version's schema? Run the site's migrations",
+            cause="the queryset of the model's search index (index_queryset) raised it while it was read",
+            hint="correct index_queryset, or what `database.commands` makes of the dump",
             log=site_frames(error),
         ) from error
 

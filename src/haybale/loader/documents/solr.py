@@ -44,8 +44,8 @@ class SolrError(Failure):
     def __init__(self, url: str, status: int, reason: str) -> None:
         super().__init__(
             "Solr ({}) answers {}: {}".format(url, status, reason),
-            cause=CAUSES.get(status, "Solr refuses the request, or failed"),
-            hint="look at Solr's log",
+            cause=CAUSES.get(status, "that is Solr's own reason"),
+            hint="see Solr's log for more of it",
         )
         self.status = status
         self.reason = reason
@@ -128,8 +128,8 @@ class Core:
                 self._connection.close()
                 raise Failure(
                     "Solr ({}) did not answer within {} s".format(self.url, timeout),
-                    cause="it is overloaded, out of memory or stuck",
-                    hint="look at its log",
+                    cause="it took the request, and sent no answer in that time",
+                    hint="see in its log what it did meanwhile",
                 ) from error
             except (OSError, http.client.HTTPException) as error:
                 self._connection.close()
@@ -145,8 +145,8 @@ class Core:
             return json.loads(answer)
         raise Failure(
             "Solr ({}) is not there, after {} tries: {}".format(self.url, len(RETRY_DELAYS) + 1, problem),
-            cause="it ended (out of memory?), or the URL of the site's Haystack connection is wrong",
-            hint="look at Solr's log and exit code",
+            cause="that is what came of the last request to the URL of the site's Haystack connection",
+            hint="correct HAYSTACK_CONNECTIONS where it has another address; else see Solr's log",
         )
 
     def _exchange(
@@ -208,8 +208,8 @@ def resend_in_halves(core: Core, batch: Sequence[bytes]) -> Iterator[tuple[int, 
 def _restarted(core: str) -> Failure:
     return Failure(
         "Solr was started again while the core {} was loaded".format(core),
-        cause="it was killed or ended (out of memory?); documents that it had not committed are lost",
-        hint="look at its log, give it more memory (index.heap) and load again",
+        cause="its core names another time of its start; documents that were not committed are lost",
+        hint="see in its log why it ended, and load again",
     )
 
 

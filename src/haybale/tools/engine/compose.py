@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from haybale.errors import HaybaleError, PrerequisiteError, ServiceError
-from haybale.files import write_atomically
+from haybale.files import make_ignored_folder, write_atomically
 from haybale.tools import process
-from haybale.tools.engine import versions
+from haybale.tools.engine import sdk, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +37,9 @@ Watch = Callable[[], None]
 # Lines of a service's log that go into an error.
 TAIL = 25
 
+# The exit code of a process that SIGKILL ended (128 + 9).
+KILLED = 137
+
 # testcontainers logs a failed command and its output; our errors have both.
 logging.getLogger("testcontainers").setLevel(logging.CRITICAL)
 
@@ -48,7 +51,8 @@ class Compose:
     A later file adds to those before it (docker compose, "Merge Compose files"); relative paths start in
     `folder`. `variables` are what the files interpolate; they and the name go to compose in `env_file`, so
     that every caller (testcontainers, a developer's command line) gives compose the same. `written` are those
-    of the files that are written first, with their content: only their owner may read them.
+    of the files that are written first, with their content: only their owner may read them. `hint` says
+    what to do where one of the services fails.
     """
 
     files: tuple[Path, ...]
@@ -57,6 +61,7 @@ class Compose:
     env_file: Path
     variables: Mapping[str, str] = field(default_factory=dict)
     written: Mapping[Path, str] = field(default_factory=dict)
+    hint: str = ""
 
     def command(self, *arguments: str) -> list[str]:
         """Return the docker compose command line with these arguments."""
@@ -168,7 +173,7 @@ class Compose:
 
     def save_logs(self, folder: Path) -> None:
         """Write each service's whole log to FOLDER/SERVICE.log."""
-        folder.mkdir(parents=True, exist_ok=True)
+        make_ignored_folder(folder)
         for state in self.states():
             service = state["Service"]
             command = self.command("logs", "--no-color", "--timestamps", "--no-log-prefix", service)
@@ -183,6 +188,7 @@ class Compose:
         explain: Explain | None = None,
         watch: Watch | None = None,
         only: Sequence[str] = (),
+        logs: Path | None = None,
     ) -> Iterator[None]:
         """Bring the services up, healthy, for the length of the block; then nothing of them is left.
 
@@ -190,6 +196,7 @@ class Compose:
         debugging. Meanwhile `watch` is called over and over, and once more where they fail: what it raises is
         why. Else raises `ServiceError` with the log of the service that is to blame, or the error that
         `explain` returns for that service and its exit code; `PrerequisiteError` where compose is too old.
+        After any failure, also of the block, the services' logs go to the folder `logs`.
         """
         versions.require_version(versions.COMPOSE)
         self.write_files()
@@ -205,6 +212,10 @@ class Compose:
                 stack.watch()
                 raise self._start_failure(failed, explain) from failed
             yield
+        except HaybaleError:
+            if logs is not None:
+                self.save_logs(logs)
+            raise
         finally:
             if not keep:
                 self.down()
@@ -233,13 +244,37 @@ class Compose:
                 service = state["Service"]
                 if ended and explain and (explained := explain(service, state["ExitCode"])):
                     return explained
-                how = f"exited with {state['ExitCode']}" if ended else "did not become healthy"
-                message = f"the service {service} of {self.project} {how}"
-                cause, end = "not known; this is the end of its log", self.log_tail(service)
-                hint = "--keep leaves the services, for debugging"
-                return ServiceError(message, cause=cause, hint=hint, log=end)
+                seen = sdk.container_state(self.container_id(service))
+                code = state["ExitCode"] if ended else None
+                name, log = f"{service} of {self.project}", self.log_tail(service)
+                return service_failure(name, code, seen, log, self.hint)
         log = (failed.stderr or b"").decode(errors="replace").rstrip().splitlines()
-        return ServiceError(f"the services of {self.project} did not come up", log="\n".join(log[-TAIL:]))
+        return ServiceError(
+            f"the services of {self.project} did not come up",
+            cause="each that was started runs, or has ended with 0: docker compose says what it waited for",
+            hint=self.hint,
+            log="\n".join(log[-TAIL:]),
+        )
+
+
+def service_failure(
+    service: str, code: int | None, seen: sdk.ContainerState, log: str, hint: str
+) -> ServiceError:
+    """Return what to tell of a service that ended with an exit code, or (None) did not become healthy.
+
+    `seen` is what the engine says of it, `log` the end of its log.
+    """
+    how = "did not become healthy" if code is None else f"exited with {code}"
+    lines = log.rstrip().splitlines()
+    cause = f"the last line of its log: {lines[-1]}" if lines else "not known; it printed nothing"
+    if seen.is_out_of_memory or code == KILLED:
+        cause = f"it was killed (SIGKILL); {seen.memory}" if code == KILLED else seen.memory
+    elif code is None and seen.health is not None:
+        said = (seen.health.output.splitlines() or ["nothing"])[-1]
+        cause = f"its health check, asked last, exited with {seen.health.code} and said: {said}"
+        if len(seen.health.output.splitlines()) > 1:
+            log = f"{seen.health.output}\n\n{log}"
+    return ServiceError(f"the service {service} {how}", cause=cause, hint=hint, log=log)
 
 
 class _Services(DockerCompose):

@@ -78,6 +78,35 @@ class EngineInfo:
     address_pools: tuple[tuple[str, int], ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class HealthAnswer:
+    """What a container's health check said: its exit code (-1: it was too slow) and its output."""
+
+    code: int
+    output: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerState:
+    """What the engine says of a container, running or not.
+
+    `is_out_of_memory`: the kernel killed a process in it, as memory ran out; it may run on. `memory_limit` is
+    in bytes, None where only the machine limits it. `health` is the last answer of its health check.
+    """
+
+    is_out_of_memory: bool
+    memory_limit: int | None
+    health: HealthAnswer | None = None
+
+    @property
+    def memory(self) -> str:
+        """What the engine says about memory, as a sentence without subject."""
+        limit = f"its limit is {self.memory_limit / 1e6:.0f} MB" if self.memory_limit else "it has no limit"
+        if self.is_out_of_memory:
+            return f"memory ran out there, and the kernel killed a process ({limit})"
+        return f"the engine does not say that memory ran out there ({limit})"
+
+
 @functools.cache
 def client() -> docker.DockerClient:
     """Return the engine's client; `PrerequisiteError` where no engine answers."""
@@ -307,6 +336,18 @@ def is_container_running(container: str) -> bool:
         return False
 
 
+def container_state(container: str) -> ContainerState:
+    """Return what the engine says of a container; `ServiceError` where it is gone."""
+    found: dict[str, Any] = _container(container).attrs
+    answers = (found["State"].get("Health") or {}).get("Log") or ()
+    last = answers[-1] if answers else None
+    return ContainerState(
+        is_out_of_memory=bool(found["State"].get("OOMKilled")),
+        memory_limit=found["HostConfig"].get("Memory") or None,
+        health=HealthAnswer(code=int(last["ExitCode"]), output=last["Output"].strip()) if last else None,
+    )
+
+
 def container_log_tail(container: str) -> str:
     """Return the last lines of a container's log (both streams)."""
     return str(_container(container).logs(tail=TAIL).decode(errors="replace")).rstrip()
@@ -373,5 +414,5 @@ def _container(container: str) -> Container:
     try:
         return client().containers.get(container)
     except docker.errors.NotFound as error:
-        message, cause = f"the container {container[:12]} is gone", "somebody removed it"
+        message, cause = f"the container {container[:12]} is gone", "the engine knows no such container now"
         raise ServiceError(message, cause=cause, hint="try again") from error

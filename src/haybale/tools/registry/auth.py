@@ -118,7 +118,8 @@ class Bearer:
             kind = response.headers.get("Content-Type") or "an answer without a type"
             message = f"the token service of the registry {transport.host} gave no token"
             cause = f"{place[1]} answered {response.status_code} with {kind} and no token in it"
-            raise RegistryError(message, cause=cause, hint="is a proxy's login page in between?")
+            hint = f"see what answers there, a proxy's page say: curl --include {realm}"
+            raise RegistryError(message, cause=cause, hint=hint)
         return f"Bearer {token}"
 
 

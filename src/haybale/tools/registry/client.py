@@ -190,7 +190,11 @@ class Repository:
         config = self.blob(digest) if digest else None
         if config is None:
             message = f"the registry has no configuration of {self._full_name(reference)}"
-            cause = "it is not a container image, or was damaged"
+            cause = (
+                f"its manifest names {digest}, and the registry has no such blob"
+                if digest
+                else ("its manifest names none: it is no container image")
+            )
             raise RegistryError(message, cause=cause, hint="push the image again")
         with contextlib.suppress(ValueError, AttributeError):
             labels = (json.loads(config).get("config") or {}).get("Labels") or {}
@@ -215,7 +219,7 @@ class Repository:
         wanted, present = sha256(content), self.digest(reference)
         if present != wanted:
             message = f"{self._full_name(reference)} is {present or 'absent'}, not {wanted}"
-            cause = _error_text(response) or "somebody else wrote that tag at the same moment"
+            cause = _error_text(response) or "that is what it gave after it took what was sent"
             raise RegistryError(message, cause=cause, hint="try again")
         return SUBJECT_HEADER in response.headers
 
