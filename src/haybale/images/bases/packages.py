@@ -229,9 +229,10 @@ def check_python(version: str, image: str) -> None:
     for command in (["python3", "-c", script], ["python", "-m", "pip", "--version"], ["pip", "--version"]):
         code, log = sdk.run_container(image, command)
         if code:
+            said = (log.splitlines() or ["nothing"])[-1]
             raise BuildError(
                 f"the Python image that was built does not work: {shlex.join(command)} exited with {code}",
-                cause=f"made of the distribution's packages, it said: {(log.splitlines() or ['nothing'])[-1]}",
+                cause=f"made of the distribution's packages, it said: {said}",
                 hint="load an image that works (docker load), or name another one: PYTHON_IMAGE",
                 log=log,
             )
