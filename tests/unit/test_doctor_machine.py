@@ -43,7 +43,7 @@ def test_examine_engine_says_how_to_get_what_is_missing(
     monkeypatch.setattr(install, "inspect_machine", lambda _: inspected(has_engine=False))
     (finding,) = machine.examine_engine(project(tmp_path), {}).findings
     assert (finding.level, finding.what) == ("error", "missing: a container engine")
-    assert finding.fix == "`haybale engine` installs and starts it"
+    assert finding.fix == "install and start it: `haybale engine`"
 
 
 def test_examine_engine_tells_who_may_not_use_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -405,7 +405,8 @@ class _Proposer:
                 " test.install installs it"
             )
         self.notes += [
-            f"deployment: {each.value} ({each.place}): `haybale flux` and docs/flux.md say how a tag moves it"
+            f"deployment: {each.value} ({each.place}): docs/flux.md says how a tag moves it, "
+            "after: `haybale flux`"
             for each in found.deployment
             if each.value in {"Helm", "Kustomize"}
         ]

@@ -48,7 +48,7 @@ def examine_engine(project: Project, env: Mapping[str, str]) -> Diagnosis:
     if machine.missing:
         try:
             install.plan_installation(machine)
-            why, fix = "images are built and tested with it", "`haybale engine` installs and starts it"
+            why, fix = "images are built and tested with it", "install and start it: `haybale engine`"
         except PrerequisiteError as error:
             why, fix = error.cause or error.message, error.hint
         finding = Finding(level="error", what=f"missing: {machine.missing}", why=why, fix=fix)

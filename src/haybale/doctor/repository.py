@@ -94,7 +94,7 @@ def check_state(operation: str | None, *, is_shallow: bool, ahead: float) -> Ite
         yield Finding(
             level="warning",
             what=f"git is in the middle of a {operation}",
-            why="no version is made then, and files may have conflicts in them",
+            why="no version is made before it is finished",
             fix=f"git {operation} --continue, or git {operation} --abort",
         )
     if is_shallow:

@@ -102,17 +102,18 @@ def resolve_dump(root: Path, pattern: str) -> Dump:
     if not links and (root / pattern).is_symlink():
         links = [root / pattern]
     if not links:
+        folder, _, name = pattern.replace("*", "SITE_", 1).replace("*", "ite3.zip").rpartition("/")
+        command = f"{f'cd {folder} && ' if folder else ''}ln -s FILE {name}"
         raise DumpError(
             f"no dump matches {root / pattern}",
-            cause="the link to the latest dump is missing, or is called something else",
-            hint=f"make it (ln -s FILE {pattern.replace('*', 'SITE_', 1).replace('*', 'ite3.zip')}),"
-            " or correct the setting `dump`",
+            cause="neither a dump nor a link to one is there by such a name",
+            hint=f"put it there, or a link to it: {command}; or correct the setting `dump`",
         )
     if len(links) > 1:
         raise DumpError(
             f"several dumps match {root / pattern}: {', '.join(link.name for link in links)}",
-            cause="an older link was left in place",
-            hint="leave one of them",
+            cause="the setting `dump` means one, the newest",
+            hint="leave one of them there",
         )
     (link,) = links
     try:
@@ -120,7 +121,7 @@ def resolve_dump(root: Path, pattern: str) -> Dump:
     except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
         raise DumpError(
             f"{link} leads to {link.readlink()}, which does not exist",
-            cause="the dump was renamed or not fetched, and the link was left behind",
+            cause="there is nothing where the link leads",
             hint="put the file there, or point the link at the newest dump",
         ) from error
     if not (target.is_file() or any((target / marker).is_file() for marker in FOLDER_MARKERS)):

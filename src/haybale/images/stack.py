@@ -104,7 +104,7 @@ def _compose(
         env_file=file.with_suffix(".env"),
         variables=variables,
         written={file: site},
-        hint=f"{UP[kind]} starts the same services, to look at them",
+        hint=f"to look at the same services: {UP[kind]}",
     )
 
 

@@ -99,7 +99,7 @@ def _copy_from_core(container: str, path: str, folder: Path) -> None:
         raise LoadError(
             error.message,
             cause=error.cause or "the stopped Solr has no such folder",
-            hint="`haybale regen-solr-image --keep` leaves it, to look at it",
+            hint="to look at it afterwards: `haybale regen-solr-image --keep`",
         ) from error
 
 

@@ -125,7 +125,7 @@ class Key:
                 raise ConfigError(
                     f"the index key has format {version}, not {FORMAT_VERSION}",
                     cause="another version of haybale made it",
-                    hint="regenerate the index",
+                    hint="regenerate the index: `haybale regen-solr-image`",
                 )
             (value,) = KEY_PATTERN.findall(document["key"])
             components = document["components"].items()

@@ -252,7 +252,7 @@ def _death(code: int | None, log: Iterable[str], *, finished: bool) -> LoadError
     else:
         message = f"the loader died {how}, with exit code {code}"
         cause = CAUSES.get(code, "not known; what it printed at last is all that was seen")
-        hint = "`haybale regen-solr-image --keep` leaves the site's container, to look at it"
+        hint = "to look at the site's container afterwards: `haybale regen-solr-image --keep`"
     if code == KILLED:
         hint = "give the engine more memory, or set index.workers and index.batch to less"
     return LoadError(message, cause=cause, hint=hint, log="\n".join(log))

@@ -112,14 +112,14 @@ class VerificationReport:
                 raise VerifyError(
                     f"the report of the verification has format {document['format']}, not {FORMAT_VERSION}",
                     cause="another version of haybale made the image",
-                    hint="read it with that one, or regenerate the index",
+                    hint="read it with that one, or index again: `haybale regen-solr-image`",
                 )
             return cls.from_event({**document, "cores": (), "wrong": 0, "differences": ()})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise VerifyError(
                 f"the report of the verification cannot be read: {text[:200]}",
                 cause="another tool wrote that label, or it was cut off",
-                hint="regenerate the index",
+                hint="index again: `haybale regen-solr-image`",
             ) from error
 
 

@@ -179,7 +179,7 @@ def resume_run(runs: Path, name: str | None = None) -> Iterator[Run]:
     if name is None or not (runs / name / FILE).is_file():
         message = f"there is no run {name or ''}".rstrip()
         cause = f"{runs} has: {', '.join(sorted(run_names(runs))) or 'none'}"
-        raise UsageError(message, cause=cause, hint="`haybale pipeline` begins one")
+        raise UsageError(message, cause=cause, hint="begin one: `haybale pipeline`")
     with _hold(runs / name) as run:
         yield run
 

@@ -111,7 +111,7 @@ def resume_pipeline(
 
 
 def _cannot_resume(run: journal.Run, cause: str) -> UsageError:
-    message, hint = f"the run {run.name} cannot be resumed", "`haybale pipeline` begins another one"
+    message, hint = f"the run {run.name} cannot be resumed", "begin another one: `haybale pipeline`"
     return UsageError(message, cause=cause, hint=hint)
 
 

@@ -97,7 +97,7 @@ class Rehearsal:
                 f"deploying to {self.environment} would not work:\n"
                 + "\n".join(f"- {each}" for each in self.failures),
                 cause="the manifests are not what the settings ask for, or not committed",
-                hint="`haybale flux` writes them from the settings",
+                hint="write them from the settings, and commit: `haybale flux`",
             )
 
 
@@ -185,7 +185,7 @@ def read_manifests(project: Project, environment: str) -> Manifests:
         raise ReleaseError(
             f"there is no {file}",
             cause=f"nobody wrote what Flux needs of {environment}",
-            hint="`haybale flux`",
+            hint="write it, and commit: `haybale flux`",
         )
     try:
         documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
@@ -193,7 +193,9 @@ def read_manifests(project: Project, environment: str) -> Manifests:
         secret = yaml.safe_load(template.read_text(encoding="utf-8")) if template.is_file() else None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"{file} or its Secret's template is not YAML", cause=str(error), hint="fix it, or `haybale flux`"
+            f"{file} or its Secret's template is not YAML",
+            cause=str(error),
+            hint="fix it, or delete it and write it anew: `haybale flux`",
         ) from error
     named = {
         kind: [each for each in documents if isinstance(each, dict) and each.get("kind") == kind]
@@ -205,7 +207,7 @@ def read_manifests(project: Project, environment: str) -> Manifests:
         raise ConfigError(
             f"{file} has not one {' and one '.join(odd)}",
             cause="it was changed by hand, or is another tool's",
-            hint="delete it, and `haybale flux`",
+            hint="delete it, and write it anew: `haybale flux`",
         )
     (source,), (receiver,), (applied,) = named.values()
     return Manifests(

@@ -163,7 +163,7 @@ def _find_problem(root: Path, before: _Snapshot, new: Version, *, has_tag: bool)
         return f"it made no commit on top of {before.commit[:12]}"
     if file is None or file.version != new or git.uncommitted_files(root, [file.path.name]):
         name = file.path.name if file else "the version file"
-        return f"its commit {head.hash[:12]} does not have {new} in {name}: a hook may have changed it"
+        return f"its commit {head.hash[:12]} does not have {new} in {name}"
     if not has_tag:
         return None
     if git.read_tag(root, f"refs/tags/{new}") is None:

@@ -68,8 +68,8 @@ def raise_if_invalid(version: str, checks: Iterable[Check]) -> None:
     if failures:
         raise ReleaseError(
             f"{version} is not what its record says: {'; '.join(failures)}",
-            cause="something was moved, removed or replaced since it was published",
-            hint=f"`haybale verify-release {version}` shows every part",
+            cause="that is what git and the registry have now",
+            hint="put back what is named, or release another version: `haybale pipeline --publish`",
         )
 
 

@@ -95,7 +95,7 @@ def find_version_tool(file: VersionFile, env: Mapping[str, str]) -> VersionTool:
         raise PrerequisiteError(
             f"{variable} is {named}, which cannot be run" if named else f"there is no {file.tool}",
             cause=f"{file.path.name} is for it, and it has an environment of its own",
-            hint=f"pip install {file.tool} (the session for `haybale bump` has it), or {variable}=FILE",
+            hint=f"pip install {file.tool}, or {variable}=FILE; its session has it (`haybale bump`)",
         )
     return VersionTool(file=file, program=found)
 

@@ -94,8 +94,8 @@ class Compiler:
         if importlib.util.find_spec("piptools") is None:
             raise PrerequisiteError(
                 "pip-tools is not in this environment",
-                cause="the verb was run outside of its nox session",
-                hint="`haybale regen-requirements`",
+                cause=f"{sys.executable} has no module piptools",
+                hint="pip install pip-tools; its session has it (`haybale regen-requirements`)",
             )
         # -P: a module of the site, beside the input, is not to be imported in place of pip's.
         python = [sys.executable, "-P", "-m", "haybale.requirements.pip_compile"]

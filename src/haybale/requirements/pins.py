@@ -123,7 +123,7 @@ def raise_if_not_subset(production: str, everything: str) -> None:
         raise RequirementsError(
             f"production's pins are not among all pins: {', '.join(extra)}",
             cause="two compilations, one after the other, gave them different versions",
-            hint="`haybale regen-requirements`, again",
+            hint="try again: `haybale regen-requirements`",
         )
 
 

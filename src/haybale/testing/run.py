@@ -131,7 +131,7 @@ def _raise_if_failed(results: Sequence[SuiteResult], terminal: Terminal) -> None
         raise TestsFailedError(
             f"tests failed: {', '.join(gating)}",
             cause="JUnit XML and logs of the services are in reports/",
-            hint="`haybale ci-dc up -d` starts the same services, to look at them",
+            hint="to look at the same services: `haybale ci-dc up -d`",
         )
     if not results:
         terminal.advise("no test ran: there is no suite in [tool.haybale.test.suites], and no page")

@@ -47,7 +47,7 @@ def start_django() -> None:
             "the site does not start: " + summarize(error),
             cause="django.setup() raised it, with the settings {}".format(module),
             hint="give it what it misses (variables: [tool.haybale.site.environment]); "
-            "`haybale doctor --deep` starts Django alone",
+            "to start Django alone: `haybale doctor --deep`",
             log=site_frames(error),
         ) from error
 

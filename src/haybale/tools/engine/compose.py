@@ -248,12 +248,12 @@ class Compose:
                 code = state["ExitCode"] if ended else None
                 name, log = f"{service} of {self.project}", self.log_tail(service)
                 return service_failure(name, code, seen, log, self.hint)
-        log = (failed.stderr or b"").decode(errors="replace").rstrip().splitlines()
+        lines = (failed.stderr or b"").decode(errors="replace").rstrip().splitlines()
         return ServiceError(
             f"the services of {self.project} did not come up",
             cause="each that was started runs, or has ended with 0: docker compose says what it waited for",
             hint=self.hint,
-            log="\n".join(log[-TAIL:]),
+            log="\n".join(lines[-TAIL:]),
         )
 
 

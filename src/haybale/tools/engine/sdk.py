@@ -115,7 +115,7 @@ def client() -> docker.DockerClient:
         connected.ping()
     except docker.errors.DockerException as error:
         cause = str(error).partition("(Caused by")[0][:200]
-        hint = "`haybale engine` installs and starts one where there is none"
+        hint = "to install and start one where there is none: `haybale engine`"
         raise PrerequisiteError("no container engine answers", cause=cause, hint=hint) from error
     return connected
 
