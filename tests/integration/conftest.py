@@ -486,6 +486,47 @@ def give_own_names(file: Path, name: str, solr_image: str) -> None:
     file.write_text(f'{text}\n[tool.haybale.images]\nsolr = "{solr_image}"\n', encoding="utf-8")
 
 
+# The bookshop of tests/sites, adopted.
+BOOKSHOP = """\
+[tool.haybale]
+name = "bookshop"
+registry = "localhost:5000/bookshop"
+local = true
+core = "catalogue"
+dump = "database/bookshop.sql.gz"
+solr_conf = "solr/conf"
+
+[tool.haybale.site.environment]
+POSTGRES_DB = "{database_name}"
+POSTGRES_HOST = "{database_host}"
+
+[tool.haybale.images]
+python = "python:3.11-slim"
+
+[tool.haybale.requirements]
+production = "requirements.txt"
+
+[tool.haybale.test.suites.site]
+command = ["pytest", "--junit-xml={report}"]
+
+[[tool.haybale.test.pages]]
+path = "/search/?q=lighthouse"
+contains = "Lighthouse"
+"""
+
+
+@pytest.fixture(scope="session")
+def sound(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bookshop, adopted and without a mistake; tests copy it."""
+    path = tmp_path_factory.mktemp("sound") / "bookshop"
+    shutil.copytree(root / "tests/sites/bookshop", path)
+    (path / "pyproject.toml").write_text(BOOKSHOP, encoding="utf-8")
+    person = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+    for command in (["init", "--quiet", "--template="], ["add", "--all"], ["commit", "--quiet", "-m", "All"]):
+        subprocess.run(["git", *person, *command], cwd=path, check=True)
+    return path
+
+
 @pytest.fixture
 def watch_engine(engine: None) -> Iterator[Callable[..., Watch]]:  # noqa: ARG001 - it must answer
     """Return a function that watches the engine for some words."""
@@ -580,6 +621,18 @@ def registry_server(serve_registry: Callable[..., AbstractContextManager[Registr
 def registry(registry_server: Registry) -> str:
     """Return HOST:PORT of a registry that everybody may read and write."""
     return registry_server.address
+
+
+# bcrypt, which is all that the registry takes (htpasswd -nbB ada not-to-be-seen).
+LOGIN = "ada:$2y$04$LIrROEE.1lzFeePNNZeG0eyazNYpXajn61OFuT.M1.So6jeY26vyG\n"
+
+
+@pytest.fixture(scope="module")
+def guarded(serve_registry: Callable[..., AbstractContextManager[Registry]]) -> Iterator[Registry]:
+    """A registry that lets in only ada, with the password not-to-be-seen."""
+    more = "auth:\n  htpasswd:\n    realm: haybale\n    path: /registry/htpasswd\n"
+    with serve_registry(more, {"htpasswd": LOGIN.encode()}) as server:
+        yield server
 
 
 def pack(folder: str, files: Mapping[str, bytes]) -> bytes:

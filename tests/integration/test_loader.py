@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,10 @@ import docker
 import pytest
 import requests
 
-from haybale.errors import LoadError, ServiceError, VerifyError
+from haybale.config import Settings
+from haybale.errors import InputsError, LoadError, ServiceError, VerifyError
 from haybale.index import inputs
-from haybale.index.audit import Unknown, write_inputs
+from haybale.index.audit import Unknown, check_unknown_inputs, write_inputs
 from haybale.index.loader import (
     Loaded,
     copy_loader,
@@ -572,7 +574,16 @@ def test_audit_finds_whatever_else_is_read(site: Site, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
         stray = site.with_fault("strays", BARN_PORT=port, BARN_OTHER=str(other))
-        loaded = stray.loaded(inputs=what_the_key_knows(tmp_path, template))
+        file = what_the_key_knows(tmp_path, template)
+        loaded = stray.loaded(inputs=file)
+        # The lines that the error names let all of that count, or not matter.
+        with pytest.raises(InputsError) as told:
+            check_unknown_inputs(loaded.unknown, Settings(name="barn", registry="r.example/barn"))
+        lines = tomllib.loads(told.value.hint.partition(":\n")[2])["tool"]["haybale"]["index"]
+        known = {*json.loads(Path(file).read_text(encoding="utf-8"))["inputs"], *lines["inputs"]}
+        write_inputs(Path(file), frozenset(known), ".", lines["ignore"])
+        stray.empty()
+        assert stray.loaded(inputs=file).unknown == Unknown()
     found = {(each.kind, each.what, each.by) for each in loaded.unknown.findings}
     assert found == {
         ("file", "barn/data/breeds.json", "import of barn/strays.py"),

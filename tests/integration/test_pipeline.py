@@ -9,6 +9,8 @@ import contextlib
 import http.server
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import socket
@@ -27,7 +29,7 @@ import requests
 
 from haybale import config
 from haybale.checkout import read_checkout
-from haybale.errors import DumpError, RegistryError, UsageError, VerifyError
+from haybale.errors import DumpError, RegistryError, TestsFailedError, UsageError, VerifyError
 from haybale.images.build import ensure_stage, is_stage_current
 from haybale.index.key import KEY_LABEL, Key, compute_key
 from haybale.release.record import Suite, find_record
@@ -721,3 +723,21 @@ def test_resume_refuses_another_tree(first: Clone, tmp_path: Path) -> None:
     (clone.path / "README.md").write_text("Other words\n", encoding="utf-8")
     clone.commit("Reword")
     assert "cannot be resumed" in clone.haybale("pipeline", "--resume", code=UsageError.exit_code).stderr
+
+
+def test_next_step_after_failed_tests_starts_the_same_services(first: Clone, tmp_path: Path) -> None:
+    clone = fork(first, tmp_path)
+    for name in ("justfile", "noxfile.py"):
+        # Commands are named as they are without recipes and sessions.
+        (clone.path / name).unlink()
+    file = clone.path / "pyproject.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace(SUITE, '["false"]'), encoding="utf-8")
+    failed = clone.haybale("test", code=TestsFailedError.exit_code).stderr
+    found = re.search(r"^  next:  .*?\bhaybale (?P<up>ci-dc up\b[^;,]*)$", failed, re.MULTILINE)
+    assert found, failed
+    try:
+        clone.haybale(*shlex.split(found["up"]))
+        running = clone.haybale("ci-dc", "ps", "--services", "--status", "running").stdout.split()
+        assert {"solr", "tester", "web"} <= {*running}
+    finally:
+        clone.haybale("ci-dc", "down", "--volumes", "--timeout", "0")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,34 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine")]
-
-# The bookshop of tests/sites, adopted.
-SETTINGS = """\
-[tool.haybale]
-name = "bookshop"
-registry = "localhost:5000/bookshop"
-local = true
-core = "catalogue"
-dump = "database/bookshop.sql.gz"
-solr_conf = "solr/conf"
-
-[tool.haybale.site.environment]
-POSTGRES_DB = "{database_name}"
-POSTGRES_HOST = "{database_host}"
-
-[tool.haybale.images]
-python = "python:3.11-slim"
-
-[tool.haybale.requirements]
-production = "requirements.txt"
-
-[tool.haybale.test.suites.site]
-command = ["pytest", "--junit-xml={report}"]
-
-[[tool.haybale.test.pages]]
-path = "/search/?q=lighthouse"
-contains = "Lighthouse"
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -505,18 +476,6 @@ MISTAKES = (
         variables={"HAYBALE_LOCAL": "maybe"},
     ),
 )
-
-
-@pytest.fixture(scope="module")
-def sound(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bookshop, adopted and without a mistake; tests copy it."""
-    path = tmp_path_factory.mktemp("sound") / "bookshop"
-    shutil.copytree(root / "tests/sites/bookshop", path)
-    (path / "pyproject.toml").write_text(SETTINGS, encoding="utf-8")
-    person = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
-    for command in (["init", "--quiet", "--template="], ["add", "--all"], ["commit", "--quiet", "-m", "All"]):
-        subprocess.run(["git", *person, *command], cwd=path, check=True)
-    return path
 
 
 def give(command: str) -> list[str]:

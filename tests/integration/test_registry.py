@@ -41,9 +41,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("_no_logins")]
 
 # The run of these tests (conftest.py), and something else.
 LABELS = {"io.haybale.test": os.environ["HAYBALE_TEST_RUN"], "answer": "42"}
-SECRET = "not-to-be-seen"
-# bcrypt, which is all that the registry takes (htpasswd -nbB ada not-to-be-seen).
-HASHED = "$2y$04$LIrROEE.1lzFeePNNZeG0eyazNYpXajn61OFuT.M1.So6jeY26vyG"
+SECRET = "not-to-be-seen"  # of the registry `guarded`
 INDEX = "application/vnd.oci.image.index.v1+json"
 
 
@@ -171,14 +169,6 @@ def test_push_raises_with_the_engine_s_output() -> None:
 
 
 # Logins --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def guarded(serve_registry: Serve) -> Iterator[Registry]:
-    """A registry that lets in only ada, with the secret."""
-    more = "auth:\n  htpasswd:\n    realm: haybale\n    path: /registry/htpasswd\n"
-    with serve_registry(more, {"htpasswd": f"ada:{HASHED}\n".encode()}) as server:
-        yield server
 
 
 def test_digest_raises_without_a_login(guarded: Registry) -> None:

@@ -69,7 +69,8 @@ def raise_if_invalid(version: str, checks: Iterable[Check]) -> None:
         raise ReleaseError(
             f"{version} is not what its record says: {'; '.join(failures)}",
             cause="that is what git and the registry have now",
-            hint="put back what is named, or release another version: `haybale pipeline --publish`",
+            hint="put back what is named, or release another version; every part of this one: "
+            f"`haybale verify-release {version}`",
         )
 
 
