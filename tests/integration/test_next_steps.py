@@ -422,11 +422,10 @@ def test_every_exit_code_has_a_next_step_that_is_taken() -> None:
     """In the table, or in a test of its own, where its services or its Solr are started anyway."""
     here = {errors.RegistryError, errors.LoadError, errors.ServiceError}
     elsewhere = {
-        errors.TestsFailedError: "test_pipeline.py test_next_step_after_failed_tests_starts_the_same_services",
-        errors.InputsError: "test_loader.py test_audit_finds_whatever_else_is_read",
+        errors.TestsFailedError: ("pipeline", "next_step_after_failed_tests_starts_the_same_services"),
+        errors.InputsError: ("loader", "audit_finds_whatever_else_is_read"),
     }
-    for place in elsewhere.values():
-        file, _, test = place.partition(" ")
-        assert f"def {test}(" in Path(__file__).with_name(file).read_text(encoding="utf-8")
+    for file, test in elsewhere.values():
+        assert f"def test_{test}(" in Path(__file__).with_name(f"test_{file}.py").read_text(encoding="utf-8")
     taken = {kind for case in CASES for kind in case.codes} | here | {*elsewhere}
     assert taken == {*HaybaleError.__subclasses__()}

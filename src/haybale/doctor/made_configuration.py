@@ -55,5 +55,5 @@ def check_made_fields(fields: Sequence[SearchField], made: Mapping[str, Sequence
             what=f"{missing[0].place}: {', '.join(made)} has no field"
             f" {', '.join(dict.fromkeys(each.name for each in missing))}",
             why="it was made before that; each run makes it again",
-            fix="`haybale doctor --deep` makes it now",
+            fix="make it now: `haybale doctor --deep`",
         )
