@@ -27,9 +27,9 @@ import docker
 import pytest
 import requests
 
-from haybale import config
+from haybale import config, errors
 from haybale.checkout import read_checkout
-from haybale.errors import DumpError, RegistryError, TestsFailedError, UsageError, VerifyError
+from haybale.errors import DumpError, RegistryError, UsageError, VerifyError
 from haybale.images.build import ensure_stage, is_stage_current
 from haybale.index.key import KEY_LABEL, Key, compute_key
 from haybale.release.record import Suite, find_record
@@ -732,7 +732,7 @@ def test_next_step_after_failed_tests_starts_the_same_services(first: Clone, tmp
         (clone.path / name).unlink()
     file = clone.path / "pyproject.toml"
     file.write_text(file.read_text(encoding="utf-8").replace(SUITE, '["false"]'), encoding="utf-8")
-    failed = clone.haybale("test", code=TestsFailedError.exit_code).stderr
+    failed = clone.haybale("test", code=errors.TestsFailedError.exit_code).stderr
     found = re.search(r"^  next:  .*?\bhaybale (?P<up>ci-dc up\b[^;,]*)$", failed, re.MULTILINE)
     assert found, failed
     try:
