@@ -210,7 +210,7 @@ COPY --from=1 /x /y
 
 
 def needed(text: str, *wanted: str) -> str:
-    return required_instructions(text, "Dockerfile", wanted, ARGUMENTS)
+    return required_instructions(parse_dockerfile(text, "Dockerfile"), "Dockerfile", wanted, ARGUMENTS)
 
 
 def test_required_instructions_have_the_stages_that_a_stage_is_made_of() -> None:

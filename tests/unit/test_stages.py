@@ -8,7 +8,8 @@ import pytest
 
 from haybale import config
 from haybale.errors import ConfigError, UsageError
-from haybale.images.dockerfile import build_arguments, parse_dockerfile
+from haybale.images import stages
+from haybale.images.dockerfile import Dockerfile, build_arguments, parse_dockerfile
 from haybale.images.stages import (
     LAST_STAGE,
     SOLR_STAGE,
@@ -155,3 +156,19 @@ def test_site_instructions_ignore_the_tester(tmp_path: Path) -> None:
     after = site_instructions(project(tmp_path, THEIRS, 'test.install = "x"\n'), ("release", "solr"))
     assert before == after
     assert build_arguments(project(tmp_path, THEIRS).settings)
+
+
+@pytest.mark.parametrize(("stage", "texts"), [("production", 1), ("release", 1), ("tester", 2)])
+def test_find_stage_parses_each_text_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, texts: int
+) -> None:
+    parsed: list[str] = []
+
+    def parse(text: str, file: str) -> Dockerfile:
+        parsed.append(text)
+        return parse_dockerfile(text, file)
+
+    monkeypatch.setattr(stages, "parse_dockerfile", parse)
+    found = find_stage(project(tmp_path, f"{THEIRS}FROM production AS last\n"), stage)
+    assert found.instructions({})
+    assert len(parsed) == len({*parsed}) == texts

@@ -67,15 +67,15 @@ def build_arguments(settings: Settings) -> dict[str, str]:
     return {"PYTHON_IMAGE": images.python, "SOLR_IMAGE": images.solr, **core}
 
 
-def required_instructions(text: str, file: str, wanted: Sequence[str], arguments: Mapping[str, str]) -> str:
+def required_instructions(
+    parsed: Dockerfile, file: str, wanted: Sequence[str], arguments: Mapping[str, str]
+) -> str:
     """Return the instructions of the `wanted` stages, and of the stages they are made of, a line each.
 
-    `text` is a Dockerfile, `file` its name for errors, `arguments` are the build arguments. What stands
-    before the first FROM comes first. Comments, blank lines and line breaks do not show. Where it is not
-    certain here which stage is meant, all that may be are there. Raises `ConfigError` as `parse_dockerfile`
-    does, and where there is no such stage.
+    `file` is the Dockerfile's name for errors, `arguments` are the build arguments. What stands before the
+    first FROM comes first. Comments, blank lines and line breaks do not show. Where it is not certain here
+    which stage is meant, all that may be are there. Raises `ConfigError` where there is no such stage.
     """
-    parsed = parse_dockerfile(text, file)
     names = [stage.name for stage in parsed.stages]
     for name in wanted:
         if name not in names:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from haybale.errors import ConfigError
 from haybale.image_ref import RELEASE
 from haybale.images.dockerfile import (
+    Dockerfile,
     build_arguments,
     parse_dockerfile,
     raise_if_unknown,
@@ -63,13 +64,14 @@ XML
 
 @dataclass(frozen=True, kw_only=True)
 class StageSource:
-    """What a stage is built from: a Dockerfile's text, the stage's name in it, and what stays outside.
+    """What a stage is built from: a Dockerfile's text and parts, the stage's name in it, what stays outside.
 
     `file` is the repository's Dockerfile, None for one of haybale's own; `ignored` are lines of a
     .dockerignore for one that has none. A stage `needs_context` where it may copy files of the repository.
     """
 
     text: str
+    parsed: Dockerfile
     target: str
     file: Path | None
     ignored: tuple[str, ...] = ()
@@ -82,7 +84,16 @@ class StageSource:
 
     def instructions(self, arguments: Mapping[str, str]) -> str:
         """Return what the stage is made of, as `required_instructions` does."""
-        return required_instructions(self.text, self.name, [self.target], arguments)
+        return required_instructions(self.parsed, self.name, [self.target], arguments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OwnDockerfile:
+    """The repository's Dockerfile: where it is, its text, and its parts."""
+
+    file: Path
+    text: str
+    parsed: Dockerfile
 
 
 def stage_names(project: Project) -> tuple[str, ...]:
@@ -91,10 +102,13 @@ def stage_names(project: Project) -> tuple[str, ...]:
     A stage that a setting names is called as haybale calls it. Raises `ConfigError` where the Dockerfile
     cannot be read.
     """
-    file = _own_file(project)
-    if file is None:
+    return _stage_names(project, _read_own(project))
+
+
+def _stage_names(project: Project, own: _OwnDockerfile | None) -> tuple[str, ...]:
+    if own is None:
         return STAGES
-    found = [stage.name for stage in parse_dockerfile(read_dockerfile(file), str(file)).stages]
+    found = [stage.name for stage in own.parsed.stages]
     stages = project.settings.stages
     called = {stages.release or found[-1]: RELEASE, stages.tester: TESTER, stages.solr: SOLR}
     names = [called.get(name, name) for name in found if name]
@@ -107,36 +121,46 @@ def find_stage(project: Project, stage: str) -> StageSource:
     Raises `UsageError` for a stage that there is not, `ConfigError` where the Dockerfile cannot be read, or a
     setting names a stage that it has not.
     """
-    raise_if_unknown(stage, stage_names(project))
+    own = _read_own(project)
+    raise_if_unknown(stage, _stage_names(project, own))
     settings = project.settings
     if stage == SOLR and settings.stages.solr is None:
         text = SOLR_DOCKERFILE.format(image=settings.images.solr)
-        return StageSource(text=text, target=SOLR_STAGE, file=None, needs_context=False)
-    file = _own_file(project)
+        parsed = parse_dockerfile(text, OWN)
+        return StageSource(text=text, parsed=parsed, target=SOLR_STAGE, file=None, needs_context=False)
+    file = own.file if own else None
     ignored: tuple[str, ...] = ()
-    if file is None:
+    if own is None:
         text, release = site_dockerfile(project), RELEASE_STAGE
+        parsed = parse_dockerfile(text, OWN)
         ignored = (*IGNORED, *_folder_of_dump(project))
     else:
-        text, release = _name_release(read_dockerfile(file), file, settings.stages.release)
+        text, release = _name_release(own, settings.stages.release)
+        parsed = own.parsed if text == own.text else parse_dockerfile(text, str(file))
     target = {RELEASE: release, TESTER: settings.stages.tester, SOLR: settings.stages.solr}.get(stage, stage)
     if target is None:
         target = TESTER_STAGE
-        development = development_instructions(project) if file is None else ""
-        text += _tester(text, release, development, settings.test.install, is_own=file is None)
-    names = [each.name for each in parse_dockerfile(text, str(file)).stages]
+        development = development_instructions(project) if own is None else ""
+        text += _tester(parsed, release, development, settings.test.install, is_own=own is None)
+        parsed = parse_dockerfile(text, str(file or OWN))
+    names = [each.name for each in parsed.stages]
     if target.lower() not in names:
         raise ConfigError(
             f"{file or OWN} has no stage {target!r}",
             cause=f"the setting stages.{stage} names it; there are {', '.join(filter(None, names))}",
             hint=f"correct stages.{stage}, or name the stage: FROM IMAGE AS {target}",
         )
-    return StageSource(text=text, target=target.lower(), file=file, ignored=ignored)
+    return StageSource(text=text, parsed=parsed, target=target.lower(), file=file, ignored=ignored)
 
 
-def _own_file(project: Project) -> Path | None:
+def _read_own(project: Project) -> _OwnDockerfile | None:
+    """Read the repository's Dockerfile; None where haybale's own is taken."""
     name = project.settings.dockerfile
-    return project.path(name) if name else None
+    if not name:
+        return None
+    file = project.path(name)
+    text = read_dockerfile(file)
+    return _OwnDockerfile(file=file, text=text, parsed=parse_dockerfile(text, str(file)))
 
 
 def _folder_of_dump(project: Project) -> tuple[str, ...]:
@@ -144,18 +168,18 @@ def _folder_of_dump(project: Project) -> tuple[str, ...]:
     return (folder,) if slash and "*" not in folder else ()
 
 
-def _name_release(text: str, file: Path, name: str | None) -> tuple[str, str]:
+def _name_release(own: _OwnDockerfile, name: str | None) -> tuple[str, str]:
     """Return a Dockerfile and the name of its release stage: the last one, where no setting names it."""
     if name is not None:
-        return text, name
-    last = parse_dockerfile(text, str(file)).stages[-1]
+        return own.text, name
+    last = own.parsed.stages[-1]
     if last.name:
-        return text, last.name
-    lines = text.splitlines(keepends=True)
+        return own.text, last.name
+    lines = own.text.splitlines(keepends=True)
     first = lines[last.line - 1].rstrip()
     if " ".join(first.split()) != " ".join(last.instructions[0].split()):
         raise ConfigError(
-            f"{file}:{last.line}: the last stage has no name",
+            f"{own.file}:{last.line}: the last stage has no name",
             cause="its FROM goes over several lines, so that haybale adds none",
             hint="name it (FROM IMAGE AS NAME), and set stages.release",
         )
@@ -163,13 +187,13 @@ def _name_release(text: str, file: Path, name: str | None) -> tuple[str, str]:
     return "".join(lines), LAST_STAGE
 
 
-def _tester(text: str, release: str, development: str, install: str | None, *, is_own: bool) -> str:
+def _tester(parsed: Dockerfile, release: str, development: str, install: str | None, *, is_own: bool) -> str:
     """Return the stage that tests the release stage: the same, and what the tests need."""
     lines = ["", f"FROM {release} AS {TESTER_STAGE}"]
     needed = [development] if development else []
     needed += [install_instruction(install, is_own=is_own)] if install else []
     if needed:
-        user = user_of(parse_dockerfile(text, "Dockerfile"), release) or "root"
+        user = user_of(parsed, release) or "root"
         lines += ["USER root", *needed, f"USER {user}"]
     return "\n".join([*lines, ""])
 
