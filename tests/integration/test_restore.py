@@ -40,9 +40,12 @@ NUMBERS = count(1)
 
 # In a server's container: run SQL, make a database.
 PSQL = """
-sql() { psql -U site -XAtq -v ON_ERROR_STOP=1 "$@"; }
+sql() { psql -U "$POSTGRES_USER" -XAtq -v ON_ERROR_STOP=1 "$@"; }
 make() { sql -d site -c "CREATE DATABASE $1"; }
 """
+
+# Who the service `restore` runs as.
+AS_NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups"
 
 # A query for the rows of each table and filled materialized view of a database.
 ROWS = r"""
@@ -72,8 +75,9 @@ def pack(**paths: Path) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
-    """How the script ended: its exit code, its log, and the rows that are there then."""
+    """How the script ended: its exit code, its log, and the rows that are there then, in which database."""
 
+    database: str
     code: int
     log: str
     rows: list[str]
@@ -126,7 +130,7 @@ class Servers:
         tool = "psql -X -f" if is_script else "pg_restore"
         script = f"""
         rm -rf /judged; tar -xo -C /; make "$NAME"
-        {tool} /judged -U site -d "$NAME" </dev/null >/dev/null 2>&1 || true
+        {tool} /judged -U "$POSTGRES_USER" -d "$NAME" </dev/null >/dev/null 2>&1 || true
         printf %s "$ROWS" | sql -d "$NAME"
         """
         name = f"judge{next(NUMBERS)}"
@@ -143,13 +147,18 @@ class Servers:
         said: list[str] = []
         folder = prepare_restore(project, unpacked, self.image, said.append)
         name = f"site{next(NUMBERS)}"
-        env = {"PGUSER": "site", "PGDATABASE": name, "FORMAT": unpacked.format, "MODE": mode}
-        script = 'rm -rf /dump /restore; tar -xo -C /; make "$PGDATABASE"; sh /restore/restore.sh </dev/null'
+        env = {
+            "PGUSER": "site", "PGPASSWORD": "only-here", "PGDATABASE": name, "ADMIN": "haybale",
+            "FORMAT": unpacked.format, "MODE": mode,
+        }  # fmt: skip
+        script = (
+            f"rm -rf /dump /restore /tmp/[em]*; tar -xo -C /; {AS_NOBODY} sh /restore/restore.sh </dev/null"
+        )
         packed = pack(dump=unpacked.path, restore=folder)
         done = self.shell(self.target, script, packed, check=False, **env)
         log = "\n".join([*said, (done.stderr + done.stdout).decode(errors="replace")])
         rows = self.sql(self.target, name, ROWS).splitlines()
-        return Restored(code=done.returncode, log=log, rows=rows)
+        return Restored(database=name, code=done.returncode, log=log, rows=rows)
 
 
 @pytest.fixture(scope="module")
@@ -158,11 +167,12 @@ def servers(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     ensure_base_image(ImageRef.parse(image), "postgres", {}, print)
     names = [f"haybale-test-{RUN}-{each}-{secrets.token_hex(4)}" for each in ("source", "target")]
     try:
-        for name in names:
+        for name, superuser in zip(names, ("site", "haybale"), strict=True):
             run(
                 "docker", "run", "--detach", "--name", name, "--network", "none",
                 "--tmpfs", "/var/lib/postgresql/data",
-                "--label", f"io.haybale.test={RUN}", "--env", "POSTGRES_USER=site",
+                "--label", f"io.haybale.test={RUN}", "--env", f"POSTGRES_USER={superuser}",
+                "--env", "POSTGRES_DB=site",
                 "--env", "POSTGRES_PASSWORD=only-here", "--env", "POSTGRES_INITDB_ARGS=--no-sync",
                 image, "postgres", *OPTIONS,
             )  # fmt: skip
@@ -385,3 +395,105 @@ def test_strict_restores_a_dump_whose_owners_are_not_here(servers: Servers) -> N
     file = servers.dump(PAGES + TENANT.format("t6"))
     restored = servers.restore(file, "strict")
     assert (restored.code, restored.rows, restored.notes) == (0, ["page 50", "place 20"], [])
+
+
+# What code in a dump does to see whether it may: a file where PostgreSQL runs, or psql.
+TRESPASS = "touch /tmp/trespassed"
+
+
+def has_trespassed(servers: Servers) -> bool:
+    return "trespassed" in servers.shell(servers.target, "ls /tmp; rm -f /tmp/trespassed").stdout.decode()
+
+
+def test_restore_refuses_commands_of_psql_and_runs_none(servers: Servers) -> None:
+    file = servers.dump(PAGES)
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    for command in (f"\\! {TRESPASS}", f"\\copy page FROM PROGRAM '{TRESPASS}'", f"SELECT 1 \\g |{TRESPASS}"):
+        file.write_text("".join([*lines[:20], f"{command}\n", *lines[20:]]), encoding="utf-8")
+        with pytest.raises(DumpError, match="has a command of psql's own at line 21"):
+            servers.restore(file)
+    # psql reads the rows of a COPY that fails as SQL, whatever they were meant to be.
+    rows = f"COPY public.absent (a) FROM stdin;\n\\! {TRESPASS}\n\\restrict a\n\\.\n"
+    file.write_text("".join([*lines[:20], rows, *lines[20:]]), encoding="utf-8")
+    assert servers.restore(file).code == INCOMPLETE
+    assert not has_trespassed(servers)
+
+
+def test_restore_keeps_rows_that_look_like_the_guard_of_a_script(servers: Servers) -> None:
+    file = servers.dump(
+        r"CREATE TABLE note (t text); INSERT INTO note VALUES (E'\\restrict a'), (E'\restrict b')"
+    )
+    assert b"\n\\restrict b\n" in file.read_bytes()
+    restored = servers.restore(file, "strict")
+    assert (restored.code, restored.rows) == (0, ["note 2"]), restored.log
+    assert servers.sql(servers.target, restored.database, "SELECT count(*) FROM note") == "2"
+
+
+# Code that a CHECK runs for each row, once there are rows; what becomes of it, it hides.
+CHECKED = f"""
+CREATE FUNCTION refused(command text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE TABLE checked (command text CHECK (refused(command)));
+INSERT INTO checked VALUES
+    ('COPY page FROM PROGRAM ''{TRESPASS}'''), ('COPY page TO ''/tmp/trespassed'''),
+    ('SET SESSION AUTHORIZATION haybale'), ('ALTER ROLE site SUPERUSER'),
+    ('GRANT pg_execute_server_program TO site'), ('CREATE EXTENSION file_fdw'),
+    ('CREATE FUNCTION pid() RETURNS int LANGUAGE c AS ''libc'', ''getpid''');
+CREATE OR REPLACE FUNCTION refused(command text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE command;
+    RETURN false;
+EXCEPTION WHEN insufficient_privilege THEN
+    RETURN true;
+END $$;
+"""  # noqa: S608
+
+
+@pytest.mark.parametrize("format_", ["plain", "custom"])
+def test_restore_lets_the_code_of_a_dump_reach_no_program_and_no_file(servers: Servers, format_: str) -> None:
+    restored = servers.restore(servers.dump(PAGES + CHECKED, f"--format={format_}"))
+    assert restored.code == 0, restored.log
+    assert "checked 7" in restored.rows
+    assert not has_trespassed(servers)
+    asked = "SELECT rolsuper, pg_has_role('site', 'pg_execute_server_program', 'member') FROM pg_roles"
+    assert servers.sql(servers.target, "site", f"{asked} WHERE rolname = 'site'") == "f|f"
+
+
+ODD_ROLES = ("o'brien", 'a "b"', "semi; colon", r"back\slash", ":owner", "%I")
+
+
+def test_restore_takes_roles_of_any_name(servers: Servers) -> None:
+    quoted = ['"' + name.replace('"', '""') + '"' for name in ODD_ROLES]
+    made = "".join(f"CREATE ROLE {name}; GRANT SELECT ON place TO {name};" for name in quoted)
+    file = servers.dump(f"{PAGES} {made} ALTER TABLE page OWNER TO {quoted[0]};")
+    restored = servers.restore(file, "strict")
+    assert (restored.code, restored.rows, restored.notes) == (0, ["page 50", "place 20"], [])
+    known = servers.sql(servers.target, "site", "SELECT rolname FROM pg_roles").splitlines()
+    assert set(ODD_ROLES) <= set(known)
+
+
+@pytest.mark.parametrize("mode", ["strict", "lenient"])
+def test_restore_makes_known_extensions_and_lists_what_it_refuses(servers: Servers, mode: str) -> None:
+    """Of these, one needs no superuser, one does and is known, one does and lets somebody connect."""
+    made = """
+    CREATE SCHEMA apart; CREATE EXTENSION citext; CREATE EXTENSION cube;
+    CREATE EXTENSION earthdistance; CREATE EXTENSION pg_stat_statements SCHEMA apart;
+    CREATE TABLE spot (name citext, place earth); INSERT INTO spot VALUES ('a', ll_to_earth(1, 2));
+    """
+    refused = "CREATE EXTENSION dblink;" if mode == "lenient" else ""
+    if mode == "strict":
+        made = made.replace("CREATE SCHEMA apart;", "").replace("SCHEMA apart", "")
+    restored = servers.restore(servers.dump(PAGES + made + refused), mode)
+    assert (restored.code, restored.rows) == (0, ["page 50", "place 20", "spot 1"]), restored.log
+    owners = "SELECT DISTINCT rolname FROM pg_extension JOIN pg_roles ON pg_roles.oid = extowner"
+    assert servers.sql(servers.target, restored.database, owners) == "site"
+    assert (
+        servers.sql(servers.target, "site", "SELECT count(*) FROM pg_roles WHERE rolname ~ '^haybale_'")
+        == "0"
+    )
+    told = [each for each in restored.notes if "permission denied to create extension" in each]
+    assert bool(told) == bool(refused)
+    if refused:
+        assert 'not restored: permission denied to create extension "dblink"' in told[0]
+        assert 'schema "apart" already exists' in "".join(restored.notes)
+    else:
+        assert restored.notes == []

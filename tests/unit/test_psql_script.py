@@ -103,8 +103,40 @@ def test_contents_of_what_else_a_script_has() -> None:
     )
     assert contents.tables == {Name(b"s", b"a"): 0, Name(b"S", b"d.e"): 0}
     assert (contents.encoding, contents.server) == ("LATIN1", 16)
-    assert (contents.extensions, contents.views) == ({b"postgis"}, {Name(b"s", b"v")})
+    assert (contents.extensions, contents.views) == ({b"postgis": b"public"}, {Name(b"s", b"v")})
     assert (contents.is_dump, contents.is_complete, contents.other_database) == (True, True, False)
+    assert contents.command is None
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("SELECT 1;\n\\! id\n", (2, "\\! id")),
+        ("\\restrict a1\nSELECT 1 \\g |id\n\\unrestrict a1\n", (2, "\\g |id")),
+        ("\\restrict a1 `id`\n", (1, "\\restrict a1 `id`")),
+        (" \\restrict a1\n", (1, "\\restrict a1")),
+        (
+            "/* \\! a */ SELECT '\\! b', $$\\! c$$; -- \\! d\n\\copy a from program 'id'",
+            (2, "\\copy a from program 'id'"),
+        ),
+        ("COPY a FROM stdin;\n\\! no\n\\.\n\\o |id", (4, "\\o |id")),
+        ("COPY a FROM stdin;\n\\restrict no\n\\.\n\\.\n", None),
+    ],
+)
+def test_command_is_the_first_of_psql_that_pg_dump_does_not_write(
+    text: str, found: tuple[int, str] | None
+) -> None:
+    assert read(text).command == found
+
+
+def test_restrictions_are_lines_outside_of_data() -> None:
+    contents = read(
+        "--\n\\restrict aB3\r\nCOPY a FROM stdin;\n\\restrict data\n\\.\n"
+        "$$\n\\restrict x\n$$;\n\\unrestrict aB3\n"
+    )
+    assert contents.restrictions == [2, 9]
+    assert contents.tables == {Name(b"public", b"a"): 1}
+    assert read("\\restrict a\n" * 101).command == (101, "\\restrict a")
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,13 @@ def _check_script(file: Path, script: ScriptReader) -> None:
             cause="it was made with --create: what it holds would not be where the site looks",
             hint="dump it again without --create (pg_dump --format=custom)",
         )
+    if contents.command:
+        line, text = contents.command
+        raise DumpError(
+            f"the SQL in {file} has a command of psql's own at line {line}: {text!r}",
+            cause="psql's commands run programs and read files, and pg_dump writes none",
+            hint="remove that line, where it is yours; else dump it again (pg_dump --format=custom)",
+        )
 
 
 def _archive_version(file: Path, archive: bytes) -> int:

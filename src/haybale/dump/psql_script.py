@@ -61,6 +61,11 @@ NO_ROLES = frozenset({b"public", b"current_user", b"current_role", b"session_use
 # What stands before the kind of an object.
 ADJECTIVES = frozenset({b"unlogged", b"temp", b"temporary", b"global", b"local", b"materialized"})
 
+# What pg_dump writes around a script since August 2025 (psql, "\\restrict"), each on a line of its own; and
+# how many of them a script may have, where two are usual.
+RESTRICTION = re.compile(rb"\\(?:un)?restrict [A-Za-z0-9]+[ \t]*")
+MOST_RESTRICTIONS = 100
+
 # How a command of SQL begins (PostgreSQL, "SQL Commands").
 COMMANDS = frozenset(
     b"abort alter analyze begin call checkpoint close cluster comment commit copy create deallocate"
@@ -82,7 +87,7 @@ class Token(NamedTuple):
 
 
 class Stray(NamedTuple):
-    """Text that is no SQL, and takes the statement behind it along: its line (from 1), and how it begins."""
+    """Text that is no SQL: its line (from 1), and how it begins."""
 
     line: int
     text: str
@@ -97,12 +102,15 @@ class Name(NamedTuple):
 
 @dataclass(kw_only=True)
 class ScriptContents:
-    """What a script makes.
+    r"""What a script makes.
 
     - `tables`: each table that it makes or fills, with its number of rows; None where only a server can know.
     - `views`: the materialized views that it fills.
-    - `roles`, `extensions`: those that it names, and does not make.
+    - `roles`: those that it names, and does not make.
+    - `extensions`: those that it asks for, each with the schema that it asks for (None: it leaves that open).
     - `stray`: text that psql reads as one with a table or rows behind it, which are lost so.
+    - `command`: the first of psql's own commands, but for those of `restrictions`.
+    - `restrictions`: the lines (from 1) that are `\restrict KEY` or `\unrestrict KEY`, as pg_dump writes it.
     - `encoding`: PostgreSQL's name of the script's encoding, where it has one.
     - `server`: the newest major version of server and pg_dump that it names.
     """
@@ -111,8 +119,10 @@ class ScriptContents:
     created: set[Name] = field(default_factory=set)
     views: set[Name] = field(default_factory=set)
     roles: set[bytes] = field(default_factory=set)
-    extensions: set[bytes] = field(default_factory=set)
+    extensions: dict[bytes, bytes | None] = field(default_factory=dict)
     stray: list[Stray] = field(default_factory=list)
+    command: Stray | None = None
+    restrictions: list[int] = field(default_factory=list)
     encoding: str | None = None
     server: int | None = None
     has_inserts: bool = False
@@ -246,7 +256,7 @@ class ScriptReader:
             elif kind == "comment":
                 self._read_comment(text)
             elif kind == "command":
-                self._read_command(text)
+                self._read_command(text, is_line=found.start() == 0)
             elif kind != "space":
                 self._begin_token(kind, text)
                 position = self._close(line, position)
@@ -296,11 +306,16 @@ class ScriptReader:
         if found := DUMPED_FROM.match(text):
             contents.server = max(int(found[1]), contents.server or 0)
 
-    def _read_command(self, text: bytes) -> None:
-        words = text.split()
-        self.contents.is_dump = self.contents.is_dump or words[0] == b"\\restrict"
+    def _read_command(self, text: bytes, *, is_line: bool) -> None:
+        words, contents = text.split(), self.contents
+        if is_line and RESTRICTION.fullmatch(text) and len(contents.restrictions) < MOST_RESTRICTIONS:
+            contents.is_dump = contents.is_dump or words[0] == b"\\restrict"
+            contents.restrictions.append(self._line)
+            return
         if words[0] in {b"\\c", b"\\connect"} and len(words) > 1:
-            self.contents.other_database = True
+            contents.other_database = True
+        if words[0] != b"\\." and contents.command is None:
+            contents.command = Stray(self._line, text[:KEPT].decode(errors="replace"))
 
     def _add_token(self, kind: str, text: bytes) -> None:
         tokens = self._tokens
@@ -402,7 +417,8 @@ class ScriptReader:
                 if not statement.has(b"no", b"data"):
                     contents.views.add(statement.name_after(b"view"))
             case (b"create", b"extension"):
-                contents.extensions.add(statement.name_after(b"extension").name)
+                schema = statement.name_after(b"schema").name if statement.has(b"schema") else None
+                contents.extensions[statement.name_after(b"extension").name] = schema
             case (b"create", b"database"):
                 contents.other_database = True
             case (b"create", b"role" | b"user" | b"group" as kind) if statement.word(2) != b"mapping":

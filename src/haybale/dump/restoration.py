@@ -4,6 +4,10 @@ psql and pg_restore go on where a statement fails, and most of what fails then h
 owners, privileges, tablespaces, objects that are there already. So (`database.restore = "lenient"`) haybale
 lets them go on, compares the tables and their rows with what the dump has, stops where one is missing, and
 lists all else.
+
+A dump is code, and runs as a role that owns the database and nothing else: it cannot run programs, read
+the server's files or reach a network. What only a superuser can make is made before: the roles that the dump
+names, and extensions that are known to give nothing of that away.
 """
 
 from __future__ import annotations
@@ -29,6 +33,21 @@ SCRIPT = "restore.sh"
 # going on at errors there takes a savepoint for each statement, which is slow where each row is one.
 ONE_TRANSACTION = "one-transaction"
 
+# What blanks the lines of a script that are pg_dump's own \\restrict.
+RESTRICTIONS = "restrictions.sed"
+
+# Extensions that need a superuser to be made and, once they are there, let nobody run programs, read files or
+# connect anywhere. Those that are trusted (PostgreSQL, "Additional Supplied Modules and Extensions") need
+# none: hstore, citext, pg_trgm, unaccent, uuid-ossp, btree_gin, btree_gist, ltree and others.
+KNOWN_EXTENSIONS = frozenset(
+    b"address_standardizer address_standardizer_data_us bloom earthdistance h3 h3_postgis hll intagg ip4r"
+    b" pg_bigm pg_hint_plan pg_similarity pg_stat_statements pgrouting pointcloud pointcloud_postgis postgis"
+    b" postgis_raster postgis_sfcgal postgis_tiger_geocoder postgis_topology prefix rum semver vector"
+    b" zhparser".split()
+)
+# The role that makes them, and is gone then: they belong to the site's, as if it had made them.
+EXTENSIONS_ROLE = b"haybale_extensions"
+
 # The script's exit code where the database has not what the dump has; the line before what that is.
 INCOMPLETE = 9
 MISSING_HEADING = "Not restored:"
@@ -48,6 +67,7 @@ TOOL = r"(?:psql(?::[^:]*:(?P<line>\d+))?|pg_restore): "
 ERROR = re.compile(TOOL + r"(?:error|ERROR|FATAL|PANIC): +(?P<text>.*)")
 STATEMENT = re.compile(rf"(?:(?:{TOOL})?STATEMENT:  |Command was: )(?P<text>.*)")
 SERVER_ERROR = re.compile(r".*?\b(?:ERROR|FATAL|PANIC):  ")
+REFUSED_EXTENSION = re.compile(r'permission denied to create extension "[^"]*"')
 ABSENT_EXTENSION = re.compile(r'extension "[^"]*" is not available')
 COPY_FAILED = re.compile(r'COPY failed for table "[^"]*"')
 MISSING = re.compile(r"the (?:table|materialized view) (.*) (?:is missing|has \d+ of|is empty or missing).*")
@@ -94,7 +114,10 @@ def write_restore_files(folder: Path, contents: ScriptContents | None) -> None:
         encoding = f"SET client_encoding = '{contents.encoding}';\n".encode() if contents.encoding else b""
         if not contents.has_inserts:
             files[ONE_TRANSACTION] = b""
+        if contents.restrictions:
+            files[RESTRICTIONS] = b"".join(b"%ds/.*//\n" % line for line in contents.restrictions)
         files["roles.sql"] = encoding + roles_sql(contents)
+        files["extensions.sql"] = encoding + extensions_sql(contents)
         files["refresh.sql"] = encoding + refresh_sql(contents)
         files["compare.sql"] = encoding + compare_sql(contents)
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,13 +127,70 @@ def write_restore_files(folder: Path, contents: ScriptContents | None) -> None:
 
 
 def roles_sql(contents: ScriptContents) -> bytes:
-    """Return SQL that makes the roles that are not there: what is owned, or done, by them must not fail."""
-    # PostgreSQL keeps names that begin so for itself.
-    return _for_each(
-        ((role,) for role in contents.roles),
-        b"SELECT format('CREATE ROLE %I SUPERUSER', a) FROM {} WHERE a !~ '^pg_'"
-        b" AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = a)\n\\gexec\n",
+    """Return SQL that makes the roles that are not there: what is owned, or done, by them must not fail.
+
+    They may nothing, and the owner of the database may be any of them.
+    """
+    roles = [(role,) for role in contents.roles]
+    return b"".join([
+        # PostgreSQL keeps names that begin so for itself.
+        _for_each(
+            roles,
+            b"SELECT format('CREATE ROLE %I', a) FROM {} WHERE a !~ '^pg_'"
+            b" AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = a)\n\\gexec\n",
+        ),
+        _for_each(
+            roles,
+            b"SELECT format('GRANT %I TO %I', a, owner.rolname) FROM {}"
+            b" JOIN pg_catalog.pg_roles AS role ON role.rolname = a AND NOT role.rolsuper AND a !~ '^pg_',"
+            b" pg_catalog.pg_database JOIN pg_catalog.pg_roles AS owner ON owner.oid = datdba"
+            b" WHERE datname = current_database() AND owner.rolname <> a\n\\gexec\n",
+        ),
+    ])  # fmt: skip
+
+
+def extensions_sql(contents: ScriptContents) -> bytes:
+    """Return SQL that makes those of the dump's extensions that need a superuser and may be had.
+
+    In the site's database they stand where the dump puts them; in template1 too, for the databases that tests
+    make.
+    """
+    known = [
+        (name, contents.extensions[name] or b"") for name in contents.extensions.keys() & KNOWN_EXTENSIONS
+    ]
+    if not known:
+        return b""
+    # A trusted one is left to the dump. Before PostgreSQL 13 there was none.
+    available = (
+        b" FROM {} JOIN pg_catalog.pg_available_extensions AS e ON e.name = a"
+        b" JOIN pg_catalog.pg_available_extension_versions AS v"
+        b" ON v.name = a AND v.version = e.default_version AND v.superuser"
+        b" AND NOT COALESCE((to_jsonb(v) ->> 'trusted')::boolean, false)"
     )
+    made = b"SELECT format('CREATE EXTENSION IF NOT EXISTS %I%s CASCADE', a, {schema})" + available
+    placed = b"CASE b WHEN '' THEN '' ELSE format(' SCHEMA %I', b) END"
+    owned = (
+        b"RESET ROLE;\nSELECT format('REASSIGN OWNED BY {role} TO %I', rolname) FROM pg_catalog.pg_roles"
+        b" WHERE oid = :owner\n\\gexec\n"
+    ).replace(b"{role}", EXTENSIONS_ROLE)
+    role = b"SET ROLE %s;\n" % EXTENSIONS_ROLE
+    return b"".join([
+        b"SELECT datdba AS owner FROM pg_catalog.pg_database WHERE datname = current_database()\n\\gset\n",
+        b"CREATE ROLE %s SUPERUSER;\n" % EXTENSIONS_ROLE,
+        role,
+        _for_each(
+            known,
+            b"SELECT format('CREATE SCHEMA IF NOT EXISTS %I', b)"
+            + available + b" WHERE b NOT IN ('', 'pg_catalog')\n\\gexec\n",
+        ),
+        _for_each(known, made.replace(b"{schema}", placed) + b"\n\\gexec\n"),
+        owned,
+        b"\\connect template1\n",
+        role,
+        _for_each(known, made.replace(b"{schema}", b"''") + b"\n\\gexec\n"),
+        owned,
+        b"DROP ROLE %s;\n" % EXTENSIONS_ROLE,
+    ])  # fmt: skip
 
 
 def refresh_sql(contents: ScriptContents) -> bytes:
@@ -120,8 +200,7 @@ def refresh_sql(contents: ScriptContents) -> bytes:
         b"SELECT format('REFRESH MATERIALIZED VIEW %I.%I', a, b) FROM {} JOIN pg_catalog.pg_matviews"
         b" ON schemaname = a AND matviewname = b AND NOT ispopulated\n\\gexec\n",
     )
-    # Before PostgreSQL 17 there is no such parameter, and an error goes unseen.
-    return b"SET event_triggers = off;\n" + once * 3 if once else b""
+    return once * 3
 
 
 def compare_sql(contents: ScriptContents) -> bytes:

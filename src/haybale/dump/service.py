@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 # The service that makes the database of the dump.
 RESTORE = "restore"
 
+# Who runs it. A server is reached by the network; an SQLite file goes into a volume of an unknown owner.
+NOBODY, ROOT = "65534:65534", "0:0"
+
 # In the folder of what it runs: that this is whole, and what is to be said of the dump.
 NOTE = "note.txt"
 EMPTY_NOTE = "the dump has tables and no rows (as pg_dump --schema-only makes it)"
@@ -47,10 +50,10 @@ def database_variables(checkout: Checkout, unpacked: Unpacked, say: Callable[[st
     Raises `ConfigError` where a fixture is missing, `DumpError` where the server is older than the dump.
     """
     database, fixtures = unpacked.database, copy_fixtures(checkout.project)
-    image, profile = checkout.stage_image("release"), ""
+    image, profile, user = checkout.stage_image("release"), "", ROOT
     configured = database.server_image(checkout.settings.images)
     if configured and database.image_setting:
-        image, profile = ImageRef.parse(configured), database.name
+        image, profile, user = ImageRef.parse(configured), database.name, NOBODY
         ensure_base_image(image, database.image_setting, checkout.env, say)
         database.check_server(image, unpacked.server)
     restore = prepare_restore(checkout.project, unpacked, image, say)
@@ -63,6 +66,7 @@ def database_variables(checkout: Checkout, unpacked: Unpacked, say: Callable[[st
         "HAYBALE_FIXTURES": str(fixtures),
         "HAYBALE_RESTORE": str(restore),
         "HAYBALE_RESTORE_MODE": checkout.settings.database.restore,
+        "HAYBALE_RESTORE_USER": user,
     }
 
 
