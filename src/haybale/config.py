@@ -300,6 +300,10 @@ class DatabaseSettings:
         pattern="[0-9a-f]{64}",
         form="64 hexadecimal digits",
     )
+    limit: str = setting(
+        "how much the dump may hold, unpacked, such as 500m or 64g", "64g",
+        pattern="[0-9]+[mg]", form="a number and m or g",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

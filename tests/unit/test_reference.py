@@ -25,6 +25,7 @@ import pytest
 from haybale.dump import reference, sqlite
 from haybale.dump.compression import Decompressed
 from haybale.dump.content import CHUNK, Folder, Stream
+from haybale.dump.limits import Limits
 from haybale.dump.postgresql import CUSTOM, DIRECTORY, PLAIN, TAR
 from haybale.dump.reference import Content, Unpacked, identify_dump, resolve_dump
 from haybale.errors import ConfigError, DumpError, PrerequisiteError
@@ -68,6 +69,16 @@ def zipped(*members: tuple[str, bytes]) -> bytes:
     return file.getvalue()
 
 
+def tarred(*members: tuple[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as made:
+        for name, content in members:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            made.addfile(member, io.BytesIO(content))
+    return file.getvalue()
+
+
 def put(root: Path, content: bytes, name: str = "site_2026.sqlite3.zip") -> Path:
     """Put a dump in its place, with the link to it."""
     file = root / "dumps" / name
@@ -78,8 +89,8 @@ def put(root: Path, content: bytes, name: str = "site_2026.sqlite3.zip") -> Path
     return file
 
 
-def unpack(root: Path) -> Unpacked:
-    return reference.unpack(resolve_dump(root, PATTERN), root / "unpacked")
+def unpack(root: Path, limits: Limits | None = None) -> Unpacked:
+    return reference.unpack(resolve_dump(root, PATTERN), root / "unpacked", limits or Limits())
 
 
 def size(found: Unpacked) -> int:
@@ -720,6 +731,13 @@ def test_unpack_makes_files_readable_whatever_the_umask(root: Path, database: by
     assert found.path.stat().st_mode & 0o777 == 0o644
 
 
+def test_unpack_opens_the_content_of_a_secret_dump_to_nobody_else(root: Path, database: bytes) -> None:
+    """Containers get the file itself, whoever runs in them."""
+    (root / "unpacked").mkdir(mode=0o755)
+    put(root, database).chmod(0o600)
+    assert unpack(root).path.parent.stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize("kind", ["zip", "gzip", "plain"])
 def test_unpack_refuses_a_database_that_is_too_long(root: Path, database: bytes, kind: str) -> None:
     content = database + bytes(4096)
@@ -745,6 +763,127 @@ def test_unpack_stops_a_gzip_bomb(root: Path, database: bytes, monkeypatch: pyte
     with pytest.raises(DumpError, match="too long"):
         unpack(root)
     assert len(database) < sum(given) <= len(database) + CHUNK
+
+
+# SQL says nowhere how long it is.
+BOMB = b"CREATE TABLE note (id);\n" + b"\n" * 4_000_000
+MEBIBYTE = Limits(size=1 << 20, files=10)
+
+
+def tar_gz(*members: tuple[str, bytes]) -> bytes:
+    return gzip.compress(tarred(*members), 1)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        gzip.compress(BOMB, 1),
+        gzip.compress(BOMB[: 1 << 19]) * 8,
+        bz2.compress(BOMB, 1),
+        lzma.compress(BOMB, preset=0),
+        lzma.compress(BOMB, lzma.FORMAT_ALONE, preset=0),
+        zstd.compress(BOMB),
+    ],
+    ids=["gzip", "members of gzip", "bzip2", "xz", "lzma", "zstd"],
+)
+def test_unpack_stops_a_bomb_that_declares_no_size(
+    root: Path, bomb: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    read = Decompressed.read
+
+    def noting(self: Decompressed, size: int) -> bytes:
+        chunk = read(self, size)
+        given.append(len(chunk))
+        return chunk
+
+    monkeypatch.setattr(Decompressed, "read", noting)
+    put(root, bomb)
+    with pytest.raises(DumpError, match="holds more than") as told:
+        unpack(root, MEBIBYTE)
+    assert sum(given) <= MEBIBYTE.size + CHUNK
+    assert "limit" in told.value.hint
+    assert left(root) == []
+    with pytest.raises(DumpError, match="holds more than"):
+        identify_dump(resolve_dump(root, PATTERN), root / "unpacked", MEBIBYTE)
+
+
+@pytest.mark.parametrize(
+    ("bomb", "words"),
+    [
+        (BOMB[: (1 << 20) + 1], "holds more than"),
+        (zipped(("a.sql", BOMB)), "holds more than"),
+        (zipped(("a.sql", BOMB[:100]), ("b.txt", BOMB)), "holds more than"),
+        (tar_gz(("a.sql", BOMB)), "holds more than"),
+        (tar_gz(("b.txt", BOMB), ("a.sql", BOMB[:100])), "holds more than"),
+        (zipped(("dump.zip", zipped(("a.sql", BOMB)))), "no database"),
+        (gzip.compress(gzip.compress(BOMB)), "holds no database"),
+        (zipped(*((f"{number}.txt", b"") for number in range(11))), "holds more than 10 files"),
+        (tar_gz(*((f"{number}.txt", b"") for number in range(11))), "holds more than 10 files"),
+    ],
+    ids=[
+        "a file", "a zip", "beside it in a zip", "a tar", "before it in a tar", "a zip in a zip",
+        "gzip in gzip", "files in a zip", "files in a tar",
+    ],
+)  # fmt: skip
+def test_unpack_refuses_what_is_too_much(root: Path, bomb: bytes, words: str) -> None:
+    put(root, bomb)
+    with pytest.raises(DumpError, match=words):
+        unpack(root, MEBIBYTE)
+    assert left(root) == []
+
+
+def test_unpack_refuses_a_folder_of_too_many_files(root: Path) -> None:
+    put_folder(root)
+    with pytest.raises(DumpError, match="holds more than 1 files"):
+        unpack(root, Limits(files=1))
+
+
+def test_unpack_reads_no_header_of_a_tar_that_is_too_long(root: Path) -> None:
+    """It would be in memory whole, before anything of it is looked at."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as made:
+        member = tarfile.TarInfo("a.sql")
+        member.pax_headers = {"comment": "x" * 2_000_000}
+        made.addfile(member)
+    put(root, gzip.compress(file.getvalue()))
+    with pytest.raises(DumpError, match="damaged: a header of 20000"):
+        unpack(root)
+
+
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT {} FROM n;"
+ENDLESS_ROWS = "CREATE TABLE a AS " + ENDLESS.format("x, randomblob(100000)")
+
+
+@pytest.mark.parametrize(
+    ("statement", "limits", "words"),
+    [
+        (ENDLESS.format("count(*)"), Limits(seconds=0.1), "at line 3: it runs for more than 0.1"),
+        (ENDLESS.format("x"), Limits(seconds=0.1), "at line 3: it runs for more than 0.1"),
+        (
+            ENDLESS_ROWS,
+            Limits(size=1 << 20),
+            "at line 3: the database that it makes has more than 1048576 bytes",
+        ),
+    ],
+)
+def test_unpack_stops_sql_without_an_end(root: Path, statement: str, limits: Limits, words: str) -> None:
+    put(root, sql(statement))
+    with pytest.raises(DumpError, match=words):
+        unpack(root, limits)
+    assert left(root) == []
+
+
+@pytest.mark.parametrize("content", [BOMB, sql(ENDLESS_ROWS)])
+def test_unpack_leaves_some_of_the_disk_free(
+    root: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reference, "WATCHED", 1 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1 << 40, 0, 1 << 29))
+    put(root, gzip.compress(content, 1))
+    with pytest.raises(PrerequisiteError, match="the rest of the disk is left free"):
+        unpack(root)
+    assert left(root) == []
 
 
 def test_unpack_writes_nothing_on_a_full_disk(
@@ -824,10 +963,10 @@ def copies(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     made: list[Path] = []
     read = reference._read
 
-    def noting(opened: Stream | Folder, target: Path | None = None) -> Content:
+    def noting(opened: Stream | Folder, target: Path | None, limits: Limits) -> Content:
         if target is not None:
             made.append(opened.file)
-        return read(opened, target)
+        return read(opened, target, limits)
 
     monkeypatch.setattr(reference, "_read", noting)
     return made
@@ -933,9 +1072,9 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     made: list[Path] = []
     read = reference._read
 
-    def noting(opened: Stream | Folder, target: Path | None = None) -> Content:
+    def noting(opened: Stream | Folder, target: Path | None, limits: Limits) -> Content:
         made.append(opened.file)
-        return read(opened, target)
+        return read(opened, target, limits)
 
     monkeypatch.setattr(reference, "_read", noting)
     return made
@@ -1068,16 +1207,6 @@ def script(*lines: str, server: str = "16.4", pg_dump: str = "17.2") -> bytes:
         f"-- Dumped from database version {server}", f"-- Dumped by pg_dump version {pg_dump}", "", *lines,
         "--", "-- PostgreSQL database dump complete", "--", "", "\\unrestrict x", "",
     ]).encode()  # fmt: skip
-
-
-def tarred(*members: tuple[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as made:
-        for name, content in members:
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            made.addfile(member, io.BytesIO(content))
-    return file.getvalue()
 
 
 FILES = {"toc.dat": header(5), "3001.dat.gz": gzip.compress(b"1\tone\n"), "blobs_12.toc": b"12 blob_12.dat\n"}

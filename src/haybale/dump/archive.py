@@ -22,6 +22,7 @@ from haybale.dump.content import (
     unusual_packing,
     wrong_declared_size,
 )
+from haybale.dump.limits import BoundedTarInfo, Limits, raise_if_larger, raise_if_more_files
 from haybale.dump.recognition import FOLDER_MARKERS, SUFFIXES, find_database
 from haybale.dump.sqlite import is_prose
 from haybale.errors import DumpError
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from haybale.dump.database import Recognised
+
+DEFAULT_LIMITS = Limits()
 
 # The first bytes of a zip (ZIP appnote 4.3.7).
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
@@ -45,26 +48,26 @@ ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipf
 
 
 @contextlib.contextmanager
-def open_content(file: Path) -> Iterator[Stream | Folder | WithSidecars]:
+def open_content(file: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Stream | Folder | WithSidecars]:
     """Open what a dump's file holds, whatever it is packed in; `file` may be a folder.
 
-    Raises `DumpError` where the archive is damaged, unsafe, or has not exactly one dump.
+    Raises `DumpError` where it is damaged, unsafe, larger than `limits`, or has not exactly one dump.
     """
     if file.is_dir():
-        yield Folder(file=file, members=_read_folder(file))
+        yield Folder(file=file, members=_read_folder(file, limits))
         return
     with contextlib.ExitStack() as stack:
         raw = stack.enter_context(file.open("rb"))
         start = raw.read(START)
         raw.seek(0)
         if start.startswith(ZIP_MAGIC):
-            yield _open_zip(file, raw, stack)
+            yield _open_zip(file, raw, stack, limits)
             return
-        stream = _unpack_stream(file, raw)
+        stream = _unpack_stream(file, raw, limits)
         if _is_tar(stream):
-            yield _open_tar(file, stream, stack)
+            yield _open_tar(file, stream, stack, limits)
         elif beside := find_sidecars(file, start):
-            yield WithSidecars(file=file, members=_read_beside(stream, beside))
+            yield WithSidecars(file=file, members=_read_beside(stream, beside, limits))
         else:
             yield stream
 
@@ -80,40 +83,42 @@ def _sidecars(found: Recognised | None) -> tuple[str, ...]:
     return found.database.sidecars(found.format) if found else ()
 
 
-def _unpack_stream(file: Path, raw: IO[bytes]) -> Stream:
+def _unpack_stream(file: Path, raw: IO[bytes], limits: Limits) -> Stream:
     start = raw.read(START)
     raw.seek(0)
     compression = None if find_database(file, start) else find_compression(start)
     if compression is None:
-        return Stream(file, raw, file.stat().st_size)
-    return Stream(file, Decompressed(raw, compression), None, is_packed=True)
+        return Stream(file, raw, file.stat().st_size, limits)
+    return Stream(file, Decompressed(raw, compression), None, limits, is_packed=True)
 
 
-def _read_beside(stream: Stream, beside: Mapping[str, Path]) -> Iterator[tuple[str, Stream]]:
+def _read_beside(stream: Stream, beside: Mapping[str, Path], limits: Limits) -> Iterator[tuple[str, Stream]]:
     yield "", stream
     for suffix, path in beside.items():
         with path.open("rb") as content:
-            yield suffix, Stream(path, content, path.stat().st_size)
+            yield suffix, Stream(path, content, path.stat().st_size, limits)
 
 
-def _open_zip(file: Path, raw: IO[bytes], stack: contextlib.ExitStack) -> Stream | Folder | WithSidecars:
+def _open_zip(
+    file: Path, raw: IO[bytes], stack: contextlib.ExitStack, limits: Limits
+) -> Stream | Folder | WithSidecars:
     with explain_damage(file):
         archive = stack.enter_context(zipfile.ZipFile(raw))
-        members = _zip_files(file, archive)
+        members = _zip_files(file, archive, limits)
     if any(PurePosixPath(member.filename).name in FOLDER_MARKERS for member in members):
-        streams = ((member.filename, _open_member(file, raw, archive, member)) for member in members)
+        streams = ((member.filename, _open_member(file, raw, archive, member, limits)) for member in members)
         return Folder(file=file, members=streams)
-    chosen, found = _only_database(file, raw, archive, members)
+    chosen, found = _only_database(file, raw, archive, members, limits)
     names = {member.filename: member for member in members}
     beside = {
         each: names[chosen.filename + each] for each in _sidecars(found) if chosen.filename + each in names
     }
-    stream = _open_member(file, raw, archive, chosen)
+    stream = _open_member(file, raw, archive, chosen, limits)
     if _is_tar(stream):
-        return _open_tar(file, stream, stack)
+        return _open_tar(file, stream, stack, limits)
     if not beside:
         return stream
-    others = ((suffix, _open_member(file, raw, archive, each)) for suffix, each in beside.items())
+    others = ((suffix, _open_member(file, raw, archive, each, limits)) for suffix, each in beside.items())
     return WithSidecars(file=file, members=itertools.chain([("", stream)], others))
 
 
@@ -124,10 +129,12 @@ def _is_tar(stream: Stream) -> bool:
     return is_tar and not find_database(stream.file, start)
 
 
-def _open_tar(file: Path, stream: Stream, stack: contextlib.ExitStack) -> Stream | Folder | WithSidecars:
+def _open_tar(
+    file: Path, stream: Stream, stack: contextlib.ExitStack, limits: Limits
+) -> Stream | Folder | WithSidecars:
     """Return what a tar holds: one database, with what belongs to it, or a folder."""
-    database, beside = _find_in_tar(file)
-    members = _tar_members(stream, stack)
+    database, beside = _find_in_tar(file, limits)
+    members = _tar_members(stream, stack, limits)
     if database is None:
         return Folder(file=stream.file, members=members)
     if not beside:
@@ -136,15 +143,17 @@ def _open_tar(file: Path, stream: Stream, stack: contextlib.ExitStack) -> Stream
     return WithSidecars(file=file, members=((wanted[n], each) for n, each in members if n in wanted))
 
 
-def _tar_members(stream: Stream, stack: contextlib.ExitStack) -> Iterator[tuple[str, Stream]]:
+def _tar_members(stream: Stream, stack: contextlib.ExitStack, limits: Limits) -> Iterator[tuple[str, Stream]]:
     with explain_damage(stream.file):
         # The stream reads in pieces of any size, which is all that a stream of tar needs.
-        archive: tarfile.TarFile = tarfile.open(fileobj=stream, mode="r|")  # type: ignore[call-overload] # noqa: SIM115
+        archive: tarfile.TarFile = tarfile.open(  # type: ignore[call-overload] # noqa: SIM115
+            fileobj=stream, mode="r|", tarinfo=BoundedTarInfo
+        )
         stack.enter_context(archive)
-    return _read_tar(stream.file, archive)
+    return _read_tar(stream.file, archive, limits)
 
 
-def _find_in_tar(file: Path) -> tuple[str | None, list[str]]:
+def _find_in_tar(file: Path, limits: Limits) -> tuple[str | None, list[str]]:
     """Return the name of the only database in a tar, and what belongs to it; None where it is a folder.
 
     A tar is read from its beginning to its end: its members are looked at before they are read.
@@ -157,7 +166,7 @@ def _find_in_tar(file: Path) -> tuple[str | None, list[str]]:
         raw.seek(0)
         if start.startswith(ZIP_MAGIC):
             return None, []
-        for name, member in _tar_members(_unpack_stream(file, raw), stack):
+        for name, member in _tar_members(_unpack_stream(file, raw, limits), stack, limits):
             if PurePosixPath(name).name in FOLDER_MARKERS:
                 return None, []
             names.append(name)
@@ -171,17 +180,19 @@ def _find_in_tar(file: Path) -> tuple[str | None, list[str]]:
     return None, []
 
 
-def _read_folder(folder: Path) -> Iterator[tuple[str, Stream]]:
-    for each in sorted(folder.iterdir()):
+def _read_folder(folder: Path, limits: Limits) -> Iterator[tuple[str, Stream]]:
+    for count, each in enumerate(sorted(folder.iterdir()), start=1):
+        raise_if_more_files(folder, count, limits)
         if not each.is_file():
             raise _unsafe_member(folder, each.name)
         with each.open("rb") as content:
-            yield each.name, Stream(folder, content, each.stat().st_size)
+            yield each.name, Stream(folder, content, each.stat().st_size, limits)
 
 
-def _read_tar(file: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, Stream]]:
+def _read_tar(file: Path, archive: tarfile.TarFile, limits: Limits) -> Iterator[tuple[str, Stream]]:
     members = iter(archive)
-    while True:
+    for count in itertools.count(1):
+        raise_if_more_files(file, count, limits)
         with explain_damage(file):
             member = next(members, None)
         if member is None:
@@ -192,7 +203,7 @@ def _read_tar(file: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, Strea
         if content is None or _leads_out(member.name):
             raise _unsafe_member(file, member.name)
         if not _is_resource_fork(member.name):
-            yield member.name, Stream(file, content, member.size, is_packed=True)
+            yield member.name, Stream(file, content, member.size, limits, is_packed=True)
 
 
 def _is_resource_fork(name: str) -> bool:
@@ -210,8 +221,10 @@ def _unsafe_member(file: Path, name: str) -> DumpError:
     return DumpError(f"{file} holds the unsafe member {name!r}", cause=cause, hint=REPACK_HINT)
 
 
-def _zip_files(file: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """Return an archive's files; every name in it is checked."""
+def _zip_files(file: Path, archive: zipfile.ZipFile, limits: Limits) -> list[zipfile.ZipInfo]:
+    """Return an archive's files; every name in it is checked, and what all of them declare to hold."""
+    raise_if_more_files(file, len(archive.infolist()), limits)
+    raise_if_larger(file, sum(member.file_size for member in archive.infolist()), limits)
     for member in archive.infolist():
         kind = stat.S_IFMT(member.external_attr >> 16)
         if _leads_out(member.filename) or kind not in {0, stat.S_IFDIR if member.is_dir() else stat.S_IFREG}:
@@ -221,7 +234,11 @@ def _zip_files(file: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 
 def _only_database(
-    file: Path, raw: IO[bytes], archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo]
+    file: Path,
+    raw: IO[bytes],
+    archive: zipfile.ZipFile,
+    members: Sequence[zipfile.ZipInfo],
+    limits: Limits,
 ) -> tuple[zipfile.ZipInfo, Recognised | None]:
     """Return the only database among a zip's files, by its content; where none is one, by its name."""
     named = [member for member in members if member.filename.lower().endswith(SUFFIXES)]
@@ -229,7 +246,7 @@ def _only_database(
         return named[0], None
     databases = {}
     for member in members:
-        start = _open_member(file, raw, archive, member).peek()
+        start = _open_member(file, raw, archive, member, limits).peek()
         if (found := find_database(file, start)) and not is_prose(found, start):
             databases[member.filename] = found
     if len(databases) == 1:
@@ -254,7 +271,9 @@ def _not_one_database(file: Path, what: str, names: Iterable[str]) -> DumpError:
     )
 
 
-def _open_member(file: Path, raw: IO[bytes], archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Stream:
+def _open_member(
+    file: Path, raw: IO[bytes], archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits
+) -> Stream:
     """Open a zip's member; raises `DumpError` where that is not possible, or its two sizes differ."""
     if member.flag_bits & 1:
         raise DumpError(f"{file} is encrypted", cause="haybale asks for no password", hint=REPACK_HINT)
@@ -267,4 +286,4 @@ def _open_member(file: Path, raw: IO[bytes], archive: zipfile.ZipFile, member: z
         # Bit 3: the size follows the member; all ones: it stands in a ZIP64 field.
         if not member.flag_bits & 8 and declared not in {member.file_size, 0xFFFFFFFF}:
             raise wrong_declared_size(file, member.file_size, f"declares {declared} in another place")
-        return Stream(file, archive.open(member), member.file_size, is_packed=True)
+        return Stream(file, archive.open(member), member.file_size, limits, is_packed=True)

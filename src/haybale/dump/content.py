@@ -13,6 +13,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from haybale.dump.limits import Limits, raise_if_larger
 from haybale.errors import DumpError
 
 if sys.version_info >= (3, 14):
@@ -51,25 +52,28 @@ class Readable(Protocol):
 class Stream:
     """The content of a dump's file, or of one file in its folder, read in pieces.
 
-    `file` is the dump's own file, `size` the declared size in bytes (None where none is declared), and
-    `is_packed` whether the content comes out of an archive.
+    `file` is the dump's own file, `size` the declared size in bytes (None where none is declared),
+    `is_packed` whether the content comes out of an archive, and `limits` what it may take.
 
     zipfile gives no more than is declared (a small archive cannot fill the disk) and checks the sum of what
     it gave, but does not notice when that is less.
     """
 
-    def __init__(self, file: Path, content: Readable, size: int | None, *, is_packed: bool = False) -> None:
-        self.file, self.size, self.is_packed = file, size, is_packed
+    def __init__(
+        self, file: Path, content: Readable, size: int | None, limits: Limits, *, is_packed: bool = False
+    ) -> None:
+        self.file, self.size, self.is_packed, self._limits = file, size, is_packed, limits
         self._content, self._position, self._ahead = content, 0, b""
 
     def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes, b"" at the end; raises `DumpError` where the dump is damaged."""
+        """Return up to `size` bytes, b"" at the end; raises `DumpError` where it is damaged, or too large."""
         if self._ahead:
             chunk, self._ahead = self._ahead[:size], self._ahead[size:]
             return chunk
         with explain_damage(self.file):
             chunk = self._content.read(size)
         self._position += len(chunk)
+        raise_if_larger(self.file, self._position, self._limits)
         if not chunk and self.size is not None and self._position < self.size:
             raise wrong_declared_size(self.file, self.size, f"holds {self._position}")
         return chunk

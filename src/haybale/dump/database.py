@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from haybale.config import ImageSettings
     from haybale.dump.content import Stream
+    from haybale.dump.limits import Limits
     from haybale.dump.psql_script import ScriptContents
     from haybale.image_ref import ImageRef
 
@@ -64,9 +65,9 @@ class Database(Protocol):
     def read(self, stream: Stream, format_: str) -> Iterator[bytes]:
         """Yield a dump in pieces, and check on the way that it is whole."""
 
-    def prepare(self, file: Path, path: Path, format_: str) -> str:
+    def prepare(self, file: Path, path: Path, format_: str, limits: Limits) -> str:
         """Make of what was unpacked to `path` what `restore` takes, check it, and return its format."""
-        del file, path
+        del file, path, limits
         return format_
 
     def server_image(self, images: ImageSettings) -> str | None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from haybale.dump.archive import open_content
 from haybale.dump.content import REPACK_HINT, Folder, Stream, WithSidecars
 from haybale.dump.database import Recognised
+from haybale.dump.limits import Limits, is_nearly_full, raise_if_larger
 from haybale.dump.recognition import DATABASES, FOLDER_MARKERS, recognise
 from haybale.dump.sqlite import SHARED_MEMORY, SIDECARS
 from haybale.errors import ConfigError, DumpError, PrerequisiteError
@@ -34,6 +35,11 @@ CONTENT_NOTE = "digest.json"
 UNPACKED_NOTE = "unpacked.json"
 # What reading a missing or damaged note raises.
 NOTE_ERRORS = (OSError, ValueError, LookupError, TypeError)
+
+DEFAULT_LIMITS = Limits()
+
+# After so many bytes that were written, it is looked how much of the disk is left.
+WATCHED = 1 << 26
 
 # The coarsest time of change that a file system notes (FAT's), in nanoseconds.
 CLOCK_GRAIN = 2_000_000_000
@@ -154,7 +160,7 @@ def _check_sidecars(link: Path, target: Path) -> None:
             )
 
 
-def identify_dump(dump: Dump, folder: Path) -> Content:
+def identify_dump(dump: Dump, folder: Path, limits: Limits = DEFAULT_LIMITS) -> Content:
     """Return what is in the dump, without writing it anywhere.
 
     The answer is noted in `folder`: a dump whose file has not changed costs only a look at its metadata.
@@ -163,24 +169,26 @@ def identify_dump(dump: Dump, folder: Path) -> Content:
     if noted := _noted_content(folder, dump):
         return noted
     with _explain_os_error(dump, folder):
-        content, _ = _read_and_note(dump, folder)
+        content, _ = _read_and_note(dump, folder, limits)
     return content
 
 
-def unpack(dump: Dump, folder: Path) -> Unpacked:
-    """Check the dump and unpack it into `folder`; return what is there then.
+def unpack(dump: Dump, folder: Path, limits: Limits = DEFAULT_LIMITS) -> Unpacked:
+    """Check the dump and unpack it into `folder`, which only its owner may enter; return what is there then.
 
     A dump that was unpacked before and has not changed costs only a look at its metadata. Waits for whoever
-    else unpacks into the same folder. Raises `DumpError` where the dump is damaged, unsafe or not a database,
-    `PrerequisiteError` where it cannot be read or written, as on a full disk.
+    else unpacks into the same folder. Raises `DumpError` where the dump is damaged, unsafe, larger than
+    `limits` or not a database, `PrerequisiteError` where it cannot be read or written, as on a full disk.
     """
     if noted := _noted_unpacked(folder, dump):
         return noted
     with _explain_os_error(dump, folder):
         folder.mkdir(parents=True, exist_ok=True)
+        # A dump is often readable by nobody else, and what it holds has to be readable in containers.
+        folder.chmod(0o700)
         with (folder / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            return _noted_unpacked(folder, dump) or _unpack(dump, folder)
+            return _noted_unpacked(folder, dump) or _unpack(dump, folder, limits)
 
 
 @contextlib.contextmanager
@@ -196,12 +204,12 @@ def _explain_os_error(dump: Dump, folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _unpack(dump: Dump, folder: Path) -> Unpacked:
+def _unpack(dump: Dump, folder: Path, limits: Limits) -> Unpacked:
     temporary = folder / "unpacking"
     _remove_unpacking(temporary)
     try:
-        content, note = _read_and_note(dump, folder, temporary)
-        format_ = content.database.prepare(dump.target, temporary, content.format)
+        content, note = _read_and_note(dump, folder, limits, temporary)
+        format_ = content.database.prepare(dump.target, temporary, content.format, limits)
         # The site's user reads it, whatever the umask of whoever unpacked it.
         for each in {temporary, *_files(temporary)}:
             each.chmod(0o755 if each.is_dir() else 0o644)
@@ -233,37 +241,42 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _read_and_note(dump: Dump, folder: Path, target: Path | None = None) -> tuple[Content, dict[str, Any]]:
+def _read_and_note(
+    dump: Dump, folder: Path, limits: Limits, target: Path | None = None
+) -> tuple[Content, dict[str, Any]]:
     """Read a dump, and write it to `target` where that is not None; return its content and its note."""
     note: dict[str, Any] = {"looked": time.time_ns(), "archive": _fingerprint(*_dump_files(dump))}
-    with open_content(dump.target) as opened:
-        content = _read(opened, target)
+    with open_content(dump.target, limits) as opened:
+        content = _read(opened, target, limits)
     note |= content.to_dict()
     write_atomically(folder / CONTENT_NOTE, json.dumps(note))
     return content, note
 
 
-def _read(opened: Stream | Folder | WithSidecars, target: Path | None) -> Content:
+def _read(opened: Stream | Folder | WithSidecars, target: Path | None, limits: Limits) -> Content:
     if isinstance(opened, Folder):
-        return _read_folder(opened, target)
+        return _read_folder(opened, target, limits)
     if isinstance(opened, WithSidecars):
-        return _read_with_sidecars(opened, target)
+        return _read_with_sidecars(opened, target, limits)
     found = recognise(opened)
     expected = found.database.expected_size(opened, found.format)
+    raise_if_larger(opened.file, expected or 0, limits)
     if target is not None and expected is not None and expected > shutil.disk_usage(target.parent).free:
         raise OSError(errno.ENOSPC, f"its database has {expected} bytes")
-    sha256 = _copy(found.database.read(opened, found.format), target)
+    sha256 = _copy(found.database.read(opened, found.format), target, limits)
     return Content(**vars(found), sha256=sha256)
 
 
-def _read_with_sidecars(opened: WithSidecars, target: Path | None) -> Content:
+def _read_with_sidecars(opened: WithSidecars, target: Path | None, limits: Limits) -> Content:
     """Read a database and what lies beside it: what it holds is all of them together."""
     found: Recognised | None = None
     digests: dict[str, str] = {}
     for suffix, stream in opened.members:
         if not suffix:
             found = recognise(stream)
-        digests[suffix] = _copy(stream.chunks(), target.with_name(target.name + suffix) if target else None)
+        digests[suffix] = _copy(
+            stream.chunks(), target.with_name(target.name + suffix) if target else None, limits
+        )
     if found is None:
         raise DumpError(f"{opened.file} has changed while it was read", hint="try again")
     return Content(**vars(found), sha256=_digest_of_files(digests))
@@ -276,7 +289,7 @@ def _digest_of_files(digests: Mapping[str, str]) -> str:
     return hashed.hexdigest()
 
 
-def _read_folder(opened: Folder, target: Path | None) -> Content:
+def _read_folder(opened: Folder, target: Path | None, limits: Limits) -> Content:
     """Read a dump that is a folder; its files lie side by side."""
     found: Recognised | None = None
     digests: dict[str, str] = {}
@@ -293,7 +306,7 @@ def _read_folder(opened: Folder, target: Path | None) -> Content:
                 found = database.recognise(opened.file, stream.peek(), is_folder=True)
                 if found is None:
                     raise _not_a_folder(opened.file, f"its {name} is not {database.name}'s")
-        digests[name] = _copy(stream.chunks(), target / name if target else None)
+        digests[name] = _copy(stream.chunks(), target / name if target else None, limits)
     if found is None:
         raise _not_a_folder(opened.file, f"there is no {' or '.join(FOLDER_MARKERS)}")
     return Content(**vars(found), sha256=_digest_of_files(digests))
@@ -305,11 +318,19 @@ def _not_a_folder(file: Path, why: str) -> DumpError:
     return DumpError(message, cause=cause, hint=REPACK_HINT)
 
 
-def _copy(pieces: Iterator[bytes], target: Path | None) -> str:
-    """Write the pieces to `target` where that is not None; return their SHA-256."""
-    hashed = hashlib.sha256()
+def _copy(pieces: Iterator[bytes], target: Path | None, limits: Limits) -> str:
+    """Write the pieces to `target` where that is not None; return their SHA-256.
+
+    What is large leaves some of the disk free, for everything else on it.
+    """
+    hashed, unwatched = hashlib.sha256(), 0
     with (target or Path(os.devnull)).open("wb") as output:
         for piece in pieces:
+            unwatched += len(piece)
+            if target is not None and unwatched > WATCHED:
+                if is_nearly_full(target.parent, limits):
+                    raise OSError(errno.ENOSPC, "the rest of the disk is left free")
+                unwatched = 0
             output.write(piece)
             hashed.update(piece)
     return hashed.hexdigest()

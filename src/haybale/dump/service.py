@@ -7,6 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from haybale.dump.fetching import find_dump
+from haybale.dump.limits import configured_limits
 from haybale.dump.reference import Unpacked, unpack
 from haybale.dump.restoration import (
     code_digest,
@@ -41,7 +42,7 @@ EMPTY_NOTE = "the dump has tables and no rows (as pg_dump --schema-only makes it
 
 def unpack_dump(project: Project) -> Unpacked:
     """Check and unpack the reference dump; raises `DumpError`."""
-    return unpack(find_dump(project), project.scratch / "dump")
+    return unpack(find_dump(project), project.scratch / "dump", configured_limits(project.settings.database))
 
 
 def database_variables(checkout: Checkout, unpacked: Unpacked, say: Callable[[str], None]) -> dict[str, str]:

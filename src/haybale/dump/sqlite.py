@@ -8,10 +8,12 @@ import os
 import re
 import sqlite3
 import struct
+import time
 from typing import TYPE_CHECKING
 
 from haybale.dump.content import FETCH_HINT, Stream
 from haybale.dump.database import Database, Recognised
+from haybale.dump.limits import is_nearly_full
 from haybale.dump.sql_script import BLANK, ScriptError, Statement, add_functions, read_statements
 from haybale.errors import DumpError
 from haybale.images.site_services import SQLITE_URL
@@ -19,6 +21,8 @@ from haybale.images.site_services import SQLITE_URL
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from haybale.dump.limits import Limits
 
 # The beginning of a database file, and the size of its header in bytes (SQLite file format, 1.3).
 MAGIC = b"SQLite format 3\x00"
@@ -31,6 +35,9 @@ FILE, SQL = "sqlite", "sql"
 
 # What SQL does with other database files.
 FOREIGN_FILES = (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH)
+
+# After so many of SQLite's own instructions a running statement is looked at: a millisecond or less.
+STEPS = 10_000
 
 # What SQLite keeps beside a database while it is written: commits that are not in it yet, or what takes back
 # one that was not finished (sqlite.org, "Temporary Files Used By SQLite"). Its -shm is made anew.
@@ -103,9 +110,9 @@ class SQLite(Database):
         if expected is not None and size < expected:
             raise _wrong_size(stream.file, size, expected)
 
-    def prepare(self, file: Path, path: Path, format_: str) -> str:
+    def prepare(self, file: Path, path: Path, format_: str, limits: Limits) -> str:
         if format_ == SQL:
-            execute_sql(file, path)
+            execute_sql(file, path, limits)
         if any(path.with_name(path.name + suffix).exists() for suffix in SIDECARS):
             recover(file, path)
         elif _is_in_wal_mode(path):
@@ -205,7 +212,33 @@ def _authorize(action: int, subject: str | None, *_: str | None) -> int:
     return sqlite3.SQLITE_DENY if is_foreign or is_rollback else sqlite3.SQLITE_OK
 
 
-def execute_sql(file: Path, path: Path) -> None:
+class _Watch:
+    """Stops a statement of SQL that takes too much time or space.
+
+    `why` says which of both it was, `is_full` that it was the disk's; None and False before.
+    """
+
+    def __init__(self, made: Path, limits: Limits) -> None:
+        self._made, self._limits = made, limits
+        self.why: str | None = None
+        self.is_full = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Start the time of the next statement."""
+        self._end = time.monotonic() + self._limits.seconds
+
+    def __call__(self) -> int:
+        """Return whether the statement has to stop, as SQLite asks it."""
+        if time.monotonic() > self._end:
+            self.why = f"it runs for more than {self._limits.seconds:g} seconds"
+        elif self._made.stat().st_size > self._limits.size:
+            self.why = f"the database that it makes has more than {self._limits.size} bytes"
+        self.is_full = is_nearly_full(self._made.parent, self._limits)
+        return self.is_full or self.why is not None
+
+
+def execute_sql(file: Path, path: Path, limits: Limits) -> None:
     """Replace the SQL in `path` by the database that it makes.
 
     Statement by statement: only one of them is in memory. Raises `DumpError` that names the line.
@@ -220,8 +253,10 @@ def execute_sql(file: Path, path: Path) -> None:
             database.execute("PRAGMA journal_mode = MEMORY")
             database.execute("PRAGMA synchronous = OFF")
             add_functions(database)
+            watch = _Watch(made, limits)
+            database.set_progress_handler(watch, STEPS)
             with path.open(encoding="utf-8", newline="\n") as script:
-                _execute(file, database, read_statements(script))
+                _execute(file, database, read_statements(script), watch)
             if database.in_transaction:
                 raise _cut_off(file, "a transaction")
         made.replace(path)
@@ -229,31 +264,20 @@ def execute_sql(file: Path, path: Path) -> None:
         made.unlink(missing_ok=True)
 
 
-def _execute(file: Path, database: sqlite3.Connection, statements: Iterator[Statement]) -> None:
+def _execute(
+    file: Path, database: sqlite3.Connection, statements: Iterator[Statement], watch: _Watch
+) -> None:
     line = 1
     try:
         for each in statements:
             line = each.line
+            watch.begin()
             try:
                 # To its end: what a statement returns may be what it does.
                 for _ in database.execute(each.text):
                     pass
             except sqlite3.Error as error:
-                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                    raise OSError(errno.ENOSPC, "its database is too large") from error
-                if ROLLBACK.match(each.text):
-                    raise DumpError(
-                        f"the SQL in {file} takes back what it made at line {line} (ROLLBACK)",
-                        cause="the shell writes that where it cannot read all of a database",
-                        hint="check the database (sqlite3 DATABASE 'PRAGMA integrity_check')",
-                    ) from error
-                if not each.is_ended:
-                    raise _cut_off(file, f"the statement that begins at line {line}") from error
-                raise DumpError(
-                    f"the SQL in {file} is refused at line {line}: {error}",
-                    cause="it is not SQLite's, or was changed on its way here",
-                    hint=DUMP_SQL_HINT,
-                ) from error
+                raise _explain_refusal(file, each, error, watch) from error
     except ScriptError as error:
         raise DumpError(
             f"the SQL in {file} is refused at line {error.line}: {error}",
@@ -264,6 +288,36 @@ def _execute(file: Path, database: sqlite3.Connection, statements: Iterator[Stat
         raise DumpError(
             f"the SQL in {file} is not UTF-8 after line {line}", cause=str(error), hint=FETCH_HINT
         ) from error
+
+
+def _explain_refusal(
+    file: Path, statement: Statement, error: sqlite3.Error, watch: _Watch
+) -> DumpError | OSError:
+    """Return the error for a statement that SQLite does not run to its end."""
+    line = statement.line
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return OSError(errno.ENOSPC, "its database is too large")
+    if watch.is_full:
+        return OSError(errno.ENOSPC, "the rest of the disk is left free")
+    if watch.why:
+        return DumpError(
+            f"the SQL in {file} is stopped at line {line}: {watch.why}",
+            cause="no more is allowed: SQL can be written to exhaust whoever runs it",
+            hint="where that is right: dump the file itself (sqlite3 DATABASE '.backup FILE')",
+        )
+    if ROLLBACK.match(statement.text):
+        return DumpError(
+            f"the SQL in {file} takes back what it made at line {line} (ROLLBACK)",
+            cause="the shell writes that where it cannot read all of a database",
+            hint="check the database (sqlite3 DATABASE 'PRAGMA integrity_check')",
+        )
+    if not statement.is_ended:
+        return _cut_off(file, f"the statement that begins at line {line}")
+    return DumpError(
+        f"the SQL in {file} is refused at line {line}: {error}",
+        cause="it is not SQLite's, or was changed on its way here",
+        hint=DUMP_SQL_HINT,
+    )
 
 
 def _cut_off(file: Path, within: str) -> DumpError:

@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 from haybale.dump.fetching import find_dump
+from haybale.dump.limits import configured_limits
 from haybale.dump.reference import identify_dump
 from haybale.dump.restoration import code_digest
 from haybale.errors import ConfigError
@@ -159,7 +160,7 @@ def compute_key(project: Project) -> Key:
     named = [stages, f"{SETTINGS_VARIABLE}={variables.get(SETTINGS_VARIABLE, '')}"]
     named += [_read_compose_file(root / name) for name in compose]
     mounted = inputs.mounted_files(root, settings.site.mounts)
-    content = identify_dump(dump, project.scratch / "dump")
+    content = identify_dump(dump, project.scratch / "dump", configured_limits(settings.database))
     server_image = content.database.server_image(settings.images)
     bases = [settings.images.python, settings.images.solr, *([server_image] if server_image else [])]
     components = [
