@@ -21,7 +21,7 @@ from haybale.dump.postgresql import PostgreSQL
 from haybale.dump.psql_script import ScriptContents
 from haybale.dump.reference import identify_dump, resolve_dump
 from haybale.dump.restoration import write_restore_files
-from haybale.dump.service import database_variables, restored_database, unpack_dump
+from haybale.dump.service import NOBODY, database_variables, restored_database, unpack_dump
 from haybale.errors import ConfigError, DumpError, ServiceError
 from haybale.image_ref import ImageRef
 from haybale.images import site_services
@@ -55,8 +55,8 @@ FORMATS = {
 
 ROWS = "SELECT count(*) FROM {}"
 
-# Puts the rows of the SQLite database /old.sqlite3 into the site's own, which has the same tables; a real
-# server has roles besides.
+# Puts the rows of the SQLite database /old.sqlite3 into the site's own, which has the same tables. A real server
+# has roles besides, which somebody made who may.
 FILL = """
 import django
 django.setup()
@@ -68,9 +68,10 @@ with transaction.atomic():
     for model in apps.get_app_config("archive").get_models(include_auto_created=True):
         rows = list(model._base_manager.using("old").all())
         model._base_manager.using("default").bulk_create(rows, batch_size=1000)
-with connection.cursor() as cursor:
-    cursor.execute('CREATE ROLE owner; CREATE ROLE "Quoted Reader"; ALTER TABLE archive_party OWNER TO owner')
-    cursor.execute('GRANT SELECT ON archive_party TO "Quoted Reader"')
+"""
+ROLES = """
+CREATE ROLE owner; CREATE ROLE "Quoted Reader"; GRANT owner TO site;
+ALTER TABLE archive_party OWNER TO owner; GRANT SELECT ON archive_party TO "Quoted Reader";
 """
 
 
@@ -169,12 +170,25 @@ def server(project: config.Project, tmp_path_factory: pytest.TempPathFactory) ->
             "HAYBALE_FIXTURES": str(empty.parent / "none"),
             "HAYBALE_RESTORE": str(restore),
             "HAYBALE_RESTORE_MODE": "strict",
+            "HAYBALE_RESTORE_USER": NOBODY,
             "HAYBALE_DATABASE_IMAGE": project.settings.images.postgres,
         },
     )  # fmt: skip
     with made.up():
         mounted = f"{unpacked.path}:/old.sqlite3:ro"
         run(*made.command("run", "--rm", "--no-deps", "--volume", mounted, "database", "python", "-c", FILL))
+        run(
+            "docker",
+            "exec",
+            made.container_id("postgres"),
+            "psql",
+            "-U",
+            "haybale",
+            "-d",
+            "site",
+            "-c",
+            ROLES,
+        )
         counts = counted(made)
         with contextlib.closing(sqlite3.connect(unpacked.path)) as old:
             assert counts == {table: old.execute(ROWS.format(table)).fetchone()[0] for table in counts}
@@ -219,6 +233,33 @@ def test_restore_loads_each_format_of_pg_dump(
     made = restoring(another, project)
     with made.up():
         assert counted(made) == server.counts
+        if format_ == "plain":
+            assert_dump_is_confined(made)
+
+
+def assert_dump_is_confined(services: Compose) -> None:
+    """What runs a dump's code reaches no network, and has nothing of root's but what its image begins with."""
+    for service, user in (("postgres", ""), ("restore", NOBODY)):
+        (found,) = json.loads(run("docker", "inspect", services.container_id(service)))
+        networks = found["NetworkSettings"]["Networks"]
+        assert list(networks) == [f"{services.project}_database"]
+        assert run("docker", "network", "inspect", "--format", "{{.Internal}}", *networks) == "true"
+        assert found["Config"]["User"] == user
+        limits = found["HostConfig"]
+        assert limits["CapDrop"] == ["ALL"]
+        assert {each.removeprefix("CAP_") for each in limits["CapAdd"]} <= {
+            "CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"
+        }  # fmt: skip
+        assert limits["SecurityOpt"] == ["no-new-privileges"]
+        assert limits["PidsLimit"] > 0
+        assert limits["Memory"] > 0
+    server = services.container_id("postgres")
+    # The second column is where a route leads to: zeros are everywhere.
+    routes = run("docker", "exec", server, "cat", "/proc/net/route").splitlines()[1:]
+    assert routes
+    assert not [route for route in routes if route.split()[1] == "00000000"]
+    asked = "SELECT count(*) FROM pg_roles WHERE rolsuper AND rolname <> 'haybale'"
+    assert run("docker", "exec", server, "psql", "-U", "site", "-d", "site", "-Atqc", asked) == "0"
 
 
 def test_fixtures_are_loaded_after_the_dump(

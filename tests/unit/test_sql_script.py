@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from haybale.dump.limits import Limits
 from haybale.dump.sql_script import ScriptError, add_functions, read_statements
 from haybale.dump.sqlite import execute_sql
 from haybale.errors import DumpError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 def rows(tmp_path: Path, script: str) -> list[tuple[object, ...]]:
     path = tmp_path / "script"
     path.write_text(script, encoding="utf-8", newline="")
-    execute_sql(path, path)
+    execute_sql(path, path, Limits())
     with contextlib.closing(sqlite3.connect(path)) as made:
         return made.execute("SELECT * FROM a").fetchall()
 
