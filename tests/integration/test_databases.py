@@ -55,8 +55,8 @@ FORMATS = {
 
 ROWS = "SELECT count(*) FROM {}"
 
-# Puts the rows of the SQLite database /old.sqlite3 into the site's own, which has the same tables. A real server
-# has roles besides, which somebody made who may.
+# Puts the rows of the SQLite database /old.sqlite3 into the site's own, which has the same tables. A real
+# server has roles besides, which somebody made who may.
 FILL = """
 import django
 django.setup()
@@ -238,7 +238,7 @@ def test_restore_loads_each_format_of_pg_dump(
 
 
 def assert_dump_is_confined(services: Compose) -> None:
-    """What runs a dump's code reaches no network, and has nothing of root's but what its image begins with."""
+    """What runs a dump's code reaches no network, and has of root's only what its image begins with."""
     for service, user in (("postgres", ""), ("restore", NOBODY)):
         (found,) = json.loads(run("docker", "inspect", services.container_id(service)))
         networks = found["NetworkSettings"]["Networks"]

@@ -276,14 +276,42 @@ def test_workflows_only_publish_may_write(github: dict[str, Any]) -> None:
     }  # fmt: skip
 
 
-def test_workflows_only_publish_keeps_credentials(github: dict[str, Any]) -> None:
+def test_workflows_keep_credentials_in_no_checkout(github: dict[str, Any], by_hand: dict[str, Any]) -> None:
+    jobs = {**github["jobs"], **by_hand["jobs"]}
     kept = {
         name: step["with"]["persist-credentials"]
-        for name, job in github["jobs"].items()
+        for name, job in jobs.items()
         for step in job["steps"]
         if step.get("uses", "").startswith("actions/checkout@")
     }
-    assert kept == {"check": False, "macos": False, "package": False, "pipeline": False, "publish": True}
+    assert kept == dict.fromkeys(jobs, False)
+    pushing = {
+        name: step["run"]
+        for name, job in jobs.items()
+        for step in job["steps"]
+        if "GIT_CONFIG_GLOBAL" in step.get("env", {})
+    }
+    assert pushing.keys() == {name for name, job in jobs.items() if job["permissions"]["contents"] == "write"}
+    assert not [run for run in pushing.values() if "rehearse" in run]
+
+
+@pytest.mark.parametrize(
+    ("host", "token", "given"),
+    [("github.com", "secret", True), ("forge.example", "secret", False), ("github.com", "", False)],
+)
+def test_gitconfig_of_ci_gives_the_token_to_the_forge_alone(
+    root: Path, host: str, token: str, *, given: bool
+) -> None:
+    env = {
+        **os.environ, "GIT_CONFIG_GLOBAL": str(root / ".ci/gitconfig"), "GIT_CONFIG_NOSYSTEM": "1",
+        "GITHUB_TOKEN": token, "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "false",
+    }  # fmt: skip
+    asked = f"protocol=https\nhost={host}\n\n"
+    done = subprocess.run(
+        ["git", "credential", "fill"], env=env, input=asked, capture_output=True, text=True, check=False
+    )
+    assert ("password=secret" in done.stdout.splitlines()) == given, done.stderr
+    assert (done.returncode == 0) == given
 
 
 def test_workflows_fork_has_no_secrets(github: dict[str, Any]) -> None:
