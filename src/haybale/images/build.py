@@ -6,7 +6,7 @@ A registry's build caches are used where registry and builder support them. No b
 from __future__ import annotations
 
 import datetime as dt
-import shutil
+import re
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,10 +17,12 @@ from haybale.image_ref import RELEASE, ImageRef, cache_images
 from haybale.images import host
 from haybale.images.bases.base_image import ensure_base_image
 from haybale.images.dockerfile import build_arguments
+from haybale.images.site_dockerfile import SECRET_FILES
 from haybale.images.stages import SOLR, SOLR_HOME, StageSource, find_stage
 from haybale.images.transfer import push_image
 from haybale.tools import git, process
 from haybale.tools.engine import sdk, versions
+from haybale.tools.engine.buildx import files_in_context
 from haybale.tools.registry import credentials
 from haybale.tools.registry.client import is_registry_available
 
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from haybale.checkout import Checkout
 
 ACTIONS = ("--load", "--push")
+
+# So many files are named in a message.
+SHOWN = 5
 
 # What puts the cores into the stage solr, after all that the stage does, into layers that don't depend on the
 # base: those of every platform are the same ones.
@@ -117,14 +122,17 @@ def build_stage(
 ) -> ImageRef:
     """Build a stage as `Checkout.stage_image` names it, and return that name; solr is not built, only pushed.
 
-    `action` is `--load` (into the engine) or `--push` (to the registry). A failure of a `quiet` build shows
-    the whole log once. Raises `UsageError`, `BuildError`.
+    `action` is `--load` (into the engine) or `--push` (to the registry), where only an image of just the
+    commit checked out goes. A failure of a `quiet` build shows the whole log once. Raises `UsageError`,
+    `BuildError`.
     """
     source = find_stage(checkout.project, stage)
     if action not in ACTIONS:
         cause = f"a build's action is {' or '.join(ACTIONS)}"
         raise UsageError(f"unknown action {action!r}", cause=cause, hint="`haybale build STAGE --load`")
     image = checkout.stage_image(stage)
+    if action == "--push" and stage != SOLR:
+        raise_if_not_committed(checkout, stage)
     if stage != SOLR:
         _build(checkout, stage, source, image, action=action, quiet=quiet, extra=extra, say=say)
     elif sdk.find_image(image) is None:
@@ -143,7 +151,7 @@ def build_stage(
 def ensure_stage(checkout: Checkout, stage: str, say: Callable[[str], None]) -> bool:
     """Build a stage unless its image is of just this commit, version and base; return whether it was built.
 
-    Files that git ignores are taken to be no part of an image.
+    Files that git ignores are taken to be no part of an image: where they are, it is the Dockerfile's.
     """
     if is_stage_current(checkout, stage):
         return False
@@ -158,10 +166,32 @@ def is_stage_current(checkout: Checkout, stage: str) -> bool:
     base = sdk.find_image(checkout.settings.images.python)
     if image is None or base is None or checkout.head is None:
         return False
-    if checkout.head.changed_files or git.untracked_files(checkout.project.root):
+    if checkout.head.changed_files or untracked_in_context(checkout, stage):
         return False
     wanted = {REVISION: checkout.revision, VERSION: str(checkout.version), BASE_DIGEST: base.digest}
     return all(image.labels.get(label) == value for label, value in wanted.items())
+
+
+def untracked_in_context(checkout: Checkout, stage: str) -> list[str]:
+    """Return the files that a stage's build sees, and that are neither in git nor ignored by it."""
+    if checkout.head is None:
+        return []
+    source, root = find_stage(checkout.project, stage), checkout.project.root
+    untracked = git.untracked_files(root) if source.needs_context else ()
+    return files_in_context(untracked, ignored_lines(source, root))
+
+
+def raise_if_not_committed(checkout: Checkout, stage: str) -> None:
+    """Raise `BuildError` where an image would have what is in no commit: others could not build it again."""
+    changed = list(checkout.head.changed_files if checkout.head else ())
+    found = [*changed, *untracked_in_context(checkout, stage)]
+    if found:
+        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise BuildError(
+            f"{checkout.stage_image(stage)} is not pushed: {', '.join(found[:SHOWN])}{more} would be in it",
+            cause=f"that is in no commit; the version {checkout.version} is what the commit has",
+            hint="commit it, or keep it out of the image (.dockerignore)",
+        )
 
 
 def build_solr_image(
@@ -232,7 +262,7 @@ def _build(
             secrets=host.write_secrets(Path(folder), env),
             labels={
                 **({SOURCE: pages} if pages else {}),
-                REVISION: _revision_of_files(checkout),
+                REVISION: _revision_of_files(checkout, stage),
                 VERSION: str(checkout.version),
                 CREATED: format_timestamp(time),
                 BASE_DIGEST: base.digest,
@@ -255,11 +285,8 @@ def _write_dockerfile(folder: Path, root: Path, source: StageSource) -> tuple[Pa
     file = inner / (source.file.name if source.file else "Dockerfile")
     file.write_text(source.text, encoding="utf-8")
     # BuildKit looks for it beside the Dockerfile, and then in the context.
-    ignored = source.file.with_name(f"{source.file.name}.dockerignore") if source.file else None
-    if ignored is not None and ignored.is_file():
-        shutil.copyfile(ignored, inner / f"{file.name}.dockerignore")
-    elif source.ignored and not (root / ".dockerignore").is_file():
-        (inner / f"{file.name}.dockerignore").write_text("\n".join(source.ignored) + "\n", encoding="utf-8")
+    lines = "\n".join([*ignored_lines(source, root), ""])
+    (inner / f"{file.name}.dockerignore").write_text(lines, encoding="utf-8", errors="surrogateescape")
     if source.needs_context:
         return file, root
     nothing = folder / "context"
@@ -267,12 +294,41 @@ def _write_dockerfile(folder: Path, root: Path, source: StageSource) -> tuple[Pa
     return file, nothing
 
 
-def _revision_of_files(checkout: Checkout) -> str:
+def ignored_lines(source: StageSource, root: Path) -> list[str]:
+    """Return the lines of the .dockerignore that holds for a stage's build.
+
+    That is the one beside the Dockerfile, or the repository's. With haybale's own Dockerfile, what git
+    ignores is left out too, unless the repository's .dockerignore takes it in (!NAME); and what is secret by
+    its name, unless git has it.
+    """
+    beside = source.file.with_name(f"{source.file.name}.dockerignore") if source.file else None
+    places = [*([beside] if beside else []), root / ".dockerignore"]
+    found = next((each for each in places if each.is_file()), None)
+    lines = (
+        found.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+        if found
+        else list(source.ignored)
+    )
+    if source.file is not None or not source.needs_context:
+        return lines
+    if git.find_root(root) is None:
+        return [*lines, *SECRET_FILES]
+    untracked = git.untracked_files(root)
+    secret = set(untracked) - set(files_in_context(untracked, SECRET_FILES))
+    return [*map(_escaped, git.ignored_files(root)), *lines, *map(_escaped, sorted(secret))]
+
+
+def _escaped(path: str) -> str:
+    """Return a path as a line of a .dockerignore that means just it (Go, path/filepath, Match)."""
+    return "/" + re.sub(r"([*?\[\\])", r"\\\1", path)
+
+
+def _revision_of_files(checkout: Checkout, stage: str) -> str:
     """Return the revision of the files that are built: somebody may have edited them since it was read."""
     if checkout.head is None or checkout.head.changed_files:
         return checkout.revision
     now = git.read_head(checkout.project.root)
-    same = now is not None and now.revision == checkout.revision
+    same = now is not None and now.revision == checkout.revision and not untracked_in_context(checkout, stage)
     return checkout.revision if same else f"{checkout.revision}-dirty"
 
 

@@ -35,6 +35,12 @@ IGNORED = (
     "reports", ".env", ".env.*", "**/.env", "**/__pycache__", "**/*.py[cod]", "**/.*_cache",
 )  # fmt: skip
 
+# What is secret by its name, and so in no image of haybale's own Dockerfile where git has it not.
+SECRET_FILES = (
+    "**/.env", "**/.env.*", "**/local_settings.py", "**/.ssh", "**/id_rsa", "**/id_dsa", "**/id_ecdsa",
+    "**/id_ed25519", "**/.netrc", "**/.pgpass", "**/.pypirc", "**/.aws", "**/.docker", "**/.kube", "**/.git",
+)  # fmt: skip
+
 # What is needed behind a proxy with certificates of its own.
 APT_MOUNT = "--mount=type=secret,id=ca,required=false"
 APT = """\

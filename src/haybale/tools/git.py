@@ -36,6 +36,9 @@ UNFINISHED: Mapping[str, str] = {
 # Take paths literally, also where they have a * or a [ in them.
 LITERAL = "--literal-pathspecs"
 
+# Not what tools leave at the top.
+LEFT = (":!.haybale", ":!.nox", ":!reports")
+
 # What people may configure that changes output which is read here (git-config(1)). Options of single commands
 # undo the rest.
 STEADY_OUTPUT = (
@@ -321,11 +324,19 @@ def changed_files(root: Path) -> tuple[str, ...]:
 
 
 def untracked_files(root: Path) -> tuple[str, ...]:
-    """Return what git neither has nor ignores (folders with a slash), but for what tools leave at the top."""
-    left = (":!.haybale", ":!.nox", ":!reports")
-    options = ("--others", "--exclude-standard", "--directory", "-z")
-    found = check_output(root, "ls-files", *options, "--", ".", *left)
+    """Return the files that git neither has nor ignores, but for what tools leave at the top of `root`."""
+    found = check_output(root, "ls-files", "--others", "--exclude-standard", "-z", "--", ".", *LEFT)
     return tuple(name for name in found.split("\0") if name)
+
+
+def ignored_files(root: Path) -> tuple[str, ...]:
+    """Return what git ignores (paths from `root`; folders with a slash), but for what tools leave at the top.
+
+    Nothing outside of a repository.
+    """
+    options = ("--others", "--ignored", "--exclude-standard", "--directory", "-z")
+    done = run(root, "ls-files", *options, "--", ".", *LEFT)
+    return tuple(name for name in done.stdout.split("\0") if name) if done.ok else ()
 
 
 def has_tracked_files(root: Path, folder: str) -> bool:
