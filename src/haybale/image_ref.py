@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from haybale.errors import ConfigError
@@ -27,6 +28,7 @@ LONGEST_PATH = 255
 
 # The algorithms that a digest may have, with the length of their hexadecimal digits.
 DIGEST = re.compile(r"sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}")
+LIKE_DIGEST = re.compile(r"(?:(?:sha|md)\d+:[a-f0-9]*)?", re.IGNORECASE)
 IDENTIFIER = re.compile(r"[a-f0-9]{64}")
 
 # Where an image without a domain is, and where one without a folder is there.
@@ -55,6 +57,8 @@ class ImageRef:
         """Return the parts of an image's name; raises `ConfigError` where it is not valid."""
         if IDENTIFIER.fullmatch(name):
             raise _invalid(name, "it is an image's identifier, not its name")
+        if without_login(name) != name:
+            raise _invalid(name, "a login is no part of it: what stands before the @ belongs to docker login")
         rest, at, digest = name.partition("@")
         if at and not DIGEST.fullmatch(digest):
             raise _invalid(name, f"{digest!r} is not a digest such as sha256: and 64 hexadecimal digits")
@@ -117,5 +121,16 @@ def _complete(name: str) -> tuple[str, str]:
     return domain, path if domain != HUB or "/" in path else f"{OFFICIAL}/{path}"
 
 
+def without_login(name: str) -> str:
+    """Return a name without the login that was written before an @; messages show no other."""
+    parts = name.split("@")
+    digests = sum(1 for _ in takewhile(LIKE_DIGEST.fullmatch, reversed(parts)))
+    if digests >= len(parts) - 1:
+        return name
+    return "@".join(["***", *parts[len(parts) - digests - 1 :]])
+
+
 def _invalid(name: str, cause: str) -> ConfigError:
-    return ConfigError(f"{name!r} cannot be an image's name", cause=cause, hint="correct it and try again")
+    return ConfigError(
+        f"{without_login(name)!r} cannot be an image's name", cause=cause, hint="correct it and try again"
+    )

@@ -101,6 +101,25 @@ def test_parse_refuses_what_is_not_a_name(bad: str) -> None:
     assert told.value.cause
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("user:canary@r.example/a", "***@r.example/a"),
+        ("canary@r.example/a", "***@r.example/a"),
+        ("user:canary@localhost:5000", "***@localhost:5000"),
+        ("user:can@ary@r.example/a:1", "***@r.example/a:1"),
+        (f"user:canary@r.example/a@{SHA}", f"***@r.example/a@{SHA}"),
+        ("https://user:canary@r.example/a", "***@r.example/a"),
+    ],
+)
+def test_parse_shows_no_login(name: str, shown: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        ImageRef.parse(name)
+    assert told.value.message == f"{shown!r} cannot be an image's name"
+    assert "docker login" in told.value.cause
+    assert "ary" not in told.value.cause
+
+
 def test_parse_refuses_a_path_that_is_too_long() -> None:
     assert ImageRef.parse(f"r.example/{'a' * 255}").path == "a" * 255
     with pytest.raises(ConfigError, match="cannot be an image's name"):
