@@ -76,6 +76,9 @@ MOUNT = r"[^:]+:/[^:]*"
 # An image's name in a manifest, without tag and digest.
 IMAGE = r"[a-z0-9][a-z0-9._:/-]*"
 
+# A login before an image's name: USER:PASSWORD@, with no URL's slashes before it and no digest behind it.
+QUOTED_LOGIN = re.compile(r"""(['"])(?![a-z]+://)[^'"\s]*@(?!(?:sha|md)\d+:)""")
+
 # What is known of a release's images, for the values of a chart.
 IMAGE_WORDS = (
     "version", "site", "site_repository", "site_tag", "site_digest",
@@ -771,8 +774,9 @@ def _complaint_of_one_or_several(value: Any, container: Any, rule: Mapping[str, 
 
 
 def without_password(text: str) -> str:
-    """Return a text without the user and the password of the URLs in it."""
-    return re.sub(r"//[^/@\s'\"]*@", "//***@", text)
+    """Return a text without the user and the password of URLs in it, or of an image's name that it quotes."""
+    quoted = QUOTED_LOGIN.sub(r"\1***@", text)
+    return re.sub(r"//[^/@\s'\"]*@", "//***@", quoted)
 
 
 def place_of(project: Project, *path: str) -> str:

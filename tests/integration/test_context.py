@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tarfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -115,3 +116,17 @@ def test_untracked_files_that_the_repository_s_dockerignore_leaves_out_are_no_pa
     untracked = {"web/.env.local", "web/local_settings.py", *NEW}
     # What decides over it, and is in no commit, counts too.
     assert set(untracked_in_context(checkout, RELEASE)) == {*untracked, ".dockerignore"}
+
+
+def test_no_output_and_no_file_has_a_login_that_was_put_into_a_name(site: Path) -> None:
+    names = ("REGISTRY", "PYTHON_IMAGE", "SOLR_IMAGE", "POSTGRES_IMAGE")
+    env = {**os.environ, **dict.fromkeys(names, "user:canary@localhost:1/site")}
+    for verb in ("config", "doctor", "pipeline --plan", "push"):
+        command = [sys.executable, "-m", "haybale", *verb.split()]
+        done = subprocess.run(command, cwd=site, env=env, capture_output=True, text=True, check=False)
+        output = done.stdout + done.stderr
+        assert done.returncode, verb
+        assert output.count("***@localhost:1/site") >= len(names)
+        assert "canary" not in output
+    for file in site.rglob("*"):
+        assert not file.is_file() or b"canary" not in file.read_bytes(), file
