@@ -24,8 +24,9 @@ from haybale.image_ref import ImageRef
 from haybale.images.build import build_solr_image
 from haybale.images.stages import SOLR_HOME
 from haybale.index import bake
-from haybale.index.home import CoreFolder, serve_core, write_home
+from haybale.index.home import CoreFolder, close_home, serve_core, write_home
 from haybale.index.loader import follow_loader, loader_command
+from haybale.index.serving import JVM_OPTIONS
 from haybale.index.verification import raise_if_invalid
 from haybale.tools import git, process
 from haybale.tools.engine import sdk
@@ -90,11 +91,15 @@ def bake_case(case: measure.Case, run: str) -> Baked:
         clock.step("remove the containers")
         conf = CoreFolder(folder=case.conf, label=str(case.conf))
         write_home(home, {case.core: conf})
-        serve_core(home / case.core, conf, case.conf)
+        counts = loaded.counts(case.core)
+        serve_core(home / case.core, conf, case.conf, counts)
+        close_home(home, [case.core])
         stack.callback(sdk.remove_image, name)
-        build_solr_image(checkout, ImageRef.parse(name), home, labels, lambda _: None, core=case.core)
+        build_solr_image(
+            checkout, ImageRef.parse(name), home, labels, lambda _: None, core=case.core, options=JVM_OPTIONS
+        )
         clock.step("build")
-        bake.verify_image(name, {case.core: loaded.counts(case.core)}, labels)
+        bake.verify_image(name, {case.core: counts}, labels, is_closed=True)
         clock.step("prove")
         return Baked(size=size, steps=clock.steps, least=_do_the_least(case, run, index))
 

@@ -322,9 +322,19 @@ class IndexSettings:
         "Solr's heap while it indexes, such as 1g; none: by the memory", None, pattern="[0-9]+[mg]"
     )
     optimize: bool = setting("rewrite the index into one segment before it is baked", default=True)
+    serve: str = setting(
+        "what the baked Solr answers: searches alone, or whatever it is asked",
+        "read-only",
+        pattern="read-only|open",
+    )
     inputs: tuple[str, ...] = setting("globs of further files that count for the index key", ())
     ignore: tuple[str, ...] = setting("inputs that do not count for the index key: globs, HOST:PORT", ())
     unknown: str = setting("what to do when the loader reads something else", "fail", pattern="fail|warn")
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the baked Solr answers nothing but searches."""
+        return self.serve == "read-only"
 
 
 @dataclass(frozen=True, kw_only=True)

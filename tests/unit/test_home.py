@@ -165,7 +165,7 @@ def test_serve_core_writes_what_is_adapted_to_solr_9_and_to_a_read_only_image(tm
     home = tmp_path / "home"
     place = of_core(source)
     write_home(home, {"site": place})
-    serve_core(home / "site", place, made)
+    serve_core(home / "site", place, made, None)
     text = (home / "site/conf/solrconfig.xml").read_text()
     assert "solr.CaffeineCache" in text
     assert "ClassicIndexSchemaFactory" in text
@@ -173,7 +173,7 @@ def test_serve_core_writes_what_is_adapted_to_solr_9_and_to_a_read_only_image(tm
     assert upgrade_changes([place, place]) == (
         'solr/solrconfig.xml:1: solr.LRUCache is not in Solr 9; class="solr.CaffeineCache"',
     )
-    assert [each.partition(": ")[0] for each in serving_changes([place, place])] == [
+    assert [each.partition(": ")[0] for each in serving_changes([place, place], is_closed=False)] == [
         "solr/solrconfig.xml"
     ] * 2
 

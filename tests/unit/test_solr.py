@@ -117,6 +117,45 @@ def test_find_failure_finds_none_before_it_is_decided(
     assert HAY.find_failure() is None
 
 
+CLOSED: Any = (401, b"")
+NOT_OPENED = [
+    "error-class",
+    "org.apache.solr.core.SolrCoreInitializationException",
+    "root-error-class",
+    "a.B",
+]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "is_loaded"), [(NOT_OPENED, False), (["error-class", "a.B"], True), (None, True)]
+)
+def test_find_failure_of_a_solr_that_lists_no_cores(
+    monkeypatch: pytest.MonkeyPatch, metadata: list[str] | None, *, is_loaded: bool
+) -> None:
+    error = {"msg": "outer", "trace": "a.Outer: outer", **({"metadata": metadata} if metadata else {})}
+    Web(monkeypatch, ping=[(500, {"error": error})], cores=[CLOSED])
+    found = HAY.find_failure()
+    assert found
+    assert (found.trace, found.is_loaded) == ("a.Outer: outer", is_loaded)
+
+
+@pytest.mark.parametrize("ping", [None, LOADING, (404, b""), UP, CLOSED])
+def test_find_failure_of_a_solr_that_lists_no_cores_finds_none_before_it_is_decided(
+    monkeypatch: pytest.MonkeyPatch, ping: Any
+) -> None:
+    Web(monkeypatch, ping=[ping], cores=[CLOSED])
+    assert HAY.find_failure() is None
+
+
+def test_wait_ready_tells_what_the_ping_answers_where_no_cores_are_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Web(monkeypatch, ping=[(503, {"error": {"msg": "SolrCore is loading"}})], cores=[CLOSED])
+    with pytest.raises(ServiceError) as caught:
+        HAY.wait_ready(0, lambda: True)
+    assert caught.value.cause == "its ping answers 503: SolrCore is loading"
+
+
 def test_wait_ready_tells_what_the_ping_of_a_loaded_core_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     disabled = (503, {"error": {"msg": "Service disabled"}})
     Web(monkeypatch, ping=[disabled], cores=[(200, {"initFailures": {}, "status": {"hay": {}}})])

@@ -160,7 +160,7 @@ def test_adapt_for_serving_changes_what_cannot_be_served(
     element = root.find(path)
     assert (None if element is None else element.get(attribute, element.text)) == value
     folder = CoreFolder(folder=tmp_path, label="conf")
-    assert serving_changes([folder]) == (f"conf/{SOLRCONFIG}: {change}",)
+    assert serving_changes([folder], is_closed=False) == (f"conf/{SOLRCONFIG}: {change}",)
     again = tmp_path / "again"
     again.mkdir()
     assert served(again, content(found).decode()).changes == (), "what was adapted can be served"

@@ -202,16 +202,18 @@ def build_solr_image(
     say: Callable[[str], None],
     *,
     core: str,
+    options: Sequence[str] = (),
 ) -> None:
     """Build the stage solr as `image`, with what the folder `home` holds put over its `SOLR_HOME`.
 
-    A stage may lay out the core `core` itself (ARG CORE), and copy an index from the build context `index`,
-    which is empty.
+    `options` are added to those that Solr's JVM gets from the stage (SOLR_OPTS). A stage may lay out the core
+    `core` itself (ARG CORE), and copy an index from the build context `index`, which is empty.
     """
     source = find_stage(checkout.project, SOLR)
-    with_cores = replace(
-        source, text=source.text + CORES_STAGE.format(target=source.target), target=SOLR_WITH_CORES
-    )
+    text = source.text + CORES_STAGE.format(target=source.target)
+    if options:
+        text += f'ENV SOLR_OPTS="$SOLR_OPTS {" ".join(options)}"\n'
+    with_cores = replace(source, text=text, target=SOLR_WITH_CORES)
     with tempfile.TemporaryDirectory(prefix="haybale-") as nothing:
         _build(
             checkout, SOLR, with_cores, image, action=LOAD_UNCOMPRESSED, quiet=True,

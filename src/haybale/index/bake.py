@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from haybale.errors import LoadError, ServiceError, VerifyError
 from haybale.images.stages import SOLR_HOME
 from haybale.index.core_status import explain_failure
+from haybale.index.serving import SECURITY, find_open_probe
 from haybale.index.verification import raise_if_counts_differ
 from haybale.tools.engine import sdk
 from haybale.tools.solr import CoreFailedError, Solr
@@ -112,10 +113,13 @@ def sizes_by_part(folder: Path) -> dict[str, int]:
     return dict(sorted(sizes.items(), key=lambda each: -each[1]))
 
 
-def verify_image(image: str, expected: Mapping[str, Mapping[str, int]], labels: Mapping[str, str]) -> None:
+def verify_image(
+    image: str, expected: Mapping[str, Mapping[str, int]], labels: Mapping[str, str], *, is_closed: bool
+) -> None:
     """Start the baked image once as it is deployed, and compare the counts of each core with `expected`.
 
-    Raises `VerifyError`, also where a core can't be served so.
+    Where it `is_closed`, it must refuse all that is no search. Raises `VerifyError`, also where a core can't
+    be served so.
     """
     with sdk.started_container(image, labels=labels, port=8983, user=USER, written=WRITTEN) as container:
         url = f"http://{sdk.published_address(container, 8983)}"
@@ -124,6 +128,7 @@ def verify_image(image: str, expected: Mapping[str, Mapping[str, int]], labels: 
             try:
                 server.wait_ready(timeout=120, is_alive=lambda: sdk.is_container_running(container))
                 found = server.counts()
+                open_probe = find_open_probe(server) if is_closed else None
             except ServiceError as error:
                 if isinstance(error, CoreFailedError):
                     error = explain_failure(error, image=None, files={})
@@ -135,5 +140,12 @@ def verify_image(image: str, expected: Mapping[str, Mapping[str, int]], labels: 
                     log=sdk.container_log_tail(container),
                 ) from error
             raise_if_counts_differ(counts, found, core)
+            if open_probe is not None:
+                raise VerifyError(
+                    f"the baked image answers {open_probe.path.format(core=core)}: {open_probe.opens}",
+                    cause=f"the Solr of the image does not heed {SECURITY}, solrconfig.xml or SOLR_OPTS as "
+                    "haybale wrote them: another version, or the stage solr starts it another way",
+                    hint='correct the stage solr; or index.serve = "open", where only the site reaches Solr',
+                )
     if not any(expected.values()):
         raise VerifyError("no model was indexed", cause="the site has no search index for Solr")

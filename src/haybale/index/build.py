@@ -20,6 +20,7 @@ from haybale.images.stack import new_run_name
 from haybale.index import bake
 from haybale.index.audit import check_unknown_inputs
 from haybale.index.home import (
+    close_home,
     lays_out_core,
     repository_cores,
     serve_core,
@@ -31,6 +32,7 @@ from haybale.index.image import RUN_LABEL, find_local_image, index_labels, remem
 from haybale.index.key import compute_key
 from haybale.index.key_diff import remember_key
 from haybale.index.loader import follow_loader, loader_command
+from haybale.index.serving import JVM_OPTIONS
 from haybale.index.solr_start import wait_for_cores, watch_cores
 from haybale.index.stack import prepare_index_stack, remove_index_stack
 from haybale.index.verification import raise_if_invalid
@@ -77,15 +79,18 @@ def regenerate(
         write_home(home, stack.cores, lays_out_first=lays_out_core(project))
         loaded = _index_dump(project, stack, home, terminal, keep=keep)
         cores = {core: loaded.counts(core) for core in stack.cores}
+        is_closed = project.settings.index.is_closed
         configurations = repository_cores(project)
-        serving = serving_changes(configurations)
+        serving = serving_changes(configurations, is_closed=is_closed)
         for change in serving:
             terminal.say(f"served otherwise than {change}")
         changes = (*upgrade_changes(configurations), *serving)
         labels = index_labels(key, cores, loaded.verification(), _advice_sentences(loaded), changes)
-        build_solr_image(checkout, unverified, home, labels, terminal.say, core=next(iter(cores)))
+        options = JVM_OPTIONS if is_closed else ()
+        first = next(iter(cores))
+        build_solr_image(checkout, unverified, home, labels, terminal.say, core=first, options=options)
         terminal.say("starting the baked image as it is deployed, to count its documents")
-        bake.verify_image(str(unverified), cores, {RUN_LABEL: run})
+        bake.verify_image(str(unverified), cores, {RUN_LABEL: run}, is_closed=is_closed)
         _raise_if_inputs_changed(project, key)
         sdk.tag_image(unverified, name)
         image = find_local_image(checkout, key)
@@ -140,12 +145,14 @@ def _index_dump(project: Project, stack: IndexStack, home: Path, terminal: Termi
                 Solr(f"http://{services.published_address('solr', 8983)}", core).optimize()
         terminal.say("stopping Solr")
         bake.stop_solr(container)
-        size = 0
+        size, is_closed = 0, project.settings.index.is_closed
         for core, conf in stack.cores.items():
             size += bake.copy_index(container, core, home / core / "data")
             with tempfile.TemporaryDirectory(prefix="haybale-") as made:
                 bake.copy_configuration(container, core, Path(made))
-                serve_core(home / core, conf, Path(made))
+                serve_core(home / core, conf, Path(made), loaded.counts(core) if is_closed else None)
+        if is_closed:
+            close_home(home, stack.cores)
     sizes = ", ".join(f"{part} {size / 1e6:.1f}" for part, size in bake.sizes_by_part(home).items())
     terminal.say(f"baking {size / 1e6:.1f} MB of index ({sizes})")
     return loaded

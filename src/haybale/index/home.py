@@ -14,7 +14,7 @@ import copy
 import posixpath
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING
 from haybale.errors import ConfigError
 from haybale.images.stages import SOLR, site_instructions
 from haybale.index.inputs import list_files
+from haybale.index.serving import SECURITY, close_core, close_solr_xml, open_handlers, security_json
 from haybale.index.solr_upgrade import (
     Outdated,
     drop_unused_types,
     upgrade_schema,
     upgrade_solrconfig,
 )
-from haybale.index.solr_xml import SolrXml, read_xml
+from haybale.index.solr_xml import SolrXml, read_xml, to_bytes
 from haybale.index.solrconfig import (
     MANAGED_RESOURCES,
     MANAGED_SCHEMAS,
@@ -340,13 +341,19 @@ def upgrade_changes(cores: Iterable[CoreFolder]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(str, found)))
 
 
-def serving_changes(cores: Iterable[CoreFolder]) -> tuple[str, ...]:
-    """Return what is served otherwise than Solr 9 would take it: FILE: SENTENCE."""
+def serving_changes(cores: Iterable[CoreFolder], *, is_closed: bool) -> tuple[str, ...]:
+    """Return what is served otherwise than Solr 9 would take it: FILE: SENTENCE.
+
+    `is_closed`: searches are all that is answered (the setting index.serve).
+    """
     changes = []
     for place in cores:
         core = read_core(place)
         # What is changed is the same for every core that has that folder.
-        changes += [f"{core.solrconfig.name}: {each}" for each in _served(core, "CORE").changes]
+        served = _served(core, "CORE", {} if is_closed else None)
+        changes += [f"{core.solrconfig.name}: {each}" for each in served.changes]
+        if is_closed and (file := core.shared.get(SOLR_XML)):
+            changes += [f"{place.name(SOLR_XML)}: {each}" for each in close_solr_xml(read_xml(file).root)]
     return tuple(dict.fromkeys(changes))
 
 
@@ -362,10 +369,15 @@ def _layout_of(place: CoreFolder) -> Layout:
     return lay_out(set(list_files(place.folder)), place.core, _read_properties(place))
 
 
-def _served(core: CoreConfiguration, name: str) -> ServedConfiguration:
+def _served(core: CoreConfiguration, name: str, counts: Mapping[str, int] | None) -> ServedConfiguration:
+    """Return how a core is served: closed, where it is known how many documents of each model it has."""
     has_managed_resources = any(fnmatch(path, f"conf/{MANAGED_RESOURCES}") for path in core.files)
     root = copy.deepcopy(core.solrconfig.root)
-    return adapt_for_serving(root, name, has_managed_resources=has_managed_resources)
+    served = adapt_for_serving(root, name, has_managed_resources=has_managed_resources)
+    if counts is None:
+        return served
+    changes = (*served.changes, close_core(root, counts))
+    return replace(served, solrconfig=to_bytes(root), changes=changes)
 
 
 def write_home(folder: Path, cores: Mapping[str, CoreFolder], *, lays_out_first: bool = False) -> None:
@@ -400,15 +412,28 @@ def tune_home(folder: Path, cores: Mapping[str, CoreFolder], heap: str) -> None:
         (folder / name / "conf" / SOLRCONFIG).write_bytes(tune(root, heap))
 
 
-def serve_core(folder: Path, place: CoreFolder, made_conf: Path) -> None:
+def serve_core(folder: Path, place: CoreFolder, made_conf: Path, counts: Mapping[str, int] | None) -> None:
     """Have the core in `folder` (named as it is) served.
 
-    `made_conf` is its configuration as the index was made with it.
+    `made_conf` is its configuration as the index was made with it, `counts` its documents of each model;
+    None: it answers whatever it is asked (the setting index.serve).
     """
     core = read_core(place)
-    served = _served(core, folder.name)
+    served = _served(core, folder.name, counts)
     content = served.solrconfig or core.content(f"conf/{SOLRCONFIG}")
     (folder / "conf" / SOLRCONFIG).write_bytes(content)
     schema = next((made_conf / name for name in served.managed_schemas if (made_conf / name).is_file()), None)
     if schema is not None:
         shutil.copyfile(schema, folder / "conf" / SCHEMA)
+
+
+def close_home(folder: Path, cores: Iterable[str]) -> None:
+    """Have a server with the cores in `folder`, each closed already, answer nothing but their searches."""
+    handlers = (open_handlers(read_solrconfig(folder / core / "conf" / SOLRCONFIG).root) for core in cores)
+    paths = sorted({path for each in handlers for path in each})
+    (folder / SECURITY).write_text(security_json(paths), encoding="utf-8")
+    file = folder / SOLR_XML
+    if file.is_file():
+        root = read_xml(file).root
+        if close_solr_xml(root):
+            file.write_bytes(to_bytes(root))

@@ -104,7 +104,8 @@ def verify_index_image(checkout: Checkout, image: IndexImage, run: str | None = 
         return
     run = run or secrets.token_hex(4)
     try:
-        bake.verify_image(image.id, image.cores, {RUN_LABEL: run})
+        is_closed = checkout.settings.index.is_closed
+        bake.verify_image(image.id, image.cores, {RUN_LABEL: run}, is_closed=is_closed)
     finally:
         with process.uninterrupted():
             sdk.remove_labelled(RUN_LABEL, run)

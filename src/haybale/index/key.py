@@ -184,7 +184,8 @@ def compute_key(project: Project) -> Key:
     ]
     # What an image has that its files don't say. Without a solrconfig.xml no index can be made at all.
     cores = repository_cores(project)
-    for name, changes in (("upgrade", upgrade_changes(cores)), ("serving", serving_changes(cores))):
+    serving = serving_changes(cores, is_closed=settings.index.is_closed)
+    for name, changes in (("upgrade", upgrade_changes(cores)), ("serving", serving)):
         if changes:
             components.append(_value(name, "; ".join(changes)))
     return Key.from_components(components)

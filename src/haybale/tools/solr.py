@@ -23,6 +23,11 @@ PAUSE = 0.1
 # 404 one that is not there (yet).
 FAILED_PING = (400, 500)
 
+# What a Solr answers that does not tell everybody which cores it has.
+CLOSED = (401, 403)
+# The class of the error that a core answers with which cannot be opened (org.apache.solr.core).
+NOT_OPENED = "SolrCoreInitializationException"
+
 
 class CoreFailedError(ServiceError):
     """Solr cannot open a core, or the core fails its ping.
@@ -58,7 +63,10 @@ class Solr:
 
         Solr says it by its cores' status (initFailures), and why in its answer to any request of that core.
         """
-        cores = self._list_cores()
+        listed = self._ask_cores()
+        if listed is not None and listed.status_code in CLOSED:
+            return self._find_failure_by_ping()
+        cores = _read_cores(listed)
         if cores is None:
             return None
         failure, is_loaded = (
@@ -72,6 +80,29 @@ class Solr:
             return None
         trace = None if answer is None else _error_trace(answer)
         return CoreFailedError(self.core, trace or failure or "not known", is_loaded=failure is None)
+
+    def _find_failure_by_ping(self) -> CoreFailedError | None:
+        """Return why the core cannot be used, where Solr lists no cores: its own answer says all of it."""
+        answer = self._ask_ping()
+        if answer is None or answer.status_code not in FAILED_PING:
+            return None
+        is_loaded = not any(each.endswith(NOT_OPENED) for each in _error_classes(answer))
+        return CoreFailedError(self.core, _error_trace(answer) or "not known", is_loaded=is_loaded)
+
+    def request(self, path: str, parameters: Mapping[str, str], body: str | None = None) -> int:
+        """Return the status that a request of the server (a path from behind /solr) is answered with.
+
+        With a `body`, of JSON, it is a POST. Raises `ServiceError` where nothing answers.
+        """
+        url, method = f"{self.url}{path}", "GET" if body is None else "POST"
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        try:
+            answer = self._session.request(
+                method, url, params=parameters, data=body, headers=headers, timeout=TIMEOUT
+            )
+        except requests.RequestException as error:
+            raise ServiceError(f"Solr does not answer at {url}: {error}", hint="see its log") from error
+        return answer.status_code
 
     def counts(self) -> dict[str, int]:
         """Return the number of documents for each Django model (django_ct), "" for those without one.
@@ -111,10 +142,12 @@ class Solr:
 
     def _describe(self) -> str:
         """Say what answers in place of the core."""
-        cores, answer = self._list_cores(), self._ask_ping()
-        if cores is None:
+        listed, answer = self._ask_cores(), self._ask_ping()
+        if listed is None:
             return "nothing answers at all"
-        if self.core in cores.get("status", {}) and answer is not None:
+        cores = _read_cores(listed) or {}
+        is_closed = listed.status_code in CLOSED
+        if answer is not None and (is_closed or self.core in cores.get("status", {})):
             return f"its ping answers {answer.status_code}: {_error_text(answer)}"
         return f"there are: {', '.join(sorted(cores.get('status', {}))) or 'none'}"
 
@@ -127,12 +160,11 @@ class Solr:
         except requests.RequestException:
             return None
 
-    def _list_cores(self) -> Mapping[str, Any] | None:
-        """Return the cores' `status` and `initFailures`; None where nothing answers yet."""
+    def _ask_cores(self) -> requests.Response | None:
+        """Return what Solr answers when it is asked for its cores; None where nothing listens yet."""
         try:
             parameters = {"action": "STATUS", "indexInfo": "false"}
-            response = self._session.get(f"{self.url}/admin/cores", params=parameters, timeout=TIMEOUT)
-            return dict(response.json()) if response.ok else None
+            return self._session.get(f"{self.url}/admin/cores", params=parameters, timeout=TIMEOUT)
         except requests.RequestException:
             return None
 
@@ -150,6 +182,22 @@ class Solr:
         except requests.RequestException as error:
             cause = "its answer is not JSON"
             raise ServiceError(f"what answers at {url} is not Solr", cause=cause) from error
+
+
+def _read_cores(answer: requests.Response | None) -> Mapping[str, Any] | None:
+    """Return the cores' `status` and `initFailures`; None where Solr does not tell them yet."""
+    try:
+        return dict(answer.json()) if answer is not None and answer.ok else None
+    except requests.RequestException:
+        return None
+
+
+def _error_classes(response: requests.Response) -> tuple[str, ...]:
+    """Return the Java classes of an error, the outermost and the innermost; () where none are told."""
+    try:
+        return tuple(map(str, response.json()["error"]["metadata"]))
+    except (requests.RequestException, KeyError, TypeError):
+        return ()
 
 
 def _error_trace(response: requests.Response) -> str | None:
