@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
 import os
 import secrets
@@ -210,6 +211,41 @@ def test_solr_image_has_only_listed_jars(images: config.ImageSettings) -> None:
     )
     assert code == 0
     assert int(said.split()[-1]) == len(listed)
+
+
+@pytest.mark.parametrize("spoil", ["none", "hidden", "capitals", "folder", "link", "missing", "bytes"])
+def test_check_jars_copies_just_what_is_listed(tmp_path: Path, spoil: str) -> None:
+    fetched, copied, sums = tmp_path / "fetched", tmp_path / "copied", tmp_path / "jars.sha256"
+    fetched.mkdir()
+    jars = {"a.jar": b"a", "b-1.2.jar": b"b"}
+    for name, content in jars.items():
+        (fetched / name).write_bytes(content)
+    lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in jars.items()]
+    sums.write_text("".join(lines), encoding="utf-8")
+    match spoil:
+        case "hidden":
+            (fetched / ".x").touch()
+        case "capitals":
+            (fetched / "x.JAR").touch()
+        case "folder":
+            (fetched / "x").mkdir()
+        case "link":
+            (fetched / "a.jar").rename(tmp_path / "a.jar")
+            (fetched / "a.jar").symlink_to(tmp_path / "a.jar")
+        case "missing":
+            (fetched / "a.jar").unlink()
+        case "bytes":
+            (fetched / "a.jar").write_bytes(b"c")
+        case _:
+            pass
+    command = ["bash", str(packages.SOLR_CONTEXT / "check-jars"), str(fetched), str(copied), str(sums)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if spoil == "none":
+        assert done.returncode == 0, done.stderr
+        assert {file.name: file.read_bytes() for file in copied.iterdir()} == jars
+    else:
+        assert done.returncode != 0
+        assert not copied.exists()
 
 
 def test_find_image_takes_only_a_404_for_absent() -> None:
