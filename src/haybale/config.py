@@ -18,12 +18,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from haybale.addresses import ADDRESS, find_conflicts
 from haybale.errors import ConfigError
 from haybale.image_ref import ImageRef
 from haybale.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 FILE = "pyproject.toml"
@@ -61,6 +62,10 @@ LOCALHOST: Mapping[str, str] = {"Host": "localhost"}
 USUAL_ENVIRONMENT: Mapping[str, str] = {
     "ALLOWED_HOSTS": "localhost,127.0.0.1,{site_host}",
     "DATABASE_URL": "{database_url}",
+    # What PostgreSQL's own library takes where DATABASES has no HOST, USER or PASSWORD.
+    "PGHOST": "{database_host}",
+    "PGPASSWORD": "{database_password}",
+    "PGUSER": "{database_user}",
     "SECRET_KEY": "only-for-tests",
     "SOLR_BASE_URL": "{solr_base_url}",
     "SOLR_URL": "{solr_url}",
@@ -93,6 +98,8 @@ def setting(
     *,
     pattern: str | None = None,
     form: str | None = None,
+    names: str | None = None,
+    names_form: str | None = None,
     minimum: int = 0,
     complaint: Callable[[str], str | None] | None = None,
     variable: str | None = None,
@@ -102,13 +109,15 @@ def setting(
     """Declare a setting: what it is for, its default, which values are valid, and what overrides it.
 
     A string is valid where it matches `pattern` whole (`form` says that in words), and `complaint` does not
-    return what it should have been ("is ..."); so is each one of a list or a table. `variable` is the
+    return what it should have been ("is ..."); so is each one of a list or a table, whose names match `names`
+    whole (`names_form` says that in words). `variable` is the
     environment variable that overrides the file, `parse` makes a value of its text. Where the default is
     None, "" means None too. No message shows what stands where `is_secret`.
     """
     metadata = {
-        "description": description, "pattern": pattern, "form": form, "minimum": minimum,
-        "complaint": complaint, "variable": variable, "parse": parse, "is_secret": is_secret,
+        "description": description, "pattern": pattern, "form": form, "names": names,
+        "names_form": names_form, "minimum": minimum, "complaint": complaint, "variable": variable,
+        "parse": parse, "is_secret": is_secret,
     }  # fmt: skip
     if isinstance(default, Mapping):
         return field(default_factory=lambda: default, metadata=metadata)
@@ -253,6 +262,15 @@ class SiteSettings:
         pattern=MOUNT,
         form="PATH:/PATH",
     )
+    aliases: Mapping[str, str] = setting(
+        "addresses that the site has written in, HOST or HOST:PORT, and which service each is: "
+        "`database` or `solr`",
+        EMPTY,
+        pattern="database|solr",
+        form="database or solr",
+        names=ADDRESS,
+        names_form="HOST or HOST:PORT; of IP addresses, a container has only its own, 127.0.0.1",
+    )
     index: StepSettings = field(default_factory=StepSettings)
     test: StepSettings = field(default_factory=StepSettings)
     release: StepSettings = field(default_factory=StepSettings)
@@ -288,6 +306,23 @@ class ComposeSettings:
 class DatabaseSettings:
     """How the site's database is made of the dump (`[tool.haybale.database]`)."""
 
+    name: str = setting("what the PostgreSQL database is called", "site", pattern=".+", form="not empty")
+    user: str = setting(
+        "who the site logs in to PostgreSQL as",
+        "site",
+        pattern="(?!haybale$).+",
+        form="not empty, and not haybale, who makes the databases",
+    )
+    password: str = setting(
+        "that user's password", "only-here", pattern=".+", form="not empty", is_secret=True
+    )
+    path: str | None = setting(
+        "where the site opens its SQLite file, if that is written in: the image gets a link there, to "
+        "/data/db.sqlite3",
+        None,
+        pattern=r"(/[\w.-]+)+",
+        form="a file's path in the image, without blanks",
+    )
     restore: str = setting(
         "a PostgreSQL statement that fails: `lenient` goes on while no table and no row is lost",
         "lenient",
@@ -641,6 +676,7 @@ class _Reader:
         if not self._problems:
             self._check_order(settings.environments)
             self._check_cores(settings)
+            self._check_aliases(settings.site)
         if self._problems:
             raise ConfigError("\n".join(self._problems), hint="fix these settings and try again")
         return settings
@@ -663,7 +699,7 @@ class _Reader:
                 values[name] = self._list(typing.get_args(type_)[0], data.get(name, []), here)
             elif "description" not in each.metadata:
                 tables = data.get(name, {})
-                values[name] = self._tables(typing.get_args(type_)[1], tables, here, each.metadata["names"])
+                values[name] = self._tables(typing.get_args(type_)[1], tables, here, each.metadata)
             elif variable and self._env.get(variable):
                 self._variables[here] = variable
                 value = each.metadata["parse"](self._env[variable])
@@ -676,14 +712,21 @@ class _Reader:
                 values[name] = None
         return kind(**values)
 
-    def _tables(self, kind: type[T], data: Any, path: tuple[str, ...], names: str) -> Mapping[str, T]:
-        """Make a table for each name in a table of tables; a name matches the pattern `names`."""
+    def _tables(
+        self, kind: type[T], data: Any, path: tuple[str, ...], rule: Mapping[str, Any]
+    ) -> Mapping[str, T]:
+        """Make a table for each name in a table of tables; `rule` says how names are."""
         data = self._checked_table(data, path)
-        rule = f"a name there has the form {names}"
-        for name in data:
-            if not re.fullmatch(names, name):
-                self._note((*path, name), f"{'.'.join(path)} has {name!r}; {rule}")
+        self._check_names(data, rule, path)
         return {name: self._table(kind, table, (*path, name)) for name, table in data.items()}
+
+    def _check_names(self, data: Iterable[str], rule: Mapping[str, Any], path: tuple[str, ...]) -> None:
+        """Note the names in a table that do not match what `rule` has for them, if anything."""
+        pattern, words = rule.get("names"), rule.get("names_form")
+        for name in data:
+            if pattern and not re.fullmatch(pattern, name):
+                wanted = f"a name there is {words}" if words else f"a name there has the form {pattern}"
+                self._note((*path, name), f"{'.'.join(path)} has {name!r}; {wanted}")
 
     def _list(self, kind: type[T], data: Any, path: tuple[str, ...]) -> tuple[T, ...]:
         """Make each table of an array of tables."""
@@ -706,6 +749,7 @@ class _Reader:
             return None
         if type_ == Mapping[str, str] and isinstance(value, dict):
             # Each has a line of its own.
+            self._check_names(value, each.metadata, path)
             return {name: self._checked(part, str, each, (*path, name)) for name, part in value.items()}
         checked = tuple(value) if isinstance(value, list) else value
         if complaint := _complaint(checked, type_, each.metadata):
@@ -733,6 +777,11 @@ class _Reader:
         for core in sorted({*settings.cores} ^ {*settings.solr_conf}):
             missing = "a folder for it" if core in settings.cores else "it in `core`"
             self._note(("solr_conf",), f"solr_conf and core: {core!r}: there is not {missing}")
+
+    def _check_aliases(self, site: SiteSettings) -> None:
+        """Note addresses that cannot be had at once."""
+        for problem in find_conflicts(site.aliases, site.port):
+            self._note(("site", "aliases"), f"site.aliases: {problem}")
 
     def source(self, path: tuple[str, ...]) -> str | None:
         """Return where a setting's value comes from: a variable, or FILE:LINE; None for its default."""

@@ -60,6 +60,8 @@ def _schema(type_: Any, each: dataclasses.Field[Any]) -> dict[str, Any]:
         schema |= (
             {"type": "array", "items": item} if is_list else {"type": "object", "additionalProperties": item}
         )
+        if names := each.metadata["names"]:
+            schema["propertyNames"] = {"pattern": f"^({names})$"}
     else:
         plain = next(part for part in (type_, *typing.get_args(type_)) if part in TYPES)
         schema["type"] = TYPES[plain]

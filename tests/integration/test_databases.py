@@ -164,7 +164,10 @@ def server(project: config.Project, tmp_path_factory: pytest.TempPathFactory) ->
         project, "server",
         {
             "COMPOSE_PROFILES": "postgresql",
-            "HAYBALE_DATABASE_URL": PostgreSQL.url,
+            "HAYBALE_DATABASE_NAME": "site",
+            "HAYBALE_DATABASE_PASSWORD": "only-here",
+            "HAYBALE_DATABASE_USER": "site",
+            "HAYBALE_DATABASE_URL": PostgreSQL().url(project.settings.database),
             "HAYBALE_DUMP": str(empty),
             "HAYBALE_DUMP_FORMAT": "plain",
             "HAYBALE_FIXTURES": str(empty.parent / "none"),

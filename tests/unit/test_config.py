@@ -353,3 +353,28 @@ def test_readme_has_the_exit_code_of_every_kind_of_error() -> None:
     assert len(set(codes)) == len(codes)
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     assert [code for code in codes if f"| {code} |" not in readme] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('"10.0.0.1" = "solr"', "a name there is HOST or HOST:PORT"),
+        ('db = "postgres"', "site.aliases.db is database or solr, not 'postgres'"),
+    ],
+)
+def test_load_names_the_line_of_an_alias_that_cannot_be(tmp_path: Path, line: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, f'{SMALLEST}[tool.haybale.site.aliases]\nsearch = "solr"\n{line}\n')
+    assert "pyproject.toml:7: " in raised.value.message
+    assert problem in raised.value.message
+
+
+def test_load_names_aliases_that_cannot_be_had_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"pyproject.toml:6: site.aliases: .* is the site's own"):
+        load(tmp_path, f'{SMALLEST}[tool.haybale.site]\naliases = {{"localhost:8000" = "solr"}}\n')
+
+
+@pytest.mark.parametrize("path", ["db.sqlite3", "/app/", "/app/my site.db", "/app/$x"])
+def test_load_refuses_a_path_of_the_database_that_no_image_can_have(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ConfigError, match=r"database.path is a file's path in the image"):
+        load(tmp_path, f'{SMALLEST}[tool.haybale.database]\npath = "{path}"\n')

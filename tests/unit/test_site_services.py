@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale import config
-from haybale.config import PLACEHOLDERS, SiteSettings
+from haybale.config import PLACEHOLDERS, DatabaseSettings, SiteSettings
+from haybale.dump.postgresql import PostgreSQL
 from haybale.dump.recognition import DATABASES
 from haybale.errors import ConfigError
 from haybale.images.site_services import Facts, ci_services, expand, index_services, site_environment
@@ -26,7 +27,7 @@ def project(folder: Path, more: str = "") -> config.Project:
     return config.load(folder, {})
 
 
-@pytest.mark.parametrize("url", [each.url for each in DATABASES])
+@pytest.mark.parametrize("url", [each.url(DatabaseSettings()) for each in DATABASES])
 def test_placeholders_are_those_of_the_settings_for_every_database(url: str) -> None:
     found = Facts(database_url=url, core="pages").placeholders(SiteSettings())
     assert tuple(found) == PLACEHOLDERS
@@ -144,6 +145,56 @@ def test_services_mount_files_of_the_repository_in_every_container_of_the_site(t
         "database": [site], "loader": [site], "web": [site], "tester": [site, (f"{tmp_path}/a", "/a")],
     }  # fmt: skip
     assert all(each["read_only"] for service in services.values() for each in service["volumes"])
+
+
+def test_placeholders_are_the_database_s_settings_whatever_is_in_them() -> None:
+    parts = {"name": "my site", "user": "o'brien@example", "password": "a:b/c?#%"}
+    settings = DatabaseSettings(name=parts["name"], user=parts["user"], password=parts["password"])
+    url = PostgreSQL().url(settings)
+    found = Facts(database_url=url, core="pages").placeholders(SiteSettings())
+    assert {part: found[f"database_{part}"] for part in parts} == parts
+    assert (found["database_host"], found["database_port"]) == ("postgres", "5432")
+
+
+def test_services_are_called_as_the_site_has_them_written_in(tmp_path: Path) -> None:
+    made = project(tmp_path, 'site.aliases = {db = "database", search = "solr", solr = "solr"}\n')
+    for services in (index_services(made, POSTGRESQL, {}), ci_services(made, POSTGRESQL, {})):
+        found = services["services"]
+        assert found["postgres"] == {"networks": {"database": {"aliases": ["db"]}}}
+        assert found["solr"] == {"networks": {"default": {"aliases": ["search"]}}}
+        assert not any("entrypoint" in each or "extra_hosts" in each for each in found.values())
+
+
+def test_services_have_no_further_names_by_default(tmp_path: Path) -> None:
+    assert {*index_services(project(tmp_path), SQLITE, {})["services"]} == {"database", "loader"}
+
+
+def test_site_s_containers_listen_where_the_site_has_itself_written_in(tmp_path: Path) -> None:
+    made = project(tmp_path, 'site.aliases = {localhost = "solr", "db:6432" = "database"}\n')
+    facts = Facts(database_url=POSTGRESQL.database_url, core="pages", entrypoint=("/start",), command=("$x",))
+    ci, index = ci_services(made, facts, {})["services"], index_services(made, facts, {})["services"]
+    ran_first = ci["web"]["entrypoint"][:-1]
+    python, option, program, addresses = ran_first
+    assert (python, option) == ("python", "-c")
+    assert "$" not in program.replace("$$", "")
+    assert json.loads(addresses) == {"8983": ["solr.haybale", 8983], "6432": ["postgres.haybale", 5432]}
+    assert (ci["web"]["entrypoint"][-1], ci["web"]["command"]) == ("/start", ["$$x"])
+    for waiting in (ci["tester"], index["loader"]):
+        assert waiting["entrypoint"] == [*ran_first, "sleep", "infinity"]
+    for database in (ci["database"], index["database"]):
+        assert database["command"][:5] == [*ran_first, "sh"]
+    for service in (ci["web"], ci["tester"], ci["database"], index["loader"], index["database"]):
+        assert service["extra_hosts"] == {"db": "127.0.0.1"}
+    for services in (ci, index):
+        assert services["solr"]["networks"]["default"]["aliases"] == ["solr.haybale"]
+        assert services["postgres"]["networks"]["database"]["aliases"] == ["postgres.haybale"]
+
+
+def test_site_s_own_command_is_what_starts_it_where_it_listens_for_services(tmp_path: Path) -> None:
+    made = project(tmp_path, 'site = {aliases = {localhost = "solr"}, command = ["serve"]}\n')
+    facts = Facts(database_url=SQLITE.database_url, core="pages", entrypoint=("/start",), command=("x",))
+    web = ci_services(made, facts, {})["services"]["web"]
+    assert (web["entrypoint"][-1], web["command"]) == ("/start", ["serve"])
 
 
 def test_ci_services_mount_what_the_suites_see(tmp_path: Path) -> None:

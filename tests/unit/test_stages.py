@@ -107,6 +107,38 @@ def test_find_stage_makes_a_tester_that_is_the_release_where_nothing_is_installe
     ]
 
 
+def test_find_stage_links_the_database_to_where_the_site_opens_it(tmp_path: Path) -> None:
+    """Whatever the last USER is, in the release and in the tester that is made of it."""
+    made = project(tmp_path, THEIRS, 'database.path = "/srv/site/db.sqlite3"\n')
+    source = find_stage(made, "release")
+    *_, link, linked = parse_dockerfile(source.text, "Dockerfile").stages
+    assert link.instructions == [
+        "FROM production AS haybale-link",
+        "RUN mkdir /tmp/haybale-link && ln -s /data/db.sqlite3 /tmp/haybale-link/db.sqlite3",
+    ]
+    assert (source.target, linked.instructions) == (
+        "haybale-linked",
+        ["FROM production AS haybale-linked", "COPY --from=haybale-link /tmp/haybale-link/ /srv/site/"],
+    )
+    tester = parse_dockerfile(find_stage(made, "tester").text, "Dockerfile").stages[-1]
+    assert tester.instructions == [f"FROM haybale-linked AS {TESTER_STAGE}"]
+
+
+def test_find_stage_links_the_database_in_a_tester_of_their_own(tmp_path: Path) -> None:
+    theirs = f"{THEIRS}FROM production AS Test\nRUN pip install pytest\n"
+    lines = 'database.path = "/app/db.sqlite3"\nstages.release = "production"\nstages.tester = "Test"\n'
+    made = project(tmp_path, theirs, lines)
+    source = find_stage(made, "tester")
+    assert source.target == "haybale-linked"
+    assert "pip install pytest" in source.instructions(build_arguments(made.settings))
+
+
+def test_index_is_another_one_where_the_database_is_linked(tmp_path: Path) -> None:
+    before = site_instructions(project(tmp_path, THEIRS), ("release",))
+    linked = project(tmp_path, THEIRS, 'database.path = "/app/db.sqlite3"\n')
+    assert site_instructions(linked, ("release",)) != before
+
+
 def test_find_stage_has_a_solr_of_haybale_s_own_that_needs_nothing_of_the_repository(tmp_path: Path) -> None:
     source = find_stage(project(tmp_path, THEIRS, 'images.solr = "solr:9.9"\n'), "solr")
     assert (source.target, source.needs_context, source.file) == (SOLR_STAGE, False, None)

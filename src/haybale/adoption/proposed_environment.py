@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from haybale.addresses import SOLR_HOST, SOLR_PORT
 from haybale.adoption.site_settings import Purpose, Reference, as_text
 from haybale.adoption.variables import (
     SECRET,
@@ -16,7 +17,6 @@ from haybale.adoption.variables import (
     to_service,
 )
 from haybale.config import USUAL_ENVIRONMENT
-from haybale.images.site_services import SOLR_HOST, SOLR_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

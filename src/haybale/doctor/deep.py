@@ -128,13 +128,14 @@ def database_url(project: Project) -> str:
 
     Nothing is there: what only starts does not ask for it.
     """
+    settings = project.settings.database
     try:
         with open_content(find_dump(project).target) as content:
             if isinstance(content, Stream):
-                return recognise(content).database.url
-            return PostgreSQL.url if isinstance(content, Folder) else SQLite.url
+                return recognise(content).database.url(settings)
+            return (PostgreSQL() if isinstance(content, Folder) else SQLite()).url(settings)
     except (HaybaleError, OSError):
-        return SQLite.url
+        return SQLite().url(settings)
 
 
 def ask_django(started: Started) -> Asked:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from haybale.config import ImageSettings
+    from haybale.config import DatabaseSettings, ImageSettings
     from haybale.dump.content import Stream
     from haybale.dump.limits import Limits
     from haybale.dump.psql_script import ScriptContents
@@ -35,7 +35,6 @@ class Database(Protocol):
     - `formats`: what its dumps may be; a format belongs to one database alone.
     - `suffixes`: how the name of its file ends in an archive.
     - `folder_marker`: the file that says what a dump that is a folder holds; None where no dump is one.
-    - `url`: where the site finds it.
     - `image_setting`: the setting in `images` that names its server's image; None where it has no server.
     """
 
@@ -43,8 +42,10 @@ class Database(Protocol):
     formats: tuple[str, ...]
     suffixes: tuple[str, ...]
     folder_marker: str | None = None
-    url: str
     image_setting: str | None = None
+
+    def url(self, settings: DatabaseSettings) -> str:
+        """Return where the site finds it (scheme://USER:PASSWORD@HOST:PORT/NAME, or sqlite:///PATH)."""
 
     def recognise(self, file: Path, start: bytes, *, is_folder: bool) -> Recognised | None:
         """Return what begins with these bytes, None where it is no dump of this database.

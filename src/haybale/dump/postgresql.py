@@ -10,7 +10,9 @@ from __future__ import annotations
 import io
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+from haybale.addresses import POSTGRESQL_HOST, POSTGRESQL_PORT
 from haybale.dump.content import FETCH_HINT, REPACK_HINT, Stream, damaged
 from haybale.dump.database import Database, Recognised
 from haybale.dump.psql_script import ScriptContents, ScriptReader
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from haybale.config import DatabaseSettings
     from haybale.image_ref import ImageRef
 
 MAGIC = b"PGDMP"
@@ -52,8 +55,12 @@ class PostgreSQL(Database):
     formats = (PLAIN, CUSTOM, TAR, DIRECTORY)
     suffixes = (".sql", ".dump", ".pgdump", ".backup")
     folder_marker = CONTENTS
-    url = "postgresql://site:only-here@postgres:5432/site"
     image_setting = "postgres"
+
+    def url(self, settings: DatabaseSettings) -> str:
+        parts = (settings.user, settings.password, settings.name)
+        user, password, name = (quote(part, safe="") for part in parts)
+        return f"postgresql://{user}:{password}@{POSTGRESQL_HOST}:{POSTGRESQL_PORT}/{name}"
 
     def recognise(self, file: Path, start: bytes, *, is_folder: bool) -> Recognised | None:
         if found := self._recognise_script(file, start):

@@ -50,7 +50,8 @@ def database_variables(checkout: Checkout, unpacked: Unpacked, say: Callable[[st
 
     Raises `ConfigError` where a fixture is missing, `DumpError` where the server is older than the dump.
     """
-    database, fixtures = unpacked.database, copy_fixtures(checkout.project)
+    database, settings = unpacked.database, checkout.settings.database
+    fixtures = copy_fixtures(checkout.project)
     image, profile, user = checkout.stage_image("release"), "", ROOT
     configured = database.server_image(checkout.settings.images)
     if configured and database.image_setting:
@@ -61,12 +62,15 @@ def database_variables(checkout: Checkout, unpacked: Unpacked, say: Callable[[st
     return {
         "COMPOSE_PROFILES": profile,
         "HAYBALE_DATABASE_IMAGE": str(image),
-        "HAYBALE_DATABASE_URL": database.url,
+        "HAYBALE_DATABASE_NAME": settings.name,
+        "HAYBALE_DATABASE_PASSWORD": settings.password,
+        "HAYBALE_DATABASE_URL": database.url(settings),
+        "HAYBALE_DATABASE_USER": settings.user,
         "HAYBALE_DUMP": str(unpacked.path),
         "HAYBALE_DUMP_FORMAT": unpacked.format,
         "HAYBALE_FIXTURES": str(fixtures),
         "HAYBALE_RESTORE": str(restore),
-        "HAYBALE_RESTORE_MODE": checkout.settings.database.restore,
+        "HAYBALE_RESTORE_MODE": settings.restore,
         "HAYBALE_RESTORE_USER": user,
     }
 

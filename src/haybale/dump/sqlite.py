@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from haybale.config import DatabaseSettings
     from haybale.dump.limits import Limits
 
 # The beginning of a database file, and the size of its header in bytes (SQLite file format, 1.3).
@@ -72,7 +73,10 @@ class SQLite(Database):
     name = "sqlite"
     formats = (FILE, SQL)
     suffixes = (".sqlite3", ".sqlite", ".db", ".sql")
-    url = SQLITE_URL
+
+    def url(self, settings: DatabaseSettings) -> str:
+        del settings
+        return SQLITE_URL
 
     def recognise(self, file: Path, start: bytes, *, is_folder: bool) -> Recognised | None:
         del file, is_folder

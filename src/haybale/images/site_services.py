@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from haybale.addresses import POSTGRESQL_HOST, SERVICES, SITE_HOST, SOLR_HOST, SOLR_PORT, plan_routes
 from haybale.config import PLACEHOLDER, USUAL_ENVIRONMENT, place_of
 from haybale.errors import ConfigError
 
@@ -28,8 +29,15 @@ DATA = "/data"
 SQLITE_PATH = f"{DATA}/db.sqlite3"
 SQLITE_URL = f"sqlite:///{SQLITE_PATH}"
 REPORTS = "/reports"
-SOLR_HOST, SOLR_PORT = "solr", 8983
-SITE_HOST = "web"
+
+# A further name of each service, that is the service's whatever names the site's container takes for itself.
+CERTAIN_NAME = "{}.haybale"
+
+# The network that a service has in common with the site's containers.
+NETWORKS = {SOLR_HOST: "default", POSTGRESQL_HOST: "database"}
+
+# What a container does that others run commands in.
+WAIT = ("sleep", "infinity")
 
 # Django's backends, by the scheme of a database's URL.
 ENGINES = {
@@ -54,10 +62,16 @@ sys.exit(f"{path} answered {answer}" if answer != status and (status or answer >
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What haybale knows of a run: the URL of the database, and the first core (or what stands for it)."""
+    """What haybale knows of a run.
+
+    The URL of the database, the first core (or what stands for it), and what starts the release image:
+    entry point and command.
+    """
 
     database_url: str
     core: str
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
 
     def placeholders(self, site: SiteSettings) -> dict[str, str]:
         """Return the value of each of `config.PLACEHOLDERS`."""
@@ -162,10 +176,14 @@ def _read_secret(project: Project, name: str, source: str, env: Mapping[str, str
 def index_services(project: Project, facts: Facts, env: Mapping[str, str]) -> dict[str, Any]:
     """Return the compose file of the environment that indexes, as far as the settings say it."""
     index = project.settings.site.index
+    loader = _container(project, index, facts, env)
+    if forwarding := _forwarding(project):
+        loader["entrypoint"] = [*forwarding, *WAIT]
     return {
         "services": {
+            **_named_services(project),
             "database": _database(project, index, facts, env),
-            "loader": _container(project, index, facts, env),
+            "loader": loader,
         }
     }
 
@@ -186,11 +204,37 @@ def ci_services(project: Project, facts: Facts, env: Mapping[str, str]) -> dict[
         **({"command": [_literal(word) for word in site.command]} if site.command else {}),
     }
     tester = _container(project, site.test, facts, env)
+    if forwarding := _forwarding(project):
+        web["entrypoint"] = [*forwarding, *map(_literal, facts.entrypoint)]
+        web["command"] = [_literal(word) for word in site.command or facts.command]
+        tester["entrypoint"] = [*forwarding, *WAIT]
     for name, service in (("web", web), ("tester", tester)):
         service["volumes"] = [*_mounts(project, [*site.mounts, *_suites_mounts(project, name)])]
-    return {
-        "services": {"database": _database(project, site.release, facts, env), "web": web, "tester": tester}
-    }
+    database = _database(project, site.release, facts, env)
+    return {"services": {**_named_services(project), "database": database, "web": web, "tester": tester}}
+
+
+def _named_services(project: Project) -> dict[str, Any]:
+    """Return what the services are called besides, so that the site's addresses lead to them."""
+    routes = plan_routes(project.settings.site.aliases)
+    found = {}
+    for service, names in routes.names.items():
+        name = SERVICES[service][0]
+        certain = [CERTAIN_NAME.format(name)] if service in routes.forwarded.values() else []
+        if names or certain:
+            found[name] = {"networks": {NETWORKS[name]: {"aliases": [*names, *certain]}}}
+    return found
+
+
+def _forwarding(project: Project) -> list[str]:
+    """Return what a container of the site runs first to listen in place of services; [] for none."""
+    forwarded = plan_routes(project.settings.site.aliases).forwarded
+    if not forwarded:
+        return []
+    targets = {port: SERVICES[service] for port, service in forwarded.items()}
+    addresses = {port: (CERTAIN_NAME.format(name), number) for port, (name, number) in targets.items()}
+    program = (resources.files("haybale.images") / "forward.py").read_text(encoding="utf-8")
+    return ["python", "-c", _literal(program), json.dumps(addresses)]
 
 
 def _container(project: Project, step: StepSettings, facts: Facts, env: Mapping[str, str]) -> dict[str, Any]:
@@ -199,11 +243,13 @@ def _container(project: Project, step: StepSettings, facts: Facts, env: Mapping[
     placeholders = facts.placeholders(site)
     variables = {name: expand(value, placeholders) for name, value in site_environment(project, step).items()}
     variables |= read_secrets(project, env)
+    own = plan_routes(site.aliases).own
     return {
         "environment": {name: _literal(value) for name, value in variables.items()},
         **({"user": site.user} if site.user else {}),
         **({"working_dir": site.workdir} if site.workdir else {}),
         "volumes": [*_mounts(project, site.mounts)],
+        **({"extra_hosts": dict.fromkeys(own, "127.0.0.1")} if own else {}),
     }
 
 
@@ -214,7 +260,8 @@ def _database(project: Project, step: StepSettings, facts: Facts, env: Mapping[s
     ]
     fixtures = 'if [ -n "$(ls /fixtures)" ]; then without_index loaddata /fixtures/*/*; fi'
     script = "\n".join([database_script(), *commands, fixtures])
-    return {**_container(project, step, facts, env), "command": ["sh", "-c", _literal(script)]}
+    command = [*_forwarding(project), "sh", "-c", _literal(script)]
+    return {**_container(project, step, facts, env), "command": command}
 
 
 def database_script() -> str:

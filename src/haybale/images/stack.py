@@ -41,10 +41,13 @@ COMMANDS = CREATING | {
 
 # Every variable of the compose files that names something, or a folder.
 NAMES = (
-    "HAYBALE_CORE", "HAYBALE_DATABASE_IMAGE", "HAYBALE_DUMP_FORMAT", "HAYBALE_RESTORE_MODE",
-    "HAYBALE_RESTORE_USER", "HAYBALE_RELEASE_IMAGE", "HAYBALE_TESTER_IMAGE", "HAYBALE_SOLR_BAKED_IMAGE",
+    "HAYBALE_CORE", "HAYBALE_DATABASE_IMAGE", "HAYBALE_DATABASE_NAME", "HAYBALE_DATABASE_PASSWORD",
+    "HAYBALE_DATABASE_USER", "HAYBALE_DUMP_FORMAT", "HAYBALE_RESTORE_MODE", "HAYBALE_RESTORE_USER",
+    "HAYBALE_RELEASE_IMAGE", "HAYBALE_TESTER_IMAGE", "HAYBALE_SOLR_BAKED_IMAGE",
     "HAYBALE_SOLR_EMPTY_IMAGE", "HAYBALE_SOLR_HEAP", "HAYBALE_SOLR_OPTS", "HAYBALE_SOLRCONFIG",
 )  # fmt: skip
+# Entry point and command of the release image, as JSON.
+RELEASE_START, UNKNOWN_START = "HAYBALE_RELEASE_START", "[[], []]"
 FOLDERS = ("HAYBALE_DUMP", "HAYBALE_FIXTURES", "HAYBALE_LOADER", "HAYBALE_RESTORE")
 
 
@@ -65,7 +68,13 @@ def compose_project(
 
     `env` has the site's secrets. Raises `ConfigError` where something that a setting names is not there.
     """
-    facts = Facts(database_url=variables["HAYBALE_DATABASE_URL"], core=variables["HAYBALE_CORE"])
+    entrypoint, command = json.loads(variables.get(RELEASE_START) or UNKNOWN_START)
+    facts = Facts(
+        database_url=variables["HAYBALE_DATABASE_URL"],
+        core=variables["HAYBALE_CORE"],
+        entrypoint=tuple(entrypoint),
+        command=tuple(command),
+    )
     # JSON is YAML.
     site = json.dumps(SITE_SERVICES[kind](project, facts, env), indent=1)
     return _compose(project, kind, run, variables, f"{site}\n")

@@ -7,6 +7,7 @@ the release stage, a Solr that the index is put into.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from haybale.errors import ConfigError
@@ -27,6 +28,7 @@ from haybale.images.site_dockerfile import (
     install_instruction,
     site_dockerfile,
 )
+from haybale.images.site_services import SQLITE_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +45,7 @@ STAGES = (RELEASE, TESTER, SOLR)
 LAST_STAGE = "haybale-release"
 TESTER_STAGE = "haybale-tester"
 SOLR_STAGE = "haybale-solr-base"
+LINK_STAGE, LINKED_STAGE = "haybale-link", "haybale-linked"
 
 # Where Solr's cores are in that stage's image: outside /var/solr, which is a volume in Solr's own image, and
 # an older one would hide them.
@@ -50,6 +53,16 @@ SOLR_HOME = "/opt/haybale/solr"
 
 # What haybale's own Dockerfile is called in messages.
 OWN = "haybale's own Dockerfile"
+
+# A stage with a link to the database where the site opens it. SQLite writes its journal beside what the link
+# leads to, where the site's user may. A copied folder leaves user and owners as they are.
+LINKED = f"""
+FROM {{stage}} AS {LINK_STAGE}
+RUN mkdir /tmp/haybale-link && ln -s {SQLITE_PATH} /tmp/haybale-link/{{name}}
+
+FROM {{stage}} AS {LINKED_STAGE}
+COPY --from={LINK_STAGE} /tmp/haybale-link/ {{folder}}/
+"""
 
 SOLR_DOCKERFILE = f"""\
 FROM {{image}} AS {SOLR_STAGE}
@@ -137,20 +150,29 @@ def find_stage(project: Project, stage: str) -> StageSource:
     else:
         text, release = _name_release(own, settings.stages.release)
         parsed = own.parsed if text == own.text else parse_dockerfile(text, str(file))
-    target = {RELEASE: release, TESTER: settings.stages.tester, SOLR: settings.stages.solr}.get(stage, stage)
-    if target is None:
-        target = TESTER_STAGE
-        development = development_instructions(project) if own is None else ""
-        text += _tester(parsed, release, development, settings.test.install, is_own=own is None)
-        parsed = parse_dockerfile(text, str(file or OWN))
+    named = {RELEASE: release, TESTER: settings.stages.tester, SOLR: settings.stages.solr}.get(stage, stage)
+    target = (named or release).lower()
     names = [each.name for each in parsed.stages]
-    if target.lower() not in names:
+    if target not in names:
+        setting = stage if named else RELEASE
         raise ConfigError(
-            f"{file or OWN} has no stage {target!r}",
-            cause=f"the setting stages.{stage} names it; there are {', '.join(filter(None, names))}",
-            hint=f"correct stages.{stage}, or name the stage: FROM IMAGE AS {target}",
+            f"{file or OWN} has no stage {named or release!r}",
+            cause=f"the setting stages.{setting} names it; there are {', '.join(filter(None, names))}",
+            hint=f"correct stages.{setting}, or name the stage: FROM IMAGE AS {named or release}",
         )
-    return StageSource(text=text, parsed=parsed, target=target.lower(), file=file, ignored=ignored)
+    if settings.database.path and stage in {RELEASE, TESTER}:
+        text += _linked(target, PurePosixPath(settings.database.path))
+        target, parsed = LINKED_STAGE, parse_dockerfile(text, str(file or OWN))
+    if named is None:
+        development = development_instructions(project) if own is None else ""
+        text += _tester(parsed, target, development, settings.test.install, is_own=own is None)
+        target, parsed = TESTER_STAGE, parse_dockerfile(text, str(file or OWN))
+    return StageSource(text=text, parsed=parsed, target=target, file=file, ignored=ignored)
+
+
+def _linked(stage: str, path: PurePosixPath) -> str:
+    """Return a stage with a link at `path` to the database of the dump, made of another stage."""
+    return LINKED.format(stage=stage, folder=path.parent, name=path.name)
 
 
 def _read_own(project: Project) -> _OwnDockerfile | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from haybale.dump.service import database_variables, unpack_dump
 from haybale.errors import BuildError
 from haybale.images.build import ensure_stage
-from haybale.images.stack import compose_project, creates_containers, last_compose_project
+from haybale.images.stack import RELEASE_START, compose_project, creates_containers, last_compose_project
 from haybale.index.image import find_local_image, read_cores
 from haybale.index.key import compute_key
 from haybale.tools.engine import sdk
@@ -30,9 +31,11 @@ def prepare_test_stack(
 ) -> Compose:
     """Return the services that test the built stages around an index image, of a run or a developer's own."""
     unpacked = unpack_dump(checkout.project)
+    release = sdk.find_image(checkout.stage_image("release"))
     variables = {
         "HAYBALE_CORE": next(iter(find_cores(index_image)), ""),
         "HAYBALE_RELEASE_IMAGE": str(checkout.stage_image("release")),
+        **({RELEASE_START: json.dumps(release.start)} if release else {}),
         "HAYBALE_TESTER_IMAGE": str(checkout.stage_image("tester")),
         "HAYBALE_SOLR_BAKED_IMAGE": str(index_image),
         **database_variables(checkout, unpacked, say),

@@ -49,13 +49,15 @@ TAIL = 25
 class ImageInfo:
     """An image on the engine: id, digest (its id where no registry has it), labels.
 
-    `digests` are all that it has in registries, as far as the engine knows.
+    `digests` are all that it has in registries, as far as the engine knows. `start` is what its containers
+    start: entry point and command.
     """
 
     id: str
     digest: str
     labels: Mapping[str, str]
     digests: frozenset[str] = frozenset()
+    start: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +171,11 @@ def find_image(image: ImageRef | str) -> ImageInfo | None:
         raise PrerequisiteError(message, cause=str(error.explanation), hint=hint) from error
     digests = [name.partition("@")[2] for name in found.attrs.get("RepoDigests") or ()]
     digest = next(iter(digests), str(found.id))
-    return ImageInfo(id=str(found.id), digest=digest, labels=found.labels, digests=frozenset(digests))
+    config = found.attrs.get("Config") or {}
+    start = (tuple(config.get("Entrypoint") or ()), tuple(config.get("Cmd") or ()))
+    return ImageInfo(
+        id=str(found.id), digest=digest, labels=found.labels, digests=frozenset(digests), start=start
+    )
 
 
 def list_images(repository: ImageRef, label: str | None = None) -> list[dict[str, Any]]:
