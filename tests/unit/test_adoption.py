@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import tomllib
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,13 @@ from haybale.adoption.description import describe_survey
 from haybale.adoption.dumps import find_dumps
 from haybale.adoption.plan import Plan, find_forge, plan_files
 from haybale.adoption.proposal import Origin
+from haybale.adoption.settings_reader import read_settings
 from haybale.adoption.site_requirements import declared_packages, package_names, system_packages
 from haybale.adoption.solr_files import find_configurations, match_cores
 from haybale.adoption.survey import survey_repository
 from haybale.adoption.toml_text import render_table
 from haybale.adoption.variables import to_service
+from haybale.adoption.written_in import WrittenIn, find_written_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -482,17 +485,112 @@ def test_propose_takes_values_that_compose_has(tmp_path: Path) -> None:
     assert proposed(found)["site"]["environment"] == {"API_KEY": "a-b", "SEARCH": "{solr_url}"}
 
 
-def test_propose_notes_addresses_that_no_variable_changes(tmp_path: Path) -> None:
-    """As in most old repositories: the settings of the developer's machine, written down."""
+def test_propose_notes_a_dump_of_another_database(tmp_path: Path) -> None:
     plant_database(tmp_path / "dumps/a_latest.db")
     text = settings(
         'DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "HOST": "db", "NAME": "x"}}',
         url='"http://127.0.0.1:8983/solr/books"',
     )
     notes = "\n".join(plan(plant_site(tmp_path, text)).notes)
-    assert "books/settings.py:3: the connection default is always http://127.0.0.1:8983/solr/books" in notes
-    assert "books/settings.py:2: no variable says where the database is" in notes
     assert "dumps/a_latest.db: the dump is of sqlite" in notes
+
+
+def test_propose_has_services_where_settings_have_them_written_in(tmp_path: Path) -> None:
+    """As in most old repositories: the settings of the developer's machine, written down."""
+    (tmp_path / "dumps").mkdir()
+    (tmp_path / "dumps/a_latest.sql").write_text("--\n-- PostgreSQL database dump\n--\n", encoding="utf-8")
+    text = settings(
+        "NAME = 'books'",
+        "DATABASES = {'default': {'ENGINE': 'django.db.backends.postgresql', 'HOST': 'db', 'NAME': NAME,"
+        " 'USER': 'postgres', 'PASSWORD': 'a$b', 'PORT': ''}}",
+        url='"http://127.0.0.1:8080/solr/" + os.environ.get("CORE", "books")',
+    )
+    table = propose(plant_site(tmp_path, text))
+    assert table["site"]["aliases"] == {"db": "database", "127.0.0.1:8080": "solr"}
+    assert table["database"] == {"name": "books", "user": "postgres", "password": "a$b"}
+
+
+@pytest.mark.parametrize(
+    ("database", "aliases", "proposed"),
+    [
+        ("'NAME': 'x', 'HOST': '', 'PORT': ''", {}, {"name": "x"}),
+        ("'NAME': 'site', 'HOST': 'localhost', 'PORT': 5433", {"localhost:5433": "database"}, {}),
+        ("'NAME': 'x', 'PORT': '5433'", {"postgres:5433": "database"}, {"name": "x"}),
+        ("'NAME': 'x', 'HOST': os.environ['DB'], 'USER': 'y'", {}, {"name": "x", "user": "y"}),
+    ],
+)
+def test_find_written_in_reads_a_database(
+    database: str, aliases: dict[str, str], proposed: dict[str, str]
+) -> None:
+    found = written_in(f"{{'ENGINE': 'django.db.backends.postgresql', {database}}}", kind="postgresql")
+    assert (found.aliases, found.database, found.notes) == (aliases, proposed, [])
+
+
+@pytest.mark.parametrize(
+    ("database", "note"),
+    [
+        (
+            "'NAME': 'x', 'HOST': '/run/postgresql'",
+            "web/books/settings.py:3: .* at the socket /run/postgresql",
+        ),
+        ("'NAME': 'x', 'HOST': '10.0.0.1'", "web/books/settings.py:3: 10.0.0.1 is written in"),
+        ("'NAME': 'x', 'HOST': 'localhost', 'PORT': '8000'", "site.aliases: the port 8000"),
+        ("'NAME': find()", "web/books/settings.py:3: nothing that can be read"),
+    ],
+)
+def test_find_written_in_notes_what_no_setting_helps(database: str, note: str) -> None:
+    found = written_in(f"{{'ENGINE': 'django.db.backends.postgresql', {database}}}", kind="postgresql")
+    (line,) = found.notes
+    assert re.match(note, line)
+    assert found.aliases == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("os.path.join(BASE_DIR, 'db.sqlite3')", "/app/db.sqlite3"),
+        ("str(BASE_DIR / 'data' / 'db.sqlite3')", "/app/data/db.sqlite3"),
+        ("Path(__file__).parents[0].joinpath('db')", "/app/books/db"),
+        ("BASE_DIR + '/db.sqlite3'", "/app/db.sqlite3"),
+        ("f'{BASE_DIR}/db.sqlite3'", "/app/db.sqlite3"),
+        ("os.path.join(os.path.dirname(__file__), os.pardir, os.pardir, 'x.db')", "/x.db"),
+        ("(environ.Path(__file__) - 2)('x.db')", None),
+        ("ROOT('x.db')", "/app/x.db"),
+        ("'db.sqlite3'", "/app/db.sqlite3"),
+        ("'/srv/x.db'", "/srv/x.db"),
+        ("os.path.join(BASE_DIR, find())", None),
+        ("'/data/db.sqlite3'", ""),
+    ],
+)
+def test_find_written_in_reads_where_a_file_is_in_the_image(name: str, path: str | None) -> None:
+    found = written_in(f"{{'ENGINE': 'django.db.backends.sqlite3', 'NAME': {name}}}", kind="sqlite")
+    assert found.database == ({"path": path} if path else {})
+    assert bool(found.notes) == (path is None)
+
+
+def written_in(database: str, *, kind: str) -> WrittenIn:
+    text = (
+        "BASE_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))\n"
+        "ROOT = environ.Path(__file__) - 2\n"
+        f"DATABASES = {{'default': {database}}}\n"
+    )
+    read = read_settings([("web/books/settings.py", text)])
+    return find_written_in(read, kind=kind, folder="web", workdir="/app", port=8000)
+
+
+def test_find_written_in_knows_addresses_of_solr() -> None:
+    def found(url: str) -> WrittenIn:
+        text = f"HAYSTACK_CONNECTIONS = {{'default': {{'ENGINE': '{SOLR}', 'URL': {url}}}}}\n"
+        settings = read_settings([("s.py", text)])
+        return find_written_in(settings, kind="sqlite", folder=".", workdir="/app", port=8000)
+
+    assert found("'http://solr:8983/solr/x'").aliases == {}
+    assert found("'http://SOLR/solr/x'").aliases == {"solr:80": "solr"}
+    assert found("'http://me:secret@search:8983/solr/x'").aliases == {"search": "solr"}
+    assert found("os.environ['URL']").aliases == {}
+    assert found("'http://%s:8983/solr/x' % os.environ['HOST']").aliases == {}
+    (note,) = found("'https://search/solr/x'").notes
+    assert "speaks no TLS" in note
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 from haybale.adoption.compose_services import STARTS_SITE
 from haybale.adoption.dump_commands import choose_command
 from haybale.adoption.proposed_environment import (
+    WORKDIR,
     ProposedEnvironment,
+    check_kind,
     database_kind,
-    fixed_addresses,
     propose_environment,
 )
 from haybale.adoption.proposed_tests import propose_requirements, propose_suites
 from haybale.adoption.site_requirements import system_packages
 from haybale.adoption.solr_files import match_cores
+from haybale.adoption.written_in import find_written_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,11 +93,16 @@ class _Proposer:
         environment = propose_environment(
             found, workdir or (release.folder if release else None), self.answers
         )
+        in_image = workdir or (release.folder if release else WORKDIR)
+        written_in = find_written_in(
+            found.settings, kind=database_kind(found), folder=self._folder, workdir=in_image,
+            port=self._port(release) or PORT,
+        )  # fmt: skip
         compose_file, services = self._services()
         table: dict[str, Any] = self._names() | self._cores_and_dump()
-        table["database"] = self._database()
+        table["database"] = {**(self._database() or {}), **written_in.database}
         table["dockerfile"] = dockerfile.path if dockerfile else None
-        table["site"] = self._site(release, workdir, environment)
+        table["site"] = {**self._site(release, workdir, environment), "aliases": written_in.aliases}
         table["stages"] = self._stages(dockerfile)
         table["image"] = self._image() if dockerfile is None else None
         table["images"] = self._images()
@@ -103,6 +110,7 @@ class _Proposer:
         table["requirements"] = self._requirements(dockerfile)
         texts = {each.path: self._text(each.path) for each in found.requirements}
         table["test"] = {**propose_suites(found, self._folder, dockerfile, texts), "pages": self._pages()}
+        self.notes += written_in.notes
         self._look_at_the_rest(environment)
         return ProposedSettings(
             table=_without_none(table), notes=tuple(self.notes), questions=environment.questions,
@@ -387,7 +395,7 @@ class _Proposer:
 
     def _look_at_the_rest(self, environment: ProposedEnvironment) -> None:
         found = self.survey
-        self.notes += fixed_addresses(found)
+        self.notes += check_kind(found)
         self.notes += [
             f"site.environment.{each.variable}: {each.place} needs it, and no file says what it is; it is"
             f" {each.default!r} now"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from haybale.addresses import SOLR_HOST, SOLR_PORT
-from haybale.adoption.site_settings import Purpose, Reference, as_text
+from haybale.adoption.site_settings import Purpose, Reference
 from haybale.adoption.variables import (
     SECRET,
     Question,
@@ -21,7 +21,7 @@ from haybale.config import USUAL_ENVIRONMENT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from haybale.adoption.site_settings import Template, Variable
+    from haybale.adoption.site_settings import Variable
     from haybale.adoption.survey import Survey
 
 # Where a site is in an image of haybale's own Dockerfile.
@@ -29,9 +29,6 @@ WORKDIR = "/app"
 
 # Values of variables that mean yes, as people write them.
 YES = {"1", "true", "yes", "on"}
-
-# How haybale's own Solr is reached.
-SOLR_ADDRESS = f"//{SOLR_HOST}:{SOLR_PORT}/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,27 +68,13 @@ def database_kind(survey: Survey) -> str:
     return "sqlite" if database and "sqlite" in (database.engine or "") else "postgresql"
 
 
-def fixed_addresses(survey: Survey) -> Iterator[str]:
-    """Yield what settings have in them that haybale would have to tell them, and no variable can."""
-    for connection in survey.settings.connections:
-        url = as_text(connection.url)
-        if connection.is_solr and url and not _has_variable(connection.url) and SOLR_ADDRESS not in url:
-            yield (
-                f"{connection.place}: the connection {connection.alias} is always {url}, and haybale has"
-                f' http:{SOLR_ADDRESS}solr: let settings read it, such as os.environ.get("SOLR_URL")'
-            )
-    database = survey.settings.database
-    if database and not any(map(_has_variable, database.options.values())):
+def check_kind(survey: Survey) -> Iterator[str]:
+    """Yield that the dump is of another database than the settings'."""
+    kind, database = database_kind(survey), survey.settings.database
+    if database and database.engine and survey.dumps and ("sqlite" in database.engine) != (kind == "sqlite"):
         yield (
-            f"{database.place}: no variable says where the database is; let settings read it, such as"
-            ' os.environ["DATABASE_URL"] with dj-database-url'
-        )
-    kind = database_kind(survey)
-    engine = database.engine if database else None
-    if engine and ("sqlite" in engine) != (kind == "sqlite") and survey.dumps:
-        yield (
-            f"{survey.dumps[0].path}: the dump is of {kind}, and {database.place if database else ''} has the"
-            f" engine {engine}"
+            f"{survey.dumps[0].path}: the dump is of {kind}, and {database.place} has the engine"
+            f" {database.engine}"
         )
 
 
@@ -100,10 +83,6 @@ def _environment_file(survey: Survey) -> str | None:
     required = {each.name for each in survey.settings.variables if each.is_required}
     files = {each.place for name, each in survey.values.items() if name in required}
     return next((each for each in survey.env_files if each in files), None)
-
-
-def _has_variable(template: Template) -> bool:
-    return any(isinstance(part, Reference) for part in template)
 
 
 @dataclass

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from haybale.adoption.file_paths import PathReader
 from haybale.adoption.site_settings import (
     VARIABLE,
     Connection,
@@ -388,8 +389,14 @@ class _Reader:
                 if "NAME" not in options:
                     # dj_database_url.config(...), env.db(...): the whole entry is one URL.
                     templates["URL"] = self._first_reference(self.entry(value))
-                return Database(engine=engine, options=templates, place=f"{file}:{value.lineno}")
+                path = PathReader(find=self._find).read(options.get("NAME"), file)
+                place = f"{file}:{value.lineno}"
+                return Database(engine=engine, options=templates, place=place, path=path)
         return None
+
+    def _find(self, name: str) -> tuple[ast.expr, str] | None:
+        found = self.assigned.get(name)
+        return (found.value, found.file) if found else None
 
     def _first_reference(self, node: ast.expr | None) -> Template:
         """Return the variable that an entry is made of, however it is called."""

@@ -99,11 +99,15 @@ class Connection:
 
 @dataclass(frozen=True, kw_only=True)
 class Database:
-    """The default entry of DATABASES: its engine and the options that are written down, and where it is."""
+    """The default entry of DATABASES: its engine and the options that are written down, and where it is.
+
+    `path` is that of its file, as `file_paths.PathReader` reads it; None where it is not written down.
+    """
 
     engine: str | None
     options: Mapping[str, Template]
     place: str
+    path: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
