@@ -284,7 +284,7 @@ def test_adoption_changes_nothing_of_the_site(adopted: Adopted) -> None:
 
 def test_second_init_has_nothing_to_do(adopted: Adopted) -> None:
     before = (adopted.git("rev-parse", "HEAD"), adopted.git("status", "--porcelain"))
-    assert adopted.run("haybale init --yes").startswith("There is nothing to do: ")
+    assert adopted.run("haybale init --yes").startswith("There is nothing to do. ")
     assert (adopted.git("rev-parse", "HEAD"), adopted.git("status", "--porcelain")) == before
 
 

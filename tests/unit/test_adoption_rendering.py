@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from haybale.adoption.description import LIKELY, Described
-from haybale.adoption.rendering import file_lines, found_lines, note_lines
+from haybale.adoption.rendering import file_lines, fitted, found_lines, note_lines
 from haybale.files import add_stamp
 
 URL = "https://registry.example.org/a/long/path/that-no-line-of-forty/can/hold"
@@ -19,6 +19,10 @@ def test_found_lines_say_a_kind_once_and_keep_words_whole() -> None:
         f"  dump          {URL}", "                (Makefile:3), likely", "                sql (a/b.sql)",
         "  tests         pytest",
     ]  # fmt: skip
+
+
+def test_fitted_keeps_lines_apart_and_indented() -> None:
+    assert [*fitted(["  a b c d e f\n\n  g"], 9)] == ["  a b c d", "      e f", "", "  g"]
 
 
 def test_note_lines_are_wrapped_under_a_heading() -> None:

@@ -30,7 +30,7 @@ NOT_SET = tuple(
 NO_MODULE = re.compile(r"ModuleNotFoundError: No module named '(?P<name>[\w.]+)'")
 
 # Where a finding comes from that Django made.
-DJANGO = "Django, when it starts"
+DJANGO = "Django"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,13 @@ def wrap(text: str, width: int, first: str, others: str | None = None) -> list[s
     )  # fmt: skip
 
 
+def fitted(texts: Sequence[str], width: int) -> Iterator[str]:
+    """Yield texts, which may have several lines, in lines of a width; what is indented stays so."""
+    for line in (line for text in texts for line in text.splitlines()):
+        blanks = line[: len(line) - len(line.lstrip())]
+        yield from wrap(line.strip(), width, blanks, f"{blanks}    ") or [""]
+
+
 def found_lines(found: Sequence[Described], width: int) -> Iterator[str]:
     """Yield what was found; of several of a kind, the kind stands before the first one."""
     for subject, several in groupby(found, key=lambda each: each.subject):

@@ -17,7 +17,7 @@ from haybale.adoption.description import describe_survey
 from haybale.adoption.generated_files import FORGES
 from haybale.adoption.plan import find_forge, plan_files, plan_upgrade
 from haybale.adoption.proposal import Origin
-from haybale.adoption.rendering import file_lines, found_lines, note_lines
+from haybale.adoption.rendering import file_lines, fitted, found_lines, note_lines
 from haybale.adoption.survey import survey_repository
 from haybale.commands import current_project, json_option
 from haybale.commands.doctor import diagnosis_lines
@@ -27,7 +27,7 @@ from haybale.doctor.finding import Diagnosis, Finding
 from haybale.errors import ConfigError, PrerequisiteError, UsageError
 from haybale.files import write_atomically
 from haybale.invocation import find_invocation
-from haybale.terminal import Terminal, print_json, stdout_console
+from haybale.terminal import Terminal, print_json
 from haybale.tools import git
 
 if TYPE_CHECKING:
@@ -88,11 +88,10 @@ def init_command(
     if as_json:
         print_json({**plan.to_dict(described), "confirmed": [each.to_dict() for each in diagnoses] or None})
     elif plan.files:
-        for each in diagnoses:
-            stdout_console().print(*diagnosis_lines(each, find_invocation(root)), sep="\n")
-        click.echo("\n".join(shown_plan(root, plan, width, shows_all=shows_all)))
+        lines = [line.plain for each in diagnoses for line in diagnosis_lines(each, find_invocation(root))]
+        click.echo("\n".join([*fitted(lines, width), *shown_plan(root, plan, width, shows_all=shows_all)]))
     if not plan.files:
-        click.echo(f"There is nothing to do: {root} has all that this writes.", err=as_json)
+        click.echo(f"There is nothing to do. {root} has all that this writes.", err=as_json)
     else:
         write_if_wanted(root, plan, is_dry=dry_run, is_wanted=yes, is_asked=is_asked, is_quiet=as_json)
 
@@ -179,7 +178,7 @@ def upgrade_command(*, dry_run: bool, yes: bool, shows_all: bool, as_json: bool)
         click.echo("\n".join(shown_plan(project.root, plan, width, shows_all=shows_all)))
     if not plan.files:
         what = "nothing else" if plan.left else "nothing"
-        click.echo(f"There is {what} to do: this is haybale {version('haybale')}.", err=as_json)
+        click.echo(f"There is {what} to do. This is haybale {version('haybale')}.", err=as_json)
     else:
         is_asked = not yes and not dry_run and not as_json and sys.stdin.isatty()
         write_if_wanted(
