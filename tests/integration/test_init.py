@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,36 @@ def test_init_says_as_json_what_it_found_and_writes(root: Path) -> None:
     ]
     assert set(plan["files"]) == {"pyproject.toml", "noxfile.py", "justfile"}
     assert files(root)["justfile"] == plan["files"]["justfile"]
+
+
+def test_init_goes_on_where_no_engine_answers(root: Path) -> None:
+    env = {**os.environ, "DOCKER_HOST": "tcp://127.0.0.1:1", "COLUMNS": "80"}
+    command = [sys.executable, "-m", "haybale", "init", "--yes", "--confirm"]
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Django  not started" in done.stdout
+    assert "! no container engine answers" in done.stdout
+    assert "Wrote pyproject.toml" in done.stdout
+    assert all(len(line) <= 80 for line in done.stdout.splitlines() if "sha256" not in line)
+
+
+def test_init_asks_on_a_terminal_and_does_as_it_is_told(root: Path) -> None:
+    (root / "shop/books").mkdir()
+    (root / "shop/books/settings.py").write_text('import os\nX = os.environ["API"]\n', encoding="utf-8")
+    ours, theirs = pty.openpty()
+    # The value of API, no confirmation, and yes.
+    os.write(ours, b"API=b\nn\ny\n")
+    command = [sys.executable, "-m", "haybale", "init"]
+    done = subprocess.run(command, cwd=root, stdin=theirs, capture_output=True, text=True, check=False)
+    os.close(theirs)
+    os.close(ours)
+    assert done.returncode == 0, done.stderr
+    assert 'API = "b"' in files(root)["pyproject.toml"]
+    questions = [
+        done.stdout.index(each)
+        for each in ("  API  (shop", "Confirm that first", "--- /dev/null", "Write this?")
+    ]
+    assert questions == sorted(questions)
 
 
 def test_init_takes_values_of_variables(root: Path) -> None:

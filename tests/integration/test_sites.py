@@ -341,6 +341,29 @@ def outcome(report: Path) -> dict[str, int]:
     return {name: int(suite.attrib[name]) for name in names if name in suite.attrib}
 
 
+def test_init_confirms_what_it_read_by_starting_django(adopted: Adopted, tmp_path: Path) -> None:
+    """The site as it was, with a variable that reading does not show, and without Solr's configuration."""
+    if not adopted.case.is_in_tutorial:
+        return
+    name = adopted.path.name
+    path = tmp_path / name
+    subprocess.run(["git", "clone", "--quiet", "--branch", "before", adopted.path, path], check=True)
+    shutil.rmtree(path / "solr")
+    with (path / "bookshop/settings.py").open("a", encoding="utf-8") as settings:
+        settings.write('TAX = os.environ["BOOKSHOP" + "_TAX"]\n')
+    site = Adopted(case=adopted.case, path=path, env={**adopted.env, "COLUMNS": "80"})
+    shown = site.run("haybale init --dry-run --confirm")
+    assert "Django  starts; its connections have the cores catalogue, with 12 fields" in shown
+    assert "! Django does not start without the variable BOOKSHOP_TAX" in shown
+    assert '+BOOKSHOP_TAX = "only-for-tests"' in shown
+    assert "Solr's configuration  haybale makes it of the search indexes:\n" in shown
+    schema = ET.parse(path / ".haybale/solr_conf/catalogue/schema.xml")  # noqa: S314 - our own
+    assert {"text", "title", "authors_exact"} <= {each.get("name") for each in schema.iter("field")}
+    assert site.git("status", "--porcelain").splitlines() == [
+        " M bookshop/settings.py", *(f" D {each}" for each in site.git("ls-files", "--deleted").splitlines()),
+    ]  # fmt: skip
+
+
 def test_nothing_is_left_running(adopted: Adopted, watch_engine: Callable[..., Watch]) -> None:
     left = watch_engine(adopted.path.name, str(adopted.path)).leftovers()
     assert (left.containers, left.volumes, left.networks) == (frozenset(), frozenset(), frozenset())
