@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from haybale.doctor.finding import Diagnosis, Finding
+from haybale.doctor.made_configuration import describe_made_fields, read_made_fields
 from haybale.dump.archive import open_content
 from haybale.dump.content import Folder, Stream
 from haybale.dump.fetching import find_dump
@@ -98,7 +99,10 @@ def examine_deeply(checkout: Checkout, say: Callable[[str], None]) -> Iterator[D
         except HaybaleError as error:
             yield Diagnosis(subject="Solr", seen="does not start", findings=(from_start(error),))
             return
-        yield Diagnosis(subject="Solr", seen=f"opens {', '.join(cores)}", findings=findings)
+        seen = f"opens {', '.join(cores)}"
+        if made := read_made_fields(checkout.project):
+            seen += f"; {describe_made_fields(made)}"
+        yield Diagnosis(subject="Solr", seen=seen, findings=findings)
 
 
 @contextlib.contextmanager
