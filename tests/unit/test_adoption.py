@@ -19,8 +19,10 @@ from haybale.adoption.site_requirements import declared_packages, package_names,
 from haybale.adoption.solr_files import find_configurations, match_cores
 from haybale.adoption.survey import survey_repository
 from haybale.adoption.toml_text import render_table
+from haybale.adoption.unsupported import check_database
 from haybale.adoption.variables import to_service
 from haybale.adoption.written_in import WrittenIn, find_written_in
+from haybale.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -699,6 +701,126 @@ def test_propose_asks_no_page_behind_a_login(tmp_path: Path) -> None:
     urls = {"books/urls.py": 'path("search/", include("haystack.urls")),\n'}
     text = settings('MIDDLEWARE = ["django.contrib.auth.middleware.LoginRequiredMiddleware"]')
     assert "test" not in propose(plant_site(tmp_path, text, urls))
+
+
+# Other layouts ---------------------------------------------------------------------------------------------
+
+STAGED = "FROM python:3.13 AS python\nFROM python AS run\nWORKDIR /app\nRUN pip install x\n"
+# As projects made by cookiecutter-django have it: a Dockerfile and a compose file for each place; scripts.
+SCRIPTS = (
+    "COPY ./compose/production/entrypoint /entrypoint\nCOPY ./compose/production/start /start\nCOPY . /app\n"
+    'ENTRYPOINT ["/entrypoint"]\n'
+)
+COMPOSE = (
+    "services:\n  django: &django\n    build: {{context: ., dockerfile: ./compose/{0}/Dockerfile}}\n"
+    "    env_file: [./.envs/.{0}/.postgres]\n    command: /start\n    ports: ['8000:8000']\n"
+    "  redis: {{image: 'docker.io/redis:6'}}\n"
+)
+
+
+def test_propose_takes_what_is_deployed_of_several_places(tmp_path: Path) -> None:
+    files = {
+        "compose/local/Dockerfile": STAGED,
+        "compose/production/Dockerfile": STAGED + SCRIPTS,
+        "compose/production/entrypoint": (
+            '#!/bin/bash\nset -o nounset\nexport DATABASE_URL="postgres://$POSTGRES_USER@${POSTGRES_HOST}/"\n'
+            'echo "$THEME"\nexec "$@"\n'
+        ),
+        "compose/production/start": "#!/bin/sh\nexec gunicorn site.wsgi --bind 0.0.0.0:5000\n",
+        "docker-compose.local.yml": COMPOSE.format("local"),
+        "docker-compose.production.yml": COMPOSE.format("production"),
+        ".envs/.local/.postgres": "THEME=dark\nPOSTGRES_HOST=postgres\n",
+    }
+    table = propose(plant_site(tmp_path, settings(), files))
+    assert table["dockerfile"] == "compose/production/Dockerfile"
+    assert (table["site"]["command"], table["site"]["port"]) == (["/start"], 5000)
+    assert table["site"]["environment"] == {
+        "POSTGRES_HOST": "{database_host}", "POSTGRES_USER": "{database_user}", "THEME": "dark",
+    }  # fmt: skip
+
+
+def test_propose_mounts_the_example_of_a_module_that_git_has_not(tmp_path: Path) -> None:
+    files = {
+        "books/settings.py": "from books.local_settings import *\n",
+        "books/local_settings.example.py": settings(),
+        "Dockerfile": f"{INSTALLED}WORKDIR /code\nCOPY . .\n",
+    }
+    found = plan(plant_site(tmp_path, "", files), Origin())
+    assert proposed(found)["site"]["mounts"] == [
+        "books/local_settings.example.py:/code/books/local_settings.py"
+    ]
+    assert proposed(found)["core"] == "books"
+    (tmp_path / "books/local_settings.example.py").unlink()
+    assert any("books/settings.py:1 imports" in each for each in plan(tmp_path, Origin()).notes)
+
+
+def test_propose_notes_files_that_a_deployment_brings(tmp_path: Path) -> None:
+    found = plan(plant_site(tmp_path, settings("config.read('/run/secrets/site')")), Origin())
+    assert any("books/settings.py:2 reads /run/secrets/site" in each for each in found.notes)
+
+
+def test_survey_finds_compose_files_of_other_names_at_the_top(tmp_path: Path) -> None:
+    files = {
+        "Dockerfile": INSTALLED,
+        "base.yml": "version: '3'\nservices:\n  redis: {image: redis}\n  web: {environment: {A: b}}\n",
+        "dev.yml": "services:\n  web:\n    build: .\n    environment: {DJANGO_SETTINGS_MODULE: books.dev}\n",
+        "mkdocs.yml": "nav:\n  services: x\n",
+    }
+    survey = survey_repository(plant_site(tmp_path, settings(), files))
+    assert survey.compose_files == ("base.yml", "dev.yml")
+    assert [each.name for each in survey.needed_services] == ["redis"]
+    # What developers run says nothing about what is deployed.
+    assert survey.settings_module
+    assert survey.settings_module.value == "books.settings"
+
+
+@pytest.mark.parametrize(
+    ("project", "install"),
+    [
+        ('[project.optional-dependencies]\ntests = ["pytest", "factory-boy"]\n', "pip install -e '.[tests]'"),
+        ('[project.optional-dependencies]\ndocs = ["sphinx"]\n', "pip install pytest pytest-django"),
+    ],
+)
+def test_propose_installs_the_extra_of_a_package_for_its_tests(
+    tmp_path: Path, project: str, install: str
+) -> None:
+    package = f'[project]\nname = "books"\nversion = "1"\ndependencies = ["django"]\n{project}'
+    files = {"Dockerfile": INSTALLED, "pytest.ini": "[pytest]\n", "pyproject.toml": package}
+    found = plan(plant_site(tmp_path, settings(), files), Origin())
+    assert proposed(found)["test"]["install"] == install
+    assert not any(each.startswith("requirements.production") for each in found.notes)
+
+
+def test_propose_installs_requirements_of_a_folder_of_tests(tmp_path: Path) -> None:
+    files = {
+        "Dockerfile": INSTALLED, "pytest.ini": "[pytest]\n", "requirements.txt": "django\n",
+        "tests/requirements.txt": "pytest\npytest-mock\n",
+    }  # fmt: skip
+    table = propose(plant_site(tmp_path, settings(), files))
+    assert table["test"]["install"] == "pip install -r tests/requirements.txt"
+
+
+def test_propose_takes_no_configuration_of_solr_without_a_schema(tmp_path: Path) -> None:
+    found = plan(plant_site(tmp_path, settings(), {"solr/solrconfig.xml": "<config/>"}), Origin())
+    assert "solr_conf" not in proposed(found)
+    assert any("solr has no schema" in each for each in found.notes)
+
+
+def test_check_database_refuses_what_cannot_be_restored(tmp_path: Path) -> None:
+    mysql = 'DATABASES = {"default": {"ENGINE": "django.db.backends.mysql", "NAME": "x"}}'
+    plant_site(tmp_path, settings(mysql))
+    with pytest.raises(ConfigError, match=r"books/settings\.py:2: the site's database is MySQL"):
+        check_database(survey_repository(tmp_path))
+    plant_database(tmp_path / "data/latest.db")
+    check_database(survey_repository(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "engine", ['"django.db.backends.postgresql"', 'os.environ.get("E", "django.db.backends.mysql")']
+)
+def test_check_database_takes_what_can_be_restored(tmp_path: Path, engine: str) -> None:
+    database = f'DATABASES = {{"default": {{"ENGINE": {engine}, "NAME": "x"}}}}'
+    check_database(survey_repository(plant_site(tmp_path, settings(database))))
 
 
 def test_render_table_reads_alone_and_back() -> None:

@@ -10,7 +10,14 @@ from haybale.adoption.search_fields import SearchField, read_search_fields
 from haybale.config import Project, Settings, SiteSettings, StepSettings
 from haybale.doctor.contract import copied_to
 from haybale.doctor.search_fields import check_fields, schema_line
-from haybale.doctor.site import SiteFiles, check_manage, check_modules, missing_variable, required_variables
+from haybale.doctor.site import (
+    SiteFiles,
+    check_manage,
+    check_modules,
+    missing_modules,
+    missing_variable,
+    required_variables,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,3 +190,16 @@ def test_copied_to_tells_where_manage_py_comes_to(
     source: str, target: str, folder: str, where: str | None
 ) -> None:
     assert copied_to(source, target, folder) == where
+
+
+def test_missing_modules_are_those_that_are_neither_there_nor_mounted(tmp_path: Path) -> None:
+    files = {
+        "web/manage.py": MANAGE,
+        "web/shop/settings.py": "from .local import *\n",
+        "web/shop/local.example.py": "DEBUG = True\n",
+    }
+    (found,) = missing_modules(site_files(tmp_path, files, folder="web"))
+    assert found.what == "web/shop/settings.py:1: settings import web/shop/local.py, which is not there"
+    assert found.fix.startswith('mounts = ["web/shop/local.example.py:WORKDIR_OF_THE_IMAGE/shop/local.py"]')
+    mounts = ("web/shop/local.example.py:/app/shop/local.py",)
+    assert not [*missing_modules(site_files(tmp_path, files, folder="web", mounts=mounts))]

@@ -13,9 +13,11 @@ import yaml
 from haybale.adoption.site_image import substitute
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 COMPOSE_FILE = re.compile(r"(docker-)?compose([.-][\w.-]*)?\.ya?ml")
+# A file of another name at the top: docker compose --file base.yml --file dev.yml.
+SERVICES = re.compile(r"^services:[ \t]*(#.*)?$", re.MULTILINE)
 
 # What starts a site, and what starts something else of its image.
 STARTS_SITE = re.compile(r"runserver|gunicorn|uwsgi|uvicorn|daphne|hypercorn|waitress|granian|wsgi|asgi")
@@ -33,6 +35,11 @@ KEPT_KEYS = ("image", "command", "entrypoint", "environment", "healthcheck")
 
 SOLR_IMAGE = re.compile(r"(?:.*/)?solr:(?P<version>[0-9][\w.]*)")
 POSTGRES_IMAGE = re.compile(r"(?:.*/)?(postgres|postgis|pgvector|timescaledb)(:[\w.-]+)?")
+
+# Words in paths of files that are for something else than what is deployed.
+NOT_DEPLOYED = re.compile(
+    r"(?<![a-z])(dev(el(opment)?)?|tests?|ci|local|docs?|debug)(?![a-z])", re.IGNORECASE
+)
 
 # Which of several files is read first: what people run every day.
 FIRST_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
@@ -87,11 +94,21 @@ def read_services(file: str, text: str) -> tuple[Service, ...]:
     return tuple(_service(str(name), file, each) for name, each in found if isinstance(each, dict))
 
 
-def find_site_service(services: Sequence[Service], dockerfiles: Sequence[str]) -> Service | None:
+def find_site_service(
+    services: Sequence[Service], dockerfiles: Sequence[str], chosen: str | None = None
+) -> Service | None:
     """Return the service that is most likely the site: built, and started as one; None where there is none.
 
-    `dockerfiles` are those that install a site; `services` are in the order of their files.
+    `dockerfiles` are those that install a site, `chosen` the one that is deployed, where that is known;
+    `services` are in the order of their files.
     """
+    return next(iter(find_site_services(services, dockerfiles, chosen)), None)
+
+
+def find_site_services(
+    services: Sequence[Service], dockerfiles: Sequence[str], chosen: str | None = None
+) -> list[Service]:
+    """Return the services that may be the site, the likeliest first: in several files each may say a part."""
     candidates = [
         each
         for each in services
@@ -100,14 +117,22 @@ def find_site_service(services: Sequence[Service], dockerfiles: Sequence[str]) -
         and (each.dockerfile is None or not dockerfiles or each.dockerfile in dockerfiles)
     ]
 
-    def likeliness(service: Service) -> tuple[bool, bool, bool]:
+    def likeliness(service: Service) -> tuple[bool, bool, bool, bool]:
         return (
+            chosen is not None and service.dockerfile == chosen,
             bool(STARTS_SITE.search(service.command or "")),
             bool(SITE_NAME.fullmatch(service.name)),
             service.port is not None,
         )
 
-    return max(candidates, key=likeliness, default=None)
+    return sorted(candidates, key=likeliness, reverse=True)
+
+
+def is_compose_file(file: str, read: Callable[[str], str]) -> bool:
+    """Return whether a file is one of compose's: by its name, or at the top by what is in it."""
+    name = PurePosixPath(file).name
+    is_yaml = "/" not in file and name.endswith((".yml", ".yaml"))
+    return bool(COMPOSE_FILE.fullmatch(name)) or (is_yaml and bool(SERVICES.search(read(file))))
 
 
 def sort_files(files: Sequence[str]) -> list[str]:

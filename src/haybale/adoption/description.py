@@ -55,6 +55,9 @@ def _site(survey: Survey) -> Iterator[Described]:
     else:
         certainty = SURE if survey.settings_files else LIKELY
         yield Described(subject="settings", value=module.value, place=module.place, certainty=certainty)
+    for local in survey.local_modules:
+        example = f"its example is {local.example}" if local.example else "no example is there"
+        yield Described(subject="settings", value=f"{local.path}, not in git; {example}", place=local.place)
     for each in survey.settings.variables:
         if each.is_required:
             yield Described(subject="variables", value=f"{each.name}, required", place=each.place)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from haybale.adoption.compose_services import STARTS_SITE
 from haybale.adoption.dump_commands import choose_command
+from haybale.adoption.local_modules import read_files
 from haybale.adoption.proposed_environment import (
     WORKDIR,
     ProposedEnvironment,
@@ -21,6 +22,7 @@ from haybale.adoption.proposed_environment import (
 from haybale.adoption.proposed_tests import propose_requirements, propose_suites
 from haybale.adoption.site_requirements import system_packages
 from haybale.adoption.solr_files import match_cores
+from haybale.adoption.start_scripts import find_port
 from haybale.adoption.written_in import find_written_in
 
 if TYPE_CHECKING:
@@ -131,8 +133,33 @@ class _Proposer:
             "command": self._command(release),
             "environment_files": [environment.file] if environment.file else None,
             "environment": dict(environment.variables),
+            "mounts": self._mounts(workdir or (release.folder if release else None) or WORKDIR),
             "test": {"settings": self._test_settings()},
         }
+
+    def _mounts(self, workdir: str) -> list[str] | None:
+        """Return the examples that stand for settings modules that git has not; `workdir` is in the image."""
+        mounts = []
+        for each in self.survey.local_modules:
+            if each.example is None:
+                self.notes.append(
+                    f"site.mounts: {each.place} imports {each.path}, which git has not, and no example of it"
+                    " is there: write one for tests, and name it"
+                )
+                continue
+            inside = PurePosixPath(each.path).relative_to(self._folder)
+            mounts.append(f"{each.example}:{PurePosixPath(workdir, inside)}")
+            self.notes.append(
+                f"site.mounts: {each.place} imports {each.path}, which git has not; {each.example} is in its"
+                " place wherever haybale runs the site"
+            )
+        for file in self.survey.settings_files:
+            for path, line in _files_read(self._text(file)).items():
+                self.notes.append(
+                    f"site.mounts: {file}:{line} reads {path}; where a deployment brings it, write one for"
+                    f' tests, and name it: "FILE:{path}"'
+                )
+        return mounts or None
 
     @property
     def _folder(self) -> str:
@@ -171,10 +198,11 @@ class _Proposer:
             core = []
         folder = match_cores(found.solr_configurations, known)
         if folder is None:
+            half = next((f" ({each.folder} has no schema)" for each in found.solr_configurations), "")
             self.notes.append(
-                "solr_conf: there is no folder with schema.xml and solrconfig.xml, so haybale makes them of"
-                " the search indexes, in .haybale/solr_conf/CORE; `haybale doctor --deep` makes them to be"
-                " looked at"
+                f"solr_conf: there is no folder with schema.xml and solrconfig.xml{half}, so haybale makes"
+                " them of the search indexes, in .haybale/solr_conf/CORE; `haybale doctor --deep` makes them"
+                " to be looked at"
             )
         return {"core": core or None, "solr_conf": folder, "dump": self._dump()}
 
@@ -299,19 +327,24 @@ class _Proposer:
             return None
         service = self.survey.site_service
         match = re.search(r"(?:0\.0\.0\.0|--bind|-b|\s|\*|\[::\]):?(\d{2,5})\b", release.command or "")
-        port = release.port or (int(match[1]) if match else None) or (service.port if service else None)
+        said = (int(match[1]) if match else None) or find_port(self.survey.start_scripts, self._text)
+        port = release.port or said or (service.port if service else None)
         return port if port != PORT else None
 
     def _command(self, release: ImageStage | None) -> list[str] | None:
         """Return what starts the site, where the image does not start it as it is deployed."""
         if release is None:
             return None if "gunicorn" in self.survey.packages else self._own_command()
-        if release.entrypoint or (release.command and "runserver" not in release.command):
-            return None
         service = self.survey.site_service
         command = service.command if service else None
-        if command and STARTS_SITE.search(command) and "runserver" not in command:
-            return shlex.split(command) if not set("$|&;") & set(command) else ["sh", "-c", command]
+        # An entrypoint that ends by running what it is given does nothing without that.
+        is_given = not release.command and any(
+            '"$@"' in self._text(each) for each in self.survey.start_scripts
+        )
+        if (release.entrypoint and not is_given) or (release.command and "runserver" not in release.command):
+            return None
+        if command and "runserver" not in command and (is_given or STARTS_SITE.search(command)):
+            return _words(command)
         return self._own_command() if not release.command else None
 
     def _own_command(self) -> list[str]:
@@ -403,8 +436,13 @@ class _Proposer:
         ]
         if found.site is None:
             self.notes.append("site.folder: there is no manage.py here")
-        if not found.requirements:
+        if not found.requirements and not found.packages:
             self.notes.append("requirements.production: no file says which packages the site needs")
+        elif not found.requirements and found.dockerfile is None:
+            self.notes.append(
+                "requirements.production: haybale installs a requirements file or a lock, and neither is"
+                " here: make one of what pyproject.toml asks for (uv lock, or pip-compile)"
+            )
         if found.tests is None:
             self.notes.append("test.suites: no tests of the site were found")
         elif found.tests.browser:
@@ -418,6 +456,20 @@ class _Proposer:
             for each in found.deployment
             if each.value in {"Helm", "Kustomize"}
         ]
+
+
+def _files_read(text: str) -> Mapping[str, int]:
+    try:
+        return read_files(text)
+    except (SyntaxError, ValueError):
+        return {}
+
+
+def _words(command: str) -> list[str]:
+    """Return a command as a list; one that only a shell understands is given to a shell."""
+    words = shlex.split(command)
+    is_shell = PurePosixPath(words[0]).name in {"sh", "bash"}
+    return words if is_shell or not set("$|&;") & set(command) else ["sh", "-c", command]
 
 
 def _without_none(value: Any) -> Any:

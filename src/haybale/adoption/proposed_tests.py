@@ -77,7 +77,8 @@ def _install(
         return None
     production = find_production(survey.requirements, site)
     if production is None:
-        return PYTEST
+        # The image was made of the package at the top, so its extra is there as well.
+        return f"pip install -e '.[{survey.test_extra}]'" if survey.test_extra and dockerfile else PYTEST
     if not production.is_lock and "pytest" in texts.get(production.path, ""):
         return None
     development = find_development(survey.requirements, production)

@@ -122,6 +122,21 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def find_test_extra(text: str) -> str | None:
+    """Return the extra that a pyproject.toml's package has for its tests: the one that asks for pytest."""
+    try:
+        extras = _table(_table(tomllib.loads(text), "project"), "optional-dependencies")
+    except tomllib.TOMLDecodeError:
+        return None
+    lines = {name: each for name, each in extras.items() if isinstance(each, list)}
+    with_pytest = [
+        name for name, each in lines.items() if "pytest" in package_names("\n".join(map(str, each)))
+    ]
+    named = [name for name in with_pytest if "test" in name]
+    return next(iter([*named, *with_pytest]), None)
+
+
 def _is_development(path: PurePosixPath) -> bool:
-    words = [word for word in re.split(r"[^a-zA-Z]+", path.stem) if word != "requirements"]
+    names = (path.parent.name, path.stem)
+    words = [word for name in names for word in re.split(r"[^a-zA-Z]+", name) if word != "requirements"]
     return any(DEVELOPMENT.fullmatch(word) for word in words)

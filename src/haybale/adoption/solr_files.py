@@ -132,7 +132,7 @@ def match_cores(
 
     Several cores share one folder, unless there is one that is named after each.
     """
-    complete = [each for each in configurations if each.schema] or list(configurations)
+    complete = [each for each in configurations if each.schema]
     by_core = {each.core: each.folder for each in reversed(complete) if each.core}
     if len(cores) > 1 and all(core in by_core for core in cores):
         folders = {core: by_core[core] for core in cores}

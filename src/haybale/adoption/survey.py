@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from haybale.adoption.compose_services import (
-    COMPOSE_FILE,
+    NOT_DEPLOYED,
     POSTGRES_IMAGE,
     SOLR_IMAGE,
     Service,
     find_site_service,
+    find_site_services,
+    is_compose_file,
     read_services,
     sort_files,
 )
 from haybale.adoption.dump_commands import DumpCommand, find_dump_commands
 from haybale.adoption.dumps import FoundDump, find_dumps
+from haybale.adoption.local_modules import LocalModule, find_example, needed_imports
 from haybale.adoption.search_fields import read_search_fields, search_index_files
 from haybale.adoption.settings_reader import read_settings
 from haybale.adoption.site_image import SiteDockerfile, python_of, read_dockerfile
@@ -29,14 +32,18 @@ from haybale.adoption.site_requirements import (
     Requirements,
     declared_packages,
     find_requirements,
+    find_test_extra,
     package_names,
 )
 from haybale.adoption.site_settings import SiteSettings, find_settings_module, imported_modules
 from haybale.adoption.site_tests import SiteTests, find_tests
 from haybale.adoption.solr_files import SolrConfiguration, find_configurations
+from haybale.adoption.start_scripts import find_scripts, needed_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from haybale.adoption.site_settings import Variable
 
 # Folders that hold no part of a site, besides those whose names begin with a dot.
 SKIPPED = frozenset(
@@ -82,6 +89,7 @@ class Survey:
     # What manage.py says where nothing else does.
     manage_module: str | None = None
     settings_files: tuple[str, ...] = ()
+    local_modules: tuple[LocalModule, ...] = ()
     settings: SiteSettings = field(default_factory=SiteSettings)
     search_indexes: tuple[str, ...] = ()
     # The fields of these, as far as reading tells.
@@ -98,8 +106,12 @@ class Survey:
     env_files: tuple[str, ...] = ()
     # Values of variables that files of the repository have, by name.
     values: Mapping[str, Found] = field(default_factory=dict)
+    # What of the repository the site's image is started with.
+    start_scripts: tuple[str, ...] = ()
     requirements: tuple[Requirements, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict)
+    # The extra of the package at the top that its tests need.
+    test_extra: str | None = None
     python: Found | None = None
     tests: SiteTests | None = None
     health: Found | None = None
@@ -126,7 +138,8 @@ class Survey:
     @property
     def site_service(self) -> Service | None:
         """The compose service that is the site."""
-        return find_site_service(self.services, [each.path for each in self.dockerfiles])
+        paths = [each.path for each in self.dockerfiles]
+        return find_site_service(self.services, paths, next(iter(paths), None))
 
     @property
     def needed_services(self) -> tuple[Service, ...]:
@@ -153,13 +166,20 @@ def survey_repository(root: Path, is_shared: Callable[[str], bool] = lambda _: T
     site = _find_site(files, read)
     folder = site.value if site else "."
     services = tuple(
-        service for file in sort_files([each for each in files if COMPOSE_FILE.fullmatch(_name(each))])
+        service for file in sort_files([each for each in files if is_compose_file(each, read)])
         for service in read_services(file, read(file))
     )  # fmt: skip
     dockerfiles = _dockerfiles(files, services, read)
-    service = find_site_service(services, [each.path for each in dockerfiles])
+    paths = [each.path for each in dockerfiles]
+    site_services = find_site_services(services, paths, next(iter(paths), None))
+    service = next(iter(site_services), None)
     module = _find_settings_module(files, site, service, next(iter(dockerfiles), None), read)
-    settings_files = find_settings_files(folder, module.value if module else None, files, read)
+    settings_files, local_modules = find_settings_files(
+        folder, module.value if module else None, files, read, is_shared
+    )
+    settings = read_settings([(file, read(file)) for file in settings_files])
+    scripts = _start_scripts(dockerfiles, service, files)
+    settings = replace(settings, variables=(*settings.variables, *_of_scripts(scripts, settings, read)))
     requirements = tuple(find_requirements(files, read))
     packages = _packages(requirements, folder, files, read)
     env_files = tuple(each for each in files if EXAMPLE_FILE.fullmatch(_name(each)) and is_shared(each))
@@ -172,7 +192,9 @@ def survey_repository(root: Path, is_shared: Callable[[str], bool] = lambda _: T
         settings_module=module,
         manage_module=_module_of(read(site.place)) if site else None,
         settings_files=settings_files,
-        settings=read_settings([(file, read(file)) for file in settings_files]),
+        local_modules=local_modules,
+        settings=settings,
+        start_scripts=scripts,
         search_indexes=tuple(indexes),
         search_fields=tuple(_field_names(indexes, read)),
         solr_configurations=find_configurations(files, read),
@@ -183,9 +205,10 @@ def survey_repository(root: Path, is_shared: Callable[[str], bool] = lambda _: T
         services=services,
         compose_files=tuple(dict.fromkeys(each.file for each in services)),
         env_files=env_files,
-        values=_values(service, env_files, read),
+        values=_values(site_services, env_files, read, is_shared),
         requirements=requirements,
         packages=packages,
+        test_extra=find_test_extra(read("pyproject.toml")),
         python=_find_python(files, folder, dockerfiles, read),
         tests=find_tests(files, folder, read, "\n".join(packages)),
         health=_find_health(urls, read),
@@ -257,7 +280,8 @@ def _find_settings_module(
     if dockerfile and MODULE.fullmatch(dockerfile.release.environment.get(name, "")):
         place = f"{dockerfile.path}:{dockerfile.release.line}"
         return Found(value=dockerfile.release.environment[name], place=place)
-    if service and MODULE.fullmatch(service.environment.get(name, "")):
+    is_deployed = service is not None and not NOT_DEPLOYED.search(service.file)
+    if service and is_deployed and MODULE.fullmatch(service.environment.get(name, "")):
         return Found(value=service.environment[name], place=f"{service.file}, service {service.name}")
     if site is None:
         return None
@@ -276,32 +300,44 @@ def _module_of(text: str) -> str | None:
 
 
 def find_settings_files(
-    site: str, module: str | None, files: Sequence[str], read: Callable[[str], str]
-) -> tuple[str, ...]:
-    """Return the files that a settings module is made of, in the order in which Django reads them."""
+    site: str, module: str | None, files: Sequence[str], read: Callable[[str], str],
+    is_shared: Callable[[str], bool] = lambda _: True,
+) -> tuple[tuple[str, ...], tuple[LocalModule, ...]]:  # fmt: skip
+    """Return the files that a settings module is made of, in the order in which Django reads them.
+
+    For a module that not everybody has, that is its example; these modules are the second part.
+    """
     found: list[str] = []
+    local: list[LocalModule] = []
     seen: set[str] = set()
 
-    def follow(name: str) -> None:
+    def follow(name: str, place: str | None) -> None:
         path = PurePosixPath(site, *name.split("."))
         candidates = (f"{path}.py", f"{path}/__init__.py")
         file = next((each for each in candidates if each in files), None)
+        example = find_example(candidates[0], files)
+        # A module at the top may be any package's.
+        is_of_site = file or example or ("." in name and str(path.parent) in folders)
+        if place and is_of_site and not (file and is_shared(file)):
+            local.append(LocalModule(path=file or candidates[0], place=place, example=example))
+            file = example or file
         if file is None or file in seen:
             return
         seen.add(file)
         try:
-            imported = imported_modules(read(file))
+            imported, needed = imported_modules(read(file)), needed_imports(read(file))
         except (SyntaxError, ValueError):
-            imported = []
+            imported, needed = [], {}
         package = name if file.endswith("__init__.py") else name.rpartition(".")[0]
         for each in imported:
-            follow(_absolute(each, package))
+            follow(_absolute(each, package), f"{file}:{needed[each]}" if each in needed else None)
         # After what it imports, which it may replace.
         found.append(file)
 
+    folders = {str(PurePosixPath(each).parent) for each in files}
     if module:
-        follow(module)
-    return tuple(found)
+        follow(module, None)
+    return tuple(found), tuple(local)
 
 
 def _absolute(name: str, package: str) -> str:
@@ -327,10 +363,8 @@ def _dockerfiles(
     service = find_site_service(services, [each.path for each in found])
 
     def rank(each: SiteDockerfile) -> tuple[bool, bool, int]:
-        words = re.split(r"[^a-z]+", _name(each.path).lower())
-        is_other = bool({"dev", "development", "test", "ci", "local", "docs"} & {*words})
         is_built = service is not None and service.dockerfile == each.path
-        return (is_other, not is_built, each.path.count("/"))
+        return (bool(NOT_DEPLOYED.search(each.path)), not is_built, each.path.count("/"))
 
     return tuple(sorted(found, key=rank))
 
@@ -362,6 +396,29 @@ def _field_names(indexes: Sequence[str], read: Callable[[str], str]) -> Iterator
                 yield each.name
 
 
+def _start_scripts(
+    dockerfiles: Sequence[SiteDockerfile], service: Service | None, files: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the scripts that the deployed image is started with: its entrypoint's, its command's."""
+    if not dockerfiles:
+        return ()
+    release = dockerfiles[0].release
+    command = release.command or (service.command if service else None)
+    return tuple(dict.fromkeys(find_scripts(release, command, files)))
+
+
+def _of_scripts(
+    scripts: Iterable[str], settings: SiteSettings, read: Callable[[str], str]
+) -> Iterator[Variable]:
+    """Yield the variables that scripts need and settings do not read."""
+    known = {each.name for each in settings.variables}
+    for file in scripts:
+        for each in needed_variables(file, read(file)):
+            if each.name not in known:
+                known.add(each.name)
+                yield each
+
+
 def _find_solr(files: Sequence[str], services: Sequence[Service], read: Callable[[str], str]) -> Found | None:
     """Return the version of Solr that is used today."""
     for each in services:
@@ -377,13 +434,22 @@ def _find_solr(files: Sequence[str], services: Sequence[Service], read: Callable
 
 
 def _values(
-    service: Service | None, env_files: Iterable[str], read: Callable[[str], str]
-) -> dict[str, Found]:
-    """Return the values that files have for variables: compose's before those of files of variables."""
+    site_services: Iterable[Service], env_files: Iterable[str], read: Callable[[str], str],
+    is_shared: Callable[[str], bool],
+) -> dict[str, Found]:  # fmt: skip
+    """Return the values that files have for variables: compose's before those of files of variables.
+
+    A service's own files of variables count where everybody has them.
+    """
     found: dict[str, Found] = {}
-    if service:
+    for service in site_services:
         place = f"{service.file}, service {service.name}"
-        found = {name: Found(value=value, place=place) for name, value in service.environment.items()}
+        for name, value in service.environment.items():
+            found.setdefault(name, Found(value=value, place=place))
+        own = (file for file in service.env_files if file not in env_files and read(file))
+        for file in filter(is_shared, own):
+            for name, value in read_assignments(read(file)).items():
+                found.setdefault(name, Found(value=value, place=file))
     for file in env_files:
         for name, value in read_assignments(read(file)).items():
             found.setdefault(name, Found(value=value, place=file))

@@ -21,11 +21,19 @@ DATABASE_PLACEHOLDERS = {
     Purpose.DATABASE_PORT: "{database_port}",
 }  # fmt: skip
 
+# What variables of the site's database begin with.
+OF_DATABASE = "(POSTGRES|POSTGRESQL|DATABASE|DB|SQL)"
+
 # Purposes by the name, for variables that go into no setting that is known here.
 NAMES = (
     (re.compile(r"(\w+_)?SECRET_KEY"), Purpose.SECRET_KEY),
     (re.compile(r"(\w+_)?ALLOWED_HOSTS?"), Purpose.HOSTS),
     (re.compile(r"(\w+_)?(DATABASE|DB)_(URL|URI|DSN)"), Purpose.DATABASE_URL),
+    (re.compile(rf"{OF_DATABASE}_(HOST|HOSTNAME)"), Purpose.DATABASE_HOST),
+    (re.compile(rf"{OF_DATABASE}_PORT"), Purpose.DATABASE_PORT),
+    (re.compile(rf"{OF_DATABASE}_(USER|USERNAME)"), Purpose.DATABASE_USER),
+    (re.compile(rf"{OF_DATABASE}_(PASSWORD|PASS)"), Purpose.DATABASE_PASSWORD),
+    (re.compile(rf"{OF_DATABASE}_(DB|NAME|DATABASE)"), Purpose.DATABASE_NAME),
 )
 # What does not go to the service of the name, although it may look like it.
 NOT_SECRET_KEYS = re.compile(r"AWS|S3|API|RECAPTCHA|STRIPE|SOCIAL|OAUTH|MINIO", re.IGNORECASE)

@@ -19,6 +19,7 @@ from haybale.adoption.plan import find_forge, plan_files, plan_upgrade
 from haybale.adoption.proposal import Origin
 from haybale.adoption.rendering import file_lines, fitted, found_lines, note_lines
 from haybale.adoption.survey import survey_repository
+from haybale.adoption.unsupported import check_database
 from haybale.commands import current_project, json_option
 from haybale.commands.doctor import diagnosis_lines
 from haybale.config import FILE
@@ -78,6 +79,7 @@ def init_command(
     described = describe_survey(survey)
     if not as_json and plan.files:
         click.echo("\n".join([f"Found in {root}:", *found_lines(described, width)]))
+    check_database(survey)
     is_asked = not yes and not dry_run and not as_json and sys.stdin.isatty()
     if is_asked and plan.questions:
         answers |= ask_for_values(plan.questions)

@@ -21,6 +21,7 @@ from haybale.index.home import find_cores, read_core
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from haybale.adoption.local_modules import LocalModule
     from haybale.adoption.search_fields import SearchField
     from haybale.config import Project
 
@@ -136,6 +137,7 @@ def check_modules(files: SiteFiles) -> Iterator[Finding]:
                 + ("" if is_own else ", unless a package in the image has them"),
                 fix=f"correct {setting} in [{TABLE}]",
             )
+    yield from missing_modules(files)
     for name in settings_files(files, None):
         try:
             compile(files.read(name), name, "exec", dont_inherit=True)
@@ -143,8 +145,28 @@ def check_modules(files: SiteFiles) -> Iterator[Finding]:
             yield _not_python(name, error)
 
 
+def missing_modules(files: SiteFiles) -> Iterator[Finding]:
+    """Yield the modules that settings import, and that are neither in the repository nor mounted."""
+    mounted = [each.partition(":")[2] for each in files.project.settings.site.mounts]
+    for each in _settings_files(files, None)[1]:
+        inside = PurePosixPath(each.path).relative_to(files.folder)
+        if any(target.endswith(f"/{inside}") for target in mounted):
+            continue
+        example = each.example or "YOUR_FILE"
+        yield Finding(
+            level="error",
+            what=f"{each.place}: settings import {each.path}, which is not there",
+            why="Django does not start without it",
+            fix=f'mounts = ["{example}:WORKDIR_OF_THE_IMAGE/{inside}"] in [{TABLE}.site]',
+        )
+
+
 def settings_files(files: SiteFiles, module: str | None) -> tuple[str, ...]:
     """Return the files that a settings module is made of; of the site's own where none is given."""
+    return _settings_files(files, module)[0]
+
+
+def _settings_files(files: SiteFiles, module: str | None) -> tuple[tuple[str, ...], tuple[LocalModule, ...]]:
     try:
         own = find_settings_module(files.read(files.manage))
     except (SyntaxError, ValueError):
