@@ -80,7 +80,8 @@ class ImageRef:
     def with_tag(self, tag: str) -> Self:
         """Return this repository's image of a tag; raises `ConfigError` where the tag is not valid."""
         if not TAG.fullmatch(tag):
-            raise ConfigError(f"{tag!r} cannot be an image tag", cause=f"a tag has {TAG_RULE}")
+            message, cause = f"{tag!r} cannot be an image tag", f"a tag has {TAG_RULE}"
+            raise ConfigError(message, cause=cause, hint="give it another version")
         return replace(self, tag=tag, digest=None)
 
     def with_digest(self, digest: str) -> Self:

@@ -129,16 +129,17 @@ def explain_damage(file: Path) -> Iterator[None]:
 
 def damaged(message: str) -> DumpError:
     """Return the error for a dump that is not as it was made."""
-    return DumpError(message, cause="it was cut off or changed on its way here", hint=FETCH_HINT)
+    return DumpError(message, cause="reading it says that, and nothing of it is used", hint=FETCH_HINT)
 
 
 def unusual_packing(file: Path, why: str) -> DumpError:
     """Return the error for an archive that cannot be read, damaged or not."""
-    cause = "it was packed in an unusual way, or changed on its way here"
+    cause = "reading it says that: its form is one that is not read here"
     return DumpError(f"{file} cannot be read: {why}", cause=cause, hint=f"{REPACK_HINT} (zip -9)")
 
 
 def wrong_declared_size(file: Path, declared: int, found: str) -> DumpError:
     """Return the error for a file that is not as long as it declares."""
     message = f"{file} lies about its size: it declares {declared} bytes, and {found}"
-    return DumpError(message, cause="it is damaged, or was made to fill a disk", hint=FETCH_HINT)
+    cause = "so nothing says how much there is to unpack, and none of it is"
+    return DumpError(message, cause=cause, hint=FETCH_HINT)

@@ -168,7 +168,7 @@ def _check_script(file: Path, script: ScriptReader) -> None:
         )
         raise DumpError(
             f"the SQL in {file} is cut off: {where}",
-            cause="dumping it failed midway, it was cut off on its way here, or its comments were removed",
+            cause="what comes after that, if anything, is not in it",
             hint="dump it again (pg_dump --format=custom)",
         )
     if contents.stray:

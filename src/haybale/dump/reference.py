@@ -103,6 +103,7 @@ def resolve_dump(root: Path, pattern: str) -> Dump:
         raise ConfigError(
             f"the setting `dump` is {pattern!r}: {error}",
             cause="it is a glob that starts in the repository, such as dumps/*latest.sql*",
+            hint="correct the setting `dump`",
         ) from error
     # Without a wildcard, glob finds only what the link points to.
     if not links and (root / pattern).is_symlink():
@@ -133,7 +134,7 @@ def resolve_dump(root: Path, pattern: str) -> Dump:
     if not (target.is_file() or any((target / marker).is_file() for marker in FOLDER_MARKERS)):
         raise DumpError(
             f"{target} is not a file",
-            cause=f"{link.name} leads to a device, or to a folder that is not a dump",
+            cause=f"{link.name} leads there; a folder is a dump with {' or '.join(FOLDER_MARKERS)} in it",
             hint="point the link at the newest dump",
         )
     _check_sidecars(link, target)

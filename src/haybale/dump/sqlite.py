@@ -136,11 +136,11 @@ def is_prose(found: Recognised, start: bytes) -> bool:
 
 
 def _wrong_size(file: Path, size: int, expected: int) -> DumpError:
-    what, cause = "cut off", "it was copied before it was written whole"
-    if size > expected:
-        what, cause = "too long", "something was added to it, or its header is damaged"
+    what = "too long" if size > expected else "cut off"
     message = f"the database in {file} is {what}: {size} bytes, where its header says {expected}"
-    return DumpError(message, cause=cause, hint=DUMP_FILE_HINT)
+    return DumpError(
+        message, cause="SQLite would refuse it, or lose what is behind that", hint=DUMP_FILE_HINT
+    )
 
 
 def _is_in_wal_mode(path: Path) -> bool:
@@ -181,7 +181,7 @@ def recover(file: Path, path: Path) -> None:
     except sqlite3.DatabaseError as error:
         raise DumpError(
             f"the database in {file} cannot be recovered from what lies beside it: {error}",
-            cause="they do not belong together, or were copied while something wrote to them",
+            cause="SQLite says that of the two, as it would to the site",
             hint=DUMP_FILE_HINT,
         ) from error
     for suffix in (*SIDECARS, SHARED_MEMORY):
@@ -200,7 +200,7 @@ def raise_if_damaged(file: Path, path: Path) -> None:
     if answer != "ok" and not answer.startswith(("no such collation", "no such function", "no such module")):
         raise DumpError(
             f"the database in {file} is damaged: {answer}",
-            cause="it was copied while something wrote to it, or changed on its way here",
+            cause="SQLite says that (PRAGMA quick_check)",
             hint=DUMP_FILE_HINT,
         )
 
@@ -319,7 +319,7 @@ def _explain_refusal(
         return _cut_off(file, f"the statement that begins at line {line}")
     return DumpError(
         f"the SQL in {file} is refused at line {line}: {error}",
-        cause="it is not SQLite's, or was changed on its way here",
+        cause="SQLite says that, and what it refuses would not be in the database",
         hint=DUMP_SQL_HINT,
     )
 

@@ -343,15 +343,14 @@ def _run(build: StageBuild, *, quiet: bool) -> None:
     with credentials.cli_environment(build.image.domain) as login:
         if quiet:
             done = process.run(command, env={**env, **login})
-            code, log = done.code, done.output
         else:
-            code, log = process.run_attached(command, env={**env, **login}), ""
-    if code:
+            done = process.Completed(code=process.run_attached(command, env={**env, **login}))
+    if not done.ok:
         raise BuildError(
-            f"the stage {build.stage} could not be built (buildx exited with {code})",
-            cause="an instruction of the Dockerfile failed; buildx names it in its output",
+            f"the stage {build.stage} could not be built (buildx exited with {done.code})",
+            cause=done.error_line if quiet else "what it printed is above, with the instruction that failed",
             hint=f"fix it, then: `haybale build {build.stage}`",
-            log=log,
+            log=done.output,
         )
 
 

@@ -80,7 +80,9 @@ def required_instructions(
     for name in wanted:
         if name not in names:
             known = ", ".join(filter(None, names)) or "none with a name"
-            raise ConfigError(f"{file}: there is no stage {name!r}", cause=f"there are: {known}")
+            raise ConfigError(
+                f"{file}: there is no stage {name!r}", cause=f"there are: {known}", hint="name one of these"
+            )
     found = required_stages(parsed, [names.index(name) for name in wanted], arguments)
     lines = [*parsed.before, *(line for at in sorted(found) for line in parsed.stages[at].instructions)]
     return "\n".join(_normalize_blanks(line, parsed.escape) for line in lines)
@@ -147,7 +149,10 @@ def parse_dockerfile(text: str, file: str) -> Dockerfile:
             stages.append(Stage(name=name, line=line, instructions=[]))
         (stages[-1].instructions if stages else before).append(instruction)
     if not stages:
-        raise ConfigError(f"{file}: there is no FROM in it", cause="it is empty, or not a Dockerfile")
+        cause = f"it has {len(before)} instructions, and none of them begins a stage"
+        raise ConfigError(
+            f"{file}: there is no FROM in it", cause=cause, hint="begin it with FROM IMAGE AS NAME"
+        )
     return Dockerfile(escape=_escape(_split_lines(text), file), before=before, stages=stages)
 
 

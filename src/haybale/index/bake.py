@@ -148,4 +148,5 @@ def verify_image(
                     hint='correct the stage solr; or index.serve = "open", where only the site reaches Solr',
                 )
     if not any(expected.values()):
-        raise VerifyError("no model was indexed", cause="the site has no search index for Solr")
+        hint = "look at INSTALLED_APPS and HAYSTACK_CONNECTIONS as the site's container has them"
+        raise VerifyError("no model was indexed", cause="the site has no search index for Solr", hint=hint)

@@ -98,7 +98,7 @@ def raise_unreadable(error: OSError, why: str = "what is in that folder may dete
     """Raise `ConfigError` for an input that cannot be read; `why` says why it matters."""
     raise ConfigError(
         f"{error.filename} cannot be read: {error.strerror}",
-        cause=f"{why}, and it is missing, a broken link, or not readable by this user",
+        cause=why,
         hint="restore it, remove it, or correct the setting that names it",
     ) from error
 
@@ -225,11 +225,12 @@ def match_globs(root: Path, globs: Iterable[str]) -> set[str]:
             raise ConfigError(
                 f"index.inputs: {pattern!r}: {error}",
                 cause="it is a glob that starts in the repository, such as web/data/*.json",
+                hint="correct that entry in [tool.haybale.index]",
             ) from error
         if not matched:
             raise ConfigError(
                 f"index.inputs: nothing matches {pattern!r}",
-                cause="what it named was renamed or removed",
+                cause="an entry that stands for no file would guard nothing",
                 hint="correct or remove that entry in [tool.haybale.index]",
             )
         for path in matched:

@@ -135,7 +135,8 @@ class Key:
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(
                 f"this is not an index key: {text[:80]}",
-                cause="the image's label is damaged, or another tool's",
+                cause="the label of an index image has one, as JSON",
+                hint="index again: `haybale regen-solr-image`",
             ) from error
 
 

@@ -118,7 +118,7 @@ class VerificationReport:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise VerifyError(
                 f"the report of the verification cannot be read: {text[:200]}",
-                cause="another tool wrote that label, or it was cut off",
+                cause="the label of an index image has it, as JSON",
                 hint="index again: `haybale regen-solr-image`",
             ) from error
 

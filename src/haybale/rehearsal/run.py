@@ -96,7 +96,7 @@ class Rehearsal:
             raise ReleaseError(
                 f"deploying to {self.environment} would not work:\n"
                 + "\n".join(f"- {each}" for each in self.failures),
-                cause="the manifests are not what the settings ask for, or not committed",
+                cause="that is what the manifests of HEAD would make of it",
                 hint="write them from the settings, and commit: `haybale flux`",
             )
 
@@ -206,7 +206,7 @@ def read_manifests(project: Project, environment: str) -> Manifests:
     if odd:
         raise ConfigError(
             f"{file} has not one {' and one '.join(odd)}",
-            cause="it was changed by hand, or is another tool's",
+            cause="`haybale flux` writes one of each",
             hint="delete it, and write it anew: `haybale flux`",
         )
     (source,), (receiver,), (applied,) = named.values()
@@ -255,7 +255,9 @@ class _ScratchRemote:
         )
         done = git.push(self.clone, str(self.remote), compute_changes(environment, before, tag))
         if not done.ok:
-            raise ReleaseError("the scratch remote did not take the tags", log=done.stderr)
+            raise ReleaseError(
+                "the scratch remote did not take the tags", cause=done.error_line, log=done.stderr
+            )
         self.deployed.append(commit)
         after = self._read_tags()
         return [

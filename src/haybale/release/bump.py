@@ -230,6 +230,7 @@ def parse_arguments(arguments: Sequence[str], parts: Sequence[str] = PARTS) -> t
             raise UsageError(
                 f"{option} is not available here",
                 cause="a version is a commit of its version file, and a tag vM.m.p or vM.m.p-rN",
+                hint="leave it out",
             )
     return first, tuple(extra)
 
@@ -403,7 +404,8 @@ def _commit_version(
         problem = tool.explain_failure(done)
     tree = read_release_tree(folder)
     if tree is None or tree.version != new:
-        raise ReleaseError(f"{tool.name if tool else 'git'} failed to make {new}", cause=problem)
+        message, hint = f"{tool.name if tool else 'git'} failed to make {new}", "correct that, and try again"
+        raise ReleaseError(message, cause=problem, hint=hint)
     return tree
 
 
@@ -424,7 +426,8 @@ def read_release_tree(folder: Path) -> ReleaseTree | None:
 def remove_release_tree(root: Path, folder: Path) -> None:
     """Remove a release tree, finished or not, with everything that git keeps of it. Does nothing twice."""
     if (folder / ".git").is_dir():
-        raise ReleaseError(f"{folder} is a repository of its own, and is not removed")
+        hint = f"move it away, or remove it yourself: {folder}"
+        raise ReleaseError(f"{folder} is a repository of its own, and is not removed", hint=hint)
     with process.uninterrupted():
         shutil.rmtree(folder, ignore_errors=True)
         git.forget_worktree(root, folder)

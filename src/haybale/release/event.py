@@ -122,7 +122,7 @@ def detect_event(
     if head is None:
         raise PrerequisiteError(
             f"there is no commit in {root}",
-            cause="it is no git repository, or a new one",
+            cause="git reads no HEAD there",
             hint="see what git says there (git status)",
         )
     history = git.read_history(root, MOST_COMMITS, *TAG_PATTERNS)

@@ -54,7 +54,7 @@ class PublishedFirstError(ReleaseError):
     def __init__(self, message: str, *, commit: str | None, version: str | None, who: str | None) -> None:
         super().__init__(
             message,
-            cause="two runs were on their way at the same time, or this one began with an old commit",
+            cause="that was on the remote before this run came to it",
             hint="bring the branch up to date (git pull) and run it again; --next does that by itself",
         )
         self.version = version
@@ -188,7 +188,7 @@ def catch_up(root: Path, remote: str, branch: str) -> None:
     if not git.is_ancestor(root, old, head) or not git.fast_forward(root, head):
         raise ReleaseError(
             f"what is checked out cannot be brought up to {branch} of {remote}",
-            cause="it has commits that are not there, or changes that are in the way",
+            cause="git cannot move it forward to that commit without losing what is here",
             hint="git pull, and try again",
         )
     tags = [f"refs/tags/{name}" for name, tag in find_versions(refs).items() if tag.commit in new]

@@ -202,7 +202,7 @@ def _without_record(root: Path, version: str, commit: str) -> ReleaseError:
         else f"the tag {version} carries no release record",
         cause="so it is not known what it is made of: it can be neither checked nor deployed"
         if is_before
-        else "it was made by hand, or by an older haybale",
+        else "so it is not known what it is made of; `haybale pipeline --publish` writes one into each tag",
         hint=f"name a version with a record ({newest}), or release another one (`haybale pipeline --publish`)"
         if newest
         else "release a version (`haybale pipeline --publish`): that one can be checked and deployed",

@@ -94,7 +94,7 @@ def check_requirements(project: Project, env: Mapping[str, str]) -> None:
                 present[production], present[everything], str(settings.development)
             )
         stale += [f"{file}{reason}" for reason in reasons]
-    raise_if_stale(stale, variables, f"{settings.source} was changed without compiling")
+    raise_if_stale(stale, variables, f"compiling {settings.source} gives something else")
 
 
 def raise_if_stale(stale: Sequence[str], variables: Variables, cause: str) -> None:
@@ -102,7 +102,7 @@ def raise_if_stale(stale: Sequence[str], variables: Variables, cause: str) -> No
     if stale:
         raise RequirementsError(
             variables.hide("the requirements are stale:\n" + "\n".join(stale)),
-            cause=f"{cause}, or an output was edited by hand",
+            cause=cause,
             hint="`haybale regen-requirements`",
         )
 
@@ -266,8 +266,8 @@ def replace_all(texts: Mapping[Path, str]) -> None:
             raise
         raise PrerequisiteError(
             f"the requirements cannot be written: {error}",
-            cause="no permission to write there, or no space; all files are as they were",
-            hint="make room or give the permission, then: `haybale regen-requirements`",
+            cause="the system says that; all files are as they were",
+            hint="correct that, then: `haybale regen-requirements`",
         ) from error
     finally:
         for file in temporary.values():

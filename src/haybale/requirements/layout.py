@@ -185,7 +185,7 @@ def _read_command(root: Path, file: Path, command: str, heading: str) -> Compile
             break
     raise RequirementsError(
         f"{file}: the inputs of its heading are not there: {command}",
-        cause="it was made from files that were moved or renamed since, or was moved itself",
+        cause=f"neither {file.parent} nor a folder above it, up to the repository's, has them",
         hint="run pip-compile there once with the right names, which corrects the heading",
     )
 

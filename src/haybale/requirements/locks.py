@@ -65,7 +65,7 @@ def check_lock(project: Project, say: Callable[[str], None]) -> bool:
     if not done.ok:
         raise RequirementsError(
             f"{lock}: `{shlex.join([tool, *arguments])}` fails",
-            cause="the lock is not what its input gives, or the tool cannot tell: see what it says",
+            cause=done.error_line,
             hint=lock_command(project),
             log=done.output,
         )

@@ -236,12 +236,13 @@ def _install(file: str, folder: str = "", *, has_hashes: bool, is_complete: bool
 
 def _read_lock(root: Path, name: str) -> dict[str, Any]:
     text = read_text(root / name)
+    is_json = name.endswith("Pipfile.lock")
     try:
-        document: dict[str, Any] = json.loads(text) if name.endswith("Pipfile.lock") else tomllib.loads(text)
+        document: dict[str, Any] = json.loads(text) if is_json else tomllib.loads(text)
     except ValueError as error:
         raise ConfigError(
             f"{root / name}: {error}",
-            cause="it is damaged, or was merged badly",
+            cause=f"it is not {'JSON' if is_json else 'TOML'}, as which its tool writes it",
             hint="make it again with its tool",
         ) from error
     return document

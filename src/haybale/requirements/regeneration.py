@@ -155,7 +155,7 @@ def _check_files(project: Project, files: Files, say: Callable[[str], None]) -> 
     for each, request in _requests(project, files):
         texts[each.file] = compile_file(each, request, texts)
         stale += [f"{each.file}{reason}" for reason in stale_reasons(each, texts[each.file])]
-    raise_if_stale(stale, files.variables, "an input was changed without compiling")
+    raise_if_stale(stale, files.variables, "compiling the inputs gives something else")
     if files.texts and files.roots:
         resolved = written.resolve(files.roots, files.texts, _request(project, files, None), {})
         for line in written.describe(files.texts, resolved):

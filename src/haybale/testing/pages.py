@@ -70,7 +70,8 @@ def ask_pages(services: Compose, site: SiteSettings, pages: Sequence[PageSetting
     if len(lines) != len(pages):
         raise ServiceError(
             f"{len(pages)} pages were asked for, and {len(lines)} answers came",
-            cause="python in the site's container did not run as it should",
+            cause="that is all that came from python in the site's container",
+            hint="to look at the same services: `haybale ci-dc up -d`",
             log="\n".join(lines),
         )
     answers = [json.loads(line) for line in lines]

@@ -58,7 +58,7 @@ def run_ci_compose(checkout: Checkout, arguments: Sequence[str], say: Callable[[
     if baked is None:
         raise BuildError(
             f"there is no image {checkout.index_image(key.value)}",
-            cause="these inputs have not been indexed, or not on this machine (`haybale why`)",
+            cause="this engine has no index of these inputs (`haybale why`)",
             hint="`haybale test`, or `haybale regen-solr-image`",
         )
     for stage in TESTED_STAGES:

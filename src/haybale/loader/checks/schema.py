@@ -99,7 +99,7 @@ def check_schemas(sources: Iterable[Source], id_field: str, schemas: Mapping[str
         more = " and {} more".format(len(missing) - 1) if len(missing) > 1 else ""
         raise Failure(
             missing[0] + more,
-            cause="schema.xml is older than the search index, or of another site",
+            cause="Solr would refuse every document that has it",
             hint="add to schema.xml: " + " ".join(dict.fromkeys(lines)),
             log="\n".join(missing),
         )

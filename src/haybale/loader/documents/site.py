@@ -166,7 +166,7 @@ def find_sources(note: Callable[[str], None]) -> list[Source]:
     if not found:
         raise Failure(
             "the site has no search index for Solr",
-            cause="no app with a search_indexes.py is installed, or no HAYSTACK_CONNECTIONS engine is Solr's",
+            cause="Haystack finds none in the apps, for any connection whose engine is Solr's",
             hint="look at INSTALLED_APPS and HAYSTACK_CONNECTIONS as the site's container has them",
         )
     return found

@@ -130,7 +130,12 @@ class Compose:
         done = self.run("exec", "-T", "--user=0:0", service, *command)
         if not done.ok:
             message = f"{' '.join(command)} failed in the service {service}"
-            raise ServiceError(message, cause=f"it exited with {done.code}", log=done.output)
+            raise ServiceError(
+                message,
+                cause=f"it exited with {done.code}: {done.error_line}",
+                hint=self.hint,
+                log=done.output,
+            )
 
     def run_alone(self, service: str, command: Sequence[str]) -> Iterator[str]:
         """Yield the output of a command in a new container of a service, without the services it depends on.
@@ -148,14 +153,14 @@ class Compose:
         """Return the id of a service's container, running or not; `ServiceError` where there is none."""
         found = self.run("ps", "--all", "--quiet", service)
         if not found.stdout.strip():
-            raise ServiceError(f"the service {service} has no container", log=found.output)
+            raise ServiceError(f"the service {service} has no container", hint=self.hint, log=found.output)
         return found.stdout.strip()
 
     def published_address(self, service: str, port: int) -> str:
         """Return HOST:PORT on this machine for a service's published port; `ServiceError` for none."""
         found = self.run("port", service, str(port))
         if not found.ok or not found.stdout.strip():
-            raise ServiceError(f"{service} publishes no port {port}", log=found.output)
+            raise ServiceError(f"{service} publishes no port {port}", hint=self.hint, log=found.output)
         return found.stdout.strip()
 
     def states(self) -> list[dict[str, Any]]:

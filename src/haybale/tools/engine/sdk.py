@@ -308,7 +308,8 @@ def started_container(
             )
             container.start()
         except docker.errors.APIError as error:
-            raise ServiceError(f"{image} cannot be started", cause=str(error.explanation)) from error
+            message, hint = f"{image} cannot be started", f"to see it alone: docker run --rm {image}"
+            raise ServiceError(message, cause=str(error.explanation), hint=hint) from error
         yield str(container.id)
     finally:
         if container is not None:

@@ -199,7 +199,8 @@ class Repository:
         with contextlib.suppress(ValueError, AttributeError):
             labels = (json.loads(config).get("config") or {}).get("Labels") or {}
             return {str(name): str(value) for name, value in labels.items()}
-        raise RegistryError(f"the configuration of {self._full_name(reference)} cannot be read")
+        message = f"the configuration of {self._full_name(reference)} cannot be read"
+        raise RegistryError(message, cause="it is not JSON with labels", hint="push the image again")
 
     def retag(self, source: str, target: str) -> str:
         """Give the manifest of `source` (a tag or digest) the tag `target` too; return its digest.
