@@ -338,6 +338,10 @@ class DatabaseSettings:
         pattern="[0-9a-f]{64}",
         form="64 hexadecimal digits",
     )
+    extensions: tuple[str, ...] = setting(
+        "PostgreSQL extensions that the dump may have though they need a superuser", (),
+        pattern="[a-z0-9_-]+", form="an extension's name",
+    )  # fmt: skip
     limit: str = setting(
         "how much the dump may hold, unpacked, such as 500m or 64g", "64g",
         pattern="[0-9]+[mg]", form="a number and m or g",

@@ -8,6 +8,7 @@ from haybale.dump.restoration import (
     Failure,
     compare_sql,
     describe_failures,
+    extensions_sql,
     read_failures,
     restore_error,
     roles_sql,
@@ -82,6 +83,23 @@ def test_restore_error_names_what_is_missing_and_the_extension_it_needs() -> Non
     assert error.message == "the dump was not restored whole: the table a.b is missing"
     assert error.cause == 'extension "postgis" is not available'
     assert "images.postgres" in error.hint
+
+
+def test_refused_extensions_are_told_with_the_setting_that_allows_them() -> None:
+    log = 'psql:<stdin>:9: ERROR:  permission denied to create extension "dblink"\n'
+    setting = 'extensions = ["dblink"] in [tool.haybale.database]'
+    assert describe_failures(read_failures(log))[-1].endswith(setting)
+    error = restore_error(INCOMPLETE, f"{log}Not restored:\nthe table a.b is missing\n", "lenient")
+    assert error.cause == 'permission denied to create extension "dblink"'
+    assert error.hint.endswith(setting)
+
+
+def test_extensions_sql_makes_those_that_are_known_or_allowed() -> None:
+    contents = ScriptContents(extensions={b"dblink": None, b"postgis": b"geo"})
+    assert b"('postgis', 'geo')" in extensions_sql(contents)
+    assert b"dblink" not in extensions_sql(contents)
+    assert b"('dblink', ''),\n('postgis', 'geo')" in extensions_sql(contents, ["dblink"])
+    assert extensions_sql(ScriptContents(extensions={b"dblink": None, b"citext": b"public"})) == b""
 
 
 def test_restore_error_names_the_cause_that_has_to_do_with_it() -> None:

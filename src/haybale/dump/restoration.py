@@ -13,16 +13,18 @@ names, and extensions that are known to give nothing of that away.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from haybale.config import TABLE
 from haybale.errors import DumpError
 from haybale.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from haybale.dump.psql_script import ScriptContents
@@ -67,7 +69,7 @@ TOOL = r"(?:psql(?::[^:]*:(?P<line>\d+))?|pg_restore): "
 ERROR = re.compile(TOOL + r"(?:error|ERROR|FATAL|PANIC): +(?P<text>.*)")
 STATEMENT = re.compile(rf"(?:(?:{TOOL})?STATEMENT:  |Command was: )(?P<text>.*)")
 SERVER_ERROR = re.compile(r".*?\b(?:ERROR|FATAL|PANIC):  ")
-REFUSED_EXTENSION = re.compile(r'permission denied to create extension "[^"]*"')
+REFUSED_EXTENSION = re.compile(r'permission denied to create extension "([^"]*)"')
 ABSENT_EXTENSION = re.compile(r'extension "[^"]*" is not available')
 COPY_FAILED = re.compile(r'COPY failed for table "[^"]*"')
 MISSING = re.compile(r"the (?:table|materialized view) (.*) (?:is missing|has \d+ of|is empty or missing).*")
@@ -107,8 +109,13 @@ def code_digest() -> str:
     return hashlib.sha256(b"\0".join((folder / name).read_bytes() for name in names)).hexdigest()
 
 
-def write_restore_files(folder: Path, contents: ScriptContents | None) -> None:
-    """Write what the service `restore` runs into `folder`; `contents` is None for a dump without a server."""
+def write_restore_files(
+    folder: Path, contents: ScriptContents | None, extensions: Collection[str] = ()
+) -> None:
+    """Write what the service `restore` runs into `folder`; `contents` is None for a dump without a server.
+
+    `extensions` are those that the dump may have besides the known ones.
+    """
     files = {SCRIPT: restore_script().encode()}
     if contents is not None:
         encoding = f"SET client_encoding = '{contents.encoding}';\n".encode() if contents.encoding else b""
@@ -117,7 +124,7 @@ def write_restore_files(folder: Path, contents: ScriptContents | None) -> None:
         if contents.restrictions:
             files[RESTRICTIONS] = b"".join(b"%ds/.*//\n" % line for line in contents.restrictions)
         files["roles.sql"] = encoding + roles_sql(contents)
-        files["extensions.sql"] = encoding + extensions_sql(contents)
+        files["extensions.sql"] = encoding + extensions_sql(contents, extensions)
         files["refresh.sql"] = encoding + refresh_sql(contents)
         files["compare.sql"] = encoding + compare_sql(contents)
     folder.mkdir(parents=True, exist_ok=True)
@@ -149,15 +156,14 @@ def roles_sql(contents: ScriptContents) -> bytes:
     ])  # fmt: skip
 
 
-def extensions_sql(contents: ScriptContents) -> bytes:
-    """Return SQL that makes those of the dump's extensions that need a superuser and may be had.
+def extensions_sql(contents: ScriptContents, allowed: Collection[str] = ()) -> bytes:
+    """Return SQL that makes those of the dump's extensions that need a superuser, and are known or allowed.
 
     In the site's database they stand where the dump puts them; in template1 too, for the databases that tests
     make.
     """
-    known = [
-        (name, contents.extensions[name] or b"") for name in contents.extensions.keys() & KNOWN_EXTENSIONS
-    ]
+    names = KNOWN_EXTENSIONS | {name.encode() for name in allowed}
+    known = [(name, schema or b"") for name, schema in contents.extensions.items() if name in names]
     if not known:
         return b""
     # A trusted one is left to the dump. Before PostgreSQL 13 there was none.
@@ -291,7 +297,15 @@ def describe_failures(failures: list[Failure]) -> list[str]:
         lines.append(f"not restored: {rest} more, all in the log of the service restore")
     if _absent_extensions(failures):
         lines.append("an image that has these extensions can be named by images.postgres (docs/databases.md)")
+    if refused := _refused_extensions(failures):
+        lines.append(f"a dump that you trust may have them: {refused}")
     return lines
+
+
+def _refused_extensions(failures: list[Failure]) -> str | None:
+    """Return the setting that allows the extensions that were refused; None for none."""
+    names = [found[1] for each in failures if (found := REFUSED_EXTENSION.fullmatch(each.error))]
+    return f"extensions = {json.dumps(names)} in [{TABLE}.database]" if names else None
 
 
 def _absent_extensions(failures: list[Failure]) -> list[str]:
@@ -305,7 +319,7 @@ def restore_error(code: int, log: str, mode: str) -> DumpError:
     """
     failures = read_failures(log)
     listed = "\n".join(f"not restored: {each}" for each in failures[:LISTED])
-    absent = _absent_extensions(failures)
+    absent, refused = _absent_extensions(failures), _refused_extensions(failures)
     if code != INCOMPLETE:
         return DumpError(
             "the dump could not be restored",
@@ -320,7 +334,11 @@ def restore_error(code: int, log: str, mode: str) -> DumpError:
         f"the dump was not restored whole: {'; '.join(missing[:LISTED])}"
         + (f"; and {len(missing) - LISTED} more" if len(missing) > LISTED else ""),
         cause=_cause(failures, missing),
-        hint="set images.postgres to an image that has it (docs/databases.md)" if absent else "dump it again",
+        hint="set images.postgres to an image that has it (docs/databases.md)"
+        if absent
+        else f"where you trust the dump: {refused}"
+        if refused
+        else "dump it again",
         log=listed,
     )
 
@@ -334,4 +352,5 @@ def _cause(failures: list[Failure], missing: list[str]) -> str:
     ]
     found = [each for each in failures if any(table in f"{each.statement}" for table in tables)]
     errors = [*(each.error for each in found[:3]), *_absent_extensions(failures)]
+    errors += [each.error for each in failures if REFUSED_EXTENSION.fullmatch(each.error)]
     return "; ".join(dict.fromkeys(errors)) or "which of these statements it was is not known"

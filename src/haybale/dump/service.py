@@ -82,12 +82,14 @@ def prepare_restore(
 
     The same dump has the same folder, and is read once. Raises `DumpError` where it cannot be restored.
     """
-    name = hashlib.sha256(f"{unpacked.sha256} {unpacked.format} {code_digest()}".encode()).hexdigest()[:16]
+    allowed = project.settings.database.extensions
+    parts = (unpacked.sha256, unpacked.format, code_digest(), *sorted(allowed))
+    name = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
     folder = project.scratch / "restore" / name
     note = folder / NOTE
     if not note.is_file():
         contents = unpacked.database.read_contents(image, unpacked.path, unpacked.format)
-        write_restore_files(folder, contents)
+        write_restore_files(folder, contents, allowed)
         is_empty = contents is not None and not contents.rows and None not in contents.tables.values()
         write_atomically(note, EMPTY_NOTE if is_empty else "")
     if noted := note.read_text(encoding="utf-8"):

@@ -163,6 +163,7 @@ def compute_key(project: Project) -> Key:
     mounted = inputs.mounted_files(root, settings.site.mounts)
     content = identify_dump(dump, project.scratch / "dump", configured_limits(settings.database))
     server_image = content.database.server_image(settings.images)
+    restoring = [settings.database.restore, *sorted(settings.database.extensions), code_digest()[:16]]
     bases = [settings.images.python, settings.images.solr, *([server_image] if server_image else [])]
     components = [
         _value("format", str(FORMAT_VERSION)),
@@ -171,7 +172,7 @@ def compute_key(project: Project) -> Key:
         _value("loader", loader_digest()),
         _value("dockerfile", digest_parts([stages])),
         _value("dump", content.sha256),
-        *([_value("restore", f"{settings.database.restore} {code_digest()[:16]}")] if server_image else []),
+        *([_value("restore", " ".join(restoring))] if server_image else []),
         _solr_configuration(root, settings),
         _files("index-code", root, _within(settings.site.folder, inputs.find_index_code(site))),
         _files("templates", root, _within(settings.site.folder, inputs.find_templates(site))),
