@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from haybale.doctor.bases import examine_bases
 from haybale.doctor.contract import examine_dockerfile
 from haybale.doctor.finding import Diagnosis, Finding
 from haybale.doctor.machine import examine_engine
@@ -40,6 +41,7 @@ def examine(
         "version": lambda: examine_version(project, env, own),
         "dump": lambda: examine_dump(project),
         "Dockerfile": lambda: examine_dockerfile(project),
+        "base images": lambda: examine_bases(project),
         "site": lambda: examine_site(files),
         "Solr's configuration": lambda: examine_solr_configuration(project),
         "environments": lambda: examine_services(files, env),

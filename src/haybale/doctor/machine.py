@@ -32,8 +32,9 @@ USUAL_POOLS = (
     ("172.17.0.0/16", 16), ("172.18.0.0/16", 16), ("172.19.0.0/16", 16), ("172.20.0.0/14", 16),
     ("172.24.0.0/14", 16), ("172.28.0.0/14", 16), ("192.168.0.0/16", 20),
 )  # fmt: skip
-# Networks that are needed at once: of the environments that index and that test, and a developer's own.
-WANTED_NETWORKS = 3
+# Networks that are needed at once: two of each environment, which are one that indexes, one that tests, and a
+# developer's own.
+WANTED_NETWORKS = 6
 
 # How an engine on this machine is reached; the SDK calls a socket http+docker.
 LOCAL_ADDRESSES = ("unix:", "npipe:", "http+docker:", "http+unix:")
