@@ -339,7 +339,7 @@ class DatabaseSettings:
         form="64 hexadecimal digits",
     )
     extensions: tuple[str, ...] = setting(
-        "PostgreSQL extensions that the dump may have though they need a superuser", (),
+        "PostgreSQL extensions that the dump gets though they need a superuser", (),
         pattern="[a-z0-9_-]+", form="an extension's name",
     )  # fmt: skip
     limit: str = setting(

@@ -298,7 +298,7 @@ def describe_failures(failures: list[Failure]) -> list[str]:
     if _absent_extensions(failures):
         lines.append("an image that has these extensions can be named by images.postgres (docs/databases.md)")
     if refused := _refused_extensions(failures):
-        lines.append(f"a dump that you trust may have them: {refused}")
+        lines.append(f"where you trust the dump with them: {refused}")
     return lines
 
 
