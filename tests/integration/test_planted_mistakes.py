@@ -138,6 +138,13 @@ MISTAKES = (
         fix="did you mean {database_host}",
     ),
     Mistake(
+        name="address-written-in",
+        plant=replace("bookshop/settings.py", 'os.environ.get("POSTGRES_HOST", "localhost")', '"db"'),
+        place="bookshop/settings.py:49",
+        said=("db:5432", "the database", "nothing is called so"),
+        fix='db = "database" in [tool.haybale.site.aliases]',
+    ),
+    Mistake(
         name="broken-toml",
         plant=setting('core = "catalogue"', 'core = "catalogue'),
         place="pyproject.toml",

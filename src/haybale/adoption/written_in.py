@@ -31,9 +31,13 @@ OPTIONS = {"NAME": "name", "USER": "user", "PASSWORD": "password"}
 
 @dataclass(kw_only=True)
 class WrittenIn:
-    """What settings have written in: `site.aliases`, parts of `database`, and what no setting can help."""
+    """What settings have written in: `site.aliases`, parts of `database`, and what no setting can help.
+
+    `places` has the FILE:LINE of each alias.
+    """
 
     aliases: dict[str, str] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
     database: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -45,6 +49,7 @@ class WrittenIn:
         address = host if port in {None, usual} else f"{host}:{port}"
         if re.fullmatch(ADDRESS, address):
             self.aliases[address] = service
+            self.places[address] = place
         else:
             self.notes.append(
                 f"{place}: {address} is written in, and no container has that address: let settings read it"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from haybale.adoption.site_image import read_dockerfile
+from haybale.doctor.addresses import check_addresses
 from haybale.doctor.finding import Diagnosis, Finding
 from haybale.doctor.site import missing_variable, required_variables
 from haybale.errors import HaybaleError
@@ -61,6 +62,7 @@ def examine_services(files: SiteFiles, env: Mapping[str, str]) -> Diagnosis:
         needed = required_variables(files, own.settings)
         missing[step] = {name: place for name, place in needed.items() if name not in given}
     findings += _check_variables(missing)
+    findings += check_addresses(files)
     own_files = [name for name in (project.settings.compose.solr, project.settings.compose.ci) if name]
     seen = f"haybale's own, with {', '.join(own_files)}" if own_files else "haybale's own"
     return Diagnosis(subject="environments", seen=seen, findings=tuple(dict.fromkeys(findings)))
