@@ -8,6 +8,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -227,6 +228,22 @@ def test_build_document_makes_what_haystack_sends(database: Path, loader: str) -
     assert result["compared"] > ROWS
 
 
+def test_loader_reads_querysets_as_update_index_does_or_refuses_them(database: Path, loader: str) -> None:
+    """With Haystack's own update_index as the judge."""
+    seed = random.SystemRandom().randrange(2**32)
+    done = subprocess.run(
+        [PYTHON, "-W", "ignore", "-m", "barn.querysets", str(seed), "80"],
+        cwd=SITE,
+        env={**environment(database, "http://127.0.0.1:9/solr/none"), "PYTHONPATH": loader},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    result = json.loads(done.stdout)
+    assert result["problems"] == [], f"seed {seed}"
+    assert all(result["kinds"][kind] for kind in ("equal", "refused", "dependent"))
+
+
 def test_loader_loads_what_the_database_has(site: Site) -> None:
     told: list[LoadProgress] = []
     loaded = follow_loader(site.run(batch=40), told.append)
@@ -282,14 +299,22 @@ def test_loader_makes_the_index_that_haystack_makes(site: Site, fault: str) -> N
 
 @pytest.mark.parametrize("sample", [40, ALL_DOCUMENTS])
 @pytest.mark.parametrize(
-    ("fault", "mutation"), [("own-update", "update"), ("window", "reading"), ("repeats", "reading")]
+    ("fault", "mutation"),
+    [
+        ("own-update", "update"),
+        ("window", "reading"),
+        ("repeats", "reading"),
+        ("sets", "hash-seed"),
+        ("saves", "signals"),
+    ],
 )
 def test_verification_finds_what_old_faults_of_the_loader_make(
     site: Site, fault: str, mutation: str, sample: int
 ) -> None:
     faulty = site.with_fault(fault, BARN_MUTATION=mutation)
     # One seed: 18 documents of 305 are wrong with `repeats`, and one sample of 40 in ten has none of them.
-    report = faulty.verified("--rows", "50", "--seed", "7", sample=sample, workers=2).verification()
+    options = ("--rows", "50", "--seed", "7", *(["--start", "spawn"] if mutation == "hash-seed" else []))
+    report = faulty.verified(*options, sample=sample, workers=2).verification()
     with pytest.raises(VerifyError, match="is not the database's"):
         raise_if_invalid(report)
     assert "note_s" in {each.field for each in report.differences}
@@ -401,9 +426,31 @@ def test_loader_refuses_a_backend_that_writes_elsewhere(site: Site) -> None:
     assert site.solr.counts() == {}
 
 
-def test_workers_have_one_hash_seed(site: Site) -> None:
-    options = ("--rows", "20", "--start", "spawn")
-    raise_if_invalid(site.with_fault("sets").verified(*options, workers=3).verification())
+@pytest.mark.parametrize("seed", ["", "random"])
+def test_workers_have_one_hash_seed(site: Site, seed: str) -> None:
+    site = site.with_fault("sets", PYTHONHASHSEED=seed)
+    raise_if_invalid(site.verified("--rows", "20", "--start", "spawn", workers=3).verification())
+
+
+def test_no_signal_processor_runs_while_documents_are_prepared(site: Site) -> None:
+    raise_if_invalid(site.with_fault("saves").verified("--rows", "50", workers=2).verification())
+
+
+REFUSED = {
+    "own-command": r"update_index is not Haystack's own: hayloft\..*\.Command has handle of its own",
+    "patched-command": "rebuild_index is not Haystack's own: .*Command has handle of its own",
+    "patched-add": r"sends documents in a way of its own \(add\)",
+    "asking": "asks Solr, or writes into it past",
+    "past-add": "asks Solr, or writes into it past",
+    "slice": "the rows of barn.Bale cannot be read: TypeError: Cannot reorder a query",
+}
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_loader_refuses_what_it_would_index_otherwise_than_update_index(site: Site, fault: str) -> None:
+    error = failed(site.with_fault(fault))
+    assert re.search(REFUSED[fault], error.message)
+    assert site.solr.counts() == {}
 
 
 def test_verification_compares_a_sample_of_each_model(site: Site) -> None:

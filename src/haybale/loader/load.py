@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, Sequence
 from django.conf import settings
 
 from .checks.audit import process_audit
+from .checks.commands import check_commands
 from .checks.duplicates import explain_missing
 from .checks.exempt import check_exempt
 from .checks.profiler import advise, merge_profiles
+from .checks.readable import check_readable
 from .checks.sample import compare_tasks, random_seed
 from .checks.schema import check_schemas, read_schema
 from .checks.verification import report_verification
@@ -62,6 +64,7 @@ def load_and_verify(events: Events, options: Options) -> None:
     audit = process_audit(options.inputs)
     with audit.starting():
         require_cores(options.cores)
+        check_commands()
         sources = site.find_sources(lambda text: events.send("note", text=text))
     # Each once, whatever goes into it.
     cores = list({source.core.url: source.core for source in sources}.values())
@@ -72,6 +75,7 @@ def load_and_verify(events: Events, options: Options) -> None:
     check_exempt(options.verify_ignore, sources, schemas)
     for text in check_schemas(sources, NAMES.id, schemas):
         events.send("note", text=text)
+    check_readable(sources)
     summary = LoadSummary(events)
     start_times = {core.url: core.start_time for core in cores}
     arguments = (options, start_times, schemas)
@@ -205,7 +209,7 @@ def split_all(
         dependence = site.find_dependence(source)
         if dependence:
             summary.note_dependence(source, dependence)
-            partitions: Iterable[Partition] = [source.whole()._replace(page=source.backend.batch_size)]
+            partitions: Iterable[Partition] = [source.whole()._replace(in_haystacks_pages=True)]
         else:
             partitions = site.split_by_key(source, lambda: rows or partition_rows(model))  # noqa: B023 - used up here
         for number, partition in enumerate(partitions):

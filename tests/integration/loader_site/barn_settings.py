@@ -4,6 +4,8 @@ import os
 
 SECRET_KEY = "only-for-tests"
 INSTALLED_APPS = ["django.contrib.contenttypes", "haystack", "barn", "meadow"]
+if os.environ.get("BARN_FAULT") == "own-command":
+    INSTALLED_APPS.insert(0, "hayloft")
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["BARN_DATABASE"]}}
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
@@ -35,6 +37,11 @@ if os.environ.get("BARN_FAULT") == "own-update":
         "barn.backends.GermanEngine"
     )
 
+if os.environ.get("BARN_FAULT") in ("asking", "past-add"):
+    HAYSTACK_CONNECTIONS["barn"]["ENGINE"] = HAYSTACK_CONNECTIONS["slow"]["ENGINE"] = (
+        "barn.backends.AskingEngine"
+    )
+
 if os.environ.get("BARN_FAULT") in ("own-client", "own-encoding", "own-url"):
     HAYSTACK_CONNECTIONS["barn"]["ENGINE"] = "barn.backends.ClientEngine"
     HAYSTACK_CONNECTIONS["slow"]["ENGINE"] = "barn.backends.ClientEngine"
@@ -43,6 +50,9 @@ if os.environ.get("BARN_FAULT") == "no-configuration":
     # FarmIndex has values that fit no type.
     HAYSTACK_CONNECTIONS["barn"]["EXCLUDED_INDEXES"] = ["barn.search_indexes.FarmIndex"]
     HAYSTACK_CONNECTIONS["barn"]["INCLUDE_SPELLING"] = True
+
+if os.environ.get("BARN_FAULT") == "saves":
+    HAYSTACK_SIGNAL_PROCESSOR = "barn.signals.NotingProcessor"
 
 if os.environ.get("BARN_FAULT") == "same-id":
     HAYSTACK_IDENTIFIER_METHOD = "barn.faults.same_id"

@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping, Na
 
 from django.db import reset_queries
 
-from ..documents.site import NAMES, Partition, Source, prepare, read_pages, update_rows
+from ..documents.site import (
+    NAMES,
+    Partition,
+    Source,
+    count_rows,
+    prepare,
+    read_haystacks_pages,
+    read_pages,
+    update_rows,
+)
 from ..events import Difference
 from .differences import find_differences
-from .haystack_reading import read_haystacks_pages
 from .schema import Field, Schema, describe_fields
 
 if TYPE_CHECKING:
@@ -71,8 +79,7 @@ class IndexComparer:
         rows = self._source.queryset()
         pages: Iterable[Sequence[Any]]
         if task.pages is not None:
-            every = read_haystacks_pages(self._source, first_only=task.pages == "first")
-            pages = (_chosen(page, task.keys) for page in every)
+            pages = self._haystacks_pages(task)
         elif task.keys is None:
             pages = read_pages(rows, task.partition, self._page_size)
         else:
@@ -86,6 +93,24 @@ class IndexComparer:
                 report((task.partition, each.rows))
             reset_queries()
         return task.partition, result
+
+    def _haystacks_pages(self, task: CompareTask) -> Iterator[Sequence[Any]]:
+        """Yield the chosen rows of each page of Haystack's, each where it is given to the backend at last."""
+        is_first = task.pages == "first"
+        wanted = None if task.keys is None else set(task.keys)
+        # The page in which a key is for the last time, for those that Haystack reads again.
+        final: dict[Any, int] = {}
+        rows = self._source.queryset()
+        if not is_first and rows.count() > count_rows(rows):
+            for number, page in enumerate(read_haystacks_pages(self._source)):
+                if page.are_again:
+                    final.update((row.pk, number) for row in page.rows)
+        for number, page in enumerate(read_haystacks_pages(self._source, first_only=is_first)):
+            yield [
+                row
+                for row in page.rows
+                if (wanted is None or row.pk in wanted) and final.get(row.pk, number) == number
+            ]
 
     def _prepare(self, rows: Sequence[Any]) -> Prepared:
         """Return the documents of rows, by key, as the loader makes them."""
@@ -161,12 +186,6 @@ class IndexComparer:
         answer = core.select(query)
         self._page_size = max(LEAST, min(MOST, len(ids) * ANSWER_BYTES // core.answer_size))
         return {document[NAMES.id]: document for document in answer["response"]["docs"]}
-
-
-def _chosen(rows: Sequence[Any], keys: tuple[Any, ...] | None) -> Sequence[Any]:
-    """Return the rows with these keys, all for None."""
-    wanted = None if keys is None else set(keys)
-    return [row for row in rows if wanted is None or row.pk in wanted]
 
 
 def _marked(wrong: Iterable[Difference], prepared: Prepared, again: Prepared) -> Iterator[Difference]:

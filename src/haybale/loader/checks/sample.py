@@ -8,7 +8,7 @@ from typing import Any, Iterator, NamedTuple, Sequence
 
 from ..documents.site import Partition, Source, split_by_key
 from ..options import ALL_DOCUMENTS
-from .haystack_reading import depends_on_reading
+from .dependence import depends_on_reading
 
 # Keys of a sample that a worker is given at once.
 TASK_KEYS = 100

@@ -14,7 +14,8 @@ def fix_hash_seed(package: str, folder: str) -> None:
     Python reads the seed only when it starts, from the environment, which the workers inherit. Source: the
     documentation of PYTHONHASHSEED.
     """
-    has_seed = os.environ.get(VARIABLE, "random") != "random"
+    # Python takes an empty one for none.
+    has_seed = (os.environ.get(VARIABLE) or "random") != "random"
     if has_seed or sys.flags.ignore_environment or not sys.executable:
         return
     code = "import runpy, sys; sys.path.append({!r}); runpy.run_module({!r}, run_name='__main__')"

@@ -16,7 +16,17 @@ from django.db import reset_queries
 from ..events import Failure, Refusal
 from .encoding import NESTED, encode_document, flatten
 from .sending import BatchSize, EncodedDocument, Sender
-from .site import NAMES, Partition, PreparationError, Source, read_pages, update_rows
+from .site import (
+    NAMES,
+    HaystacksPage,
+    Partition,
+    PreparationError,
+    Source,
+    last_of_each_key,
+    read_haystacks_pages,
+    read_pages,
+    update_rows,
+)
 
 if TYPE_CHECKING:
     from ..worker_pool import Report
@@ -64,25 +74,24 @@ class PartitionLoader:
         sender = self._sender(source.core, report)
         documents = skipped = 0
         reported = time.monotonic()
-        size = partition.page or (source.backend.batch_size if source.own_update else self.batch)
-        for page in read_pages(source.queryset(), partition, size):
+        for page, are_again in self._pages(source, partition):
             made = self._made_by_update(source, page, report) if source.own_update else None
-            for row in page:
+            for row in last_of_each_key(page):
                 try:
                     if made is None:
                         fields = self._prepare(source, row)
-                        encoded = [] if fields is None else [self._encode(source, row, fields)]
+                        encoded = [] if fields is None else [self._encode(source, row, fields, are_again)]
                     elif row.pk not in made:
                         continue
                     else:
-                        encoded = [self._encode(source, row, each) for each in made[row.pk]]
+                        encoded = [self._encode(source, row, each, are_again) for each in made[row.pk]]
                 except PreparationError as error:
                     report(_preparation_refusal(source, row, error))
                     continue
                 if encoded:
-                    documents += 1
+                    documents += not are_again
                 else:
-                    skipped += 1
+                    skipped += not are_again
                 for document in encoded:
                     sender.add(document)
                 if time.monotonic() - reported >= REPORT_SECONDS:
@@ -97,6 +106,12 @@ class PartitionLoader:
         """Send what is left, and close the connections to Solr."""
         for sender in self._senders.values():
             sender.close()
+
+    def _pages(self, source: Source, partition: Partition) -> Iterable[HaystacksPage]:
+        if partition.in_haystacks_pages:
+            return read_haystacks_pages(source)
+        size = source.backend.batch_size if source.own_update else self.batch
+        return map(HaystacksPage, read_pages(source.queryset(), partition, size))
 
     def _sender(self, core: Core, report: Report) -> Sender:
         if core.url not in self._senders:
@@ -126,14 +141,14 @@ class PartitionLoader:
             made[keys.get(str(each.get(NAMES.key)), page[0].pk)].append(each)
         return made
 
-    def _encode(self, source: Source, row: Any, fields: dict[str, Any]) -> EncodedDocument:
-        """Return a row's document, and count it."""
+    def _encode(self, source: Source, row: Any, fields: dict[str, Any], is_again: bool) -> EncodedDocument:
+        """Return a row's document, and count it, unless it takes the place of one that was counted."""
         if NAMES.id not in fields:
             raise Failure("{} {} has no {}".format(source.label, row.pk, NAMES.id))
         # By what the document says: a custom prepare may say another type, nested ones may say none.
         types = self.types[source.core.name]
         for each in flatten(fields) if NESTED in fields else (fields,):
-            types[str(each.get(NAMES.type, ""))] += 1
+            types[str(each.get(NAMES.type, ""))] += not is_again
         return EncodedDocument(source, row.pk, encode_document(fields))
 
 

@@ -23,11 +23,15 @@ BEHIND_ADD = (
     "_send_request",
 )  # fmt: skip
 
+# What is replaced in pysolr's own class while an `update` runs: what the site put there would be lost.
+TAKEN = ("add", "delete", "commit", "optimize")
+
 
 def has_own_update(alias: str, backend: Any) -> bool:
     """Return whether documents are sent otherwise than by Haystack's own `update`. Raises `Failure`."""
     client = getattr(backend, "conn", None)
     changed = [name for name in BEHIND_ADD if not _is_from(pysolr, getattr(client, name, None))]
+    changed += [name for name in TAKEN if not _is_from(pysolr, getattr(pysolr.Solr, name))]
     if not isinstance(client, pysolr.Solr) or changed:
         raise Failure(
             "connection {}: {}.conn is a {} that sends documents in a way of its own{}".format(
@@ -36,7 +40,7 @@ def has_own_update(alias: str, backend: Any) -> bool:
                 type(client).__name__,
                 " ({})".format(", ".join(changed)) if changed else "",
             ),
-            cause="the loader can take documents from pysolr's Solr.add only",
+            cause="the loader takes documents where they are given to pysolr's own Solr.add",
             hint="change documents in the backend's `update`, in `add`, or in the index's `prepare`",
         )
     return not (_is_from(solr_backend, backend.update) and _is_from(pysolr, client.add))
@@ -92,13 +96,18 @@ def updated_documents(alias: str, backend: Any, index: Any, rows: Iterable[Any])
     def nothing(*_: Any, **__: Any) -> None:
         """Commit nothing."""
 
+    def refuse(*_: Any, **__: Any) -> None:
+        raise _not_followed(alias, backend, "asks Solr, or writes into it past pysolr's Solr.add")
+
     silent = backend.silently_fail
     backend.silently_fail = False
     try:
         # Whatever language it leaves behind: others prepare in this process, too.
         language = translation.override(translation.get_language())
-        with language, _replaced(add=add, delete=delete, commit=nothing, optimize=nothing):
-            backend.update(index, list(rows), commit=False)
+        replaced = _replaced(add=add, delete=delete, commit=nothing, optimize=nothing, _send_request=refuse)
+        with language, replaced:
+            # As update_index gives it.
+            backend.update(index, list(rows), commit=True)
     finally:
         backend.silently_fail = silent
     return list(documents.values())

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import traceback
-from typing import Any, Callable, Iterable, Iterator, NamedTuple
+from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections as databases
+from django.db.models import QuerySet
 from haystack import connections, constants
 from haystack.exceptions import NotHandled, SkipDocument
+from haystack.management.commands.update_index import do_update
 from haystack.utils import get_model_ct
 from haystack.utils.app_loading import haystack_get_models, haystack_load_apps
 
@@ -22,6 +24,14 @@ from .django_setup import preparing_field, site_frames
 from .encoding import UnsendableValueError, build_document
 from .own_update import has_own_update, is_followed, updated_documents
 from .solr import Core
+
+# Functions of PostgreSQL and SQLite that make several rows of one (PostgreSQL's documentation, "Set Returning
+# Functions", "JSON", "String", "Array Functions"; SQLite's "Table-valued functions").
+SET_RETURNING = re.compile(
+    r"\b(?:unnest|generate_(?:series|subscripts)|regexp_(?:matches|split_to_table)|string_to_table|json_(?:each|tree)"
+    r"|jsonb?_(?:array_elements|each|object_keys|path_query|populate_recordset|to_recordset)(?:_text|_tz)?)\s*\(",
+    re.IGNORECASE,
+)
 
 
 class FieldNames(NamedTuple):
@@ -45,7 +55,7 @@ class Partition(NamedTuple):
     label: str
     after: Any = None
     until: Any = None
-    page: int = 0  # the rows of each page, where what a row has depends on them; else as many as are quick
+    in_haystacks_pages: bool = False  # where what a row has depends on the others that are read with it
 
 
 class Source(NamedTuple):
@@ -72,7 +82,17 @@ class Source(NamedTuple):
         return rows
 
     def _all_rows(self) -> Any:
-        return self.index.build_queryset(using=self.alias)
+        """Return the index's queryset, asked for as update_index does.
+
+        Raises `Failure` for what that cannot index.
+        """
+        try:
+            rows = self.index.build_queryset(using=self.alias, start_date=None, end_date=None)
+        except Exception as error:
+            raise not_readable(self, summarize(error), site_frames(error)) from error
+        if not isinstance(rows, QuerySet):
+            raise not_readable(self, "its rows are a {}, and no QuerySet".format(type(rows).__name__))
+        return rows
 
     def has_rows_of(self, other: Source) -> bool:
         """Whether both queries are the same for certain, and so are their documents."""
@@ -124,6 +144,18 @@ class Source(NamedTuple):
             if field["field_name"] == name:
                 return form.format(name, *(field[each] for each in attributes))
         return form.format(name, "string", "true", "true", "true")
+
+
+def not_readable(source: Source, what: str, log: str = "") -> Failure:
+    """Return the failure of an index whose rows update_index cannot read either."""
+    return Failure(
+        "connection {}: the rows of {} cannot be read: {}".format(source.alias, source.label, what),
+        cause="update_index reads {}.build_queryset() ordered and filtered by key, page by page".format(
+            type(source.index).__name__
+        ),
+        hint="return a QuerySet of the model without slices, values() or a union; filter with pk__in instead",
+        log=log,
+    )
 
 
 class PreparationError(Failure):
@@ -200,13 +232,13 @@ def close_connections(cores: Iterable[Core]) -> None:
 def count_rows(queryset: Any) -> int:
     """Return the number of rows: of keys, for a join may repeat a row, which is one document all the same."""
     query = queryset.query
-    if query.combinator:
-        # Django makes nothing else of it.
-        return int(queryset.count())
-    keys = queryset.order_by().values("pk")
-    repeats = len(query.alias_map) > 1 or query.extra_tables or not queryset.model._meta.managed
-    # Without a join no key is there twice, and counting is many times as quick.
-    return int((keys.distinct() if repeats else keys).count())
+    if not query.combinator:
+        repeats = len(query.alias_map) > 1 or query.extra_tables or not queryset.model._meta.managed
+        keys = queryset.order_by().values("pk")
+        # Without a join no key is there twice, and counting is many times as quick.
+        query = (keys.distinct() if repeats else keys).query
+    # Not by the queryset's `count`, which a site may have made quicker and less exact.
+    return int(query.get_count(using=queryset.db))
 
 
 def split_by_key(source: Source, size: Callable[[], int], after: Any = None) -> Iterator[Partition]:
@@ -227,33 +259,68 @@ def split_by_key(source: Source, size: Callable[[], int], after: Any = None) -> 
         after = until
 
 
-def find_dependence(source: Source) -> str | None:  # noqa: PLR0911 - a reason each
+def find_dependence(source: Source) -> str | None:
     """Return why rows must be read just as update_index reads them; None where filters change no row.
 
     Filters on the key then give other values: a window counts only what they leave.
     """
     rows = source.queryset()
-    query = rows.query
-    if query.combinator:
-        return "a union"
-    if query.is_sliced:
-        return "a slice"
-    if query.distinct_fields:
-        return "distinct on fields"
-    if any(name in vars(kind) for kind in _own_classes(rows) for name in READING):
-        return "a queryset with a way of reading of its own"
     try:
-        sql = str(query.sql_with_params()[0])
+        sql = str(rows.query.sql_with_params()[0])
     except EmptyResultSet:
         return None
-    if re.search(r"\bOVER\b", sql, re.IGNORECASE):
-        return "a window function"
-    plain = all(getattr(each, "contains_aggregate", False) for each in query.annotation_select.values())
-    if (query.extra_select or not plain) and any(map(_may_repeat, query.alias_map.values())):
-        return "values of a join that repeats keys"
-    if not rows.model._meta.managed and rows.order_by().count() != count_rows(rows):
-        return "a key that several rows have, of which the last one counts"
-    return None
+    return next((reason for reason, holds in DEPENDENCES.items() if holds(rows, sql)), None)
+
+
+def _reads_in_own_way(rows: Any, _: str) -> bool:
+    return any(name in vars(kind) for kind in _own_classes(rows) for name in READING)
+
+
+def _has_own_groups(rows: Any, _: str) -> bool:
+    """Return whether a query groups rows otherwise than by their key."""
+    groups, key = rows.query.group_by, rows.model._meta.pk
+    if not isinstance(groups, (tuple, list)):
+        return False
+    return not any(getattr(each, "target", None) == key for each in groups)
+
+
+def _joins_repeating_view(rows: Any, _: str) -> bool:
+    joins = (getattr(table, "join_field", None) for table in rows.query.alias_map.values())
+    models = {join.related_model for join in joins if join is not None}
+    return any(not model._meta.managed and _repeats_keys(model, rows.db) for model in models)
+
+
+def _repeats_keys(model: Any, database: str) -> bool:
+    """Return whether a key is there twice: nothing makes sure of a view's."""
+    keys = model._base_manager.using(database).order_by().values("pk")
+    return bool(keys.count() != keys.distinct().count())
+
+
+def _has_values_of_repeating_join(rows: Any, _: str) -> bool:
+    query = rows.query
+    annotations = query.annotation_select.values()
+    plain = all(getattr(each, "contains_aggregate", False) for each in annotations)
+    may_repeat = bool(query.extra_tables) or any(map(_may_repeat, query.alias_map.values()))
+    return bool(query.extra_select or not plain) and may_repeat
+
+
+def _is_repeating_view(rows: Any, _: str) -> bool:
+    return not rows.model._meta.managed and bool(rows.order_by().count() != count_rows(rows))
+
+
+# Why rows must be read as update_index reads them, and whether that is so, by a queryset and its SQL.
+DEPENDENCES: Mapping[str, Callable[[Any, str], bool]] = {
+    "a union": lambda rows, _: bool(rows.query.combinator),
+    "a reversed order": lambda rows, _: not rows.query.standard_ordering,
+    "distinct on fields": lambda rows, _: bool(rows.query.distinct_fields),
+    "a queryset with a way of reading of its own": _reads_in_own_way,
+    "a window function": lambda _, sql: bool(re.search(r"\bOVER\b", sql, re.IGNORECASE)),
+    "a function that makes several rows of one": lambda _, sql: bool(SET_RETURNING.search(sql)),
+    "groups of rows": _has_own_groups,
+    "a join with a view whose key several rows have": _joins_repeating_view,
+    "values of a join that repeats keys": _has_values_of_repeating_join,
+    "a key that several rows have, of which the last one counts": _is_repeating_view,
+}
 
 
 # Methods of a queryset by which rows come out of it.
@@ -305,10 +372,60 @@ def read_pages(queryset: Any, partition: Partition, size: int) -> Iterator[list[
         if not page:
             return
         last = page[-1].pk
-        # The last one, as in Solr where all are sent.
-        yield [row for row, after in zip(page, [*page[1:], None]) if after is None or row.pk != after.pk]
+        yield last_of_each_key(page)
         if len(page) < size:
             return
+
+
+def last_of_each_key(page: Sequence[Any]) -> list[Any]:
+    """Return the rows of a page, by key, of which Solr keeps the documents where all are sent."""
+    return [row for row, after in zip(page, [*page[1:], None]) if after is None or row.pk != after.pk]
+
+
+class _Taker:
+    """Takes the rows in a backend's place."""
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+
+    def update(self, _: Any, rows: Any, **__: Any) -> None:
+        """Take a page."""
+        self.rows = list(rows)
+
+
+class HaystacksPage(NamedTuple):
+    """Rows that update_index gives to the backend at once; `are_again`: it had each of them before."""
+
+    rows: list[Any]
+    are_again: bool = False
+
+
+def read_haystacks_pages(source: Source, *, first_only: bool = False) -> Iterator[HaystacksPage]:
+    """Yield the pages that update_index gives to the backend, or the first one, read by its own code.
+
+    Where keys repeat it comes to the end before it has read as many pages as it counted rows for. Then it
+    reads the remaining ones by their place in the whole, once more. Raises `Failure` where they cannot be
+    read.
+    """
+    queryset = source.queryset()
+    size = source.backend.batch_size
+    total = size if first_only else queryset.count()
+    last = None
+    are_again = False
+    for start in range(0, total, size):
+        taker = _Taker()
+        end = min(start + size, total)
+        try:
+            last = do_update(
+                taker, source.index, queryset, start, end, total,
+                verbosity=0, commit=False, max_retries=1, last_max_pk=last,
+            )  # fmt: skip
+        except Exception as error:
+            raise not_readable(source, summarize(error), site_frames(error)) from error
+        if taker.rows:
+            yield HaystacksPage(taker.rows, are_again)
+        else:
+            are_again = True
 
 
 def prepare(source: Source, row: Any) -> dict[str, Any] | None:

@@ -54,3 +54,25 @@ class ClientEngine(SolrEngine):
     """Has the backend."""
 
     backend = ClientBackend
+
+
+class AskingBackend(SolrSearchBackend):
+    """Asks Solr while it updates, or adds by the method that its client had before."""
+
+    def __init__(self, alias: str, **options: Any) -> None:
+        super().__init__(alias, **options)
+        self._add = self.conn.add
+
+    def update(self, index: Any, iterable: Any, commit: bool = True) -> None:
+        """Update."""
+        if FAULT == "asking":
+            self.conn.search("*:*")
+            super().update(index, iterable, commit=commit)
+        else:
+            self._add([index.full_prepare(row) for row in iterable], commit=commit)
+
+
+class AskingEngine(SolrEngine):
+    """Has the backend."""
+
+    backend = AskingBackend

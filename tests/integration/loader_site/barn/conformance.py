@@ -42,7 +42,7 @@ def main(seed: int) -> None:
         ours = [read_json(each) for each in json.loads(body)]
         if len(theirs) != len(ours):
             differences.append(["", "", len(theirs), len(ours)])
-        for one, other in zip(theirs, ours):  # noqa: B905 - Python 3.9
+        for one, other in zip(theirs, ours):
             compared += 1
             differences.extend(
                 [one.get("id"), name, one.get(name), other.get(name)]
@@ -118,8 +118,7 @@ def same(one: Any, other: Any) -> bool:
         return bool(one == other)
     if any(isinstance(value, dict) for value in (*one, *other)):
         return len(one) == len(other) and all(
-            a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
-            for a, b in zip(one, other)  # noqa: B905 - Python 3.9
+            a.keys() == b.keys() and all(same(a[name], b[name]) for name in a) for a, b in zip(one, other)
         )
     return Counter(one) == Counter(other) and other == sorted(other)
 

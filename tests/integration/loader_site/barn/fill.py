@@ -1,6 +1,6 @@
 """Fill the database: `python -m barn.fill ROWS`. The same rows every time."""
 
-# ruff: noqa: PLC0415, S311, UP017 - models come after `setup`; nothing here is a secret
+# ruff: noqa: PLC0415, S311 - models come after `setup`; nothing here is a secret
 
 import datetime as dt
 import decimal

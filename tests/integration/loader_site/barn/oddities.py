@@ -1,6 +1,6 @@
 """Values that a search index may prepare, and that only Solr's text form brings to one denominator."""
 
-# ruff: noqa: DTZ001, UP017 - sites have dates without a zone, and older Pythons
+# ruff: noqa: DTZ001 - sites have dates without a zone, and older Pythons
 
 import datetime as dt
 import decimal

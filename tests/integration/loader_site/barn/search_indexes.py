@@ -20,6 +20,19 @@ from barn.faults import FAULT
 from barn.models import Bale, Farm, Harvest, Plaque, RoundBale, Stack, Token
 
 
+def note(row: Any) -> str:
+    """Return what depends on how a row is read and prepared, by the fault."""
+    if FAULT == "clock":
+        return dt.datetime.now(dt.timezone.utc).isoformat()
+    if FAULT == "own-update":
+        return str(translation.get_language())
+    if FAULT == "sets":
+        return " ".join({"hay", "straw", "rye", "oats", "clover"})
+    if FAULT in ("window", "raw-window", "repeats"):
+        return str(row.place)
+    return "extra" if row.pk % 2 else ""
+
+
 class BaleIndex(indexes.SearchIndex, indexes.Indexable):
     """Every type of field."""
 
@@ -71,8 +84,6 @@ class BaleIndex(indexes.SearchIndex, indexes.Indexable):
                 strays.outside()
         if strays.EARLY_URLS:
             strays.address(row)
-        if FAULT == "sets":
-            return list({"hay", "straw", "rye", "oats", "clover"})
         return ["hay", "straw", "hay"][: row.pk % 4]
 
     def prepare_hidden(self, row: Any) -> Any:
@@ -95,13 +106,10 @@ class BaleIndex(indexes.SearchIndex, indexes.Indexable):
             os.kill(os.getpid(), signal.SIGKILL)
         data = super().prepare(row)
         data["boost"] = 1.5
-        data["note_s"] = "extra" if row.pk % 2 else ""
-        if FAULT == "clock":
-            data["note_s"] = dt.datetime.now(dt.timezone.utc).isoformat()  # noqa: UP017 - Python 3.9
-        if FAULT == "own-update":
-            data["note_s"] = translation.get_language()
-        if FAULT in ("window", "raw-window", "repeats"):
-            data["note_s"] = str(row.place)
+        data["note_s"] = note(row)
+        if FAULT == "saves" and row.pk > 200 and row.pk % 3 == 0:
+            # One whose document is with Solr by now.
+            Bale.objects.get(pk=row.pk - 200).save()
         if FAULT == "unknown-field" and row.pk == 14:
             data["nowhere"] = "x"
         return data
@@ -115,6 +123,8 @@ class BaleIndex(indexes.SearchIndex, indexes.Indexable):
             return rows.annotate(place=RawSQL("row_number() over (order by barn_bale.id)", ()))
         if FAULT == "repeats":
             return rows.annotate(place=F("farm__bales__title"))
+        if FAULT == "slice":
+            return rows[:10]
         return rows
 
 

@@ -1,0 +1,1 @@
+"""An app with a command in the place of Haystack's."""
