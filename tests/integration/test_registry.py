@@ -554,3 +554,56 @@ def test_a_real_registry_sends_the_version_header(registry: str) -> None:
     answer = requests.get(f"http://{registry}/v2/site/manifests/absent", timeout=30)
     assert answer.status_code == 404
     assert answer.headers["Docker-Distribution-Api-Version"] == "registry/2.0"
+
+
+@contextlib.contextmanager
+def endless(piece: bytes, media_type: str) -> Iterator[str]:
+    """A registry whose answers go on for ever, and whose tags are on as many pages."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", media_type)
+            if "/tags/" in self.path and piece.startswith(b"{"):
+                page = int(self.path.rpartition("page=")[2] or 0) if "page=" in self.path else 0
+                body = json.dumps({"tags": [f"t{page}-{number}" for number in range(5)]}).encode()
+                self.send_header("Link", f'<{self.path.partition("?")[0]}?page={page + 1}>; rel="next"')
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+                return
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(piece)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda it: it.tags(), lambda it: it.manifest("a"), lambda it: it.blob(DIGEST)]
+)
+def test_answer_without_an_end_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, ask: Callable[[Repository], object]
+) -> None:
+    monkeypatch.setattr(transport, "MAX_ANSWER", 1 << 20)
+    with (
+        endless(b"x" * 65536, KIND["Content-Type"]) as address,
+        pytest.raises(RegistryError, match="gives an answer that does not end"),
+    ):
+        ask(repository(address))
+
+
+def test_tags_without_an_end_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("haybale.tools.registry.client.MAX_TAGS", 100)
+    with endless(b"{}", "application/json") as address, pytest.raises(RegistryError) as refused:
+        repository(address).tags()
+    assert "it goes on after 105 tags on 21 pages" in refused.value.cause

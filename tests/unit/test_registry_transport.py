@@ -534,3 +534,20 @@ def test_labels_names_a_manifest_that_cannot_be_read(document: object) -> None:
     repository, _ = served((200, kind, json.dumps(document).encode()))
     with pytest.raises(RegistryError, match=r"the manifest of .* cannot be read"):
         repository.labels("a")
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4", "SOCKS5"])
+def test_digest_refuses_a_socks_proxy_and_names_where_it_stands(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """Go, and so Docker, takes one for HTTPS_PROXY, and does not look at ALL_PROXY."""
+    for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://proxy.test:1080")
+    repository, _ = served(ABSENT)
+    assert repository.digest("a") is None
+    monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://ada:s3cret@proxy.test:1080")
+    with pytest.raises(RegistryError, match=r"would be asked through socks\w+://proxy.test:1080") as refused:
+        served(ABSENT)[0].digest("a")
+    assert "HTTPS_PROXY" in refused.value.cause
+    assert "s3cret" not in str(refused.value) + refused.value.cause + refused.value.hint

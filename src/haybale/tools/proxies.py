@@ -1,7 +1,7 @@
 """Which proxy a request goes through, by the rules of Docker and all that is written in Go.
 
-Source: golang.org/x/net/http/httpproxy. Python's own rules know neither `*.corp.test` nor ports nor networks,
-and send what is on this machine through a proxy.
+Source: golang.org/x/net/http/httpproxy, which does not know ALL_PROXY. Python's own rules know neither
+`*.corp.test` nor ports nor networks, and send what is on this machine through a proxy.
 """
 
 from __future__ import annotations

@@ -55,6 +55,9 @@ MANIFESTS = (
 )
 # What a token allows (distribution, "Token Scope Documentation").
 PULL, PUSH, DELETE = "pull", "pull,push", "pull,delete"
+# More tags, or pages of them, no repository has: a list that goes on is not one.
+MAX_TAGS = 1_000_000
+MAX_PAGES = 10_000
 # Not every server, or proxy before it, knows HEAD: then GET tells.
 NO_HEAD = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 DIGEST_HEADER = "Docker-Content-Digest"
@@ -253,7 +256,7 @@ class Repository:
         Raises `RegistryError` where it is not certain that these are all.
         """
         found: dict[str, None] = {}
-        asked: list[str] = []
+        asked: dict[str, None] = {}
         path = "tags/list?n=1000"
         while path:
             response = self._request("GET", path)
@@ -261,11 +264,13 @@ class Repository:
                 return []
             if response.status_code != HTTPStatus.OK:
                 raise self._cut_list(f"page {len(asked) + 1} is answered with {response.status_code}")
-            asked.append(str(response.url))
+            asked[str(response.url)] = None
             found.update(dict.fromkeys(self._page(response)))
             path = self._next_page(response)
             if path in asked:
                 raise self._cut_list("its pages lead back to one that was there already")
+            if path and (len(found) > MAX_TAGS or len(asked) >= MAX_PAGES):
+                raise self._cut_list(f"it goes on after {len(found)} tags on {len(asked)} pages")
         return list(found)
 
     def _page(self, response: requests.Response) -> list[str]:
@@ -460,6 +465,9 @@ def _connection_failure(host: str, outcome: Outcome, attempts: int) -> RegistryE
             "client.cert and client.key go there too"
         )
         return RegistryError(message, cause=cause, hint=hint)
+    if outcome.fault == "endless":
+        message = f"the registry {host} gives an answer that does not end"
+        return RegistryError(message, cause=cause, hint="fix the setting `registry`, or ask who runs it")
     if outcome.fault == "downgrade":
         hint = "tell whoever runs it: nothing is sent there"
         return RegistryError(f"the registry {host} leads to an address without TLS", cause=cause, hint=hint)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import email.utils
+import io
 import math
 import re
 import ssl
+import time
 import warnings
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -31,6 +33,13 @@ if TYPE_CHECKING:
 ATTEMPTS = 4
 LONGEST_PAUSE = 60
 TIME_LIMIT = 120
+
+# What an answer may have, in bytes (as it is read, unpacked), and how long its body may take, in seconds.
+# The largest is a list of all tags at once; a manifest has 4 MiB at most (OCI distribution specification,
+# "Pushing Manifests").
+MAX_ANSWER = 32 << 20
+MAX_SECONDS = 300
+CHUNK = 1 << 16
 
 # Statuses that may be others in a moment.
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -94,7 +103,7 @@ class Outcome:
     response: requests.Response | None = None
     status: int = 0
     retry_after: str = ""
-    fault: Literal["timeout", "connection", "certificate", "downgrade", "token"] | None = None
+    fault: Literal["timeout", "connection", "certificate", "downgrade", "endless", "token"] | None = None
     detail: str = ""
 
     def is_answer_of(self, scheme: str) -> bool:
@@ -114,6 +123,8 @@ class Outcome:
             return cls(fault="certificate", detail=str(error))
         if isinstance(error, DowngradeError):
             return cls(fault="downgrade", detail=str(error))
+        if isinstance(error, EndlessAnswerError):
+            return cls(fault="endless", detail=str(error))
         # A connection that was cut while TLS was set up is an SSLError too, and may work the next time.
         is_late = isinstance(error, requests.Timeout)
         return cls(fault="timeout" if is_late else "connection", detail=str(error))
@@ -151,6 +162,10 @@ class DowngradeError(requests.RequestException):
     """An answer over TLS led to an address without; nothing was sent there."""
 
 
+class EndlessAnswerError(requests.RequestException):
+    """An answer is larger, or takes longer, than any that a registry has to give."""
+
+
 class _Session(requests.Session):
     """Follows redirects with a login only to the same origin, and never from https to http."""
 
@@ -170,7 +185,7 @@ class _Session(requests.Session):
     ) -> dict[str, str]:
         # Where a redirect leads may be behind another proxy, or none.
         del proxies
-        return request_proxies(str(prepared_request.url), self.environment)
+        return usable_proxies(str(prepared_request.url), self.environment)
 
     def should_strip_auth(self, old_url: str, new_url: str) -> bool:
         return origin(old_url) is None or origin(old_url) != origin(new_url)
@@ -190,6 +205,8 @@ class Transport:
         self._timeout = timeout
         self._session = _Session(env)
         self._session.verify = authorities(env)
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _BoundedAdapter())
         own, pair = certificates(host, env)
         try:
             if own or pair:
@@ -235,14 +252,24 @@ class Transport:
         return [("https", False), ("http", True)] if is_insecure_for_engine(self.host) else []
 
     def send(self, method: str, url: str, *, follow: bool = False, **options: Any) -> requests.Response:
-        """Send one request; redirects are followed where `follow`. Raises requests' own errors."""
-        proxies = request_proxies(url, self._session.environment)
+        """Send one request; redirects are followed where `follow`. Raises requests' own errors.
+
+        Raises `RegistryError` where the way leads through a proxy that cannot be used.
+        """
+        proxies = usable_proxies(url, self._session.environment)
         with warnings.catch_warnings():
             if self._session.verify is False:
                 # Whoever runs the engine wanted it so.
                 warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
             return self._session.request(
-                method, url, timeout=self._timeout, allow_redirects=follow, proxies=proxies, **options
+                method,
+                url,
+                timeout=self._timeout,
+                allow_redirects=follow,
+                proxies=proxies,
+                # Read by the adapter.
+                stream=True,
+                **options,
             )
 
 
@@ -253,7 +280,51 @@ def _outcome(send: Callable[[], requests.Response]) -> Outcome:
         return Outcome.from_error(error)
 
 
-class _CertifiedAdapter(HTTPAdapter):
+def usable_proxies(url: str, env: Mapping[str, str]) -> dict[str, str]:
+    """Return the proxy for a URL as requests takes it, {} for none; `RegistryError` for one of SOCKS."""
+    proxies = request_proxies(url, env)
+    for address in proxies.values():
+        parts, asked = urlsplit(address), urlsplit(url)
+        place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        if parts.scheme not in DEFAULT_PORTS:
+            raise RegistryError(
+                f"{host_of(url)} would be asked through {place}, which haybale cannot use",
+                cause=f"{asked.scheme.upper()}_PROXY names it, and only HTTP proxies are spoken to",
+                hint=f"name an HTTP proxy there, or list {asked.hostname} in NO_PROXY",
+            )
+    return proxies
+
+
+class _BoundedAdapter(HTTPAdapter):
+    """Reads an answer whole, and no more of it than any answer of a registry has."""
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        response = super().build_response(req, resp)
+        try:
+            content = _read_bounded(resp, str(req.url))
+        except EndlessAnswerError:
+            raise
+        except urllib3.exceptions.ReadTimeoutError as error:
+            raise requests.ReadTimeout(error, request=req) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise requests.ConnectionError(error, request=req) from error
+        response.raw = io.BytesIO(content)
+        return response
+
+
+def _read_bounded(raw: Any, url: str) -> bytes:
+    """Return the body of a response of urllib3's; raises `EndlessAnswerError`."""
+    pieces, size, begun = [], 0, time.monotonic()
+    for piece in raw.stream(CHUNK, decode_content=True):
+        pieces.append(piece)
+        size += len(piece)
+        if size > MAX_ANSWER or time.monotonic() - begun > MAX_SECONDS:
+            raw.close()
+            raise EndlessAnswerError(f"{url} gave {size} bytes, and there is more")
+    return b"".join(pieces)
+
+
+class _CertifiedAdapter(_BoundedAdapter):
     """Trusts a registry's own authorities too, and shows a certificate of this machine."""
 
     def __init__(self, own: list[Path], pair: tuple[Path, Path] | None) -> None:
