@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import json
+import os
 import secrets
 import subprocess
 import tarfile
@@ -111,15 +113,59 @@ class ContainerState:
 
 @functools.cache
 def client() -> docker.DockerClient:
-    """Return the engine's client; `PrerequisiteError` where no engine answers."""
+    """Return the client of the engine that the `docker` command has too.
+
+    Raises `PrerequisiteError` where no engine answers, or where they would be two.
+    """
+    context = current_context(os.environ)
     try:
         connected = docker.from_env(timeout=TIMEOUT)
         connected.ping()
-    except docker.errors.DockerException as error:
+    except Exception as error:
+        # Beside its own errors, the SDK raises bare ones for a context's files.
         cause = str(error).partition("(Caused by")[0][:200]
-        hint = "to install and start one where there is none: `haybale engine`"
-        raise PrerequisiteError("no container engine answers", cause=cause, hint=hint) from error
+        if context is None and not os.environ.get("DOCKER_HOST"):
+            hint = "to install and start one where there is none: `haybale engine`"
+            raise PrerequisiteError("no container engine answers", cause=cause, hint=hint) from error
+        named = f"the context {context}" if context else "DOCKER_HOST"
+        raise PrerequisiteError(
+            f"no container engine answers where {named} leads to",
+            cause=cause,
+            hint="docker context use default, or unset DOCKER_HOST",
+        ) from error
+    if context is not None:
+        _require_same_engine(context, str(connected.info().get("ID", "")))
     return connected
+
+
+def current_context(env: Mapping[str, str]) -> str | None:
+    """Return the context by which `docker` finds its engine; None where it needs none.
+
+    Source: docker/cli, cli/command: resolveContextName.
+    """
+    if env.get("DOCKER_HOST"):
+        return None
+    folder = Path(env.get("DOCKER_CONFIG") or Path(env.get("HOME", "/"), ".docker"))
+    name = env.get("DOCKER_CONTEXT")
+    if not name:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            name = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("currentContext")
+    return None if not name or name == "default" else str(name)
+
+
+def _require_same_engine(context: str, engine_id: str) -> None:
+    """Make sure that `docker` talks to the engine with this ID: images that one builds the other must have.
+
+    Asked only where there is a context: the SDK reads some in its own way.
+    """
+    asked = process.run(["docker", "info", "--format", "{{.ID}}"])
+    if not asked.ok or asked.stdout.strip() != engine_id:
+        said = asked.stdout.strip() or asked.stderr.strip()[:200] or "nothing"
+        raise PrerequisiteError(
+            f"the context {context} leads `docker` and haybale to two engines",
+            cause=f"the ID of haybale's is {engine_id}, and docker info says {said}",
+            hint="docker context use default, or set DOCKER_HOST to the engine's address",
+        )
 
 
 def engine_info() -> EngineInfo:
