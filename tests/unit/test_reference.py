@@ -311,6 +311,20 @@ def test_resolve_dump_refuses_a_sidecar_beside_the_link(root: Path, wal: dict[st
     assert rows_of(unpack(root)) == ["one", "two"]
 
 
+@pytest.mark.parametrize("kind", ["gzip", "zip"])
+def test_unpack_refuses_a_sidecar_beside_the_archive(root: Path, wal: dict[str, bytes], kind: str) -> None:
+    """As after `gzip site.sqlite3` of a database that is open: sqlite3 reads it beside the unpacked file."""
+    packed = zipped(("site.sqlite3", wal[""])) if kind == "zip" else gzip.compress(wal[""])
+    put(root, packed, f"site.sqlite3.{kind}")
+    beside = root / "dumps/site.sqlite3-wal"
+    beside.write_bytes(wal["-wal"])
+    with pytest.raises(DumpError, match=f"site.sqlite3-wal lies beside site.sqlite3.{kind}"):
+        unpack(root)
+    # Then it is that one's.
+    beside.with_name("site.sqlite3").write_bytes(wal[""])
+    assert rows_of(unpack(root)) == ["one"]
+
+
 def test_unpack_gives_a_file_that_needs_none_beside_it(root: Path, wal: dict[str, bytes]) -> None:
     put(root, wal[""], "site.sqlite3")
     path = unpack(root).path

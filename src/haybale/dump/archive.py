@@ -69,6 +69,8 @@ def open_content(file: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Stream
         elif beside := find_sidecars(file, start):
             yield WithSidecars(file=file, members=_read_beside(stream, beside, limits))
         else:
+            if find_compression(start):
+                _refuse_sidecars_outside(file, file.stem, find_database(file, stream.peek()))
             yield stream
 
 
@@ -77,6 +79,24 @@ def find_sidecars(file: Path, start: bytes) -> dict[str, Path]:
     found = None if find_compression(start) else find_database(file, start)
     beside = {suffix: file.with_name(file.name + suffix) for suffix in _sidecars(found)}
     return {suffix: path for suffix, path in beside.items() if path.is_file() and path.stat().st_size}
+
+
+def _refuse_sidecars_outside(file: Path, packed: str, found: Recognised | None) -> None:
+    """Raise `DumpError` where what belongs to a packed database lies beside its archive.
+
+    SQLite would read it beside the unpacked file. Where there is a file of that name, it is that one's.
+    """
+    if file.with_name(packed).exists():
+        return
+    for beside in (
+        file.with_name(name + suffix) for name in (packed, file.name) for suffix in _sidecars(found)
+    ):
+        if beside.is_file() and beside.stat().st_size:
+            raise DumpError(
+                f"{beside} lies beside {file.name}, in which its database is packed alone",
+                cause="SQLite keeps rows in such a file that are nowhere else",
+                hint="pack both into one archive, or remove it where it belongs to something else",
+            )
 
 
 def _sidecars(found: Recognised | None) -> tuple[str, ...]:
@@ -117,6 +137,8 @@ def _open_zip(
     if _is_tar(stream):
         return _open_tar(file, stream, stack, limits)
     if not beside:
+        packed = PurePosixPath(chosen.filename).name
+        _refuse_sidecars_outside(file, packed, find_database(file, stream.peek()))
         return stream
     others = ((suffix, _open_member(file, raw, archive, each, limits)) for suffix, each in beside.items())
     return WithSidecars(file=file, members=itertools.chain([("", stream)], others))

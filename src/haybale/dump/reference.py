@@ -349,7 +349,8 @@ def _dump_files(dump: Dump) -> list[Path]:
     suffixes = {
         each for database in DATABASES for form in database.formats for each in database.sidecars(form)
     }
-    beside = (dump.target.with_name(dump.target.name + suffix) for suffix in sorted(suffixes))
+    names = (dump.target.name, dump.target.stem)
+    beside = (dump.target.with_name(name + suffix) for name in names for suffix in sorted(suffixes))
     return [*_files(dump.target), *(path for path in beside if path.is_file())]
 
 
