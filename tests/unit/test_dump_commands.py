@@ -53,6 +53,8 @@ def test_find_dump_commands_has_the_dump_written_to_its_place(line: str, words: 
         "aws s3 cp --recursive s3://b/dumps dumps",
         "aws s3 cp s3://$NOBODY_KNOWS/x.sql .",
         "curl -LO https://e.org/solr-9.tgz",  # no dump
+        "wget https://e.org/latest.tar.gz",
+        "curl -o root.crt https://e.org/database/root.crt",
         "pg_restore -d site x.dump",
         "# aws s3 cp s3://b/x.sql .",
         "echo aws s3 cp s3://b/x.sql .",

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from haybale.adoption.dumps import DUMP_NAME
 from haybale.dump.fetching import PLACE
 
 if TYPE_CHECKING:
@@ -56,7 +55,10 @@ WRITERS = (
 )
 REMOTE_NAME = re.compile(r"-([A-Za-z]*)O([A-Za-z]*)")
 MAKES_ANOTHER = re.compile(r"\bpg_dump\b")
-IS_DUMP = re.compile(r"dump|backup|snapshot|database", re.IGNORECASE)
+# How a dump is called, or what makes one; a dump's own names (dumps.py) say too little here: latest.tar.gz.
+IS_DUMP = re.compile(
+    r"dump|backup|snapshot|database|\.(sql|sqlite3?|db|bak)(\.(gz|bz2|xz|zst|zip))?([?#].*)?$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,5 +183,5 @@ def _written_to_place(
 
 
 def _is_of_dump(command: str, target: str | None) -> bool:
-    names = [PurePosixPath(word).name for word in (target or "", *command.split())]
-    return any(map(DUMP_NAME.search, names)) or bool(IS_DUMP.search(command))
+    names = (PurePosixPath(word.strip("\"'")).name for word in (target or "", *command.split()))
+    return any(map(IS_DUMP.search, names))
