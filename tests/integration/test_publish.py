@@ -246,6 +246,16 @@ def test_push_version_loses_to_plain_commit(clone: Clone) -> None:
     assert clone.remote_refs() == there
 
 
+def test_push_version_names_a_commit_that_was_not_pushed(clone: Clone) -> None:
+    clone.commit("more")
+    there = clone.remote_refs()
+    with pytest.raises(ReleaseError, match="which is before") as told:
+        pushed(clone, tree_of(clone))
+    assert not isinstance(told.value, publish.PublishedFirstError)
+    assert told.value.hint.startswith("git push origin main")
+    assert clone.remote_refs() == there
+
+
 def test_push_version_never_moves_tag(clone: Clone) -> None:
     tree = tree_of(clone)
     clone.git("push", "-q", "origin", "HEAD:refs/tags/v0.4.12")

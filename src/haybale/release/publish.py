@@ -125,7 +125,10 @@ def _has_arrived(tree: ReleaseTree, refs: Refs, tag: str | None) -> bool:
 
 
 def _raise_if_lost(root: Path, tree: ReleaseTree, remote: str, branch: str, refs: Refs) -> None:
-    """Raise `PublishedFirstError` where main is not where the version was made on, or its tag exists."""
+    """Raise `PublishedFirstError` where main is not where the version was made on, or its tag exists.
+
+    `ReleaseError` where main has not come as far as that commit.
+    """
     main_ref, tag_ref = _refs(tree, branch)
     head = refs.get(main_ref)
     if head == tree.base and tag_ref not in refs:
@@ -137,6 +140,13 @@ def _raise_if_lost(root: Path, tree: ReleaseTree, remote: str, branch: str, refs
     name = versions.get(head) if head and head != tree.base else None
     name = name or (str(tree.version) if str(tree.version) in tags else None)
     if name is None:
+        if head and git.is_ancestor(root, head, tree.base):
+            raise ReleaseError(
+                f"{tree.version} was not published: {branch} of {remote} is at {head[:12]}, which is before"
+                f" {tree.base[:12]}",
+                cause="the version is made of a commit that was not pushed",
+                hint=f"git push {remote} {branch}, and again",
+            )
         seen = f"{branch} of {remote} is at {head[:12]} now" if head else f"{remote} has no branch {branch}"
         raise PublishedFirstError(
             f"{tree.version} was not published: {seen}, not at {tree.base[:12]}",
