@@ -18,17 +18,21 @@ RUN echo 'app:x:10001:' >> /etc/group \
  && install -d -o app -g app /app /data
 WORKDIR /app
 
-# The dependencies of production, in /venv, put there by the base's own pip. It changes only when they do.
+# The dependencies of production, in /venv, put there by the base's own pip. It changes only when they do. What has no
+# wheel is built with what is pinned here: left to itself, pip builds with the newest of everything, unhashed.
 FROM runner AS builder
-COPY web/requirements.prod.txt /build/
+COPY requirements/site-build.txt web/requirements.prod.txt /build/
 RUN --mount=type=secret,id=ca,required=false \
     --mount=type=secret,id=pip,required=false \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
     if [ -s /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi; \
     PATH=${PATH#/venv/bin:}; \
     python -m venv --without-pip /venv \
- && python -m pip --python /venv/bin/python install --no-cache-dir --require-hashes \
-      -r /build/requirements.prod.txt
+ && python -m pip install --no-cache-dir --require-hashes --only-binary :all: --target /build/tools \
+      -r /build/site-build.txt \
+ && PYTHONPATH=/build/tools python -m pip --python /venv/bin/python wheel --no-cache-dir --require-hashes \
+      --no-build-isolation --wheel-dir /build/wheels -r /build/requirements.prod.txt \
+ && python -m pip --python /venv/bin/python install --no-cache-dir --no-index --no-deps /build/wheels/*.whl
 
 # What is deployed: dependencies, code, static files; no pip of its own, no compiler, no root. -------------
 FROM runner AS release
@@ -51,11 +55,14 @@ COPY --from=builder /venv /venv
 COPY web/requirements.txt /build/
 RUN --mount=type=secret,id=ca,required=false \
     --mount=type=secret,id=pip,required=false \
+    --mount=type=bind,from=builder,source=/build/tools,target=/build/tools \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
     if [ -s /run/secrets/pip ]; then export PIP_CONFIG_FILE=/run/secrets/pip; fi; \
     PATH=${PATH#/venv/bin:}; \
-    python -m pip --python /venv/bin/python install --no-cache-dir --require-hashes \
-      -r /build/requirements.txt \
+    PYTHONPATH=/build/tools python -m pip --python /venv/bin/python wheel --no-cache-dir --require-hashes \
+      --no-build-isolation --wheel-dir /build/wheels -r /build/requirements.txt \
+ && python -m pip --python /venv/bin/python install --no-cache-dir --no-index --no-deps /build/wheels/*.whl \
+ && rm -r /build/wheels \
  && install -d -o app -g app /reports
 COPY --from=release /app /app
 COPY tests/site /tests/site

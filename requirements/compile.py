@@ -37,6 +37,7 @@ def inputs() -> dict[str, list[str]]:
         "requirements": [*own, *groups["requirements"]],
         "bump": [*own, *groups["bump"]],
         "workflows": groups["workflows"],
+        "site-build": groups["site-build"],
     }
 
 

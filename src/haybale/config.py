@@ -199,6 +199,10 @@ class RequirementsSettings:
     development: str | None = setting(
         "a requirements file that the tester installs besides; none: the lock's, or nothing", None
     )
+    build: str | None = setting(
+        "a requirements file with hashes, for building what has no wheel; none: what pip fetches",
+        None,
+    )
     groups: tuple[str, ...] = setting("a lock's groups that production has besides its own", ())
     extras: tuple[str, ...] = setting("a lock's extras that production has", ())
     package: str | None = setting("the site's package in a uv workspace; none: the one at its root", None)

@@ -253,3 +253,19 @@ def test_instructions_mount_secrets_and_keep_names_whole() -> None:
     assert text.startswith("RUN --mount=type=secret,id=ca,required=false \\\n")
     assert "id=pip,required=false" in text
     assert text.endswith("cd /build \\\n && first \\\n && second")
+
+
+def test_what_has_no_wheel_is_built_with_what_is_pinned_alone(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("a==1 --hash=sha256:1\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"requirements\.build: there is no file"):
+        find_install_commands(tmp_path, RequirementsSettings(build="build.txt"))
+    (tmp_path / "build.txt").write_text("setuptools==1 --hash=sha256:1\n", encoding="utf-8")
+    found = find_install_commands(tmp_path, RequirementsSettings(build="build.txt"))
+    assert found.files == ("requirements.txt", "build.txt")
+    tools, wheels, installed = found.production[1].split(" \\\n && ")
+    assert "--require-hashes --only-binary :all:" in tools
+    assert "-r /build/build.txt" in tools
+    assert " wheel " in wheels
+    assert "--no-build-isolation" in wheels
+    assert "--require-hashes -r /build/requirements.txt" in wheels
+    assert installed.startswith(f"{PIP} --no-index --no-deps ")

@@ -45,6 +45,9 @@ IMPORT = r"^(import|from) pkg_resources"
 # The image's own pip, not one in VENV, which has none.
 PIP_INSTALL = f"python -m pip --python {VENV}/bin/python install --no-cache-dir"
 
+# What packages are built with (the setting `build`), and the wheels that become of them.
+BUILD_TOOLS, WHEELS = f"{BUILD_FOLDER}/haybale-tools", f"{BUILD_FOLDER}/haybale-wheels"
+
 # The machine's certificates and its settings of pip, for one command: nothing of them stays in the image.
 SECRETS = ("--mount=type=secret,id=ca,required=false", "--mount=type=secret,id=pip,required=false")
 CA = "/run/secrets/ca"
@@ -110,6 +113,8 @@ def find_install_commands(root: Path, settings: RequirementsSettings) -> Install
     _require(root, settings.production, "production")
     if settings.development:
         _require(root, settings.development, "development")
+    if settings.build:
+        _require(root, settings.build, "build")
     if manager == "pip":
         return _pip(root, settings)
     lock = _read_lock(root, settings.production)
@@ -151,13 +156,13 @@ def _pip(root: Path, settings: RequirementsSettings) -> InstallCommands:
     if settings.development:
         more, folder = _pip_files(root, settings.development)
         development_files = tuple(file for file in more if file not in files)
-        development = (_install(settings.development, folder, has_hashes=_has_hashes(root, more)),)
+        development = (_install(settings, settings.development, folder, has_hashes=_has_hashes(root, more)),)
     return InstallCommands(
         manager="pip",
-        files=files,
+        files=(*files, *([settings.build] if settings.build else [])),
         development_files=development_files,
         packages=_packages(root, (*files, *development_files)),
-        production=_make_venv(_install(settings.production, folder, has_hashes=has_hashes)),
+        production=_make_venv(_install(settings, settings.production, folder, has_hashes=has_hashes)),
         development=development,
     )
 
@@ -219,16 +224,41 @@ def _make_venv(install: str) -> tuple[str, ...]:
     return (f"python -m venv --without-pip {VENV}", install, completed)
 
 
-def _install(file: str, folder: str = "", *, has_hashes: bool, is_complete: bool = False) -> str:
+def _install(
+    settings: RequirementsSettings,
+    file: str,
+    folder: str = "",
+    *,
+    has_hashes: bool,
+    is_complete: bool = False,
+) -> str:
     """Return the command that installs a file, with pip in a folder of BUILD_FOLDER.
 
     `is_complete`: everything that is needed is in it.
     """
     options = [*(["--require-hashes"] if has_hashes else []), *(["--no-deps"] if is_complete else [])]
-    words = " ".join([PIP_INSTALL, *options, "-r", shlex.quote(posixpath.join(BUILD_FOLDER, file))])
+    listed = ["-r", shlex.quote(posixpath.join(BUILD_FOLDER, file))]
+    words = " ".join([PIP_INSTALL, *options, *listed])
+    if settings.build:
+        words = _install_built(settings.build, posixpath.basename(file), [*options, *listed])
     place = shlex.quote(folder)
     # It is there only where something of it was copied.
     return f"(mkdir -p {place} && cd {place} && {words})" if folder else words
+
+
+def _install_built(tools: str, name: str, words: Iterable[str]) -> str:
+    """Return the command that makes wheels of everything with `tools` alone, and installs them.
+
+    What is beside Python on PYTHONPATH counts as installed for `pip install`, not for `pip wheel`.
+    """
+    wheels = f"{WHEELS}/{shlex.quote(name)}"
+    fetch = "python -m pip install --no-cache-dir --require-hashes --only-binary :all: --upgrade"
+    build = f"PYTHONPATH={BUILD_TOOLS} python -m pip --python {VENV}/bin/python wheel --no-cache-dir"
+    return " \\\n && ".join([
+        f"{fetch} --target {BUILD_TOOLS} -r {shlex.quote(posixpath.join(BUILD_FOLDER, tools))}",
+        f"{build} --no-build-isolation --wheel-dir {wheels} {' '.join(words)}",
+        f"{PIP_INSTALL} --no-index --no-deps {wheels}/*.whl",
+    ])  # fmt: skip
 
 
 # Locks ----------------------------------------------------------------------------------------------------
@@ -421,12 +451,13 @@ def _from_lock(
     edits = [r"s/^(-e|--editable)[ =]+//", *([f"/^{dropped} /d"] if dropped else [])]
     words = " ".join(f"-e {shlex.quote(edit)}" for edit in edits)
     install = [
-        _install(file, folder, has_hashes=has_hashes, is_complete=True) for file in (PRODUCTION, DEVELOPMENT)
+        _install(settings, file, folder, has_hashes=has_hashes, is_complete=True)
+        for file in (PRODUCTION, DEVELOPMENT)
     ]
     return InstallCommands(
         manager=manager,
         tool_files=tuple(tool_files),
-        files=tuple(files),
+        files=(*files, *([settings.build] if settings.build else [])),
         packages=("git",) if uses_git else (),
         tools=(
             f"python -m venv --without-pip {TOOLS}",
