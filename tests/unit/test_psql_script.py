@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from haybale.dump.psql_script import Name, ScriptContents, ScriptReader
+from haybale.dump import psql_script
+from haybale.dump.psql_script import LineError, Name, ScriptContents, ScriptReader
 
 # psql reads it as one statement (psqlscan.l).
 ATOMIC = "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 1; END;"
@@ -127,6 +128,21 @@ def test_command_is_the_first_of_psql_that_pg_dump_does_not_write(
     text: str, found: tuple[int, str] | None
 ) -> None:
     assert read(text).command == found
+
+
+def test_a_line_without_an_end_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psql_script, "LONGEST_LINE", 1000)
+    with pytest.raises(LineError, match="line 3 has more than 1000 bytes"):
+        read("SELECT 1;\nSELECT 2;\n" + "x" * 3000, 100)
+    assert read("COPY a FROM stdin;\n" + ("x" * 900 + "\n") * 3 + "\\.\n", 100).rows == 3
+
+
+def test_a_statement_of_many_tokens_is_not_held_whole() -> None:
+    reader = ScriptReader()
+    reader.feed(b"SELECT " + b"1, " * 150_000 + b"\n")
+    assert len(reader._tokens) == psql_script.MOST_TOKENS
+    reader.feed(b"2;\nCREATE TABLE a ();\n")
+    assert list(reader.finish().tables) == [Name(b"public", b"a")]
 
 
 def test_restrictions_are_lines_outside_of_data() -> None:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from haybale.dump import sql_script
 from haybale.dump.limits import Limits
 from haybale.dump.sql_script import ScriptError, add_functions, read_statements
 from haybale.dump.sqlite import execute_sql
@@ -30,6 +31,14 @@ def rows(tmp_path: Path, script: str) -> list[tuple[object, ...]]:
     execute_sql(path, path, Limits())
     with contextlib.closing(sqlite3.connect(path)) as made:
         return made.execute("SELECT * FROM a").fetchall()
+
+
+def test_execute_sql_holds_no_statement_that_sqlite_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql_script, "LONGEST_STATEMENT", 10_000)
+    with pytest.raises(DumpError, match="at line 2: it has more than 10000 characters"):
+        rows(tmp_path, "CREATE TABLE a(b);\nINSERT INTO a VALUES ('" + "x" * 3_000_000)
 
 
 TRIGGER = """CREATE TABLE a(b); CREATE TABLE c(d);

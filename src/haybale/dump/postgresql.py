@@ -15,7 +15,7 @@ from urllib.parse import quote
 from haybale.addresses import POSTGRESQL_HOST, POSTGRESQL_PORT
 from haybale.dump.content import FETCH_HINT, REPACK_HINT, Stream, damaged
 from haybale.dump.database import Database, Recognised
-from haybale.dump.psql_script import ScriptContents, ScriptReader
+from haybale.dump.psql_script import LineError, ScriptContents, ScriptReader
 from haybale.errors import DumpError, ServiceError
 from haybale.tools.engine import sdk
 
@@ -110,7 +110,7 @@ class PostgreSQL(Database):
         script = ScriptReader()
         for chunk in stream.chunks():
             if format_ == PLAIN:
-                script.feed(chunk)
+                _feed(stream.file, script, chunk)
             yield chunk
         if format_ == PLAIN:
             _check_script(stream.file, script)
@@ -157,6 +157,13 @@ class PostgreSQL(Database):
                 cause="a server cannot restore a dump of a newer one",
                 hint=f'set images.postgres = "postgres:{wanted}" (or POSTGRES_IMAGE)',
             )
+
+
+def _feed(file: Path, script: ScriptReader, chunk: bytes) -> None:
+    try:
+        script.feed(chunk)
+    except LineError as error:
+        raise damaged(f"the SQL in {file} is damaged: {error}, which no server takes") from error
 
 
 def _check_script(file: Path, script: ScriptReader) -> None:

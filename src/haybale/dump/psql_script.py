@@ -52,8 +52,12 @@ INSERT = re.compile(
     + rb")*+);\r?\n"
 )
 
-# What of a token is kept: more is never looked at.
+# What of a token is kept, and how many tokens of a statement: more is never looked at.
 KEPT = 256
+MOST_TOKENS = 100_000
+
+# The longest line in bytes: neither a row nor a query can be longer (PostgreSQL, MaxAllocSize).
+LONGEST_LINE = 1 << 30
 
 # Words that stand where a role may, and name none.
 NO_ROLES = frozenset({b"public", b"current_user", b"current_role", b"session_user", b"none", b"default"})
@@ -76,6 +80,14 @@ COMMANDS = frozenset(
 
 # Statements that change rows in ways that only a server knows. pg_dump writes none of them.
 UNKNOWN_EFFECTS = frozenset({b"call", b"do", b"execute", b"merge", b"with"})
+
+
+class LineError(ValueError):
+    """A line that is too long to be one of a dump; `line` is its number (from 1)."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(f"line {line} has more than {LONGEST_LINE} bytes")
+        self.line = line
 
 
 class Token(NamedTuple):
@@ -143,6 +155,7 @@ class ScriptReader:
     def __init__(self) -> None:
         self.contents = ScriptContents()
         self._pending: list[bytes] = []
+        self._pending_size = 0
         self._is_start = True
         self._copying: Name | None = None
         self._copied = 0
@@ -159,10 +172,14 @@ class ScriptReader:
         self._begin_statement()
 
     def feed(self, chunk: bytes) -> None:
-        """Read the next piece."""
+        """Read the next piece; raises `LineError` for a line that no server takes."""
         self._pending.append(chunk)
         if b"\n" not in chunk:
+            self._pending_size += len(chunk)
+            if self._pending_size > LONGEST_LINE:
+                raise LineError(self._line + self._copied + 1)
             return  # a long line
+        self._pending_size = 0
         data, position = b"".join(self._pending), 0
         if self._is_start and len(data) >= len(BYTE_ORDER_MARK):
             data, self._is_start = data.removeprefix(BYTE_ORDER_MARK), False
@@ -335,7 +352,8 @@ class ScriptReader:
             return
         if kind == "word" and tokens and tokens[0].text == b"create" and self._is_routine():
             self._follow_body(text)
-        tokens.append(Token(kind, text, self._depth))
+        if len(tokens) < MOST_TOKENS:
+            tokens.append(Token(kind, text, self._depth))
         if text == b"values" and tokens[0].text == b"insert" and self._depth == 0:
             self._inserted = 0
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Characters read at once of a line without end.
 LONGEST_PIECE = 1 << 20
+# Bytes that a statement has at the most (SQLite, "Implementation Limits", SQLITE_MAX_SQL_LENGTH).
+LONGEST_STATEMENT = 10**9
 
 # What may hold a semicolon that ends nothing, and how that ends (SQLite, src/complete.c).
 TOKEN = re.compile(r"""['"`\[;]|--|/\*""")
@@ -107,6 +109,10 @@ class _Splitter:
         if "\0" in piece:
             raise ScriptError(self.last_line(), "it holds a NUL, at which a line ends for SQLite")
         self._text += piece
+        if len(self._text) > LONGEST_STATEMENT + LONGEST_PIECE:
+            raise ScriptError(
+                self.last_line(), f"it has more than {LONGEST_STATEMENT} characters, SQLite's limit"
+            )
         begin = 0
         while self._find_semicolon():
             statement = self._text[begin : self._position]
