@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
+from haybale.images import stack
 from haybale.images.stack import creates_containers
 
 
@@ -22,3 +24,18 @@ from haybale.images.stack import creates_containers
 )
 def test_creates_containers_looks_at_the_first_command(line: str, creates: bool) -> None:
     assert creates_containers(line.split()) is creates
+
+
+@pytest.mark.parametrize("kind", ["solr", "ci"])
+def test_solr_is_confined_in_each_environment_and_can_be_asked(kind: str) -> None:
+    read = yaml.safe_load((stack.SERVICES / stack.FILES[kind]).read_text(encoding="utf-8"))
+    solr = read["services"].pop("solr")
+    assert solr["cap_drop"] == ["ALL"]
+    assert solr["security_opt"] == ["no-new-privileges"]
+    assert solr["user"] == "8983:8983"
+    assert {"pids_limit", "mem_limit"} <= solr.keys()
+    assert all(port.startswith("127.0.0.1:") for port in solr["ports"])
+    (network,) = solr["networks"]
+    options = read["networks"][network]["driver_opts"]
+    assert options == {"com.docker.network.bridge.enable_ip_masquerade": "false"}
+    assert all(network in service["networks"] for service in read["services"].values())

@@ -15,6 +15,7 @@ from haybale.index.solrconfig import (
     ServedConfiguration,
     adapt_for_serving,
     default_heap,
+    memory_limit,
     read_solrconfig,
     tune,
 )
@@ -71,6 +72,11 @@ def test_tune_sets_the_buffer_by_the_heap(heap: str, buffer: str) -> None:
 )
 def test_default_heap_is_by_the_memory(gigabytes: int, heap: str) -> None:
     assert default_heap(gigabytes * 1024**3) == heap
+
+
+@pytest.mark.parametrize(("heap", "limit"), [("512m", "2048m"), ("2g", "5120m"), ("10g", "21504m")])
+def test_memory_limit_leaves_more_than_the_heap(heap: str, limit: str) -> None:
+    assert memory_limit(heap) == limit
 
 
 @pytest.mark.parametrize(

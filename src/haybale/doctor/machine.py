@@ -32,9 +32,9 @@ USUAL_POOLS = (
     ("172.17.0.0/16", 16), ("172.18.0.0/16", 16), ("172.19.0.0/16", 16), ("172.20.0.0/14", 16),
     ("172.24.0.0/14", 16), ("172.28.0.0/14", 16), ("192.168.0.0/16", 20),
 )  # fmt: skip
-# Networks that are needed at once: two of each environment, which are one that indexes, one that tests, and a
-# developer's own.
-WANTED_NETWORKS = 6
+# Networks that are needed at once: for the site, its database and its Solr in each environment, which are one
+# that indexes, one that tests, and a developer's own.
+WANTED_NETWORKS = 9
 
 # How an engine on this machine is reached; the SDK calls a socket http+docker.
 LOCAL_ADDRESSES = ("unix:", "npipe:", "http+docker:", "http+unix:")
@@ -142,8 +142,8 @@ def check_address_pools(pools: Sequence[tuple[str, int]], subnets: Sequence[str]
         yield Finding(
             level="warning" if free else "error",
             what=f"the engine has addresses left for {left} more",
-            why=f"each environment has a network, and a run up to {WANTED_NETWORKS}: without addresses none "
-            "is made (all predefined address pools have been fully subnetted)",
+            why=f"each environment has three, and a run up to {WANTED_NETWORKS}: without addresses none is "
+            "made (all predefined address pools have been fully subnetted)",
             fix="docker network prune removes those that no container uses; or add "
             '"default-address-pools": [{"base": "10.200.0.0/16", "size": 24}] to the engine\'s daemon.json',
         )

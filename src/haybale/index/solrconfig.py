@@ -88,10 +88,21 @@ def default_heap(memory: int) -> str:
     return f"{max(LEAST_HEAP, min(MOST_HEAP, memory // MEMORY_PARTS // 1024**2))}m"
 
 
+def memory_limit(heap: str) -> str:
+    """Return what Solr's container may have of memory (such as 3072m), for a heap (512m, 1g).
+
+    As much again as the heap is for what Java needs besides, and for the index's pages; so is a gigabyte.
+    """
+    return f"{2 * _megabytes(heap) + 1024}m"
+
+
 def buffer_size(heap: str) -> int:
     """Return the megabytes of documents that are held before a segment is written, for a heap (512m, 1g)."""
-    unit = {"m": 1, "g": 1024}[heap[-1]]
-    return int(heap[:-1]) * unit // HEAP_PARTS
+    return _megabytes(heap) // HEAP_PARTS
+
+
+def _megabytes(heap: str) -> int:
+    return int(heap[:-1]) * {"m": 1, "g": 1024}[heap[-1]]
 
 
 def read_solrconfig(file: Path, name: str | None = None) -> SolrXml:

@@ -28,7 +28,7 @@ from haybale.index.inputs import mounted_files
 from haybale.index.key import compute_key
 from haybale.index.loader import INPUTS_FILE, copy_loader
 from haybale.index.own_configuration import make_configuration
-from haybale.index.solrconfig import JVM_OPTIONS, SOLRCONFIG, default_heap
+from haybale.index.solrconfig import JVM_OPTIONS, SOLRCONFIG, default_heap, memory_limit
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def prepare_index_stack(
         "HAYBALE_RELEASE_IMAGE": str(checkout.stage_image("release")),
         "HAYBALE_SOLR_EMPTY_IMAGE": str(empty_image),
         "HAYBALE_SOLR_HEAP": heap,
+        "HAYBALE_SOLR_MEMORY": memory_limit(heap),
         "HAYBALE_SOLR_OPTS": " ".join(JVM_OPTIONS),
         "HAYBALE_SOLRCONFIG": str(solrconfig_file(project, name)),
         "HAYBALE_LOADER": str(prepare_loader(project, name, key)),
