@@ -10,7 +10,7 @@ import pytest
 from haybale.errors import ServiceError
 from haybale.tools import process
 from haybale.tools.engine import sdk
-from haybale.tools.engine.compose import Compose, service_failure
+from haybale.tools.engine.compose import SERVICE_LABEL, Compose, service_failure
 from haybale.tools.engine.sdk import ContainerState, HealthAnswer
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ UNHEALTHY = '{"Service": "web", "State": "running", "Health": "unhealthy", "Exit
 RAN_OUT = "memory ran out there, and the kernel killed a process"
 NOT_SAID = "the engine does not say that memory ran out there"
 REFUSED = HealthAnswer(code=1, output="Traceback: long\n/health answered 503")
+WEB = sdk.ListedContainer(id="abc", labels={SERVICE_LABEL: "web"}, addresses={8000: "127.0.0.1:32768"})
 
 
 @pytest.fixture
@@ -33,7 +34,8 @@ def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
     seen = ContainerState(is_out_of_memory=False, memory_limit=None, health=REFUSED)
     monkeypatch.setattr(sdk, "container_state", lambda _: seen)
     monkeypatch.setattr(process, "run", run)
-    monkeypatch.setattr(process, "run_merged", run)
+    monkeypatch.setattr(sdk, "list_containers", lambda _: [WEB])
+    monkeypatch.setattr(sdk, "container_log", lambda *_, **options: f"{options} a line\n")
     monkeypatch.setattr(process, "run_watched", lambda *_, **__: process.Completed(code=1))
     return Compose(files=(tmp_path / "c.yml",), folder=tmp_path, project="p", env_file=tmp_path / "env")
 
@@ -80,3 +82,27 @@ def test_up_tells_first_what_its_watch_finds_when_the_services_failed(services: 
     with pytest.raises(ServiceError, match="core hay cannot be opened") as told, services.up(watch=watch):
         pass
     assert isinstance(told.value.__context__, subprocess.CalledProcessError)
+
+
+def test_published_address_is_that_of_the_port(services: Compose) -> None:
+    assert services.published_address("web", 8000) == "127.0.0.1:32768"
+    with pytest.raises(ServiceError, match="web publishes no port 8001"):
+        services.published_address("web", 8001)
+
+
+def test_container_id_is_refused_where_a_service_has_no_container(
+    services: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert services.container_id("web") == "abc"
+    monkeypatch.setattr(sdk, "list_containers", lambda _: [])
+    with pytest.raises(ServiceError, match="the service web has no container"):
+        services.container_id("web")
+
+
+def test_save_logs_writes_all_of_a_service_with_times(
+    services: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sdk, "list_containers", lambda _: [WEB, WEB])
+    services.save_logs(tmp_path / "logs")
+    (file,) = (tmp_path / "logs").glob("*.log")
+    assert (file.name, file.read_text(encoding="utf-8")) == ("web.log", "{'timestamps': True} a line\n" * 2)

@@ -34,6 +34,11 @@ Explain = Callable[[str, int], HaybaleError | None]
 # Looks at services that come up, and raises a `HaybaleError` where one can't do its work.
 Watch = Callable[[], None]
 
+# What compose labels each container with (compose, pkg/api/labels.go); a one-off one is made by `run`.
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+ONE_OFF_LABEL = "com.docker.compose.oneoff"
+
 # Lines of a service's log that go into an error.
 TAIL = 25
 
@@ -151,17 +156,24 @@ class Compose:
 
     def container_id(self, service: str) -> str:
         """Return the id of a service's container, running or not; `ServiceError` where there is none."""
-        found = self.run("ps", "--all", "--quiet", service)
-        if not found.stdout.strip():
-            raise ServiceError(f"the service {service} has no container", hint=self.hint, log=found.output)
-        return found.stdout.strip()
+        return self._container(service).id
 
     def published_address(self, service: str, port: int) -> str:
         """Return HOST:PORT on this machine for a service's published port; `ServiceError` for none."""
-        found = self.run("port", service, str(port))
-        if not found.ok or not found.stdout.strip():
-            raise ServiceError(f"{service} publishes no port {port}", hint=self.hint, log=found.output)
-        return found.stdout.strip()
+        address = self._container(service).addresses.get(port)
+        if address is None:
+            raise ServiceError(f"{service} publishes no port {port}", hint=self.hint)
+        return address
+
+    def _container(self, service: str) -> sdk.ListedContainer:
+        found = self._containers({SERVICE_LABEL: service})
+        if not found:
+            raise ServiceError(f"the service {service} has no container", hint=self.hint)
+        return found[0]
+
+    def _containers(self, labels: Mapping[str, str]) -> list[sdk.ListedContainer]:
+        """Return the services' containers with these labels: the engine says it sooner than compose does."""
+        return sdk.list_containers({PROJECT_LABEL: self.project, ONE_OFF_LABEL: "False", **labels})
 
     def states(self) -> list[dict[str, Any]]:
         """Return what compose lists of each container (Service, State, Health, ExitCode)."""
@@ -173,16 +185,16 @@ class Compose:
 
     def log(self, service: str) -> str:
         """Return a service's whole log, both of its streams."""
-        # Compose, without its prefix, erases a terminal's line before each one that it prints.
-        return process.run_merged(["docker", "logs", self.container_id(service)]).stdout
+        return sdk.container_log(self.container_id(service))
 
     def save_logs(self, folder: Path) -> None:
-        """Write each service's whole log to FOLDER/SERVICE.log."""
+        """Write each service's whole log to FOLDER/SERVICE.log, a time before each line."""
+        logs: dict[str, str] = {}
+        for each in self._containers({}):
+            service = each.labels[SERVICE_LABEL]
+            logs[service] = logs.get(service, "") + sdk.container_log(each.id, timestamps=True)
         make_ignored_folder(folder)
-        for state in self.states():
-            service = state["Service"]
-            command = self.command("logs", "--no-color", "--timestamps", "--no-log-prefix", service)
-            log = process.run_merged(command, env=self._environment).stdout
+        for service, log in logs.items():
             (folder / f"{service}.log").write_text(log, encoding="utf-8")
 
     @contextlib.contextmanager

@@ -63,6 +63,15 @@ class ImageInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListedContainer:
+    """A container, running or not: its id, its labels, and HOST:PORT for each TCP port that it publishes."""
+
+    id: str
+    labels: Mapping[str, str]
+    addresses: Mapping[int, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class EngineInfo:
     """The engine's version, whether it keeps images in containerd's store, and its memory in bytes.
 
@@ -404,6 +413,32 @@ def container_state(container: str) -> ContainerState:
         memory_limit=found["HostConfig"].get("Memory") or None,
         health=HealthAnswer(code=int(last["ExitCode"]), output=last["Output"].strip()) if last else None,
     )
+
+
+def list_containers(labels: Mapping[str, str]) -> list[ListedContainer]:
+    """Return all containers that have these labels, running or not, in one request."""
+    chosen = {"label": [f"{name}={value}" for name, value in labels.items()]}
+    return [
+        ListedContainer(
+            id=str(each["Id"]),
+            labels=dict(each["Labels"] or {}),
+            addresses={
+                int(port["PrivatePort"]): f"{port['IP']}:{port['PublicPort']}"
+                # A port has an address for IPv4 and one for IPv6, the one that counts first.
+                for port in reversed(each["Ports"] or ())
+                if port["Type"] == "tcp" and port.get("PublicPort")
+            },
+        )
+        for each in client().api.containers(all=True, filters=chosen)
+    ]
+
+
+def container_log(container: str, *, timestamps: bool = False) -> str:
+    """Return a container's whole log, both streams; what the engine says where it keeps none."""
+    try:
+        return str(_container(container).logs(timestamps=timestamps).decode(errors="replace"))
+    except docker.errors.APIError as error:
+        return str(error.explanation)
 
 
 def container_log_tail(container: str) -> str:
