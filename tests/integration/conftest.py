@@ -14,10 +14,12 @@ import re
 import secrets
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tarfile
 import time
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -379,6 +381,18 @@ def listed_images(api: docker.APIClient, attempts: int = 5) -> list[dict[str, An
     return list(api.images())
 
 
+@pytest.fixture(scope="session")
+def image_names(engine: None) -> Callable[[], dict[str, str]]:  # noqa: ARG001 - it must answer
+    """Return a function that lists the engine's images: name -> id."""
+
+    def names() -> dict[str, str]:
+        with contextlib.closing(docker.from_env()) as client:
+            images = listed_images(client.api)
+        return {name: each["Id"] for each in images for name in each.get("RepoTags") or ()}
+
+    return names
+
+
 def remove_named(word: str) -> None:
     """Remove all that has a word in its name, its labels or its image's name."""
     client = docker.from_env()
@@ -395,9 +409,50 @@ def remove_named(word: str) -> None:
     client.close()
 
 
+# How many of the reference dump's 233 addresses a test's site has: with 5,624 passages, enough for several
+# partitions and workers, a third of all.
+ADDRESSES = 72
+
+FEWER = """
+CREATE TEMP TABLE few AS SELECT id FROM archive_address ORDER BY sequence LIMIT NUMBER;
+DELETE FROM archive_passage WHERE address_id NOT IN few;
+DELETE FROM archive_passage_topics WHERE passage_id NOT IN (SELECT id FROM archive_passage);
+DELETE FROM archive_address_topics WHERE address_id NOT IN few;
+DELETE FROM archive_address WHERE id NOT IN few;
+DELETE FROM archive_president WHERE id NOT IN (SELECT president_id FROM archive_address);
+DELETE FROM archive_term WHERE president_id NOT IN (SELECT id FROM archive_president);
+VACUUM;
+"""
+
+
+def shrink(clone: Path, addresses: int) -> None:
+    """Give a clone a dump with a few addresses, under a name of its own."""
+    whole = (ROOT / "dumps/sotu_latest.sqlite3.zip").resolve()
+    with zipfile.ZipFile(whole) as archive:
+        (member,) = archive.namelist()
+        archive.extract(member, clone)
+    with contextlib.closing(sqlite3.connect(clone / member)) as database:
+        database.executescript(FEWER.replace("NUMBER", str(addresses)))
+    link = clone / "dumps/sotu_latest.sqlite3.zip"
+    link.resolve().unlink()
+    link.unlink()
+    small = clone / f"dumps/small_{addresses}.sqlite3.zip"
+    with zipfile.ZipFile(small, "w") as archive:
+        # No date of the moment: two clones are to have the same file.
+        archive.writestr(zipfile.ZipInfo("db.sqlite3"), (clone / member).read_bytes())
+    (clone / member).unlink()
+    link.symlink_to(small.name)
+
+
+@pytest.fixture(scope="session")
+def shrink_dump() -> Callable[[Path, int], None]:
+    """Return a function that gives a clone a dump with a few addresses: (clone, how many)."""
+    return shrink
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory, once: Once) -> Path:
-    """A copy of this work tree, without what git ignores; tests copy it once more."""
+    """A copy of this work tree with a smaller dump, without what git ignores; tests copy it once more."""
 
     def copy() -> str:
         folder = tmp_path_factory.mktemp("template")
@@ -408,6 +463,7 @@ def template(tmp_path_factory: pytest.TempPathFactory, once: Once) -> Path:
         tar = ["tar", "--null", "--files-from=-", "--create"]
         packed = subprocess.run(tar, cwd=ROOT, input=listed.stdout, capture_output=True, check=True)
         subprocess.run(["tar", "--extract"], cwd=folder, input=packed.stdout, check=True)
+        shrink(folder, ADDRESSES)
         return str(folder)
 
     return Path(once("template", copy))

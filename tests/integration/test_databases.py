@@ -19,7 +19,7 @@ from haybale import config
 from haybale.checkout import read_checkout
 from haybale.dump.postgresql import PostgreSQL
 from haybale.dump.psql_script import ScriptContents
-from haybale.dump.reference import identify_dump, resolve_dump
+from haybale.dump.reference import identify_dump, resolve_dump, unpack
 from haybale.dump.restoration import write_restore_files
 from haybale.dump.service import NOBODY, database_variables, restored_database, unpack_dump
 from haybale.errors import ConfigError, DumpError, ServiceError
@@ -152,9 +152,12 @@ def project(root: Path) -> config.Project:
 
 
 @pytest.fixture(scope="module")
-def server(project: config.Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that was filled from the reference dump."""
-    unpacked = unpack_dump(project)
+def server(
+    project: config.Project, template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server that was filled from the smaller reference dump."""
+    dump = resolve_dump(template, project.settings.dump)
+    unpacked = unpack(dump, tmp_path_factory.mktemp("unpacked"))
     empty = tmp_path_factory.mktemp("empty") / "empty.sql"
     empty.write_text("", encoding="utf-8")
     empty.chmod(0o644)

@@ -14,13 +14,11 @@ import shlex
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
-import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import docker
@@ -35,8 +33,10 @@ from haybale.index.key import KEY_LABEL, Key, compute_key
 from haybale.release.record import Suite, find_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    ShrinkDump = Callable[[Path, int], None]
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine")]
 
@@ -63,6 +63,7 @@ class Clone:
     path: Path
     remote: Path
     registry: str
+    image_names: Callable[[], dict[str, str]]
 
     def git(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -130,8 +131,7 @@ class Clone:
 
     def images(self) -> dict[str, str]:
         """The engine's images of this site: name -> id."""
-        lines = docker_lines("image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}")
-        named = dict(line.split() for line in lines)
+        named = self.image_names()
         ids = {each for name, each in named.items() if any(mark in name for mark in self.marks())}
         return {name: each for name, each in named.items() if each in ids}
 
@@ -167,46 +167,17 @@ def docker_lines(*arguments: str) -> list[str]:
 # Where a deployment says which images it is of.
 PINNED = "deploy/overlays/dev/images/kustomization.yaml"
 
-FEWER = """
-CREATE TEMP TABLE few AS SELECT id FROM archive_address ORDER BY sequence LIMIT NUMBER;
-DELETE FROM archive_passage WHERE address_id NOT IN few;
-DELETE FROM archive_passage_topics WHERE passage_id NOT IN (SELECT id FROM archive_passage);
-DELETE FROM archive_address_topics WHERE address_id NOT IN few;
-DELETE FROM archive_address WHERE id NOT IN few;
-DELETE FROM archive_president WHERE id NOT IN (SELECT president_id FROM archive_address);
-DELETE FROM archive_term WHERE president_id NOT IN (SELECT id FROM archive_president);
-VACUUM;
-"""
-
-
-def shrink(root: Path, clone: Path, addresses: int) -> None:
-    """Give a clone a dump with a few addresses, under a name of its own."""
-    whole = (root / "dumps/sotu_latest.sqlite3.zip").resolve()
-    with zipfile.ZipFile(whole) as archive:
-        (member,) = archive.namelist()
-        archive.extract(member, clone)
-    with contextlib.closing(sqlite3.connect(clone / member)) as database:
-        database.executescript(FEWER.replace("NUMBER", str(addresses)))
-    link = clone / "dumps/sotu_latest.sqlite3.zip"
-    link.resolve().unlink()
-    link.unlink()
-    small = clone / f"dumps/small_{addresses}.sqlite3.zip"
-    with zipfile.ZipFile(small, "w") as archive:
-        # No date of the moment: two clones are to have the same file.
-        archive.writestr(zipfile.ZipInfo("db.sqlite3"), (clone / member).read_bytes())
-    (clone / member).unlink()
-    link.symlink_to(small.name)
-
 
 @pytest.fixture(scope="module")
-def first(
-    root: Path, tmp_path_factory: pytest.TempPathFactory, template: Path, solr_image: str, registry: str
-) -> Iterator[Clone]:
+def first(  # noqa: PLR0917
+    root: Path, tmp_path_factory: pytest.TempPathFactory, template: Path, shrink_dump: ShrinkDump,
+    solr_image: str, registry: str, image_names: Callable[[], dict[str, str]],
+) -> Iterator[Clone]:  # fmt: skip
     """A clone whose main was published once, as v0.1.0-r1; its images are removed after all tests."""
     folder = tmp_path_factory.mktemp("pipeline")
     path, remote = folder / "site", folder / "remote.git"
     shutil.copytree(template, path, symlinks=True)
-    shrink(root, path, 3)
+    shrink_dump(path, 3)
     file = path / "pyproject.toml"
     text = file.read_text(encoding="utf-8")
     head, _, rest = text.partition("[tool.haybale]")
@@ -230,7 +201,7 @@ def first(
         version_file(root).read_text(encoding="utf-8").replace(released(root), "0.1.0"), encoding="utf-8"
     )
     subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", str(remote)], check=True)
-    clone = Clone(path=path, remote=remote, registry=f"{registry}/{SMALL}")
+    clone = Clone(path=path, remote=remote, registry=f"{registry}/{SMALL}", image_names=image_names)
     clone.git("init", "--quiet", "--initial-branch=main")
     clone.commit("The first commit")
     clone.git("remote", "add", "origin", str(remote))
@@ -258,7 +229,7 @@ def fork(first: Clone, folder: Path) -> Clone:
     remote, path = folder / "remote.git", folder / "site"
     subprocess.run(["git", "clone", "--quiet", "--mirror", str(first.remote), str(remote)], check=True)
     subprocess.run(["git", "clone", "--quiet", str(remote), str(path)], check=True)
-    return Clone(path=path, remote=remote, registry=first.registry)
+    return replace(first, path=path, remote=remote)
 
 
 # What the first push left --------------------------------------------------------------------------------
@@ -366,11 +337,13 @@ def test_plan_starts_few_git_processes(
     assert 0 < len(started.read_text(encoding="utf-8").splitlines()) <= most
 
 
-def test_plan_by_head_asks_for_the_dump_s_last_commit(first: Clone, root: Path, tmp_path: Path) -> None:
+def test_plan_by_head_asks_for_the_dump_s_last_commit(
+    first: Clone, shrink_dump: ShrinkDump, tmp_path: Path
+) -> None:
     clone = fork(first, tmp_path)
     asked = ("--strategy", "head")
     assert clone.plan(*asked)["facts"]["dump_at_head"] is False
-    shrink(root, clone.path, 1)
+    shrink_dump(clone.path, 1)
     clone.commit("Fewer addresses")
     planned = clone.plan(*asked)
     assert planned["facts"]["dump_at_head"] is True
@@ -445,8 +418,7 @@ def test_check_8_failed_image_push_leaves_the_remote_as_it_was(first: Clone, tmp
     refs = clone.remote_refs()
     with gate(first.registry) as (address, refused):
         output = clone.haybale("pipeline", "--publish", code=None, REGISTRY=f"{address}/{SMALL}").stderr
-    names = docker_lines("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
-    docker_lines("image", "rm", *(name for name in names if address in name))
+    docker_lines("image", "rm", *(name for name in clone.image_names() if address in name))
     assert refused, output
     assert "could not be pushed" in output
     assert clone.remote_refs() == refs
@@ -527,11 +499,11 @@ def test_ensure_stage_builds_only_where_something_changed(first: Clone) -> None:
 
 
 @pytest.fixture(scope="module")
-def topic(root: Path, first: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def topic(shrink_dump: ShrinkDump, first: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A pull request with another dump, after its pipeline."""
     clone = fork(first, tmp_path_factory.mktemp("topic"))
     clone.git("switch", "--quiet", "--create", "topic")
-    shrink(root, clone.path, 2)
+    shrink_dump(clone.path, 2)
     clone.commit("Fewer addresses")
     payload = clone.path.parent / "event.json"
     payload.write_text(
@@ -590,11 +562,11 @@ def test_pipeline_pulls_an_index_that_was_pushed(topic: Clone) -> None:
 
 
 def test_pipeline_refuses_an_image_that_is_not_what_its_name_says(
-    first: Clone, root: Path, tmp_path: Path
+    first: Clone, shrink_dump: ShrinkDump, tmp_path: Path
 ) -> None:
     """Somebody gave main's index the name of another key."""
     clone = fork(first, tmp_path)
-    shrink(root, clone.path, 1)
+    shrink_dump(clone.path, 1)
     name = f"{clone.registry}:solr-{clone.key()}"
     client = docker.from_env()
     client.images.get(f"{first.registry}:solr-{first.key()}").tag(name)
@@ -607,10 +579,10 @@ def test_pipeline_refuses_an_image_that_is_not_what_its_name_says(
 
 
 def test_pipeline_does_not_index_again_where_the_registry_does_not_answer(
-    first: Clone, root: Path, tmp_path: Path
+    first: Clone, shrink_dump: ShrinkDump, tmp_path: Path
 ) -> None:
     clone = fork(first, tmp_path)
-    shrink(root, clone.path, 1)
+    shrink_dump(clone.path, 1)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         closed = f"127.0.0.1:{taken.getsockname()[1]}/{SMALL}"
@@ -648,11 +620,11 @@ STATES = (
 
 
 def test_resume_after_a_kill_at_every_state_ends_as_a_run_without(
-    root: Path, first: Clone, tmp_path: Path
+    shrink_dump: ShrinkDump, first: Clone, tmp_path: Path
 ) -> None:
     killed, calm = fork(first, tmp_path / "killed"), fork(first, tmp_path / "calm")
     for clone in (killed, calm):
-        shrink(root, clone.path, 4)
+        shrink_dump(clone.path, 4)
         clone.commit("More addresses")
         clone.git("push", "--quiet")
     with subprocess.Popen(

@@ -203,7 +203,7 @@ def build(name: str, dockerfile: str, context: Path | None = None) -> str:
 def adopted(  # noqa: PLR0917
     request: pytest.FixtureRequest, root: Path, tmp_path_factory: pytest.TempPathFactory,
     tutorial: Sequence[tuple[str, str]], outside: Mapping[str, str],
-    solr_image: str, redis_image: str, python_image: str,
+    solr_image: str, redis_image: str, python_image: str, image_names: Callable[[], dict[str, str]],
 ) -> Iterator[Adopted]:  # fmt: skip
     """A site after its adoption; what that made on the engine is removed afterwards."""
     case: Case = request.param
@@ -230,8 +230,9 @@ def adopted(  # noqa: PLR0917
                 ask_for_page(site)
         yield site
     finally:
-        for name in image_names(path.name):
-            sdk.remove_image(name)
+        for name in image_names():
+            if path.name in name:
+                sdk.remove_image(name)
 
 
 def begin_repository(site: Adopted, remote: Path) -> None:
@@ -263,12 +264,6 @@ def ask_for_page(site: Adopted) -> None:
     file.write_text(text.replace(proposed, f'path = "{path}"\ncontains = "{wanted}"\n'), encoding="utf-8")
 
 
-def image_names(word: str) -> list[str]:
-    command = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    return [name for name in listed if word in name]
-
-
 def test_adoption_takes_few_commands_lines_and_answers(adopted: Adopted) -> None:
     assert adopted.commands.index(VERIFIED) + 1 <= COMMANDS
     assert 0 < len(adopted.toml) <= LINES, "\n".join(adopted.toml)
@@ -288,13 +283,13 @@ def test_second_init_has_nothing_to_do(adopted: Adopted) -> None:
     assert (adopted.git("rev-parse", "HEAD"), adopted.git("status", "--porcelain")) == before
 
 
-def test_index_has_what_the_dump_has(adopted: Adopted) -> None:
+def test_index_has_what_the_dump_has(adopted: Adopted, image_names: Callable[[], dict[str, str]]) -> None:
     database = read_dump(adopted.path / adopted.case.dump)
     expected = {
         core: {model: database.execute(count).fetchone()[0] for model, count in models.items()}
         for core, models in adopted.case.documents.items()
     }
-    (image,) = {name for name in image_names(adopted.path.name) if ":solr-" in name}
+    (image,) = (name for name in image_names() if f"{adopted.path.name}:solr-" in name)
     with sdk.started_container(
         image, labels=LABELS, port=8983, user=bake.USER, written=bake.WRITTEN
     ) as container:
