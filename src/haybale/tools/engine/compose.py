@@ -241,7 +241,8 @@ class Compose:
     def down(self) -> None:
         """Remove the project's containers, volumes and networks, whatever happens meanwhile."""
         with process.uninterrupted():
-            options = ("--volumes", "--remove-orphans", "--timeout", "10")
+            # Nobody gets time to save what is in them: their volumes are removed as well.
+            options = ("--volumes", "--remove-orphans", "--timeout", "0")
             command = self.command("--profile", "*", "down", *options)
             done = process.run(command, cwd=self.folder, env=self._environment, detached=True)
         if not done.ok:
