@@ -75,18 +75,11 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Services:
-    """A fresh Solr and the site's container beside it."""
+class Site:
+    """The site's container, in a network of its own."""
 
     case: Case
-    solr: Container
     site: Container
-    server: Solr
-
-    @property
-    def url(self) -> str:
-        """The core's address, for the site."""
-        return f"http://solr:8983/solr/{self.case.core}"
 
     def exec(self, *command: str) -> Iterator[str]:
         """Yield the lines of a command in the site's container; raises where it fails."""
@@ -94,15 +87,62 @@ class Services:
         return process.stream_lines(line, merge=True)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Services(Site):
+    """A fresh Solr beside the site."""
+
+    solr: Container
+    server: Solr
+
+    @property
+    def url(self) -> str:
+        """The core's address, for the site."""
+        return f"http://solr:8983/solr/{self.case.core}"
+
+
+def network_name(run: str) -> str:
+    """Return the name of a run's network."""
+    return f"haybale-bench-{run}"
+
+
 @contextlib.contextmanager
-def start_services(case: Case, run: str, *, tuned: bool) -> Iterator[Services]:
-    """Start a fresh Solr with an empty core, and the site; `tuned`: as haybale bakes."""
+def start_site(case: Case, run: str) -> Iterator[Site]:
+    """Start the site, which sees its database's server, where it has one."""
     client = docker.from_env()
     labels = {LABEL: run}
-    name = f"haybale-bench-{run}"
-    network = client.networks.create(name, labels=labels)
-    made: list[Container] = []
+    network = client.networks.create(network_name(run), labels=labels)
+    site: Container | None = None
     try:
+        site = client.containers.create(
+            case.image,
+            ["sleep", "infinity"],
+            environment={**case.env, "SOLR_URL": f"http://solr:8983/solr/{case.core}"},
+            labels=labels,
+            network=network.name,
+            init=True,
+            user="0",
+            volumes={host: {"bind": inside, "mode": "rw"} for host, inside in case.mounts.items()},
+        )
+        if case.server:
+            network.connect(case.server, aliases=[postgresql.NAME])
+        site.start()
+        yield Site(case=case, site=site)
+    finally:
+        with process.uninterrupted():
+            if site is not None:
+                site.remove(force=True, v=True)
+            network.reload()
+            for other in network.containers:
+                network.disconnect(other)
+            network.remove()
+            client.close()
+
+
+@contextlib.contextmanager
+def start_services(case: Case, run: str, *, tuned: bool) -> Iterator[Services]:
+    """Start the site, and a fresh Solr with an empty core; `tuned`: as haybale bakes."""
+    with start_site(case, run) as started, contextlib.closing(docker.from_env()) as client:
+        name = network_name(run)
         solr = client.containers.create(
             case.solr_image,
             environment={
@@ -110,42 +150,22 @@ def start_services(case: Case, run: str, *, tuned: bool) -> Iterator[Services]:
                 "SOLR_HEAP": HEAP,
                 **({"SOLR_OPTS": " ".join(JVM_OPTIONS)} if tuned else {}),
             },
-            labels=labels,
+            labels={LABEL: run},
             ports={"8983/tcp": ("127.0.0.1", 0)},
             network=name,
             networking_config={name: client.api.create_endpoint_config(aliases=["solr"])},
         )
-        made.append(solr)
-        solr.put_archive("/", core_archive(case, tuned=tuned))
-        site = client.containers.create(
-            case.image,
-            ["sleep", "infinity"],
-            environment={**case.env, "SOLR_URL": f"http://solr:8983/solr/{case.core}"},
-            labels=labels,
-            network=name,
-            init=True,
-            user="0",
-            volumes={host: {"bind": inside, "mode": "rw"} for host, inside in case.mounts.items()},
-        )
-        made.append(site)
-        if case.server:
-            network.connect(case.server, aliases=[postgresql.NAME])
-        for container in made:
-            container.start()
-        solr.reload()
-        port = solr.attrs["NetworkSettings"]["Ports"]["8983/tcp"][0]["HostPort"]
-        server = Solr(f"http://127.0.0.1:{port}", case.core)
-        server.wait_ready(120, lambda: bool(client.containers.get(str(solr.id)).status == "running"))
-        yield Services(case=case, solr=solr, site=site, server=server)
-    finally:
-        with process.uninterrupted():
-            for container in made:
-                container.remove(force=True, v=True)
-            network.reload()
-            for other in network.containers:
-                network.disconnect(other)
-            network.remove()
-            client.close()
+        try:
+            solr.put_archive("/", core_archive(case, tuned=tuned))
+            solr.start()
+            solr.reload()
+            port = solr.attrs["NetworkSettings"]["Ports"]["8983/tcp"][0]["HostPort"]
+            server = Solr(f"http://127.0.0.1:{port}", case.core)
+            server.wait_ready(120, lambda: bool(client.containers.get(str(solr.id)).status == "running"))
+            yield Services(case=case, solr=solr, site=started.site, server=server)
+        finally:
+            with process.uninterrupted():
+                solr.remove(force=True, v=True)
 
 
 def core_archive(case: Case, *, tuned: bool) -> bytes:
@@ -213,8 +233,8 @@ def run_haybale(case: Case, run: str, sample: int = SAMPLE) -> Run:
 
 def prepare(case: Case, run: str, batches: str) -> Run:
     """Prepare and encode everything in one process; leave the batches in `batches` (in the container)."""
-    with start_services(case, run, tuned=True) as services:
-        *_, last = services.exec("python", "/bench/incontainer.py", "prepare", batches)
+    with start_site(case, run) as site:
+        *_, last = site.exec("python", "/bench/incontainer.py", "prepare", batches)
         took = json.loads(last)
         return Run(
             wall=took["cpu"], loader_cpu=took["cpu"], solr_cpu=0.0, documents=took["documents"],
