@@ -470,11 +470,13 @@ def template(tmp_path_factory: pytest.TempPathFactory, once: Once) -> Path:
 
 
 # Solr's base image for tests. Most of what Solr takes to start is its JVM, which loads and compiles classes.
-# Here it skips the second compiler, as no Solr runs for long, and finds in an archive the classes that a Solr
-# had loaded when its core answered (java(1), "Application Class Data Sharing").
+# Here it skips the second compiler, as no Solr runs for long, and G1 with its threads, as none holds much. It
+# finds in an archive the classes that a Solr had loaded when its core answered (java(1), "Application Class
+# Data Sharing").
 SOLR_DOCKERFILE = r"""
 ARG BASE
 FROM ${BASE}
+ENV GC_TUNE="-XX:+UseSerialGC"
 COPY --from=conf --chown=8983:8983 . /opt/archive/core/conf/
 RUN <<'END'
 #!/bin/bash
