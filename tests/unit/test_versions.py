@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from haybale.errors import PrerequisiteError
 from haybale.tools import process
 from haybale.tools.engine import versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _unasked() -> Iterator[None]:
+    """Nothing is known of the tools yet, and nothing afterwards."""
+    versions.require_version.cache_clear()
+    yield
+    versions.require_version.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -46,6 +59,7 @@ def test_require_version_refuses_what_is_older_than_its_minimum(
 ) -> None:
     monkeypatch.setattr(process, "run", lambda _: process.Completed(code=0, stdout=f"{new}\n"))
     versions.require_version(tool)
+    versions.require_version.cache_clear()
     monkeypatch.setattr(process, "run", lambda _: process.Completed(code=0, stdout=f"{old}\n"))
     with pytest.raises(PrerequisiteError, match=r"is too old: haybale needs .* or newer") as refused:
         versions.require_version(tool)
@@ -55,3 +69,16 @@ def test_require_version_refuses_what_is_older_than_its_minimum(
 def test_require_version_takes_a_tool_that_says_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "run", lambda _: process.Completed(code=1, stdout="dev\n"))
     versions.require_version(versions.COMPOSE)
+
+
+def test_require_version_asks_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def run(command: object) -> process.Completed:
+        asked.append(command)
+        return process.Completed(code=0, stdout="v2.40.3\n")
+
+    monkeypatch.setattr(process, "run", run)
+    for _ in range(3):
+        versions.require_version(versions.COMPOSE)
+    assert asked == [versions.COMPOSE.command]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -85,8 +86,9 @@ def read_version(tool: Tool) -> ToolVersion:
     return ToolVersion(tool=tool, said=process.run(tool.command).stdout.strip())
 
 
+@functools.cache
 def require_version(tool: Tool) -> None:
-    """Make sure that a tool is new enough; raises `PrerequisiteError` where it is not."""
+    """Make sure that a tool is new enough, once; raises `PrerequisiteError` where it is not."""
     found = read_version(tool)
     if found.is_too_old:
         raise found.error
