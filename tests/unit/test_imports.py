@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
 
+@functools.cache
 def imports_of(folder: str) -> list[tuple[str, ast.Import | ast.ImportFrom, ast.AST]]:
     """Return each import in a folder with its file and what it stands in."""
     return [
@@ -33,7 +35,7 @@ def test_no_import_of_an_own_module_has_another_name() -> None:
 def test_no_function_imports() -> None:
     found = [
         place
-        for place, _, parent in imports_of("src/haybale")
+        for place, _, parent in imports_of("src")
         if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     assert found == []
