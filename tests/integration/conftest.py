@@ -602,7 +602,8 @@ def watch(site: Path, watch_engine: Callable[..., Watch]) -> Watch:
 REGISTRY_IMAGE = f"haybale-test-registry:{RUN}"
 REGISTRY_DOCKERFILE = """\
 FROM {base}
-RUN apt-get update && apt-get install -y --no-install-recommends docker-registry
+RUN apt-get update && apt-get install -y --no-install-recommends docker-registry \\
+ && rm -rf /var/lib/apt/lists /var/cache/apt
 CMD ["docker-registry", "serve", "/registry/config.yml"]
 """
 REGISTRY_CONFIG = (

@@ -49,7 +49,8 @@ RELEASE = "haybale pipeline"
 # Redis's own image does, it lets everybody in who reaches it.
 REDIS_DOCKERFILE = """\
 FROM {base}
-RUN apt-get update && apt-get install -y --no-install-recommends redis-server
+RUN apt-get update && apt-get install -y --no-install-recommends redis-server \\
+ && rm -rf /var/lib/apt/lists /var/cache/apt
 RUN echo 'exec /usr/bin/redis-server "$@" --protected-mode no' >/usr/local/bin/redis-server \\
  && sed -i '1i #!/bin/sh' /usr/local/bin/redis-server && chmod +x /usr/local/bin/redis-server
 USER redis
