@@ -697,19 +697,19 @@ def test_resume_refuses_another_tree(first: Clone, tmp_path: Path) -> None:
     assert "cannot be resumed" in clone.haybale("pipeline", "--resume", code=UsageError.exit_code).stderr
 
 
-def test_next_step_after_failed_tests_starts_the_same_services(first: Clone, tmp_path: Path) -> None:
-    clone = fork(first, tmp_path)
+# Last: it builds the first clone's images again, of other files.
+def test_next_step_after_failed_tests_starts_the_same_services(first: Clone) -> None:
     for name in ("justfile", "noxfile.py"):
         # Commands are named as they are without recipes and sessions.
-        (clone.path / name).unlink()
-    file = clone.path / "pyproject.toml"
+        (first.path / name).unlink()
+    file = first.path / "pyproject.toml"
     file.write_text(file.read_text(encoding="utf-8").replace(SUITE, '["false"]'), encoding="utf-8")
-    failed = clone.haybale("test", code=errors.TestsFailedError.exit_code).stderr
+    failed = first.haybale("test", code=errors.TestsFailedError.exit_code).stderr
     found = re.search(r"^  next:  .*?\bhaybale (?P<up>ci-dc up\b[^;,]*)$", failed, re.MULTILINE)
     assert found, failed
     try:
-        clone.haybale(*shlex.split(found["up"]))
-        running = clone.haybale("ci-dc", "ps", "--services", "--status", "running").stdout.split()
+        first.haybale(*shlex.split(found["up"]))
+        running = first.haybale("ci-dc", "ps", "--services", "--status", "running").stdout.split()
         assert {"solr", "tester", "web"} <= {*running}
     finally:
-        clone.haybale("ci-dc", "down", "--volumes", "--timeout", "0")
+        first.haybale("ci-dc", "down", "--volumes", "--timeout", "0")
