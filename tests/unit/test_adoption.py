@@ -690,6 +690,33 @@ def test_propose_installs_pytest_where_the_image_lacks_it(
     assert table["test"].get("install") == install
 
 
+SIGNALS = 'HAYSTACK_SIGNAL_PROCESSOR = "haystack.signals.{}SignalProcessor"\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "place"),
+    [
+        ("books/settings.py", SETTINGS + SIGNALS.format("Realtime"), "books/settings.py:11 (RealtimeSig"),
+        ("books/settings.py", SETTINGS + SIGNALS.format("Base"), None),
+        ("books/tests.py", 'call_command("rebuild_index")', "books/tests.py:1 (rebuild_index)"),
+        ("books/tests.py", 'call_command("migrate")', None),
+        ("books/views.py", "\nindex.update_object(book)", "books/views.py:2 (update_object)"),
+        ("books/search_indexes.py", "class I:\n def f(self):\n  super().update_object()", None),
+        ("books/management/commands/x.py", 'call_command("update_index")', None),
+        ("books/old.py", "print 'update_index'", None),
+        ("docs/conf.txt", 'call_command("update_index")', None),
+    ],
+)
+def test_propose_opens_solr_to_a_site_that_changes_its_index(
+    tmp_path: Path, name: str, text: str, place: str | None
+) -> None:
+    plant(tmp_path, {"manage.py": MANAGE.format("books.settings"), "books/settings.py": SETTINGS, name: text})
+    found = plan(tmp_path)
+    assert (proposed(found).get("index") == {"serve": "open"}) == (place is not None)
+    notes = [each for each in found.notes if each.startswith("index.serve: ")]
+    assert [each for each in notes if place and each.startswith(f"index.serve: {place}")] == notes
+
+
 def test_propose_asks_pages_of_hosts_that_the_site_answers_for(tmp_path: Path) -> None:
     urls = {"books/urls.py": 'path("search/", include("haystack.urls")),\n'}
     table = propose(plant_site(tmp_path, settings('ALLOWED_HOSTS = [".books.example"]'), urls))

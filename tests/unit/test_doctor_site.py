@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from haybale.adoption.search_fields import SearchField, read_search_fields
-from haybale.config import Project, Settings, SiteSettings, StepSettings
+from haybale.config import IndexSettings, Project, Settings, SiteSettings, StepSettings
 from haybale.doctor.contract import copied_to
 from haybale.doctor.search_fields import check_fields, schema_line
 from haybale.doctor.site import (
     SiteFiles,
     check_manage,
     check_modules,
+    check_serving,
     missing_modules,
     missing_variable,
     required_variables,
@@ -114,6 +116,15 @@ def test_check_manage_names_the_folder_that_has_it(tmp_path: Path) -> None:
     (found,) = check_manage(files)
     assert (found.what, found.fix) == ("there is no manage.py", 'folder = "apps/web" in [tool.haybale.site]')
     assert list(check_manage(site_files(tmp_path, {"apps/web/manage.py": MANAGE}, folder="apps/web"))) == []
+
+
+def test_check_serving_names_what_the_baked_solr_refuses(tmp_path: Path) -> None:
+    tests = 'call_command("update_index")\ncall_command("clear_index")\n'
+    files = site_files(tmp_path, {"manage.py": MANAGE, "shop/settings.py": "", "shop/tests.py": tests})
+    (found,) = check_serving(files)
+    assert found.what.startswith("shop/tests.py:1 (update_index) changes the index (and 1 more), which")
+    opened = replace(files.project.settings, index=IndexSettings(serve="open"))
+    assert list(check_serving(replace(files, project=replace(files.project, settings=opened)))) == []
 
 
 def test_check_modules_names_the_setting_of_a_module_that_is_not_there(tmp_path: Path) -> None:

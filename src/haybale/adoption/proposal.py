@@ -108,6 +108,7 @@ class _Proposer:
         table["stages"] = self._stages(dockerfile)
         table["image"] = self._image() if dockerfile is None else None
         table["images"] = self._images()
+        table["index"] = self._index()
         table["compose"] = {"solr": compose_file, "ci": compose_file}
         table["requirements"] = self._requirements(dockerfile)
         texts = {each.path: self._text(each.path) for each in found.requirements}
@@ -264,6 +265,18 @@ class _Proposer:
                 " `haybale regen-solr-image` fetches it, and says the line"
             )
         return {"fetch": list(command.words), "sha256": digest}
+
+    def _index(self) -> dict[str, Any]:
+        """Return what the baked Solr answers: more than searches where the site changes its index."""
+        writers = self.survey.index_writers
+        if not writers:
+            return {}
+        first = writers[0]
+        self.notes.append(
+            f"index.serve: {first.place} ({first.name}) changes the index, so the baked Solr answers all"
+            ' requests ("open"): remove the line where only searches matter'
+        )
+        return {"serve": "open"}
 
     def _settings_module(self) -> str | None:
         """Return the settings module, where neither the image nor manage.py says it itself."""

@@ -24,6 +24,7 @@ from haybale.adoption.compose_services import (
 )
 from haybale.adoption.dump_commands import DumpCommand, find_dump_commands
 from haybale.adoption.dumps import FoundDump, find_dumps
+from haybale.adoption.index_writers import IndexWriter, find_index_writers
 from haybale.adoption.local_modules import LocalModule, find_example, needed_imports
 from haybale.adoption.search_fields import read_search_fields, search_index_files
 from haybale.adoption.settings_reader import read_settings
@@ -94,6 +95,8 @@ class Survey:
     search_indexes: tuple[str, ...] = ()
     # The fields of these, as far as reading tells.
     search_fields: tuple[str, ...] = ()
+    # What changes the index while the site runs or is tested.
+    index_writers: tuple[IndexWriter, ...] = ()
     # The cores that Django names, where it was started and named others than were read.
     started_cores: tuple[str, ...] = ()
     solr_configurations: tuple[SolrConfiguration, ...] = ()
@@ -197,6 +200,9 @@ def survey_repository(root: Path, is_shared: Callable[[str], bool] = lambda _: T
         start_scripts=scripts,
         search_indexes=tuple(indexes),
         search_fields=tuple(_field_names(indexes, read)),
+        index_writers=tuple(
+            find_index_writers(settings_files, [each for each in files if _is_in(each, folder)], read)
+        ),
         solr_configurations=find_configurations(files, read),
         solr_version=_find_solr(files, services, read),
         dumps=find_dumps(root, files, is_shared),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from haybale.adoption.index_writers import find_index_writers
 from haybale.adoption.search_fields import read_search_fields, search_index_files
 from haybale.adoption.settings_reader import read_settings
 from haybale.adoption.site_settings import find_settings_module
@@ -82,10 +83,28 @@ def examine_site(files: SiteFiles) -> Diagnosis:
     for schema, patterns, types in _schemas(files.project):
         findings += check_fields(fields, patterns, types, schema)
     findings += check_made_fields(fields, read_made_fields(files.project))
+    findings += check_serving(files)
     seen = f"{files.manage}, {len(fields)} fields of search indexes in its code"
     if incomplete:
         seen += f" (not all of those of {', '.join(incomplete)}: --deep asks Django)"
     return Diagnosis(subject="site", seen=seen, findings=tuple(dict.fromkeys(findings)))
+
+
+def check_serving(files: SiteFiles) -> Iterator[Finding]:
+    """Yield what changes the index, where the baked Solr refuses that."""
+    settings = files.project.settings
+    if settings.index.serve == "open":
+        return
+    inside = [name for name in files.names if is_in(name, files.folder)]
+    writers = find_index_writers(settings_files(files, settings.site.release.settings), inside, files.read)
+    for first in writers[:1]:
+        others = f" (and {len(writers) - 1} more)" if len(writers) > 1 else ""
+        yield Finding(
+            level="warning",
+            what=f"{first.place} ({first.name}) changes the index{others}, which the baked Solr refuses",
+            why="it answers searches only, and Haystack says nothing where a change fails",
+            fix=f'serve = "open" in [{TABLE}.index], or leave that to a Solr of the tests\' own',
+        )
 
 
 def is_in(name: str, folder: str) -> bool:
