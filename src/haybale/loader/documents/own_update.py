@@ -15,13 +15,8 @@ from haystack.backends import solr_backend
 from haystack.constants import ID
 
 from ..events import Failure
+from .client_methods import changed_methods, is_from
 from .encoding import build_document
-
-# What pysolr does with documents behind `add`. Where a client has its own, what reaches Solr is not known.
-BEHIND_ADD = (
-    "_build_docs", "_build_json_doc", "_build_xml_doc", "_from_python", "_is_null_value", "_update",
-    "_send_request",
-)  # fmt: skip
 
 # What is replaced in pysolr's own class while an `update` runs: what the site put there would be lost.
 TAKEN = ("add", "delete", "commit", "optimize")
@@ -30,8 +25,8 @@ TAKEN = ("add", "delete", "commit", "optimize")
 def has_own_update(alias: str, backend: Any) -> bool:
     """Return whether documents are sent otherwise than by Haystack's own `update`. Raises `Failure`."""
     client = getattr(backend, "conn", None)
-    changed = [name for name in BEHIND_ADD if not _is_from(pysolr, getattr(client, name, None))]
-    changed += [name for name in TAKEN if not _is_from(pysolr, getattr(pysolr.Solr, name))]
+    changed = changed_methods(client, pysolr)
+    changed += [name for name in TAKEN if not is_from(pysolr, getattr(pysolr.Solr, name))]
     if not isinstance(client, pysolr.Solr) or changed:
         raise Failure(
             "connection {}: {}.conn is a {} that sends documents in a way of its own{}".format(
@@ -43,7 +38,7 @@ def has_own_update(alias: str, backend: Any) -> bool:
             cause="the loader takes documents where they are given to pysolr's own Solr.add",
             hint="change documents in the backend's `update`, in `add`, or in the index's `prepare`",
         )
-    return not (_is_from(solr_backend, backend.update) and _is_from(pysolr, client.add))
+    return not (is_from(solr_backend, backend.update) and is_from(pysolr, client.add))
 
 
 def is_followed(alias: str, backend: Any, url: str) -> bool:
@@ -60,12 +55,6 @@ def is_followed(alias: str, backend: Any, url: str) -> bool:
         core = client.url.rstrip("/").rpartition("/")[2]
         raise _not_followed(alias, backend, "writes into another core than its URL names: " + core)
     return True
-
-
-def _is_from(module: Any, function: Any) -> bool:
-    return getattr(function, "__globals__", None) is vars(module) or (
-        getattr(getattr(function, "__func__", None), "__globals__", None) is vars(module)
-    )
 
 
 def updated_documents(alias: str, backend: Any, index: Any, rows: Iterable[Any]) -> list[dict[str, Any]]:
