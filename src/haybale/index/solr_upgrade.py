@@ -154,9 +154,10 @@ def drop_unused_types(schema: SolrXml, files: Collection[str], used: Collection[
     """Take the field types out of a schema that name files which are not there, where no field is of them.
 
     What Haystack writes has a type for each of 30 languages. `files` are those there are, `used` the names of
-    types that solrconfig.xml may mean. A type that a field has stays: its core does not load.
+    types that solrconfig.xml may mean. A type that a field has stays: its core does not load. All of them are
+    one finding, at the first one's place.
     """
-    found = []
+    found: list[tuple[ET.Element, str, list[str]]] = []
     targets = {each.get(key) for each in schema.root.iter("copyField") for key in ("source", "dest")}
     for parent, element in _children(schema.root):
         name = element.get("name", "")
@@ -168,9 +169,16 @@ def drop_unused_types(schema: SolrXml, files: Collection[str], used: Collection[
             parent.remove(element)
             for its_parent, each in patterns:
                 its_parent.remove(each)
-            what = f"the type {name} names {', '.join(missing)}, which is not there, and no field is of it"
-            found.append(_adapted(schema, element, what))
-    return found
+            found.append((element, name, missing))
+    if not found:
+        return []
+    first, _, missing = found[0]
+    names = ", ".join(name for _, name, _ in found)
+    what = (
+        f"types that no field is of name files which are not there, such as {missing[0]}:"
+        f" {names} ({len(found)} in all)"
+    )
+    return [_adapted(schema, first, what)]
 
 
 def named_files(element: ET.Element) -> Iterator[str]:
