@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import tarfile
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -7,12 +9,13 @@ import docker.errors
 import pytest
 import requests
 
-from haybale.errors import PrerequisiteError
+from haybale.errors import PrerequisiteError, ServiceError
 from haybale.image_ref import ImageRef
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 SITE = ImageRef.parse("localhost:5000/site")
 
@@ -53,3 +56,48 @@ def test_repository_tags_never_takes_a_failed_listing_for_an_empty_one(engine: C
     with pytest.raises(PrerequisiteError, match="cannot list") as failure:
         sdk.repository_tags(SITE)
     assert failure.value.cause == "content digest sha256:1: not found"
+
+
+def archive_of(member: tarfile.TarInfo, content: bytes = b"") -> tarfile.TarFile:
+    """Return an archive with one part, as it is read from an engine."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    made.seek(0)
+    return tarfile.open(fileobj=made, mode="r|")
+
+
+@pytest.mark.parametrize("has_filters", [True, False])
+def test_extract_writes_a_file_with_and_without_python_s_filters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_filters: bool
+) -> None:
+    if not has_filters:
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    with archive_of(tarfile.TarInfo("index/segments"), b"abc") as archive:
+        for member in archive:
+            sdk._extract(archive, member, tmp_path)
+    assert (tmp_path / "index/segments").read_bytes() == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("../out", tarfile.REGTYPE),
+        ("/etc/out", tarfile.REGTYPE),
+        ("link", tarfile.SYMTYPE),
+        ("null", tarfile.CHRTYPE),
+    ],
+)
+def test_extract_refuses_what_leads_out_without_python_s_filters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: bytes
+) -> None:
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    part = tarfile.TarInfo(name)
+    part.type, part.linkname = kind, "/etc/passwd"
+    with archive_of(part) as archive:
+        for member in archive:
+            member.name = name
+            with pytest.raises(ServiceError, match="no file or folder within its own"):
+                sdk._extract(archive, member, tmp_path)
+    assert not [*tmp_path.iterdir()]

@@ -471,7 +471,21 @@ def copy_from_container(container: str, path: str, folder: Path) -> None:
         # The archive's first part is the folder itself, which gets our name.
         for member in archive:
             member.name = str(Path(*Path(member.name).parts[1:]))
-            archive.extract(member, folder, filter="data")
+            _extract(archive, member, folder)
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """Write a part of an archive into a folder: a file or a folder in it, and nothing that leads out.
+
+    Python 3.11.0 to 3.11.3, which Debian 12 has, are without the filters of PEP 706.
+    """
+    if hasattr(tarfile, "data_filter"):
+        archive.extract(member, folder, filter="data")
+        return
+    parts = Path(member.name).parts
+    if not (member.isfile() or member.isdir()) or ".." in parts or Path(member.name).is_absolute():
+        raise ServiceError(f"the container sends {member.name}, which is no file or folder within its own")
+    archive.extract(member, folder)
 
 
 class _Stream(io.RawIOBase):
