@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from haybale.images import stack
+from haybale.images.site_services import NETWORKS
 from haybale.images.stack import creates_containers
 
 
@@ -36,6 +37,7 @@ def test_solr_is_confined_in_each_environment_and_can_be_asked(kind: str) -> Non
     assert {"pids_limit", "mem_limit"} <= solr.keys()
     assert all(port.startswith("127.0.0.1:") for port in solr["ports"])
     (network,) = solr["networks"]
+    assert network == NETWORKS["solr"]
     options = read["networks"][network]["driver_opts"]
     assert options == {"com.docker.network.bridge.enable_ip_masquerade": "false"}
     assert all(network in service["networks"] for service in read["services"].values())

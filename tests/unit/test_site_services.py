@@ -161,7 +161,7 @@ def test_services_are_called_as_the_site_has_them_written_in(tmp_path: Path) -> 
     for services in (index_services(made, POSTGRESQL, {}), ci_services(made, POSTGRESQL, {})):
         found = services["services"]
         assert found["postgres"] == {"networks": {"database": {"aliases": ["db"]}}}
-        assert found["solr"] == {"networks": {"default": {"aliases": ["search"]}}}
+        assert found["solr"] == {"networks": {"search": {"aliases": ["search"]}}}
         assert not any("entrypoint" in each or "extra_hosts" in each for each in found.values())
 
 
@@ -186,7 +186,7 @@ def test_site_s_containers_listen_where_the_site_has_itself_written_in(tmp_path:
     for service in (ci["web"], ci["tester"], ci["database"], index["loader"], index["database"]):
         assert service["extra_hosts"] == {"db": "127.0.0.1"}
     for services in (ci, index):
-        assert services["solr"]["networks"]["default"]["aliases"] == ["solr.haybale"]
+        assert services["solr"]["networks"]["search"]["aliases"] == ["solr.haybale"]
         assert services["postgres"]["networks"]["database"]["aliases"] == ["postgres.haybale"]
 
 

@@ -34,7 +34,7 @@ REPORTS = "/reports"
 CERTAIN_NAME = "{}.haybale"
 
 # The network that a service has in common with the site's containers.
-NETWORKS = {SOLR_HOST: "default", POSTGRESQL_HOST: "database"}
+NETWORKS = {SOLR_HOST: "search", POSTGRESQL_HOST: "database"}
 
 # What a container does that others run commands in.
 WAIT = ("sleep", "infinity")
