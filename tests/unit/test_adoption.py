@@ -580,6 +580,15 @@ def written_in(database: str, *, kind: str) -> WrittenIn:
     return find_written_in(read, kind=kind, folder="web", workdir="/app", port=8000)
 
 
+def test_find_written_in_notes_further_databases() -> None:
+    text = "DATABASES = {'default': {'NAME': 'x'}}\nDATABASES['legacy'] = {'NAME': 'y'}\n"
+    settings = read_settings([("s.py", text)])
+    assert settings.further_databases == {"legacy": "s.py:2"}
+    found = find_written_in(settings, kind="postgresql", folder=".", workdir="/app", port=8000)
+    (note,) = found.notes
+    assert note.startswith("s.py:2: DATABASES has legacy as well")
+
+
 def test_find_written_in_knows_addresses_of_solr() -> None:
     def found(url: str) -> WrittenIn:
         text = f"HAYSTACK_CONNECTIONS = {{'default': {{'ENGINE': '{SOLR}', 'URL': {url}}}}}\n"

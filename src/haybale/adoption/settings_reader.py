@@ -366,6 +366,11 @@ class _Reader:
         listed = hosts.value.elts if hosts and isinstance(hosts.value, ast.List | ast.Tuple) else []
         return SiteSettings(
             variables=tuple(variables), connections=connections, database=database,
+            further_databases={
+                name: f"{file}:{value.lineno}"
+                for name, value, file in self.entries("DATABASES")
+                if name != "default"
+            },
             hosts=tuple(text for text in map(text_of, listed) if text),
             is_env_file_read=self.is_env_file_read,
         )  # fmt: skip

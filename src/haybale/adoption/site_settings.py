@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -117,6 +117,8 @@ class SiteSettings:
     variables: tuple[Variable, ...] = ()
     connections: tuple[Connection, ...] = ()
     database: Database | None = None
+    # The other names in DATABASES, each with its FILE:LINE.
+    further_databases: Mapping[str, str] = field(default_factory=dict)
     # The hosts of ALLOWED_HOSTS, where they are written down; () where they come from elsewhere.
     hosts: tuple[str, ...] = ()
     # Variables of the files that settings read on their own: read_env(), load_dotenv().

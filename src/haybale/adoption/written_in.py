@@ -73,6 +73,11 @@ def find_written_in(
         _add_postgresql(found, settings.database)
     elif settings.database and "sqlite" in (settings.database.engine or ""):
         _add_sqlite(found, settings.database, folder, workdir)
+    for name, place in settings.further_databases.items():
+        found.notes.append(
+            f"{place}: DATABASES has {name} as well, and haybale restores one dump, that of default: what"
+            f' makes {name} goes into database.commands, such as "migrate --noinput --database {name}"'
+        )
     for conflict in [*find_conflicts(found.aliases, port)]:
         found.notes.append(f"site.aliases: {conflict}; let settings read the address from a variable")
         found.aliases.clear()
