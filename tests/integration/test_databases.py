@@ -106,6 +106,18 @@ def counted(services: Compose) -> dict[str, int]:
     return {table: int(run(*ask, ROWS.format(table))) for table in sorted(tables)}
 
 
+# A site that reads no variable: what is given to it is what stands in the settings of such a one.
+WRITTEN_IN = """
+[tool.haybale.site.index]
+environment = { DATABASE_URL = "postgresql://postgres:s%24cret@db/shop" }
+[tool.haybale.site.aliases]
+db = "database"
+[tool.haybale.database]
+name = "shop"
+user = "postgres"
+password = "s$cret"
+"""
+
 # The part of the environments that makes the database, and something that waits for it, as the site does.
 WAITING = """
 services:
@@ -354,7 +366,9 @@ def test_check_server_names_an_image_without_a_server(project: config.Project) -
 
 
 def test_regenerate_indexes_a_site_from_postgresql(site: Path, watch: Watch, server: Server) -> None:
-    """The dump is a folder, packed as one often is."""
+    """The dump is a folder, packed as one often is; the site has names and host of its own written in."""
+    with (site / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write(WRITTEN_IN)
     folder = server.dump("folder", ["--format=directory", "--schema=public"])
     packed = folder.with_name("folder.tar.xz")
     with tarfile.open(packed, "w:xz") as archive:
