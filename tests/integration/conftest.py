@@ -51,8 +51,9 @@ SLOWEST = (
     "test_regenerate", "test_publish", "test_flux", "test_compile", "test_bases",
 )  # fmt: skip
 
-# It removes its own steps from the engine's build cache. Meanwhile the engine forgets what another build has
-# just made ("failed to solve: not found"; 26.1, containerd's store), so it runs when the others have built.
+# Where it cannot run an engine of its own, it removes its steps from the build cache. The engine then forgets
+# what it has just made for others ("failed to solve: not found"; 26.1, containerd's store): so it runs when
+# they have built.
 LAST = "test_building"
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import docker
@@ -21,8 +27,7 @@ from haybale.images.transfer import push_image
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("engine")]
 
@@ -35,12 +40,44 @@ SITE = """\
 ARG PYTHON_IMAGE
 FROM ${{PYTHON_IMAGE}} AS release
 LABEL io.haybale.test={run}
-RUN echo "cached or not {mark}" && od -An -N8 -tx8 /dev/urandom > /drawn
+RUN --network=none echo "cached or not {mark}" && od -An -N8 -tx8 /dev/urandom > /drawn
 FROM release AS tester
 RUN : {mark}; cat /drawn > /tested
 FROM release AS broken
 RUN echo "the reason is here" && false
 """
+
+# Takes every connection from one address to another: ports of loopback, or files.
+RELAY = """
+import socket, sys, threading
+def place(address):
+    return (socket.AF_UNIX, address) if "/" in address else (socket.AF_INET, ("127.0.0.1", int(address)))
+def pump(source, sink):
+    while part := source.recv(1 << 16):
+        sink.sendall(part)
+    sink.shutdown(socket.SHUT_WR)
+here, there = map(place, sys.argv[1:])
+listener = socket.socket(here[0])
+listener.bind(here[1])
+listener.listen()
+while True:
+    near, far = listener.accept()[0], socket.socket(there[0])
+    far.connect(there[1])
+    for ends in ((near, far), (far, near)):
+        threading.Thread(target=pump, args=ends, daemon=True).start()
+"""
+# An engine in a network of its own, so that it leaves this machine's as it is, and reaches the registry only.
+ENGINE = """
+ip link set lo up
+"$PYTHON" -c "$RELAY" "$PORT" "$FOLDER/way" &
+exec dockerd --config-file="$FOLDER/daemon.json" --host="unix://$FOLDER/engine" --data-root="$FOLDER/data" \\
+    --exec-root="$FOLDER/exec" --pidfile="$FOLDER/pid" --bridge=none --iptables=false --ip6tables=false
+"""
+# What it takes to run one.
+ENGINE_PROGRAMS = ("dockerd", "ip", "unshare")
+
+# Seconds that it gets to answer, and to end.
+PATIENCE = 60
 
 
 @pytest.fixture
@@ -56,7 +93,7 @@ def site(tmp_path: Path, registry: str) -> Iterator[Path]:
         encoding="utf-8",
     )
     yield tmp_path
-    forget_builds(registry, mark)
+    remove_images(registry)
 
 
 def mark_of(site: Path) -> str:
@@ -64,27 +101,37 @@ def mark_of(site: Path) -> str:
     return (site / "Dockerfile").read_text(encoding="utf-8").partition("cached or not ")[2][:8]
 
 
-def haybale(site: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+def haybale(
+    site: Path, *arguments: str, code: int = 0, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [sys.executable, "-m", "haybale", *arguments],
-        cwd=site, env={**os.environ, "prNum": ""}, capture_output=True, text=True, check=False,
+        cwd=site, env={**os.environ, "prNum": "", **(env or {})}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     return done
 
 
-def in_image(image: str, file: str) -> str:
-    return docker.from_env().containers.run(image, ["cat", file], remove=True).decode().strip()
+def in_image(image: str, file: str, env: Mapping[str, str] | None = None) -> str:
+    command = ["docker", "run", "--rm", "--network=none", image, "cat", file]
+    return subprocess.run(
+        command, env={**os.environ, **(env or {})}, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
-def forget_builds(registry: str, mark: str) -> None:
-    """Remove what the engine keeps of the site's builds: images, and the steps that have the mark.
-
-    The rest of the build cache is somebody's, and costs minutes.
-    """
+def remove_images(registry: str) -> None:
+    """Remove the site's images; what the engine keeps of their steps is small."""
     client = docker.from_env()
     for image in client.images.list(f"{registry}/site"):
         client.images.remove(str(image.id), force=True)
+
+
+def forget_builds(registry: str, mark: str) -> None:
+    """Remove the site's images, and the steps that have the mark.
+
+    An engine forgets all others with them, though it keeps their files (26.1, containerd's store).
+    """
+    remove_images(registry)
     usage = subprocess.run(
         ["docker", "buildx", "du", "--verbose"], capture_output=True, text=True, check=True
     )
@@ -95,6 +142,46 @@ def forget_builds(registry: str, mark: str) -> None:
                 ["docker", "buildx", "prune", "--all", "--force", "--filter", f"id={found[1]}"],
                 capture_output=True, check=True,
             )  # fmt: skip
+
+
+@contextlib.contextmanager
+def another_machine(registry: str, mark: str, image: str) -> Iterator[dict[str, str]]:
+    """Yield the variables that lead to an engine that has built nothing, and has only this image.
+
+    Where none can be run (for that it takes root), it is this one, which forgets the site's builds.
+    """
+    if os.geteuid() or not all(map(shutil.which, ENGINE_PROGRAMS)):
+        forget_builds(registry, mark)
+        yield {}
+        return
+    # Not in pytest's folder: the path of a socket has at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="haybale-") as folder, contextlib.ExitStack() as stack:
+        Path(folder, "daemon.json").write_text('{"features": {"containerd-snapshotter": true}}', "ascii")
+        port = registry.rpartition(":")[2]
+        env = {**os.environ, "PYTHON": sys.executable, "RELAY": RELAY, "PORT": port, "FOLDER": folder}
+        log = stack.enter_context(Path(folder, "log").open("wb"))
+        for command in (
+            [sys.executable, "-c", RELAY, f"{folder}/way", port],
+            ["unshare", "--net", "sh", "-euc", ENGINE],
+        ):
+            process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+            stack.callback(process.wait, PATIENCE)
+            stack.callback(os.killpg, process.pid, signal.SIGTERM)
+        there = {"DOCKER_HOST": f"unix://{folder}/engine"}
+        wait_for_engine({**os.environ, **there}, Path(folder, "log"))
+        with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saving:
+            load = ["docker", "load", "--quiet"]
+            subprocess.run(
+                load, stdin=saving.stdout, env={**os.environ, **there}, capture_output=True, check=True
+            )
+        yield there
+
+
+def wait_for_engine(env: Mapping[str, str], log: Path) -> None:
+    end = time.monotonic() + PATIENCE
+    while subprocess.run(["docker", "version"], env=env, capture_output=True, check=False).returncode:
+        assert time.monotonic() < end, log.read_text(encoding="utf-8", errors="replace")
+        time.sleep(0.1)
 
 
 def test_build_gives_release_the_plain_tag_and_stages_their_own(site: Path, registry: str) -> None:
@@ -151,19 +238,17 @@ def test_build_reads_the_registry_s_cache_on_another_machine(site: Path, registr
     """What the first build drew by lot, the second has too, though the engine forgot the first."""
     if not sdk.engine_info().has_containerd_store:
         pytest.skip("this engine's image store can't write registry caches")
-    mark = mark_of(site)
+    mark, name = mark_of(site), f"{registry}/site:v1.2.3"
     haybale(site, "build")
-    drawn = in_image(f"{registry}/site:v1.2.3", "/drawn")
+    drawn = in_image(name, "/drawn")
+    base = config.load(site, {}).settings.images.python
     settings = site / "pyproject.toml"
     text = settings.read_text(encoding="utf-8")
-    settings.write_text(text + "[tool.haybale.build]\ncache = false\n", encoding="utf-8")
-    forget_builds(registry, mark)
-    haybale(site, "build")
-    assert in_image(f"{registry}/site:v1.2.3", "/drawn") != drawn
-    settings.write_text(text, encoding="utf-8")
-    forget_builds(registry, mark)
-    haybale(site, "build")
-    assert in_image(f"{registry}/site:v1.2.3", "/drawn") == drawn
+    for more, is_same in (("", True), ("[tool.haybale.build]\ncache = false\n", False)):
+        settings.write_text(text + more, encoding="utf-8")
+        with another_machine(registry, mark, base) as there:
+            haybale(site, "build", env=there)
+            assert (in_image(name, "/drawn", there) == drawn) is is_same
 
 
 def manifest(registry: str, reference: str) -> dict[str, Any]:
