@@ -204,7 +204,7 @@ def build(name: str, dockerfile: str, context: Path | None = None) -> str:
 def adopted(  # noqa: PLR0917
     request: pytest.FixtureRequest, root: Path, tmp_path_factory: pytest.TempPathFactory,
     tutorial: Sequence[tuple[str, str]], outside: Mapping[str, str],
-    solr_image: str, redis_image: str, python_image: str, image_names: Callable[[], dict[str, str]],
+    solr_image: str, redis_image: str, python_image: str, image_names: Callable[..., dict[str, str]],
 ) -> Iterator[Adopted]:  # fmt: skip
     """A site after its adoption; what that made on the engine is removed afterwards."""
     case: Case = request.param
@@ -231,9 +231,8 @@ def adopted(  # noqa: PLR0917
                 ask_for_page(site)
         yield site
     finally:
-        for name in image_names():
-            if path.name in name:
-                sdk.remove_image(name)
+        for name in image_names(path.name):
+            sdk.remove_image(name)
 
 
 def begin_repository(site: Adopted, remote: Path) -> None:
@@ -284,13 +283,13 @@ def test_second_init_has_nothing_to_do(adopted: Adopted) -> None:
     assert (adopted.git("rev-parse", "HEAD"), adopted.git("status", "--porcelain")) == before
 
 
-def test_index_has_what_the_dump_has(adopted: Adopted, image_names: Callable[[], dict[str, str]]) -> None:
+def test_index_has_what_the_dump_has(adopted: Adopted, image_names: Callable[..., dict[str, str]]) -> None:
     database = read_dump(adopted.path / adopted.case.dump)
     expected = {
         core: {model: database.execute(count).fetchone()[0] for model, count in models.items()}
         for core, models in adopted.case.documents.items()
     }
-    (image,) = (name for name in image_names() if f"{adopted.path.name}:solr-" in name)
+    (image,) = image_names(f"{adopted.path.name}:solr-")
     with sdk.started_container(
         image, labels=LABELS, port=8983, user=bake.USER, written=bake.WRITTEN
     ) as container:
