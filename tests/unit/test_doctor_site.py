@@ -16,6 +16,7 @@ from haybale.doctor.site import (
     check_manage,
     check_modules,
     check_serving,
+    examine_site,
     missing_modules,
     missing_variable,
     required_variables,
@@ -214,3 +215,25 @@ def test_missing_modules_are_those_that_are_neither_there_nor_mounted(tmp_path: 
     assert found.fix.startswith('mounts = ["web/shop/local.example.py:WORKDIR_OF_THE_IMAGE/shop/local.py"]')
     mounts = ("web/shop/local.example.py:/app/shop/local.py",)
     assert not [*missing_modules(site_files(tmp_path, files, folder="web", mounts=mounts))]
+
+
+def test_examine_site_takes_a_field_that_one_of_several_cores_has(tmp_path: Path) -> None:
+    for core, field in (("en", "name"), ("de", "title")):
+        folder = tmp_path / core
+        folder.mkdir()
+        (folder / "solrconfig.xml").write_text("<config/>", encoding="utf-8")
+        (folder / "schema.xml").write_text(
+            f'<schema><field name="text"/><field name="{field}"/></schema>', encoding="utf-8"
+        )
+    (tmp_path / "manage.py").touch()
+    (tmp_path / "search_indexes.py").write_text(
+        "class A(indexes.SearchIndex, indexes.Indexable):\n    text = indexes.CharField()\n"
+        "    name = indexes.CharField()\n    title = indexes.CharField()\n    gone = indexes.CharField()\n",
+        encoding="utf-8",
+    )
+    settings = Settings(name="a", registry="r.test/a", core=("en", "de"), solr_conf={"en": "en", "de": "de"})
+    files = SiteFiles(
+        project=Project(root=tmp_path, settings=settings), names=("manage.py", "search_indexes.py")
+    )
+    (found,) = examine_site(files).findings
+    assert found.what == "search_indexes.py:5: the field 'gone' is not in en/schema.xml or de/schema.xml"

@@ -63,7 +63,8 @@ def examine_services(files: SiteFiles, env: Mapping[str, str]) -> Diagnosis:
         missing[step] = {name: place for name, place in needed.items() if name not in given}
     findings += _check_variables(missing)
     findings += check_addresses(files)
-    own_files = [name for name in (project.settings.compose.solr, project.settings.compose.ci) if name]
+    named = (project.settings.compose.solr, project.settings.compose.ci)
+    own_files = dict.fromkeys(name for name in named if name)
     seen = f"haybale's own, with {', '.join(own_files)}" if own_files else "haybale's own"
     return Diagnosis(subject="environments", seen=seen, findings=tuple(dict.fromkeys(findings)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -80,8 +81,10 @@ def examine_site(files: SiteFiles) -> Diagnosis:
             continue
         fields += found.fields
         incomplete += found.incomplete
-    for schema, patterns, types in _schemas(files.project):
-        findings += check_fields(fields, patterns, types, schema)
+    if schemas := [*_schemas(files.project)]:
+        # Which core a field belongs to is not known from the code: one that has it is enough.
+        names, patterns, types = zip(*schemas, strict=True)
+        findings += check_fields(fields, [*chain(*patterns)], [*chain(*types)], " or ".join(names))
     findings += check_made_fields(fields, read_made_fields(files.project))
     findings += check_serving(files)
     seen = f"{files.manage}, {len(fields)} fields of search indexes in its code"
