@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from haybale import config
 from haybale.config import PLACEHOLDERS, DatabaseSettings, SiteSettings
@@ -13,6 +14,7 @@ from haybale.dump.postgresql import PostgreSQL
 from haybale.dump.recognition import DATABASES
 from haybale.errors import ConfigError
 from haybale.images.site_services import Facts, ci_services, expand, index_services, site_environment
+from haybale.images.stack import DATABASE_FILE, FILES, SERVICES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,6 +165,19 @@ def test_services_are_called_as_the_site_has_them_written_in(tmp_path: Path) -> 
         assert found["postgres"] == {"networks": {"database": {"aliases": ["db"]}}}
         assert found["solr"] == {"networks": {"search": {"aliases": ["search"]}}}
         assert not any("entrypoint" in each or "extra_hosts" in each for each in found.values())
+
+
+def test_services_with_further_names_are_on_no_further_network(tmp_path: Path) -> None:
+    made = project(tmp_path, 'site.aliases = {db = "database", search = "solr"}\n')
+    files = (SERVICES / name for name in (DATABASE_FILE, FILES["solr"]))
+    own = {
+        name: service
+        for file in files
+        for name, service in yaml.safe_load(file.read_text(encoding="utf-8"))["services"].items()
+    }
+    for name in ("postgres", "solr"):
+        named = index_services(made, POSTGRESQL, {})["services"][name]
+        assert [*named["networks"]] == own[name]["networks"]
 
 
 def test_services_have_no_further_names_by_default(tmp_path: Path) -> None:
