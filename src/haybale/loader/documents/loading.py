@@ -76,7 +76,7 @@ class PartitionLoader:
         reported = time.monotonic()
         for page, are_again in self._pages(source, partition):
             made = self._made_by_update(source, page, report) if source.own_update else None
-            for row in last_of_each_key(page):
+            for row in last_of_each_key(page) if partition.in_haystacks_pages else page:
                 try:
                     if made is None:
                         fields = self._prepare(source, row)

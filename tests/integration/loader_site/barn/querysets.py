@@ -198,7 +198,7 @@ class Judge:
         """Return what the loader sends at last for each id. Raises `Failure`."""
         from haybale_loader.documents import site
         from haybale_loader.documents.loading import PartitionLoader
-        from haybale_loader.events import Failure
+        from haybale_loader.events import Failure, Refusal
 
         self.core.documents.clear()
         loader = PartitionLoader([self.source], 7, site.prepare)
@@ -206,9 +206,12 @@ class Judge:
             partitions = [self.source.whole()._replace(in_haystacks_pages=True)]
         else:
             partitions = list(site.split_by_key(self.source, lambda: ROWS))
+        reports: list[Any] = []
         for partition in partitions:
-            loader.load(partition, lambda _: None)
+            loader.load(partition, reports.append)
         loader.finish()
+        if refused := [each for each in reports if isinstance(each, Refusal)]:
+            raise Failure(refused[0].reason)
         if sum(loader.types.get(self.core.name, {}).values()) != len(self.core.documents):
             raise Failure("documents are counted that replace each other")
         return dict(self.core.documents)
