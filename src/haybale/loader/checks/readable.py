@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Iterable
 from django.db.models import QuerySet
 
 from ..documents.django_setup import site_frames
-from ..documents.site import not_readable
+from ..documents.site import find_dependence, not_readable
 from ..events import summarize
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ def check_readable(sources: Iterable[Source]) -> None:
         rows = source.queryset()
         try:
             first = list(rows.all().order_by("pk")[:1])
+            if find_dependence(source):
+                # Then that is asked for, too.
+                rows.count()
         except Exception as error:
             raise not_readable(source, summarize(error), site_frames(error)) from error
         if first and not hasattr(first[0], "pk"):
