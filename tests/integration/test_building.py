@@ -150,7 +150,7 @@ def another_machine(registry: str, mark: str, image: str) -> Iterator[dict[str, 
 
     Where none can be run (for that it takes root), it is this one, which forgets the site's builds.
     """
-    if os.geteuid() or not all(map(shutil.which, ENGINE_PROGRAMS)):
+    if not can_run_engine():
         forget_builds(registry, mark)
         yield {}
         return
@@ -175,6 +175,13 @@ def another_machine(registry: str, mark: str, image: str) -> Iterator[dict[str, 
                 load, stdin=saving.stdout, env={**os.environ, **there}, capture_output=True, check=True
             )
         yield there
+
+
+def can_run_engine() -> bool:
+    """Return whether there are the programs and the rights to run an engine in a network of its own."""
+    if os.geteuid() or not all(map(shutil.which, ENGINE_PROGRAMS)):
+        return False
+    return subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode == 0
 
 
 def wait_for_engine(env: Mapping[str, str], log: Path) -> None:
