@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haybale import config
+from haybale.dump import postgresql
 from haybale.dump.postgresql import PostgreSQL
 from haybale.dump.psql_script import Name
 from haybale.dump.reference import Dump, unpack
@@ -413,17 +414,28 @@ def has_trespassed(servers: Servers) -> bool:
     return "trespassed" in servers.shell(servers.target, "ls /tmp; rm -f /tmp/trespassed").stdout.decode()
 
 
-def test_restore_refuses_commands_of_psql_and_runs_none(servers: Servers) -> None:
+def test_restore_refuses_commands_of_psql_and_runs_none(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = servers.dump(PAGES)
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    for command in (f"\\! {TRESPASS}", f"\\copy page FROM PROGRAM '{TRESPASS}'", f"SELECT 1 \\g |{TRESPASS}"):
+    commands = (f"\\! {TRESPASS}", f"\\copy page FROM PROGRAM '{TRESPASS}'", f"SELECT 1 \\g |{TRESPASS}")
+    for command in commands:
         file.write_text("".join([*lines[:20], f"{command}\n", *lines[20:]]), encoding="utf-8")
         with pytest.raises(DumpError, match="has a command of psql's own at line 21"):
             servers.restore(file)
-    # psql reads the rows of a COPY that fails as SQL, whatever they were meant to be.
+    # An older psql reads the rows of a COPY that fails as SQL, whatever they were meant to be.
     rows = f"COPY public.absent (a) FROM stdin;\n\\! {TRESPASS}\n\\restrict a\n\\.\n"
     file.write_text("".join([*lines[:20], rows, *lines[20:]]), encoding="utf-8")
     assert servers.restore(file).code == INCOMPLETE
+    assert not has_trespassed(servers)
+    # What the reader did not see, psql refuses.
+    monkeypatch.setattr(postgresql, "_check_script", lambda *_: None)
+    file.write_text(
+        "".join([*lines[:20], *(f"{each}\n" for each in commands), *lines[20:]]), encoding="utf-8"
+    )
+    restored = servers.restore(file)
+    assert "backslash commands are restricted" in restored.log
     assert not has_trespassed(servers)
 
 
@@ -442,7 +454,7 @@ CHECKED = f"""
 CREATE FUNCTION refused(command text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
 CREATE TABLE checked (command text CHECK (refused(command)));
 INSERT INTO checked VALUES
-    ('COPY page FROM PROGRAM ''{TRESPASS}'''), ('COPY page TO ''/tmp/trespassed'''),
+    ('COPY public.page FROM PROGRAM ''{TRESPASS}'''), ('COPY public.page TO ''/tmp/trespassed'''),
     ('SET SESSION AUTHORIZATION haybale'), ('ALTER ROLE site SUPERUSER'),
     ('GRANT pg_execute_server_program TO site'), ('CREATE EXTENSION file_fdw SCHEMA public'),
     ('CREATE FUNCTION public.pid() RETURNS int LANGUAGE c AS ''libc'', ''getpid''');
