@@ -7,13 +7,14 @@ repository has a shorter way, people are shown that one.
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from haybale.verbs import VERBS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 TABLE = "[tool.haybale"
@@ -58,12 +59,22 @@ class Invocation:
         return COMMAND.sub(lambda found: self.command(found["verb"], found["arguments"]), text)
 
 
-def find_invocation(start: Path) -> Invocation:
-    """Return how verbs are called in the repository of a folder, by the files at its top."""
+def _is_installed(program: str) -> bool:
+    return shutil.which(program) is not None
+
+
+def find_invocation(start: Path, is_installed: Callable[[str], bool] = _is_installed) -> Invocation:
+    """Return how verbs are called in the repository of a folder, by the files at its top.
+
+    Only with what is on this machine: haybale writes a justfile and a noxfile also where nobody has just or
+    nox. `is_installed` says that of a program.
+    """
     root = next((each for each in (start, *start.parents) if _has_table(each / "pyproject.toml")), None)
     if root is None:
         return Invocation(recipes={}, sessions={})
-    return Invocation(recipes=dict(_recipes(root)), sessions=dict(_sessions(root)))
+    recipes = dict(_recipes(root)) if is_installed("just") else {}
+    is_startable = (root / LAUNCHER).is_file() or is_installed("nox")
+    return Invocation(recipes=recipes, sessions=dict(_sessions(root)) if is_startable else {})
 
 
 def _recipes(root: Path) -> Iterator[tuple[str, str]]:

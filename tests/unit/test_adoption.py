@@ -836,6 +836,12 @@ def test_propose_installs_requirements_of_a_folder_of_tests(tmp_path: Path) -> N
     assert table["test"]["install"] == "pip install -r tests/requirements.txt"
 
 
+def test_propose_gives_sentry_no_address(tmp_path: Path) -> None:
+    text = settings('DSN, KEY = os.environ["SENTRY_DSN"], os.environ["MAPS_KEY"]')
+    table = propose(plant_site(tmp_path, text))
+    assert table["site"]["environment"] == {"MAPS_KEY": "only-for-tests", "SENTRY_DSN": ""}
+
+
 def test_propose_takes_no_configuration_of_solr_without_a_schema(tmp_path: Path) -> None:
     found = plan(plant_site(tmp_path, settings(), {"solr/solrconfig.xml": "<config/>"}), Origin())
     assert "solr_conf" not in proposed(found)

@@ -49,13 +49,24 @@ def test_render_takes_a_recipe_then_a_session_then_haybale(
     assert found.render("`haybale deploy dev v1`, or `haybale status`") == expected
 
 
+@pytest.mark.parametrize(
+    ("installed", "expected"),
+    [({"just", "nox"}, "just why"), ({"nox"}, "nox -s why"), ({"just"}, "just why"), (set(), "haybale why")],
+)
+def test_find_invocation_takes_what_is_on_this_machine(
+    tmp_path: Path, installed: set[str], expected: str
+) -> None:
+    plant(tmp_path, generate_files(REPOSITORY))
+    assert find_invocation(tmp_path, installed.__contains__).command("why") == expected
+
+
 def test_render_leaves_other_text() -> None:
     text = "set `core` in [tool.haybale], which haybale flux reads"
     assert WITHOUT.render(text) == text
 
 
 def test_find_invocation_of_this_repository() -> None:
-    found = find_invocation(ROOT / "src")
+    found = find_invocation(ROOT / "src", lambda _: True)
     assert {found.command(verb.name) for verb in VERBS} == {f"just {verb.name}" for verb in VERBS}
     assert found.sessions["why"] == "./noxw -s why"
 
@@ -63,9 +74,9 @@ def test_find_invocation_of_this_repository() -> None:
 def test_find_invocation_of_what_init_writes(tmp_path: Path) -> None:
     plant(tmp_path, generate_files(REPOSITORY))
     (tmp_path / "deep").mkdir()
-    assert find_invocation(tmp_path / "deep").command("ci-dc", " up -d") == "just ci-dc up -d"
+    assert find_invocation(tmp_path / "deep", lambda _: True).command("ci-dc", " up -d") == "just ci-dc up -d"
     (tmp_path / "justfile").unlink()
-    assert find_invocation(tmp_path).command("ci-dc", " up -d") == "nox -s ci_dc -- up -d"
+    assert find_invocation(tmp_path, lambda _: True).command("ci-dc", " up -d") == "nox -s ci_dc -- up -d"
 
 
 @pytest.mark.parametrize(
@@ -80,18 +91,19 @@ def test_find_invocation_of_what_init_writes(tmp_path: Path) -> None:
 def test_find_invocation_beside_files_of_their_own(tmp_path: Path, line: str, expected: str) -> None:
     own = {"justfile": f"{line}\n\ntest:\n    pytest\n", "noxfile.py": "import nox\n"}
     wanted = generate_files(replace(REPOSITORY, noxfile="noxfile.py", justfile="justfile"))
-    assert find_invocation(plant(tmp_path, own | wanted)).command("why") == expected
+    assert find_invocation(plant(tmp_path, own | wanted), lambda _: True).command("why") == expected
 
 
 def test_find_invocation_takes_no_recipe_that_does_something_else(tmp_path: Path) -> None:
     justfile = "test:\n    pytest\n\nwhy *args:\n    uvx haybale why {{ args }}\n\nstatus := 'x'\n"
-    found = find_invocation(plant(tmp_path, {"justfile": justfile, "noxfile.py": "def test(): pass\n"}))
+    files = {"justfile": justfile, "noxfile.py": "def test(): pass\n"}
+    found = find_invocation(plant(tmp_path, files), lambda _: True)
     assert (found.recipes, found.sessions) == ({"why": "just why"}, {})
 
 
 def test_find_invocation_outside_of_a_repository(tmp_path: Path) -> None:
     (tmp_path / "justfile").write_text("why:\n    haybale why\n", encoding="utf-8")
-    assert find_invocation(tmp_path) == WITHOUT
+    assert find_invocation(tmp_path, lambda _: True) == WITHOUT
 
 
 def test_terminal_shows_commands_as_they_are_here() -> None:

@@ -15,6 +15,7 @@ from haybale.adoption.variables import (
     purpose_of,
     solr_values,
     to_service,
+    value_for_tests,
 )
 from haybale.config import USUAL_ENVIRONMENT
 
@@ -143,7 +144,8 @@ class _Proposer:
         known = self.survey.values.get(variable.name)
         if known is not None:
             return known.value if known.place != self.file else None
-        question = Question(variable=variable.name, place=variable.place)
+        default = value_for_tests(variable.name)
+        question = Question(variable=variable.name, place=variable.place, default=default)
         self.questions.append(question)
         return question.default
 
