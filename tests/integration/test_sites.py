@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
+import requests
 
 from haybale.image_ref import ImageRef
 from haybale.images import host
@@ -71,13 +72,15 @@ class Case:
     """A site of tests/sites.
 
     `documents` has for each core and model what counts its documents in the dump (SQL). `tests` says how many
-    the site has. `page` is one of search results, and what must be on it, which only a person knows.
+    the site has. `stems` has for each core a word, and what it makes of it in its language. `page` is one of
+    search results, and what must be on it, which only a person knows.
     """
 
     site: str
     dump: str
     documents: Mapping[str, Mapping[str, str]]
     tests: int
+    stems: Mapping[str, tuple[str, str]]
     page: tuple[str, str]
 
     @property
@@ -97,6 +100,7 @@ CASES = (
             }
         },
         tests=10,
+        stems={"catalogue": ("houses", "hous")},
         page=("/search/?q=lighthouse", "Lighthouse"),
     ),
     Case(
@@ -112,6 +116,7 @@ CASES = (
             },
         },
         tests=8,
+        stems={"objects": ("houses", "hous"), "letters": ("Häuser", "haus")},
         page=("/search/?q=vase", "Vase in"),
     ),
     Case(
@@ -124,6 +129,7 @@ CASES = (
             }
         },
         tests=9,
+        stems={"parish": ("houses", "hous")},
         page=("/find/?q=choir", "Choir practice"),
     ),
 )
@@ -294,12 +300,21 @@ def test_index_has_what_the_dump_has(adopted: Adopted, image_names: Callable[...
         image, labels=LABELS, port=8983, user=bake.USER, written=bake.WRITTEN
     ) as container:
         url = f"http://{sdk.published_address(container, 8983)}"
-        found = {}
+        found, stems = {}, {}
         for core in expected:
             solr = Solr(url, core)
             solr.wait_ready(120, lambda: sdk.is_container_running(container))
             found[core] = solr.counts()
+            stems[core] = stem(f"{url}/solr/{core}", adopted.case.stems[core][0])
     assert found == expected
+    assert stems == {core: expected_stem for core, (_, expected_stem) in adopted.case.stems.items()}
+
+
+def stem(core: str, word: str) -> str:
+    """Return what is searched for in the field `text` of a core for a word, as Solr parses the query."""
+    query = {"q": f"text:{word}", "rows": "0", "wt": "json", "debugQuery": "true"}
+    parsed = requests.get(f"{core}/select", params=query, timeout=60).json()["debug"]["parsedquery"]
+    return str(parsed).rpartition(":")[2]
 
 
 def test_every_test_of_the_site_ran(adopted: Adopted) -> None:
