@@ -16,18 +16,9 @@ from haybale.index.key import compute_key
 from haybale.tools import git, process
 from haybale.tools.engine.compose import Compose
 from haybale.tools.environment import clean_environment
+from tests.integration.hostile import DOT_ENV, HOSTILE, INTERPRETER, TESTCONTAINERS
 
 ROOT = Path(__file__).parents[2]
-
-HOSTILE = {
-    "PIP_USER": "1", "PIP_REQUIRE_VIRTUALENV": "1", "PIP_TARGET": "/nowhere", "PIP_CONSTRAINT": "/nowhere",
-    "UV_SYSTEM_PYTHON": "1", "UV_PYTHON": "2.7", "UV_CONSTRAINT": "/nowhere",
-    "NOX_DEFAULT_VENV_BACKEND": "none", "VIRTUAL_ENV": "/nowhere", "CONDA_PREFIX": "/nowhere",
-    "PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere", "PYTHONSTARTUP": "/nowhere",
-    "PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "2", "PYTEST_ADDOPTS": "--collect-only",
-    "GIT_DIR": "/nowhere", "GIT_WORK_TREE": "/nowhere", "GIT_INDEX_FILE": "/nowhere",
-    "COMPOSE_FILE": "/nowhere", "COMPOSE_PROFILES": "dev", "CDPATH": "/",
-}  # fmt: skip
 
 
 def clone_repository(target: Path, *options: str) -> Path:
@@ -67,7 +58,8 @@ def test_noxw_in_a_clone_with_dos_line_ends_and_a_hostile_environment(tmp_path: 
     # The launcher's environment is made anew; that of a session is.
     done = subprocess.run(
         [clone / "noxw", "-s", "version"],
-        cwd=tmp_path, env={**os.environ, **HOSTILE}, capture_output=True, text=True, check=False,
+        cwd=tmp_path, env={**os.environ, **HOSTILE, **INTERPRETER},
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("v")
@@ -132,7 +124,7 @@ services:
   db: {image: '${HAYBALE_X}', profiles: [postgresql]}
   dev: {image: x, profiles: [dev]}
 """,
-    ".env": "BROKEN=a${b\nHAYBALE_X=wrong\nCOMPOSE_PROFILES=dev\n",
+    ".env": f"{DOT_ENV}HAYBALE_X=wrong\n",
 }
 
 
@@ -186,10 +178,7 @@ def test_a_wrong_variable_of_testcontainers_is_a_sentence() -> None:
 
 @pytest.mark.usefixtures("engine")
 def test_services_start_whatever_is_set_for_testcontainers(tmp_path: Path) -> None:
-    (tmp_path / ".testcontainers.properties").write_text(
-        "no pair\nryuk.disabled=perhaps\ntc.host=tcp://127.0.0.1:1\ndocker.host=tcp://127.0.0.1:1\n",
-        encoding="utf-8",
-    )
+    (tmp_path / ".testcontainers.properties").write_text(TESTCONTAINERS, encoding="utf-8")
     (tmp_path / "compose.yml").write_text(
         "services: {web: {image: 'python:3.13-slim', command: [sleep, '60'], init: true}}\n", encoding="utf-8"
     )

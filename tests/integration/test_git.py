@@ -9,6 +9,7 @@ import pytest
 
 from haybale.release import bump, publish
 from haybale.tools import git
+from tests.integration.hostile import PLANTED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,58 +17,6 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Clone
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("_alone")]
-
-# git-config(1): everything that changes output which is read here, or gets in the way of what is done.
-PLANTED = r"""
-[color]
-	ui = always
-[core]
-	quotePath = true
-	pager = false
-	abbrev = 4
-	fsmonitor = false
-[log]
-	showSignature = true
-	decorate = short
-	date = relative
-	follow = true
-	excludeDecoration = *
-	abbrevCommit = true
-	diffMerges = first-parent
-[format]
-	pretty = oneline
-[i18n]
-	logOutputEncoding = UTF-16
-[diff]
-	noprefix = true
-	external = false
-	renames = copies
-	orderFile = /dev/null
-	relative = true
-[status]
-	showUntrackedFiles = all
-	relativePaths = false
-	branch = true
-	short = true
-	showStash = true
-[merge]
-	ff = false
-[fetch]
-	prune = true
-	pruneTags = true
-[push]
-	followTags = true
-	default = nothing
-[tag]
-	sort = -creatordate
-[column]
-	ui = always
-[commit]
-	verbose = true
-	cleanup = strip
-[pager]
-	log = true
-"""
 
 
 def read_everything(clone: Clone) -> list[Any]:

@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import docker
@@ -31,10 +32,10 @@ from haybale.errors import DumpError, RegistryError, UsageError, VerifyError
 from haybale.images.build import ensure_stage, is_stage_current
 from haybale.index.key import KEY_LABEL, Key, compute_key
 from haybale.release.record import Suite, find_record
+from tests.integration.hostile import DOT_ENV, make_hostile_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     ShrinkDump = Callable[[Path, int], None]
 
@@ -381,6 +382,25 @@ def pushes(repository: str) -> int:
     pytest.fail("there is no registry on that port")
 
 
+def test_pipeline_of_a_commit_that_a_newer_version_contains_ends_well_and_publishes_nothing(
+    first: Clone, tmp_path: Path
+) -> None:
+    """As all jobs that are run again, or the first of two quick pushes after the run of the second."""
+    clone = fork(first, tmp_path)
+    clone.git("reset", "--quiet", "--hard", "HEAD~1")
+    pushed, refs, writes = clone.git("rev-parse", "HEAD"), clone.remote_refs(), pushes(first.registry)
+    output = clone.haybale(
+        "pipeline", "--publish", GITHUB_ACTIONS="true", GITHUB_EVENT_NAME="push", GITHUB_REPOSITORY="a/b",
+        GITHUB_REF="refs/heads/main", GITHUB_REF_NAME="main", GITHUB_SHA=pushed,
+    ).stderr  # fmt: skip
+    assert "this commit is in v0.1.0-r1 already" in output
+    assert (clone.outcomes()["bumpVersion"], clone.outcomes()["publish"]) == ("skipped", "skipped")
+    assert clone.summary()["outcome"] == "passed"
+    assert clone.git("rev-parse", "HEAD") == pushed
+    assert clone.remote_refs() == refs
+    assert pushes(first.registry) == writes
+
+
 def test_check_10_notest_skips_the_tests_visibly(first: Clone, tmp_path: Path) -> None:
     clone = fork(first, tmp_path)
     (clone.path / "README.md").write_text("Other words\n", encoding="utf-8")
@@ -498,8 +518,13 @@ def test_ensure_stage_builds_only_where_something_changed(first: Clone) -> None:
 
 @pytest.fixture(scope="module")
 def topic(shrink_dump: ShrinkDump, first: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A pull request with another dump, after its pipeline."""
-    clone = fork(first, tmp_path_factory.mktemp("topic"))
+    """A pull request with another dump, after its pipeline, with all at once that must change nothing."""
+    folder = tmp_path_factory.mktemp("topic")
+    clone = fork(first, folder)
+    hostile = make_hostile_home(folder / "home")
+    # Where compose and buildx are plugins of the user, they are found by this.
+    hostile["DOCKER_CONFIG"] = os.environ.get("DOCKER_CONFIG", str(Path.home() / ".docker"))
+    (clone.path / ".env").write_text(DOT_ENV, encoding="utf-8")
     clone.git("switch", "--quiet", "--create", "topic")
     shrink_dump(clone.path, 2)
     clone.commit("Fewer addresses")
@@ -509,9 +534,9 @@ def topic(shrink_dump: ShrinkDump, first: Clone, tmp_path_factory: pytest.TempPa
         encoding="utf-8",
     )
     clone.haybale(
-        "pipeline", "--push-index", GITHUB_ACTIONS="true", GITHUB_EVENT_NAME="pull_request",
+        "pipeline", "--push-index", code=0, GITHUB_ACTIONS="true", GITHUB_EVENT_NAME="pull_request",
         GITHUB_EVENT_PATH=str(payload), GITHUB_REF="refs/pull/12/merge", GITHUB_HEAD_REF="topic",
-        GITHUB_BASE_REF="main", GITHUB_REPOSITORY="a/b", GITHUB_SHA=clone.git("rev-parse", "HEAD"),
+        GITHUB_BASE_REF="main", GITHUB_REPOSITORY="a/b", GITHUB_SHA=clone.git("rev-parse", "HEAD"), **hostile,
     )  # fmt: skip
     return clone
 
@@ -539,6 +564,13 @@ def test_check_5_pull_request_with_new_data_tests_the_index_that_was_built_of_it
     assert Key.from_json(image.labels[KEY_LABEL]).value == topic.key()
     assert topic.summary()["event"] == "pull-request"
     assert topic.outcomes()["bumpVersion"] == topic.outcomes()["publish"] == "skipped"
+
+
+def test_pipeline_in_a_hostile_environment_runs_the_tests_with_its_index(topic: Clone) -> None:
+    assert topic.summary()["outcome"] == "passed"
+    assert topic.outcomes()["regenSolr"] == topic.outcomes()["runTests"] == "done"
+    assert (topic.path / "reports/ran").read_text(encoding="utf-8") == "ran\n"
+    assert topic.leftovers() == []
 
 
 def test_pipeline_of_a_pull_request_has_its_number_in_the_version_and_publishes_nothing(topic: Clone) -> None:
