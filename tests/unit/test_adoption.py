@@ -836,6 +836,25 @@ def test_propose_installs_requirements_of_a_folder_of_tests(tmp_path: Path) -> N
     assert table["test"]["install"] == "pip install -r tests/requirements.txt"
 
 
+def test_propose_counts_files_that_settings_read(tmp_path: Path) -> None:
+    text = settings('VERSION = open("version.txt").read()', 'open("made-later.txt")')
+    table = propose(plant_site(tmp_path, text, {"version.txt": "1\n"}))
+    assert table["index"]["inputs"] == ["version.txt"]
+
+
+def test_propose_notes_what_a_script_cannot_do_before_it_serves(tmp_path: Path) -> None:
+    files = {
+        "Dockerfile": f"{INSTALLED}COPY start /start\nCMD /start\n",
+        "start": "manage.py collectstatic\n# manage.py clear_index\npython /app/manage.py rebuild_index\n",
+        "requirements.txt": "django-storages[s3]==1.14\n",
+    }
+    notes = plan(plant_site(tmp_path, settings(), files), Origin()).notes
+    said = [each.partition(",")[0].partition(";")[0] for each in notes if each.startswith("site.command")]
+    assert said == [
+        "site.command: start:1 runs collectstatic", "site.command: start:3 runs rebuild_index",
+    ]  # fmt: skip
+
+
 def test_propose_gives_sentry_no_address(tmp_path: Path) -> None:
     text = settings('DSN, KEY = os.environ["SENTRY_DSN"], os.environ["MAPS_KEY"]')
     table = propose(plant_site(tmp_path, text))

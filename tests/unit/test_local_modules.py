@@ -58,9 +58,9 @@ def test_find_settings_files_tells_the_site_s_modules_from_packages(text: str, c
     assert len(find_settings_files(".", "site.settings", [*files], files.__getitem__)[1]) == count
 
 
-def test_read_files_are_those_outside_of_the_site() -> None:
+def test_read_files_are_those_whose_paths_are_written_down() -> None:
     text = (
         "config.read('/run/secrets/site')\nopen('version.txt')\nload_dotenv('/etc/site.env')\n"
         "open(name)\nprint('/not/read')\n"
     )
-    assert read_files(text) == {"/run/secrets/site": 1, "/etc/site.env": 3}
+    assert read_files(text) == {"/run/secrets/site": 1, "version.txt": 2, "/etc/site.env": 3}

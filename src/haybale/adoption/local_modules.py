@@ -53,12 +53,12 @@ def needed_imports(text: str) -> dict[str, int]:
 
 
 def read_files(text: str) -> dict[str, int]:
-    """Return the files outside of the site that a settings module reads, by their whole paths, with lines."""
+    """Return the files that a settings module reads by a path that is written down, with lines."""
     found = {}
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and last_name(node.func) in READERS:
             path = text_of(node.args[0]) if node.args else None
-            if path and path.startswith("/"):
+            if path:
                 found[path] = node.lineno
     return found
 

@@ -26,7 +26,7 @@ from haybale.adoption.start_scripts import find_port
 from haybale.adoption.written_in import find_written_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from haybale.adoption.site_image import ImageStage, SiteDockerfile
     from haybale.adoption.survey import Survey
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 # Registries that belong to a forge, by its host.
 REGISTRIES = {"github.com": "ghcr.io", "gitlab.com": "registry.gitlab.com"}
 NO_REGISTRY = "localhost:5000"
+
+# Commands of manage.py that scripts run before they serve.
+WORK = re.compile(r"manage\.py\s+(rebuild_index|update_index|clear_index|collectstatic)\b")
 
 # The file with services that the site needs, where none of the repository's has them alone.
 SERVICES_FILE = "compose.haybale.yml"
@@ -154,13 +157,22 @@ class _Proposer:
                 f"site.mounts: {each.place} imports {each.path}, which git has not; {each.example} is in its"
                 " place wherever haybale runs the site"
             )
-        for file in self.survey.settings_files:
-            for path, line in _files_read(self._text(file)).items():
+        for path, place in self._files_read():
+            if path.startswith("/"):
                 self.notes.append(
-                    f"site.mounts: {file}:{line} reads {path}; where a deployment brings it, write one for"
+                    f"site.mounts: {place} reads {path}; where a deployment brings it, write one for"
                     f' tests, and name it: "FILE:{path}"'
                 )
         return mounts or None
+
+    def _files_read(self) -> Iterator[tuple[str, str]]:
+        """Yield the files that settings read by paths that are written down, and FILE:LINE."""
+        for file in self.survey.settings_files:
+            try:
+                found = read_files(self._text(file))
+            except (SyntaxError, ValueError):
+                continue
+            yield from ((path, f"{file}:{line}") for path, line in found.items())
 
     @property
     def _folder(self) -> str:
@@ -267,16 +279,22 @@ class _Proposer:
         return {"fetch": list(command.words), "sha256": digest}
 
     def _index(self) -> dict[str, Any]:
-        """Return what the baked Solr answers: more than searches where the site changes its index."""
+        """Return what counts for the index, and what the baked Solr answers."""
+        # The working directory is the site's folder.
+        read = {str(PurePosixPath(self._folder, path)) for path, _ in self._files_read()}
+        inputs = sorted(read & {*self.survey.files})
+        return {"inputs": inputs or None, "serve": self._serve()}
+
+    def _serve(self) -> str | None:
         writers = self.survey.index_writers
         if not writers:
-            return {}
+            return None
         first = writers[0]
         self.notes.append(
             f"index.serve: {first.place} ({first.name}) changes the index, so the baked Solr answers all"
             ' requests ("open"): remove the line where only searches matter'
         )
-        return {"serve": "open"}
+        return "open"
 
     def _settings_module(self) -> str | None:
         """Return the settings module, where neither the image nor manage.py says it itself."""
@@ -439,6 +457,24 @@ class _Proposer:
         headers = self._headers()
         return [{**page, "headers": headers} if headers else page]
 
+    def _started_work(self) -> Iterator[str]:
+        """Yield what a script does before it serves, and cannot where haybale runs the site."""
+        for file in self.survey.start_scripts:
+            for number, line in enumerate(self._text(file).splitlines(), start=1):
+                command = WORK.search(line)
+                if command is None or line.lstrip().startswith("#"):
+                    continue
+                if command[1] != "collectstatic":
+                    yield (
+                        f"site.command: {file}:{number} runs {command[1]}, and the baked index takes no"
+                        " writes unless index.serve is open: start the site without it"
+                    )
+                elif "django-storages" in self.survey.packages:
+                    yield (
+                        f"site.command: {file}:{number} runs collectstatic; where static files go to a store"
+                        " elsewhere (django-storages), start the site without it"
+                    )
+
     def _look_at_the_rest(self, environment: ProposedEnvironment) -> None:
         found = self.survey
         self.notes += check_kind(found)
@@ -447,6 +483,7 @@ class _Proposer:
             f" {each.default!r} now"
             for each in environment.questions
         ]
+        self.notes += self._started_work()
         if found.site is None:
             self.notes.append("site.folder: there is no manage.py here")
         if not found.requirements and not found.packages:
@@ -469,13 +506,6 @@ class _Proposer:
             for each in found.deployment
             if each.value in {"Helm", "Kustomize"}
         ]
-
-
-def _files_read(text: str) -> Mapping[str, int]:
-    try:
-        return read_files(text)
-    except (SyntaxError, ValueError):
-        return {}
 
 
 def _words(command: str) -> list[str]:

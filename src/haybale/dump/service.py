@@ -124,7 +124,9 @@ def restored_database(
             yield
     except HaybaleError as error:
         where = f"the services' logs are in {logs}"
-        error.hint = f"{error.hint}; {where}" if error.hint else where
+        # Behind lines to write nothing else may stand.
+        parts = (where, error.hint) if "\n" in error.hint else (error.hint, where)
+        error.hint = "; ".join(filter(None, parts))
         raise
 
 
