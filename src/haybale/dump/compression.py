@@ -183,7 +183,7 @@ class Decompressed:
                 continue
             packed, self._input = self._input, b""
             if self._stream.needs_input and not packed and not (packed := self._raw.read(INPUT)):
-                raise EOFError("it ends too early")
+                raise EOFError("it is cut off, and ends too early")
             if content := self._stream.decompress(packed, size):
                 return content
         return b""
