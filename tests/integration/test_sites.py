@@ -74,6 +74,7 @@ class Case:
     `documents` has for each core and model what counts its documents in the dump (SQL). `tests` says how many
     the site has. `stems` has for each core a word, and what it makes of it in its language. `page` is one of
     search results, and what must be on it, which only a person knows.
+    `written_in` has texts of the file `settings` that read a variable, and what is written there instead.
     """
 
     site: str
@@ -82,6 +83,8 @@ class Case:
     tests: int
     stems: Mapping[str, tuple[str, str]]
     page: tuple[str, str]
+    settings: str = ""
+    written_in: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_in_tutorial(self) -> bool:
@@ -118,6 +121,10 @@ CASES = (
         tests=8,
         stems={"objects": ("houses", "hous"), "letters": ("Häuser", "haus")},
         page=("/search/?q=vase", "Vase in"),
+        settings="apps/website/museum/settings/base.py",
+        written_in={
+            'env.str("SOLR_BASE_URL", default="http://localhost:8983/solr")': '"http://localhost:8983/solr"'
+        },
     ),
     Case(
         site="parish",
@@ -131,6 +138,8 @@ CASES = (
         tests=9,
         stems={"parish": ("houses", "hous")},
         page=("/find/?q=choir", "Choir practice"),
+        settings="parish/settings.py",
+        written_in={"os.environ['PARISH_DATABASE']": "os.path.join(BASE_DIR, 'db', 'parish.sqlite3')"},
     ),
 )
 
@@ -217,6 +226,10 @@ def adopted(  # noqa: PLR0917
     folder = tmp_path_factory.mktemp(case.site)
     path = folder / f"{case.site}-{RUN}"
     shutil.copytree(root / "tests/sites" / case.site, path, symlinks=True)
+    for read, written in case.written_in.items():
+        text = (path / case.settings).read_text(encoding="utf-8")
+        assert read in text
+        (path / case.settings).write_text(text.replace(read, written), encoding="utf-8")
     images = {"SOLR_IMAGE": solr_image, "REDIS_IMAGE": redis_image}
     if (path / "Dockerfile").exists():
         images["PYTHON_IMAGE"] = python_image
