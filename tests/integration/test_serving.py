@@ -522,14 +522,12 @@ def test_attacks_succeed_where_solr_is_open(
         ]
         assert found == [False] * (len(PROBES) - 1) + [True], "Solr itself sends no search on"
         before = connections(listener)
-        send(url, listener, attacks["join by ZooKeeper"], timeout=2)
+        send(url, listener, attacks["join by ZooKeeper"], timeout=1)
         assert connections(listener) > before
         send(url, listener, attacks["subquery, unload"])
         assert Solr(url, OTHER).request(f"/{OTHER}/select", {}) == 404
         send(url, listener, attacks["update, delete"])
         assert server.counts() == {}
-    with pytest.raises(VerifyError, match="answers /as-it-is/update: documents can be changed"):
-        bake.verify_image(str(other_image), {CORE: {"a.b": DOCUMENTS}}, LABELS, is_closed=True)
 
 
 def test_served_solr_answers_what_haystack_asks(solr: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -9,6 +10,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from haybale.config import IndexSettings
+from haybale.errors import VerifyError
+from haybale.index import bake
 from haybale.index.home import CoreFolder, close_home, serve_core, serving_changes, write_home
 from haybale.index.serving import (
     DOCUMENTS,
@@ -21,9 +24,11 @@ from haybale.index.serving import (
     open_handlers,
     security_json,
 )
+from haybale.tools.engine import sdk
 from haybale.tools.solr import Solr
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 COUNTS = {"a.b": 3}
@@ -206,3 +211,27 @@ def test_find_open_probe_takes_nothing_else_for_a_refusal(status: int) -> None:
         found = find_open_probe(Server(401, probe.path.format(core="hay"), status))
         assert found is not None
         assert found.path == probe.path
+
+
+class Baked(Server):
+    """A baked image's Solr, with all its documents, that answers one thing."""
+
+    def __init__(self, url: str, core: str) -> None:
+        super().__init__(401, f"/{core}/schema", 200)
+        assert (url, core) == ("http://127.0.0.1:9", self.core)
+
+    def wait_ready(self, timeout: float, is_alive: Callable[[], bool]) -> None:
+        assert timeout > 0
+        assert callable(is_alive)
+
+    def counts(self) -> dict[str, int]:
+        return COUNTS
+
+
+def test_verify_image_refuses_one_that_is_to_be_closed_and_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sdk, "started_container", lambda *_, **__: contextlib.nullcontext("container"))
+    monkeypatch.setattr(sdk, "published_address", lambda *_: "127.0.0.1:9")
+    monkeypatch.setattr(bake, "Solr", Baked)
+    bake.verify_image("image", {"hay": COUNTS}, {}, is_closed=False)
+    with pytest.raises(VerifyError, match="answers /hay/schema: the schema can be read"):
+        bake.verify_image("image", {"hay": COUNTS}, {}, is_closed=True)
