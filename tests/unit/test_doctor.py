@@ -266,6 +266,20 @@ def test_check_configuration_says_when_a_module_is_needed(
     assert [each.why.startswith(words or "") for each in found] == [True] * (words is not None)
 
 
+@pytest.mark.parametrize(
+    ("image", "level"),
+    [("solr:9.10.1-slim", "error"), ("solr:9.10.1", "warning"), (None, "warning")],
+)
+def test_check_configuration_knows_that_a_slim_image_has_no_modules(
+    tmp_path: Path, image: str | None, level: str
+) -> None:
+    (tmp_path / "schema.xml").write_text(SCHEMA.replace("StrField", "ICUCollationField"), encoding="utf-8")
+    (tmp_path / "solrconfig.xml").write_text(SOLRCONFIG, encoding="utf-8")
+    (found,) = check_configuration(tmp_path, image)
+    assert found.level == level
+    assert found.fix.startswith(f'images.solr = "{"solr:9.10.1" if image else "solr:9"}"')
+
+
 def test_check_configuration_looks_into_every_core_of_a_home(tmp_path: Path) -> None:
     for core, text in (("de", SCHEMA), ("en", SCHEMA.replace("StrField", "LatLonType"))):
         (tmp_path / core / "conf").mkdir(parents=True)

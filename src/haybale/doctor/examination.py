@@ -63,7 +63,9 @@ def diagnose(subject: str, examination: Callable[[], Diagnosis]) -> Diagnosis:
 def examine_solr_configuration(project: Project) -> Diagnosis:
     """Look at the configuration of each core."""
     folders = [project.path(each) for each in project.settings.solr_conf_folders]
-    findings = tuple(each for folder in folders if folder.is_dir() for each in check_configuration(folder))
+    image = None if project.settings.stages.solr else str(project.settings.images.solr)
+    there = [folder for folder in folders if folder.is_dir()]
+    findings = tuple(each for folder in there for each in check_configuration(folder, image))
     seen = ", ".join(project.settings.solr_conf_folders)
     if not seen:
         seen = describe_made_fields(read_made_fields(project))

@@ -24,25 +24,30 @@ if TYPE_CHECKING:
     from haybale.index.solr_upgrade import Outdated
     from haybale.index.solr_xml import SolrXml
 
+SLIM = "-slim"
+
 # What Haystack writes into each document (haystack/constants.py).
 HAYSTACK_FIELDS = ("id", "django_ct", "django_id")
 
 
-def check_configuration(folder: Path) -> Iterator[Finding]:
-    """Yield what is wrong with the configurations in a folder."""
+def check_configuration(folder: Path, image: str | None = None) -> Iterator[Finding]:
+    """Yield what is wrong with the configurations in a folder.
+
+    `image` is the Solr that they are for; None where a stage of the repository's own makes it.
+    """
     for place in find_cores(folder, str(folder)):
         try:
             core = read_core(place)
         except ConfigError as error:
             yield Finding.from_error(error)
         else:
-            yield from _check_core(core, str(folder / place.core).rstrip("/"))
+            yield from _check_core(core, str(folder / place.core).rstrip("/"), image)
 
 
-def _check_core(core: CoreConfiguration, folder: str) -> Iterator[Finding]:
+def _check_core(core: CoreConfiguration, folder: str, image: str | None) -> Iterator[Finding]:
     for outdated in core.outdated:
         yield _describe_outdated(outdated)
-    yield from _check_modules(core.solrconfig)
+    yield from _check_modules(core.solrconfig, image)
     yield from _check_files(core, core.solrconfig)
     if core.schema is None:
         yield Finding(
@@ -52,7 +57,7 @@ def _check_core(core: CoreConfiguration, folder: str) -> Iterator[Finding]:
             fix="manage.py build_solr_schema --configure-directory writes one; or correct `solr_conf`",
         )
         return
-    yield from _check_modules(core.schema)
+    yield from _check_modules(core.schema, image)
     yield from _check_files(core, core.schema)
     yield from _check_fields(core.schema)
 
@@ -66,8 +71,10 @@ def _describe_outdated(outdated: Outdated) -> Finding:
     return Finding(level="warning", what=what, why=f"the copy that is baked {done}", fix=outdated.fix)
 
 
-def _check_modules(xml: SolrXml) -> Iterator[Finding]:
-    """Yield the classes that Solr 9 has only in a module."""
+def _check_modules(xml: SolrXml, image: str | None) -> Iterator[Finding]:
+    """Yield the classes that Solr 9 has only in a module; a slim image surely lacks them."""
+    is_slim = image is not None and image.endswith(SLIM)
+    whole = image.removesuffix(SLIM) if image else "solr:9"
     for element in xml.root.iter():
         name = resolve(element.get("class"))
         found = find_module_class(name) if name else None
@@ -75,10 +82,12 @@ def _check_modules(xml: SolrXml) -> Iterator[Finding]:
             continue
         does_what = "the core loads" if is_loaded(element) else "it answers"
         yield Finding(
-            level="warning",
+            level="error" if is_slim and is_loaded(element) else "warning",
             what=f"{xml.place(element)}: {name} is part of Solr's module {found.module}",
-            why=f"{does_what} only where the image has that module, and the slim images have none",
-            fix=f'images.solr with the modules (solr:9), SOLR_MODULES="{found.module}", class="{found.name}"',
+            why=f"{does_what} only where the image has that module, and "
+            + (f"{image} has none" if is_slim else "the slim images have none"),
+            fix=f'images.solr = "{whole}", <solr><str name="modules">{found.module}</str></solr> as solr.xml'
+            f' in a Solr home that solr_conf names, and class="{found.name}"',
         )
 
 
