@@ -5,6 +5,7 @@ The source of the rules is SQLite, src/shell.c.in (process_input, local_getline)
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 from dataclasses import dataclass
@@ -176,11 +177,11 @@ def add_functions(database: sqlite3.Connection) -> None:
             escaped = text.replace("\\", "\\\\").replace("'", "''")
             escaped = CONTROL.sub(lambda found: rf"\u{ord(found[0]):04x}", escaped)
             return f"unistr('{escaped}')"
-        ((quoted,),) = quoting.execute("SELECT quote(?)", (value,))
+        # The SQLite that a function belongs to is busy while it runs.
+        with contextlib.closing(sqlite3.connect(":memory:")) as quoting:
+            ((quoted,),) = quoting.execute("SELECT quote(?)", (value,))
         return str(quoted)
 
-    # The SQLite that a function belongs to is busy while it runs.
-    quoting = sqlite3.connect(":memory:", check_same_thread=False)
     functions = database.execute("SELECT DISTINCT CAST(name AS BLOB) FROM pragma_function_list")
     known = {bytes(name).decode().lower() for (name,) in functions}
     if "unistr" not in known:
