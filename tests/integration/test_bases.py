@@ -11,6 +11,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+import docker
 import pytest
 
 from haybale import config
@@ -18,6 +19,7 @@ from haybale.errors import BuildError, PrerequisiteError, ServiceError
 from haybale.image_ref import ImageRef
 from haybale.images.bases import packages
 from haybale.images.bases.base_image import ensure_base_image
+from haybale.index.loader import copy_loader
 from haybale.tools.engine import sdk
 
 if TYPE_CHECKING:
@@ -260,6 +262,42 @@ def test_run_container_explains_what_cannot_be_started(images: config.ImageSetti
     with pytest.raises(ServiceError, match="cannot be started") as told:
         sdk.run_container(images.python, ["no-such-command"])
     assert "no-such-command" in told.value.cause
+
+
+# Prints what a child's exit code is that takes memory, and how many were killed for it meanwhile.
+HUNGRY = """
+import subprocess, sys
+sys.path.append("/haybale")
+from haybale_loader.worker_pool import count_oom_kills
+before = count_oom_kills()
+code = subprocess.run([sys.executable, "-c", "bytearray(200_000_000)"]).returncode
+print(code, None if before is None else count_oom_kills() - before)
+"""
+
+
+@pytest.mark.parametrize(("limit", "said"), [("64m", "-9 1"), ("512m", "0 0")])
+def test_memory_that_ran_out_is_known_to_the_engine_and_in_the_container(
+    images: config.ImageSettings, tmp_path: Path, limit: str, said: str
+) -> None:
+    """Also where it was a child's that ran out, and the container's own process went on."""
+    copy_loader(tmp_path / "loader")
+    container = docker.from_env().containers.run(
+        images.python,
+        ["python3", "-c", HUNGRY],
+        detach=True,
+        labels={"io.haybale.test": RUN},
+        mem_limit=limit,
+        memswap_limit=limit,
+        volumes={str(tmp_path / "loader"): {"bind": "/haybale", "mode": "ro"}},
+    )
+    try:
+        assert container.wait(timeout=60)["StatusCode"] == 0
+        assert container.logs(stdout=True, stderr=False).decode().strip() == said
+        state = sdk.container_state(container.id or "")
+        assert state.is_out_of_memory == (limit == "64m")
+        assert "MB" in state.memory
+    finally:
+        container.remove(force=True, v=True)
 
 
 def test_run_container_leaves_nothing(
