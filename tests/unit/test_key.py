@@ -142,6 +142,19 @@ def test_compute_key_counts_what_is_mounted_and_where(root: Path) -> None:
     assert changed(before, mounted("/app/local.py")) == ["environment"]
 
 
+def test_compute_key_counts_the_package_that_a_dockerfile_installs(root: Path) -> None:
+    def key_of(project: str, haybale: str = "") -> Key:
+        kept = FILES["pyproject.toml"].replace('requirements.production = "web/requirements.prod.txt"\n', "")
+        write(root / "pyproject.toml", f"[project]\ndependencies = [{project}]\n{kept}{haybale}")
+        return key_at(root)
+
+    before = key_of('"django==5.2"')
+    assert changed(before, key_of('"django==5.3"')) == ["lock"]
+    assert changed(before, key_of('"django==5.2"', "index.batch = 7\n")) == []
+    write(root / "setup.py", "setup()\n")
+    assert changed(before, key_of('"django==5.2"')) == ["lock"]
+
+
 def test_compute_key_does_not_count_the_index_in_a_core_s_own_folder(root: Path) -> None:
     write(root / "solr_conf/core.properties", "name=site\n")
     before = key_at(root)

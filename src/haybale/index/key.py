@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
+from haybale.config import FILE
 from haybale.dump.fetching import find_dump
 from haybale.dump.limits import configured_limits
 from haybale.dump.reference import identify_dump
@@ -181,7 +183,7 @@ def compute_key(project: Project) -> Key:
         _value("services", _services_digest()[:16]),
         _files("environment", root, [*compose, *settings.site.environment_files, *mounted]),
         _files("fixtures", root, settings.fixtures),
-        _files("lock", root, _requirements_files(root, settings)),
+        _lock(root, settings),
         _files("extra", root, inputs.match_globs(root, settings.index.inputs)),
     ]
     # What an image has that its files don't say. Without a solrconfig.xml no index can be made at all.
@@ -191,6 +193,24 @@ def compute_key(project: Project) -> Key:
         if changes:
             components.append(_value(name, "; ".join(changes)))
     return Key.from_components(components)
+
+
+def _lock(root: Path, settings: Settings) -> Component:
+    """Return what says what production installs: a file of requirements, or the package that the site is.
+
+    The package only where a Dockerfile of the repository's own installs it, and no such file is there.
+    """
+    package = root / FILE
+    if (root / settings.requirements.production).is_file() or not (settings.dockerfile and package.is_file()):
+        return _files("lock", root, _requirements_files(root, settings))
+    document = tomllib.loads(package.read_text(encoding="utf-8"))
+    document["tool"] = {name: each for name, each in document["tool"].items() if name != "haybale"}
+    scripts = [root / name for name in ("setup.py", "setup.cfg")]
+    texts = [each.read_text(encoding="utf-8", errors="replace") for each in scripts if each.is_file()]
+    if "project" not in document and not texts:
+        return _files("lock", root, _requirements_files(root, settings))
+    said = json.dumps(document, sort_keys=True, default=str)
+    return _value("lock", f"the package, {digest_parts([said, *texts])[:FILE_DIGEST_LENGTH]}")
 
 
 def _requirements_files(root: Path, settings: Settings) -> set[str]:
