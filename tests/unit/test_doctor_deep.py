@@ -63,11 +63,12 @@ def test_from_start_shows_the_log_where_no_cause_is_known(error: LoadError | Ser
 @pytest.mark.parametrize(
     ("content", "scheme"),
     [
-        (gzip.compress(b"--\n-- PostgreSQL database dump\n--\n"), "postgresql"),
+        (gzip.compress(b"--\n-- PostgreSQL database dump\n--\n", mtime=0), "postgresql"),
         (b"SQLite format 3\x00" + bytes(84), "sqlite"),
         (b"nothing that is known", "sqlite"),
         (None, "sqlite"),
     ],
+    ids=["postgresql in gzip", "sqlite", "no database", "no dump"],
 )
 def test_database_url_is_of_the_dump(tmp_path: Path, content: bytes | None, scheme: str) -> None:
     if content is not None:
