@@ -82,6 +82,14 @@ def test_init_says_as_json_what_it_found_and_writes(root: Path) -> None:
     assert files(root)["justfile"] == plan["files"]["justfile"]
 
 
+def test_init_takes_the_branch_that_is_checked_out_where_there_is_no_remote(root: Path) -> None:
+    assert 'main = "trunk"' in init(root, "--dry-run").stdout
+    subprocess.run(["git", "-C", str(root), "checkout", "-q", "-b", "own"], check=True)
+    assert 'main = "trunk"' in init(root, "--dry-run").stdout
+    subprocess.run(["git", "-C", str(root), "remote", "remove", "origin"], check=True)
+    assert 'main = "own"' in init(root, "--dry-run").stdout
+
+
 def test_init_goes_on_where_no_engine_answers(root: Path) -> None:
     env = {**os.environ, "DOCKER_HOST": "tcp://127.0.0.1:1", "COLUMNS": "80"}
     command = [sys.executable, "-m", "haybale", "init", "--yes", "--confirm"]

@@ -65,7 +65,9 @@ def init_command(
 ) -> None:  # fmt: skip
     root = git.find_root(Path.cwd()) or Path.cwd()
     survey = survey_repository(root, lambda file: bool(git.unignored(root, [file])))
-    origin = Origin(url=git.remote_url(root), branch=git.default_branch(root))
+    # Where a remote has not said what it begins with, the branch that is checked out is the best guess.
+    branch = git.default_branch(root) or git.current_branch(root)
+    origin = Origin(url=git.remote_url(root), branch=branch)
     answers = dict(map(_parse_assignment, assignments))
 
     def plan_for(found: Survey) -> Plan:
