@@ -72,7 +72,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Remove what the run left on the engine, when all workers have ended or were killed."""
-    if not hasattr(session.config, "workerinput"):
+    if not hasattr(session.config, "workerinput") and is_engine_there():
         with contextlib.suppress(DockerException):
             remove_named(RUN)
 
@@ -281,14 +281,18 @@ def clone(tmp_path: Path, first_version: Clone) -> Clone:
     return made
 
 
+def is_engine_there() -> bool:
+    """Whether a container engine answers. Docker's package leaves a socket open where none does."""
+    try:
+        return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
 @pytest.fixture(scope="session")
 def engine() -> None:
     """Make sure that a container engine answers."""
-    try:
-        found = subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        found = False
-    if not found:
+    if not is_engine_there():
         message = "no container engine answers (./noxw -s engine)"
         if os.environ.get("CI"):
             pytest.fail(message)
@@ -410,18 +414,17 @@ def image_names(engine: None) -> Callable[..., dict[str, str]]:  # noqa: ARG001 
 
 def remove_named(word: str) -> None:
     """Remove all that has a word in its name, its labels or its image's name."""
-    client = docker.from_env()
-    found = find_named(client, word, f"{TEST_LABEL}={word}")
-    for remove, names, options in (
-        (client.api.remove_container, found.containers, {"force": True, "v": True}),
-        (client.api.remove_volume, found.volumes, {}),
-        (client.api.remove_network, found.networks, {}),
-        (client.api.remove_image, found.images, {"force": True}),
-    ):
-        for name in names:
-            with contextlib.suppress(NotFound):
-                remove(name, **options)
-    client.close()
+    with contextlib.closing(docker.from_env()) as client:
+        found = find_named(client, word, f"{TEST_LABEL}={word}")
+        for remove, names, options in (
+            (client.api.remove_container, found.containers, {"force": True, "v": True}),
+            (client.api.remove_volume, found.volumes, {}),
+            (client.api.remove_network, found.networks, {}),
+            (client.api.remove_image, found.images, {"force": True}),
+        ):
+            for name in names:
+                with contextlib.suppress(NotFound):
+                    remove(name, **options)
 
 
 # How many of the reference dump's 233 addresses a test's site has: with 5,624 passages, enough for several
