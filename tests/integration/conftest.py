@@ -588,6 +588,9 @@ command = ["pytest", "--junit-xml={report}"]
 [[tool.haybale.test.pages]]
 path = "/search/?q=lighthouse"
 contains = "Lighthouse"
+
+[tool.haybale.index]
+serve = "open"
 """
 
 

@@ -23,8 +23,8 @@ def test_doctor_finds_nothing_that_would_stop_a_run_here() -> None:
     done = doctor(ROOT, "--json")
     diagnoses = json.loads(done.stdout)["diagnoses"]
     assert [each["subject"] for each in diagnoses] == [
-        "settings", "git", "version", "dump", "Dockerfile", "site", "Solr's configuration", "environments",
-        "engine", "registry",
+        "settings", "git", "version", "dump", "Dockerfile", "base images", "site", "Solr's configuration",
+        "environments", "engine", "registry",
     ]  # fmt: skip
     errors = [each for one in diagnoses for each in one["findings"] if each["level"] == "error"]
     assert (errors, done.returncode) == ([], 0), done.stderr

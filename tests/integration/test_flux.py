@@ -707,7 +707,7 @@ def test_rehearse_deployment_notes_uncommitted_change(site: Site) -> None:
 def test_rehearse_deployment_without_manifests(site: Site) -> None:
     with pytest.raises(ReleaseError) as told:
         rehearse_deployment(site(), "dev", quiet)
-    assert told.value.hint == "`haybale flux`"
+    assert told.value.hint == "write it, and commit: `haybale flux`"
 
 
 def test_rehearse_deployment_names_invalid_manifests(site: Site) -> None:

@@ -274,11 +274,16 @@ MISTAKES = (
         fix="leave set_aside out",
     ),
     Mistake(
+        name="index-changed-while-read-only",
+        plant=setting('serve = "open"', 'serve = "read-only"'),
+        place="bookshop/settings.py:69",
+        said=("RealtimeSignalProcessor", "the baked Solr refuses"),
+        fix='serve = "open" in [tool.haybale.index]',
+    ),
+    Mistake(
         name="input-outside",
-        plant=setting(
-            "[tool.haybale.images]", '[tool.haybale.index]\ninputs = ["/etc/*"]\n\n[tool.haybale.images]'
-        ),
-        place="pyproject.toml:14",
+        plant=setting('serve = "open"', 'serve = "open"\ninputs = ["/etc/*"]'),
+        place="pyproject.toml:28",
         said=("index.inputs",),
         fix="glob",
     ),
