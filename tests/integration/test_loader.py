@@ -213,17 +213,22 @@ def failed(site: Site, batch: int = 40) -> LoadError:
     return caught.value
 
 
-def test_build_document_makes_what_haystack_sends(database: Path, loader: str) -> None:
-    seed = random.SystemRandom().randrange(2**32)
+def drawn(database: Path, loader: str, *arguments: str) -> dict[str, Any]:
+    """Run a program of the site's that draws cases by a seed, without a Solr, and return what it found."""
     done = subprocess.run(
-        [PYTHON, "-m", "barn.conformance", str(seed)],
+        [PYTHON, *arguments],
         cwd=SITE,
         env={**environment(database, "http://127.0.0.1:9/solr/none"), "PYTHONPATH": loader},
         capture_output=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
-    result = json.loads(done.stdout)
+    return dict(json.loads(done.stdout))
+
+
+def test_build_document_makes_what_haystack_sends(database: Path, loader: str) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    result = drawn(database, loader, "-m", "barn.conformance", str(seed))
     assert result["differences"] == [], f"seed {seed}"
     assert result["compared"] > ROWS
 
@@ -231,15 +236,7 @@ def test_build_document_makes_what_haystack_sends(database: Path, loader: str) -
 def test_loader_reads_querysets_as_update_index_does_or_refuses_them(database: Path, loader: str) -> None:
     """With Haystack's own update_index as the judge."""
     seed = random.SystemRandom().randrange(2**32)
-    done = subprocess.run(
-        [PYTHON, "-W", "ignore", "-m", "barn.querysets", str(seed), "80"],
-        cwd=SITE,
-        env={**environment(database, "http://127.0.0.1:9/solr/none"), "PYTHONPATH": loader},
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    result = json.loads(done.stdout)
+    result = drawn(database, loader, "-W", "ignore", "-m", "barn.querysets", str(seed), "80")
     assert result["problems"] == [], f"seed {seed}"
     assert all(result["kinds"][kind] for kind in ("equal", "refused", "dependent"))
 
