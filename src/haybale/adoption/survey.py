@@ -187,7 +187,7 @@ def survey_repository(root: Path, is_shared: Callable[[str], bool] = lambda _: T
     packages = _packages(requirements, folder, files, read)
     env_files = tuple(each for each in files if EXAMPLE_FILE.fullmatch(_name(each)) and is_shared(each))
     indexes = search_index_files(files, folder)
-    urls = [each for each in files if _name(each) == "urls.py" and _is_in(each, folder)]
+    urls = [each for each in files if _name(each) == "urls.py" and is_in(each, folder)]
     return Survey(
         root=root,
         files=tuple(files),
@@ -201,7 +201,7 @@ def survey_repository(root: Path, is_shared: Callable[[str], bool] = lambda _: T
         search_indexes=tuple(indexes),
         search_fields=tuple(_field_names(indexes, read)),
         index_writers=tuple(
-            find_index_writers(settings_files, [each for each in files if _is_in(each, folder)], read)
+            find_index_writers(settings_files, [each for each in files if is_in(each, folder)], read)
         ),
         solr_configurations=find_configurations(files, read),
         solr_version=_find_solr(files, services, read),
@@ -259,7 +259,8 @@ def _name(file: str) -> str:
     return PurePosixPath(file).name
 
 
-def _is_in(file: str, folder: str) -> bool:
+def is_in(file: str, folder: str) -> bool:
+    """Whether a file is in a folder, "." for the root."""
     return folder == "." or file.startswith(f"{folder}/")
 
 
@@ -269,7 +270,7 @@ def _find_site(files: Sequence[str], read: Callable[[str], str]) -> Found | None
     folders = [str(PurePosixPath(file).parent) for file in managers]
 
     def has_haystack(folder: str) -> bool:
-        inside = (each for each in files if _is_in(each, folder) and each.endswith(".py"))
+        inside = (each for each in files if is_in(each, folder) and each.endswith(".py"))
         return any("settings" in each and "HAYSTACK_CONNECTIONS" in read(each) for each in inside)
 
     several = [folder for folder in folders if has_haystack(folder)] if len(folders) > 1 else folders
@@ -291,7 +292,7 @@ def _find_settings_module(
         return Found(value=service.environment[name], place=f"{service.file}, service {service.name}")
     if site is None:
         return None
-    servers = [each for each in files if _name(each) in {"wsgi.py", "asgi.py"} and _is_in(each, site.value)]
+    servers = [each for each in files if _name(each) in {"wsgi.py", "asgi.py"} and is_in(each, site.value)]
     for file in (*servers, site.place):
         if module := _module_of(read(file)):
             return Found(value=module, place=file)
@@ -383,7 +384,7 @@ def _packages(
     for each in requirements:
         found |= package_names(read(each.path))
     for file in files:
-        if _name(file) == "pyproject.toml" and (_is_in(file, site) or "/" not in file):
+        if _name(file) == "pyproject.toml" and (is_in(file, site) or "/" not in file):
             found |= declared_packages(read(file))
     return found
 
@@ -474,7 +475,7 @@ def _find_python(
     for dockerfile in dockerfiles:
         if version := python_of(dockerfile.release.base):
             return Found(value=version, place=f"{dockerfile.path}:{dockerfile.release.line}")
-    near = [file for file in files if _is_in(file, site) or "/" not in file]
+    near = [file for file in files if is_in(file, site) or "/" not in file]
     for file in near:
         if _name(file) in {".python-version", "runtime.txt"} and (match := VERSION.search(read(file))):
             return Found(value=match[0], place=file)

@@ -12,7 +12,7 @@ from haybale.adoption.index_writers import find_index_writers
 from haybale.adoption.search_fields import read_search_fields, search_index_files
 from haybale.adoption.settings_reader import read_settings
 from haybale.adoption.site_settings import find_settings_module
-from haybale.adoption.survey import find_settings_files, list_files
+from haybale.adoption.survey import find_settings_files, is_in, list_files
 from haybale.config import TABLE, place_of
 from haybale.doctor.finding import Diagnosis, Finding
 from haybale.doctor.made_configuration import check_made_fields, read_made_fields
@@ -108,11 +108,6 @@ def check_serving(files: SiteFiles) -> Iterator[Finding]:
             why="it answers searches only, and Haystack says nothing where a change fails",
             fix=f'serve = "open" in [{TABLE}.index], or leave that to a Solr of the tests\' own',
         )
-
-
-def is_in(name: str, folder: str) -> bool:
-    """Whether a file is in a folder, "." for the root."""
-    return folder == "." or name.startswith(f"{folder}/")
 
 
 def check_manage(files: SiteFiles) -> Iterator[Finding]:
